@@ -1,0 +1,54 @@
+"""What Hilum raises when it refuses.
+
+Every message is one sentence (or a short list) for the person at the keyboard: it names the
+file or the key, what was found, what was expected, and what to do. The command line prints it
+without a traceback and exits with code 2.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class HilumError(Exception):
+    """Base of everything that Hilum refuses to do. Its text is meant for people."""
+
+
+class LabelError(HilumError):
+    """Labels that do not form a tree, or that are not in it."""
+
+
+class DataError(HilumError):
+    """Radiographs that are missing, cannot be read, or lie in folders that make no sense."""
+
+
+class RecipeError(HilumError):
+    """Settings that do not exist, are out of range, or do not fit the labels."""
+
+
+class TrainingError(HilumError):
+    """A training run that cannot start, go on or be resumed."""
+
+
+class Interrupted(HilumError):  # noqa: N818 - it is not an error
+    """Training was asked to stop, and did so with a checkpoint. Its text says how to go on."""
+
+
+class ClassifierError(HilumError):
+    """A classifier folder or a weights file that is damaged, foreign or does not fit."""
+
+
+class EvaluationError(HilumError):
+    """A measure that was asked of data it cannot be computed from."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that ends a refusal: ' Did you mean X?' or ' Known: a, b, c.'
+
+    name: what was given. known: what would have been right; may be empty.
+    """
+    known = list(known)
+    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.6)
+    if close:
+        match = next(k for k in known if k.lower() == close[0])
+        return f" Did you mean '{match}'?"
+    return f" Known: {', '.join(known)}." if known else ""

@@ -1,0 +1,85 @@
+"""The small values that pass between the parts of Hilum."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+PixelArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One radiograph of a data set.
+
+    path: the file. name: its path below the data root, with forward slashes.
+    split: 'train', 'val' or 'test'. label: class index in the data set's label tree.
+    """
+
+    path: Path
+    name: str
+    split: str
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number that was estimated, with its uncertainty.
+
+    value: the point estimate, or None where the measure is undefined. low, high: the bounds of
+    the 95 % interval; None where no interval can be given. reason: why something is None.
+    n: how many images it rests on. method: how the interval was made ('wilson', 'bootstrap').
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    method: str = ""
+    reason: str = ""
+
+    @classmethod
+    def undefined(cls, reason: str, n: int = 0) -> "Estimate":
+        """A measure that these data do not define; never reported as 0."""
+        return cls(value=None, n=n, reason=reason)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; of an undefined measure {"value": null, "reason": …, "n": …}."""
+        if self.value is None:
+            return {"value": None, "reason": self.reason, "n": self.n}
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "n": self.n,
+            "method": self.method,
+            **({"reason": self.reason} if self.reason else {}),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Estimate":
+        """The inverse of to_json."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a classifier says of N radiographs. All arrays share the first axis.
+
+    names: N paths as given (or '' for arrays). probs: (N, C) class probabilities, rows sum to 1.
+    decision_probs: for each decision of the label tree the (N, options) probabilities of its
+    options, given that the decision is reached; rows sum to 1. predicted: (N,) class indices
+    under the classifier's rule.
+    """
+
+    names: tuple[str, ...]
+    probs: FloatArray
+    decision_probs: dict[str, FloatArray]
+    predicted: IntArray
+
+    def __len__(self) -> int:
+        return len(self.names)
