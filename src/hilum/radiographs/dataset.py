@@ -1,0 +1,220 @@
+"""A data set: records, the label tree they span, and their pixels."""
+
+import fnmatch
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from hilum.errors import DataError, LabelError, nearest
+from hilum.labels import LabelTree
+from hilum.radiographs.layouts import SPLITS, Found, natural_key, read_layout
+from hilum.radiographs.phantom import is_phantom
+from hilum.radiographs.pixels import PixelTransform, Progress, content_digests, open_pixels
+from hilum.records import IntArray, PixelArray, Record
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled radiographs. Made by open_dataset.
+
+    root: the data folder. tree: its labels. records: in order of split, label and number.
+    digests: SHA-256 of each record's file. synthetic: the images are phantoms.
+    """
+
+    root: Path
+    tree: LabelTree
+    records: tuple[Record, ...]
+    digests: tuple[str, ...]
+    synthetic: bool
+
+    @property
+    def name(self) -> str:
+        """The data folder's own name."""
+        return self.root.resolve().name
+
+    @cached_property
+    def labels(self) -> IntArray:
+        """(N,) class index of every record."""
+        return np.array([r.label for r in self.records], dtype=np.int64)
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that hold images, in the order train, val, test."""
+        present = {r.split for r in self.records}
+        return tuple(s for s in SPLITS if s in present)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every file's content, split and label: equal for equal data."""
+        digest = hashlib.sha256()
+        for record, content in zip(self.records, self.digests, strict=True):
+            digest.update(
+                f"{record.split}\t{self.tree.classes[record.label]}\t{content}\n".encode()
+            )
+        return digest.hexdigest()
+
+    def indices(self, split: str) -> IntArray:
+        """Positions of a split's records; 'all' gives every record.
+
+        Raises DataError where the data set has no such split.
+        """
+        if split == "all":
+            return np.arange(len(self.records), dtype=np.int64)
+        if split not in self.splits:
+            raise DataError(
+                f"{self.root}: there is no split '{split}'; found {', '.join(self.splits)}."
+            )
+        return np.array([i for i, r in enumerate(self.records) if r.split == split], dtype=np.int64)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images per split and class."""
+        found = Counter((r.split, r.label) for r in self.records)
+        return {
+            split: {name: found[split, i] for i, name in enumerate(self.tree.classes)}
+            for split in self.splits
+        }
+
+    def pixels(self, transform: PixelTransform, progress: Progress | None = None) -> PixelArray:
+        """Every record's pixels, decoded at most once: read-only (N, H, W) uint8."""
+        paths = [r.path for r in self.records]
+        return open_pixels(paths, self.digests, transform, progress)
+
+
+def open_dataset(
+    root: Path | str,
+    *,
+    tree: LabelTree | None = None,
+    exclude: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Dataset:
+    """Open a folder of labelled radiographs.
+
+    tree: the labels and their order; folders are then matched to its classes by their own
+    (innermost) name. Without it the folder nesting is the tree. exclude: shell patterns of
+    names below root, such as ``val/infected/covid/8.jpg`` or ``*/normal/1?.png``.
+
+    Raises DataError where the folder holds no layout that is known, a split lacks a class, a
+    class of the training split has a single image, two labels differ by a typo, an exclude
+    pattern matches nothing, or files cannot be read (all of them listed at once).
+    """
+    root = Path(root)
+    found = _without_excluded(read_layout(root), root, exclude)
+    if tree is None:
+        _refuse_typos(root, {f.labels for f in found})
+        try:
+            tree = LabelTree.from_paths(f.labels for f in found)
+        except LabelError as error:
+            raise LabelError(f"{root}: {error}") from None
+        index = {path: i for i, path in enumerate(tree.paths)}
+        labels = [index[f.labels] for f in found]
+    else:
+        labels = _match_classes(root, found, tree)
+    records = tuple(
+        Record(f.path, f.path.relative_to(root).as_posix(), f.split, label)
+        for f, label in zip(found, labels, strict=True)
+    )
+    records = tuple(sorted(records, key=_order))
+    _check_classes(root, tree, records)
+    digests = content_digests(root, [r.path for r in records], progress)
+    return Dataset(root, tree, records, tuple(digests), synthetic=is_phantom(root))
+
+
+def _order(record: Record) -> tuple[int, int, tuple[tuple[int, str], ...]]:
+    return (SPLITS.index(record.split), record.label, natural_key(record.name))
+
+
+def _without_excluded(found: list[Found], root: Path, exclude: Sequence[str]) -> list[Found]:
+    kept = found
+    for pattern in exclude:
+        before = len(kept)
+        kept = [
+            f for f in kept if not fnmatch.fnmatchcase(f.path.relative_to(root).as_posix(), pattern)
+        ]
+        if len(kept) == before:
+            raise DataError(f"{root}: no image matches the exclude pattern '{pattern}'.")
+    if not kept:
+        raise DataError(f"{root}: every image is excluded.")
+    return kept
+
+
+def _match_classes(root: Path, found: list[Found], tree: LabelTree) -> list[int]:
+    """The class index of each image by its innermost label."""
+    unknown = sorted({f.labels[-1] for f in found} - set(tree.classes))
+    if unknown:
+        raise DataError(
+            f"{root}: the label folder '{unknown[0]}' is not a class of '{tree}'."
+            + nearest(unknown[0], tree.classes)
+        )
+    return [tree.classes.index(f.labels[-1]) for f in found]
+
+
+def _check_classes(root: Path, tree: LabelTree, records: Sequence[Record]) -> None:
+    counts = Counter((r.split, r.label) for r in records)
+    for split in [s for s in SPLITS if any(r.split == s for r in records)]:
+        for label, name in enumerate(tree.classes):
+            n = counts[split, label]
+            if n == 0:
+                elsewhere = {s: counts[s, label] for s in SPLITS if counts[s, label]}
+                seen = ", ".join(f"{s} has {k}" for s, k in elsewhere.items()) or "no split has any"
+                raise DataError(
+                    f"{root}: the split '{split}' has no image of the class '{name}' ({seen}). "
+                    "Every split needs every class."
+                )
+            if n == 1 and split == "train":
+                raise DataError(
+                    f"{root}: the class '{name}' has a single image in '{split}'; "
+                    "training needs at least 2, and many more to learn anything."
+                )
+
+
+def _refuse_typos(root: Path, paths: Iterable[tuple[str, ...]]) -> None:
+    siblings: dict[tuple[str, ...], set[str]] = {}
+    for path in paths:
+        for depth, name in enumerate(path):
+            siblings.setdefault(path[:depth], set()).add(name)
+    for parent, names in siblings.items():
+        ordered = sorted(names)
+        for i, one in enumerate(ordered):
+            for other in ordered[i + 1 :]:
+                if _is_typo(one, other):
+                    where = "/".join(parent) or "the labels"
+                    raise DataError(
+                        f"{root}: among {where}, '{one}' and '{other}' look like one label with a "
+                        "typo. Rename one folder, or list the labels with --classes if both are "
+                        "meant."
+                    )
+
+
+def _is_typo(one: str, other: str) -> bool:
+    """Whether two names are one edit apart: a letter more, less, changed, or two swapped.
+
+    Names that differ in a digit or in a word of one or two letters (grade-1, type a) are meant.
+    """
+    words = [re.split(r"[\s_-]+", name.casefold().strip()) for name in (one, other)]
+    if words[0] == words[1]:
+        return True  # they differ in case or in the separator only
+    if len(words[0]) == len(words[1]):
+        pairs = [(a, b) for a, b in zip(*words, strict=True) if a != b]
+        if all(len(a) <= 2 or len(b) <= 2 for a, b in pairs):
+            return False
+    a, b = ("".join(w) for w in words)
+    if a == f"a{b}" or b == f"a{a}":
+        return False  # typical and atypical
+    if max(len(a), len(b)) < 5 or re.sub(r"\d", "", a) == re.sub(r"\d", "", b):
+        return a == b
+    start = next(
+        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(min(a, b, key=len))
+    )
+    rest_a, rest_b = a[start:], b[start:]
+    return (
+        rest_a[1:] == rest_b[1:]
+        or rest_a[1:] == rest_b
+        or rest_a == rest_b[1:]
+        or (rest_a[:2] == rest_b[1::-1] and rest_a[2:] == rest_b[2:])
+    )

@@ -1,0 +1,205 @@
+"""Read one radiograph from an image file, as grey.
+
+PNG, JPEG, TIFF and BMP; 8 or 16 bit; grey, RGB, RGBA or palette. Other formats plug in here:
+a reader per format, chosen by the file's content.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from hilum.errors import DataError
+from hilum.records import PixelArray
+
+#: What a data folder is searched for; anything else in it is ignored.
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+
+#: The largest image that is decoded. The largest detectors give about 20 million pixels.
+MAX_PIXELS = 80_000_000
+
+Reader = Callable[[IO[bytes]], ImageFile]
+
+#: How a file begins, and who reads it. Pillow's readers are named one by one, because Image.open
+#: warns of large images before their size can be looked at.
+_READERS: tuple[tuple[bytes, Reader], ...] = (
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"II*\0", TiffImageFile),
+    (b"MM\0*", TiffImageFile),
+    (b"II+\0", TiffImageFile),
+    (b"MM\0+", TiffImageFile),
+    (b"BM", BmpImageFile),
+)
+_DEPTHS = (8, 10, 12, 14, 16)
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
+
+#: Of 16-bit colour Pillow keeps the high byte. The same samples read with the bytes swapped give
+#: the low one. "LA" has no swapped form, but its four bytes a pixel can be read as four samples.
+_NATIVE, _SWAPPED = ("16L", "16B") if sys.byteorder == "little" else ("16B", "16L")
+_LOW_BYTE = {
+    f"{colour};{order}": f"{colour};{other}"
+    for colour in ("RGB", "RGBX", "RGBA")
+    for order, other in (("16B", "16L"), ("16L", "16B"), ("16N", _SWAPPED))
+}
+
+
+def read_radiograph(path: Path | str) -> PixelArray:
+    """Read an image file to grey.
+
+    Returns (H, W) uint8, upright (EXIF orientation applied), in [0, 255]. Colour is turned to
+    luma (ITU-R BT.601); transparency is laid over black. Deeper than 8 bit is scaled linearly,
+    never clipped: the white of a 16-bit file is the full scale of the fewest bits, of
+    8, 10, 12, 14 or 16, that hold its brightest pixel, because detectors store 10 to 14
+    significant bits in 16.
+
+    Raises DataError, naming the file, where it cannot be read, is damaged, holds several
+    images or more than MAX_PIXELS (known from its header, before any pixel is decoded).
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return _read(file, path)
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: expected an image file, found a folder.") from None
+    except Exception as error:
+        # A decoder that is fed damaged bytes may raise almost anything.
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{path}: cannot be read ({reason}).") from None
+
+
+def image_source(root: Path) -> Callable[[Sequence[str]], list[PixelArray]]:
+    """A function that reads radiographs by their names below a folder, for pictures in reports."""
+
+    def read(names: Sequence[str]) -> list[PixelArray]:
+        return [read_radiograph(root / name) for name in names]
+
+    return read
+
+
+def _read(file: IO[bytes], path: Path) -> PixelArray:
+    start = file.read(8)
+    if not start:
+        raise DataError(f"{path}: the file is empty.")
+    reader = next((reader for magic, reader in _READERS if start.startswith(magic)), None)
+    if reader is None:
+        raise DataError(f"{path}: not a PNG, JPEG, TIFF or BMP image.")
+
+    def open_image() -> ImageFile:
+        file.seek(0)
+        return reader(file)
+
+    image = open_image()
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"{path}: {width} x {height} pixels are too many "
+            f"(at most {MAX_PIXELS // 1_000_000} million)."
+        )
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise DataError(f"{path}: holds {frames} images; a radiograph is one.")
+    raw_mode = _raw_mode(image)
+    if ";16" in raw_mode and not image.mode.startswith("I"):
+        return scale_to_8_bit(_deep_colour_to_grey(image, open_image(), raw_mode, path), path)
+    if not image.mode.startswith("I"):
+        return _to_grey(ImageOps.exif_transpose(image), path)
+    white_is_zero = (
+        isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    )
+    pixels = scale_to_8_bit(_deep_grey(ImageOps.exif_transpose(image)), path)
+    return 255 - pixels if white_is_zero else pixels  # Pillow inverts these up to 8 bit only
+
+
+def _to_grey(image: Image.Image, path: Path) -> PixelArray:
+    """(H, W) uint8 of a decoded image of 8 bits a sample or fewer."""
+    if image.mode == "F":
+        raise DataError(f"{path}: floating-point pixels have no defined white; store 8 or 16 bit.")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image)
+    if image.mode == "P":
+        image = image.convert("RGB")
+    return np.array(image.convert("L"), dtype=np.uint8)
+
+
+def _deep_grey(image: Image.Image) -> npt.NDArray[Any]:
+    """(H, W) integers of a decoded grey image of 16 bit, or of 32 bit that may hold it."""
+    pixels = np.array(image)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        pixels[pixels == transparent] = 0
+    return pixels
+
+
+def _deep_colour_to_grey(
+    image: ImageFile, again: ImageFile, raw_mode: str, path: Path
+) -> npt.NDArray[np.uint16]:
+    """(H, W) luma in [0, 65535] of an image with 16 bits a colour.
+
+    image, again: the same file, opened twice and not decoded yet.
+    """
+    if "transparency" in image.info or raw_mode not in (*_LOW_BYTE, "LA;16B"):
+        raise DataError(f"{path}: this kind of 16-bit colour is not read; store 16-bit grey.")
+    if raw_mode == "LA;16B":
+        _set_raw_mode(image, "RGBA")
+        high, low = (np.array(ImageOps.exif_transpose(image))[..., i::2] for i in (0, 1))
+    else:
+        _set_raw_mode(again, _LOW_BYTE[raw_mode])
+        high, low = (np.array(ImageOps.exif_transpose(i)) for i in (image, again))
+    luma = np.empty(high.shape[:2], dtype=np.uint16)
+    for top in range(0, len(luma), 64):  # in strips, because floats take many times the memory
+        rows = slice(top, top + 64)
+        samples = high[rows].astype(np.float32) * 256 + low[rows]
+        colours = samples[..., :3] if samples.shape[-1] >= 3 else samples[..., :1]
+        weights = [0.299, 0.587, 0.114] if colours.shape[-1] == 3 else [1.0]
+        grey = colours @ np.array(weights, dtype=np.float32)
+        if samples.shape[-1] in (2, 4):
+            grey *= samples[..., -1] / 65535
+        luma[rows] = np.rint(grey)
+    return luma
+
+
+def _raw_mode(image: ImageFile) -> str:
+    """How the samples lie in the file, by Pillow's name ('RGB;16B'); '' if it does not say."""
+    args = image.tile[0].args if image.tile else None
+    first = args[0] if isinstance(args, tuple) and args else args
+    return first if isinstance(first, str) else ""
+
+
+def _set_raw_mode(image: ImageFile, raw_mode: str) -> None:
+    """Have the samples read in another way."""
+    image.tile = [
+        tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
+        for tile in image.tile
+    ]
+
+
+def scale_to_8_bit(pixels: npt.NDArray[Any], source: Path | str) -> PixelArray:
+    """Scale non-negative integers of up to 16 significant bits linearly to [0, 255].
+
+    pixels: (H, W). source: for the message.
+    Raises DataError for negative values or more than 16 bits.
+    """
+    low, high = int(pixels.min()), int(pixels.max())
+    if low < 0 or high > 65535:
+        raise DataError(f"{source}: pixel values from {low} to {high}; expected 0 to 65535.")
+    white = next(2**bits - 1 for bits in _DEPTHS if high < 2**bits)
+    # A table is quicker than arithmetic on every pixel, and needs a twentieth of its memory.
+    table = ((np.arange(white + 1) * 255 + white // 2) // white).astype(np.uint8)
+    scaled: PixelArray = table[pixels.astype(np.uint16)]
+    return scaled

@@ -1,0 +1,237 @@
+"""Decoded pixels at rest: one memory-mapped uint8 array per data set and size.
+
+Every file is decoded once, in parallel. The array's name is a digest of the files' contents and
+of what was done to them, so a changed, added or removed file gives another array and a stale one
+is never used. What each file held is remembered by size and modification time, so that a second
+start reads no image at all.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Protocol, TypeVar
+
+import numpy as np
+import platformdirs
+
+from hilum.errors import DataError
+from hilum.files import sha256, write_atomically
+from hilum.radiographs.image import read_radiograph
+from hilum.records import PixelArray
+
+#: progress(what, done, total): called as work goes on, for whoever wants to show it.
+Progress = Callable[[str, int, int], None]
+
+
+class PixelTransform(Protocol):
+    """What is done to a decoded image before it is stored (transforms.Preprocessing is one).
+
+    storage_key: names what to_pixels does. image_size: (H, W) of its result.
+    """
+
+    @property
+    def storage_key(self) -> str: ...
+    @property
+    def image_size(self) -> tuple[int, int]: ...
+    def to_pixels(self, image: PixelArray) -> PixelArray: ...
+
+
+#: How many unusable files one error names: enough to repair a data set in one go.
+_LISTED = 1000
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Changes whenever decoding gives other pixels than before, so that old arrays are not used.
+DECODER_VERSION = 1
+
+
+def cache_folder() -> Path:
+    """Where decoded pixels are kept: $HILUM_CACHE, or the user's cache folder."""
+    given = os.environ.get("HILUM_CACHE")
+    return Path(given) if given else platformdirs.user_cache_path("hilum")
+
+
+def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None) -> list[str]:
+    """SHA-256 of each file's content, read anew only where size or modification time changed.
+
+    Raises DataError listing every file that cannot be read, or where the cache cannot be written.
+    """
+    index_file = cache_folder() / "index" / f"{sha256(os.fsencode(root.resolve()))[:32]}.json"
+    known = _read_index(index_file)
+    entries: dict[str, list[object]] = {}
+    for path in paths:
+        entry = known.get(str(path), [])
+        if len(entry) == 3 and entry[:2] == _stamp(path):
+            entries[str(path)] = entry
+    todo = [path for path in paths if str(path) not in entries]
+    try:
+        fresh = in_parallel(_digest, todo, "Reading", progress)
+    except DataError:
+        # Name the damaged files too, which decoding would find only after these are repaired.
+        in_parallel(_check_readable, paths, "Checking", progress)
+        raise
+    entries.update({str(path): entry for path, entry in zip(todo, fresh, strict=True)})
+    if fresh:
+        try:
+            write_atomically(index_file, json.dumps(entries).encode())
+        except OSError as error:
+            raise _cache_refusal(index_file.parent, error) from None
+    return [str(entries[str(path)][2]) for path in paths]
+
+
+def _stamp(path: Path) -> list[object] | None:
+    """Size and modification time; None where there is no ordinary file (such as a pipe)."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns] if stat.S_ISREG(status.st_mode) else None
+
+
+def _digest(path: Path) -> list[object]:
+    """A file's size, modification time and SHA-256, read in pieces."""
+    stamp = _stamp(path)  # before the content: a change in between is then seen the next time
+    if stamp is None:
+        raise DataError(f"{path}: expected an image file, found a broken link or a device.")
+    try:
+        with path.open("rb") as file:
+            return [*stamp, hashlib.file_digest(file, "sha256").hexdigest()]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def _check_readable(path: Path) -> None:
+    if _stamp(path) is None:
+        raise DataError(f"{path}: expected an image file, found a broken link or a device.")
+    read_radiograph(path)
+
+
+def _read_index(index_file: Path) -> dict[str, list[object]]:
+    """What each file held at the last start. A missing or damaged index costs time only."""
+    try:
+        found = json.loads(index_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: entry for name, entry in found.items() if isinstance(entry, list)}
+
+
+def _cache_refusal(folder: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{folder}: cannot keep the decoded pixels there ({error.strerror or error}). "
+        "Free some space, or name another folder in HILUM_CACHE."
+    )
+
+
+def open_pixels(
+    paths: Sequence[Path],
+    digests: Sequence[str],
+    transform: PixelTransform,
+    progress: Progress | None = None,
+) -> PixelArray:
+    """Open the decoded pixels of a list of files, decoding them if that was not done before.
+
+    digests: content digest per file. transform: what is done to each decoded image.
+    Returns a read-only memory map (N, H, W) uint8 in the order of paths.
+    Raises DataError listing every file that cannot be decoded, or where the cache cannot be
+    written.
+    """
+    key = transform.storage_key
+    name = sha256("\n".join([f"decoder {DECODER_VERSION}", key, *digests]).encode())[:32]
+    target = cache_folder() / "pixels" / f"{name}-{key}.npy"
+    shape = (len(paths), *transform.image_size)
+    pixels = _map(target, shape)
+    if pixels is None:
+        _build(target, shape, paths, transform, progress)
+        pixels = _map(target, shape)
+    if pixels is None:
+        raise DataError(f"{target}: changed while it was opened; try again.")
+    return pixels
+
+
+def _map(target: Path, shape: tuple[int, ...]) -> PixelArray | None:
+    """The array in a file as a read-only memory map; None if it is missing or damaged."""
+    try:
+        pixels: PixelArray = np.load(target, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+
+
+def _build(
+    target: Path,
+    shape: tuple[int, ...],
+    paths: Sequence[Path],
+    transform: PixelTransform,
+    progress: Progress | None,
+) -> None:
+    """Decode every file into a new array file, which gets its name when it is whole.
+
+    Each image is written, not mapped: on a full disk a write fails with an error, a memory map
+    with a signal that ends the process.
+    """
+    partial: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A name of its own: two threads or processes may build the same array at once.
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=".partial"
+        )
+        partial = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            start, size, lock = file.tell(), int(np.prod(shape[1:])), Lock()
+
+            def decode(i: int) -> None:
+                pixels = transform.to_pixels(read_radiograph(paths[i])).tobytes()
+                with lock:
+                    file.seek(start + i * size)
+                    file.write(pixels)
+
+            in_parallel(decode, range(len(paths)), "Decoding", progress)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        raise _cache_refusal(target.parent, error) from None
+    finally:
+        if partial:
+            partial.unlink(missing_ok=True)
+
+
+def in_parallel(
+    function: Callable[[T], R], items: Sequence[T], what: str, progress: Progress | None
+) -> list[R]:
+    """Map in threads (Pillow decodes outside the interpreter lock), collecting every failure."""
+    results: list[R] = []
+    failures: list[str] = []
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        futures = [pool.submit(function, item) for item in items]
+        try:
+            for done, future in enumerate(futures, start=1):
+                try:
+                    results.append(future.result())
+                except DataError as error:
+                    failures.append(str(error))
+                if progress and (done % 32 == 0 or done == len(futures)):
+                    progress(what, done, len(futures))
+        except BaseException:  # Ctrl-C and a full disk end it now, not after the last file
+            pool.shutdown(cancel_futures=True)
+            raise
+    if failures:
+        shown = "\n".join(f"  {line}" for line in failures[:_LISTED])
+        more = f"\n  … and {len(failures) - _LISTED} more" if len(failures) > _LISTED else ""
+        files = "file" if len(failures) == 1 else "files"
+        raise DataError(
+            f"{len(failures)} {files} cannot be used; repair or remove them:\n{shown}{more}"
+        )
+    return results

@@ -1,0 +1,53 @@
+"""A data set that a small network learns in seconds: bright spots in class-specific places."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hilum.radiographs.dataset import Dataset, open_dataset
+from hilum.recipe import Recipe
+
+PLACES = {"normal": (6, 6), "infected/covid": (20, 20), "infected/non-covid": (6, 20)}
+
+
+def write_spots(root: Path, counts: dict[str, int], seed: int = 0, size: int = 32) -> Path:
+    rng = np.random.default_rng(seed)
+    for split, n in counts.items():
+        for label, (y, x) in PLACES.items():
+            folder = root / split / label
+            folder.mkdir(parents=True)
+            for i in range(n):
+                image = rng.integers(60, 120, (size, size))
+                image[y : y + 6, x : x + 6] += 100
+                Image.fromarray(image.astype(np.uint8)).save(folder / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def spots(tmp_path: Path) -> Dataset:
+    """3 x 12 training and 3 x 4 validation images of 32 x 32 pixels."""
+    return open_dataset(write_spots(tmp_path / "spots", {"train": 12, "val": 4}))
+
+
+@pytest.fixture
+def recipe() -> Callable[..., Recipe]:
+    """A quick cascade; keywords change its keys."""
+
+    def make(*assignments: str) -> Recipe:
+        return Recipe.load("covinet-flat").override(
+            [
+                "name=quick",
+                "strategy=cascade",
+                "image_size=32",
+                "batch_size=8",
+                "epochs=3",
+                "device=cpu",
+                "precision=float32",
+                *assignments,
+            ]
+        )
+
+    return make
