@@ -1,0 +1,290 @@
+"""The one training loop: for any decision, strategy, network and device.
+
+The order of samples is a pure function of (seed, decision, epoch) and a sample's augmentation of
+(seed, epoch, index), and a checkpoint holds the random state behind dropout, so a run that was
+killed and resumed ends with the same weights, bit for bit, as one that was not: on the same
+machine, with the same wheels and the same number of threads.
+"""
+
+import math
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hilum.classifier import compute_logits
+from hilum.device import Format, as_channels_last
+from hilum.errors import Interrupted, TrainingError
+from hilum.labels import Decision
+from hilum.networks.registry import create_network
+from hilum.radiographs.pixels import Progress
+from hilum.recipe import Settings
+from hilum.records import IntArray, PixelArray
+from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row
+from hilum.training.interrupt import StopRequest
+from hilum.training.loss import DecisionLoss
+from hilum.training.optim import Schedule, make_optimizer
+from hilum.transforms.augment import augment
+from hilum.transforms.preprocess import Preprocessing
+
+_CHECK_EVERY = {"cpu": 1}  # steps between looks at the loss: a look makes a GPU wait, so 50 there
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a decision learns from, or is monitored on.
+
+    pixels: (N, H, W) uint8, of the whole data set. rows: (M,) positions in it.
+    targets: (M,) option indices. names: of all N, for messages.
+    """
+
+    pixels: PixelArray
+    rows: IntArray
+    targets: IntArray
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how it is computed."""
+
+    device: torch.device
+    number_format: Format
+
+
+def fit(
+    decision: Decision,
+    settings: Settings,
+    *,
+    seed: int,
+    train: Samples,
+    monitored: Samples | None,
+    preprocessing: Preprocessing,
+    machine: Machine,
+    checkpoints: CheckpointFolder,
+    stop: StopRequest,
+    on_epoch: Callable[[Row], None],
+    progress: Progress | None = None,
+) -> Checkpoint:
+    """Train one decision's network, from its newest checkpoint if it has one.
+
+    Writes a checkpoint after every epoch and then calls on_epoch with the epoch's row of the
+    history. Returns the last checkpoint. Raises Interrupted, after writing a checkpoint, when a
+    stop is requested, and TrainingError where the loss is not finite or the disk is full.
+    """
+    start = checkpoints.newest()
+    if start and start.epoch >= settings.epochs:
+        return start
+    with _own_randomness(machine.device):
+        torch.manual_seed(_mix(seed, decision.name))
+        loop = _Loop(decision, settings, seed, train, monitored, preprocessing, machine)
+        if start:
+            loop.restore(start)
+        while loop.epoch < settings.epochs:
+            finished = loop.run_epoch(stop, progress)
+            checkpoint = loop.checkpoint()
+            checkpoints.save(checkpoint)
+            if finished:
+                on_epoch(checkpoint.history[-1])
+            if stop.requested and loop.epoch < settings.epochs:
+                raise Interrupted(f"stopped in epoch {loop.epoch + 1} of '{decision.name}'")
+    return checkpoint
+
+
+def sample_order(seed: int, decision: str, epoch: int, n: int) -> IntArray:
+    """The order in which an epoch (from 1) visits n samples: a pure function of its arguments."""
+    return np.random.default_rng([_mix(seed, decision), epoch]).permutation(n)
+
+
+class _Loop:
+    """The state of a training, advanced an epoch at a time."""
+
+    def __init__(
+        self,
+        decision: Decision,
+        settings: Settings,
+        seed: int,
+        train: Samples,
+        monitored: Samples | None,
+        preprocessing: Preprocessing,
+        machine: Machine,
+    ) -> None:
+        self.decision, self.settings, self.seed = decision, settings, seed
+        self.train, self.monitored = train, monitored
+        self.preprocessing, self.machine = preprocessing, machine
+        device = machine.device
+        network = create_network(
+            settings.network,
+            outputs=len(decision.options),
+            image_size=preprocessing.image_size,
+        )
+        self.network = as_channels_last(network, device)
+        self.steps = math.ceil(len(train.rows) / settings.batch_size)
+        self.optimizer = make_optimizer(settings, self.network.parameters())
+        self.schedule = Schedule(settings, self.optimizer, self.steps)
+        counts = np.bincount(train.targets, minlength=len(decision.options)).tolist()
+        self.loss = DecisionLoss(
+            settings.weights_for(decision, counts), settings.label_smoothing, device
+        )
+        self.resident = _on_device(train.pixels, device)
+        self.epoch = 0
+        self.step = 0
+        self.running = {"loss": 0.0, "weight": 0.0, "correct": 0.0, "seconds": 0.0}
+        self.history: list[Row] = []
+
+    def restore(self, start: Checkpoint) -> None:
+        self.network.load_state_dict(start.model)
+        self.optimizer.load_state_dict(start.optimizer)
+        self.schedule.load_state_dict(start.scheduler)
+        self.epoch, self.step = start.epoch, start.step
+        self.running, self.history = dict(start.running), list(start.history)
+        _set_rng_state(start.rng_state, self.machine.device)
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            epoch=self.epoch,
+            step=self.step,
+            model=self.network.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            scheduler=self.schedule.state_dict(),
+            rng_state=_rng_state(self.machine.device),
+            running=dict(self.running),
+            history=list(self.history),
+        )
+
+    def run_epoch(self, stop: StopRequest, progress: Progress | None) -> bool:
+        """Train an epoch from the current step on; False if it was stopped on the way."""
+        epoch, n = self.epoch + 1, len(self.train.rows)
+        order = sample_order(self.seed, self.decision.name, epoch, n)
+        learning_rate = self.schedule.learning_rate
+        check_every = _CHECK_EVERY.get(self.machine.device.type, 50)
+        what = f"{self.decision.name}: epoch {epoch} of {self.settings.epochs}"
+        began = time.perf_counter()
+        unchecked: list[tuple[int, IntArray, torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+        def settle() -> None:
+            """Look at the losses since the last look, and add them up."""
+            for number, positions, loss, weight, correct in unchecked:
+                if not math.isfinite(loss.item()):
+                    raise TrainingError(self._not_finite(epoch, number, positions))
+                self.running["loss"] += loss.item() * weight.item()
+                self.running["weight"] += weight.item()
+                self.running["correct"] += correct.item()
+            unchecked.clear()
+
+        self.network.train()
+        while self.step < self.steps:
+            b = self.settings.batch_size
+            positions = order[self.step * b : (self.step + 1) * b]
+            unchecked.append((self.step + 1, positions, *self._train_step(positions, epoch)))
+            self.step += 1
+            if self.step % check_every == 0 or self.step == self.steps or stop.requested:
+                settle()
+            if progress:
+                progress(what, min(self.step * b, n), n)
+            if stop.requested and self.step < self.steps:
+                self.running["seconds"] += time.perf_counter() - began
+                return False
+        seconds = self.running["seconds"] + time.perf_counter() - began
+        self.schedule.after_epoch()
+        monitor_loss, monitor_accuracy = self._monitor(progress)
+        self.history.append(
+            {
+                "decision": self.decision.name,
+                "epoch": epoch,
+                "epochs": self.settings.epochs,
+                "train_loss": self.running["loss"] / self.running["weight"],
+                "train_accuracy": self.running["correct"] / n,
+                "monitor_loss": monitor_loss,
+                "monitor_accuracy": monitor_accuracy,
+                "learning_rate": learning_rate,
+                "seconds": seconds,
+                "images_per_second": n / seconds,
+            }
+        )
+        self.epoch, self.step = epoch, 0
+        self.running = dict.fromkeys(self.running, 0.0)
+        return True
+
+    def _train_step(
+        self, positions: IntArray, epoch: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """One optimizer step; returns the mean loss, its weight and the number correct."""
+        device = self.machine.device
+        rows = self.train.rows[positions]
+        targets = torch.from_numpy(self.train.targets[positions]).to(device)
+        if self.resident is None:
+            pixels = torch.from_numpy(self.train.pixels[rows]).to(device)
+        else:
+            pixels = self.resident[torch.from_numpy(rows).to(device)]
+        x = self.preprocessing.to_input(pixels)
+        x = augment(x, self.settings.augmentation, seed=self.seed, epoch=epoch, indices=rows)
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(
+            device.type, torch.bfloat16, enabled=self.machine.number_format == "bfloat16"
+        ):
+            logits = self.network(x)
+        loss = self.loss(logits, targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        last = self.step + 1 == self.steps and epoch == self.settings.epochs
+        self.schedule.after_batch(last=last)
+        correct = (logits.detach().argmax(dim=1) == targets).sum()
+        return loss.detach(), self.loss.weight_of(targets), correct
+
+    def _monitor(self, progress: Progress | None) -> tuple[float | None, float | None]:
+        """Loss and accuracy over the monitored samples, exact; None where there are none."""
+        samples, device = self.monitored, self.machine.device
+        if samples is None:
+            return None, None
+        pixels = samples.pixels[samples.rows]
+        logits = compute_logits(self.network, pixels, self.preprocessing, device, progress=progress)
+        targets = torch.from_numpy(samples.targets).to(device)
+        loss = self.loss(torch.from_numpy(logits).to(device), targets)
+        return loss.item(), float((logits.argmax(axis=1) == samples.targets).mean())
+
+    def _not_finite(self, epoch: int, step: int, positions: IntArray) -> str:
+        files = [self.train.names[row] for row in self.train.rows[positions]]
+        return (
+            f"The loss of '{self.decision.name}' is not a finite number in epoch {epoch}, step "
+            f"{step}; nothing of this epoch was saved. A lower learning_rate (now "
+            f"{self.settings.learning_rate:g}) often helps. Files of the batch: {', '.join(files)}"
+        )
+
+
+def _mix(seed: int, name: str) -> int:
+    """A seed of its own for every decision."""
+    return (seed << 32) + zlib.crc32(name.encode())
+
+
+def _on_device(pixels: PixelArray, device: torch.device) -> torch.Tensor | None:
+    """All pixels on a GPU if they take less than half of its free memory; None otherwise."""
+    if device.type != "cuda" or pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return None
+    return torch.from_numpy(np.array(pixels)).to(device)
+
+
+@contextmanager
+def _own_randomness(device: torch.device) -> Iterator[None]:
+    """Leave torch's global generators as they were found."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+def _rng_state(device: torch.device) -> dict[str, torch.Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_rng_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

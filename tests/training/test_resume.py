@@ -1,0 +1,169 @@
+"""A run that was killed and resumed equals one that was not, bit for bit."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hilum.errors import Interrupted, TrainingError
+from hilum.radiographs.dataset import open_dataset
+from hilum.training.checkpoint import CheckpointFolder
+from hilum.training.run import train
+from tests.spots import write_spots
+
+SCRIPT = Path(__file__).parent / "killed_run.py"
+TIMES = ("seconds", "images_per_second")
+
+
+def outcome(run: Path) -> tuple[dict[str, bytes], list[dict]]:
+    """The weights' bytes and the history without what a clock measured."""
+    weights = {p.name: p.read_bytes() for p in (run / "classifier").glob("*.safetensors")}
+    rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    return weights, [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
+
+
+def run_killed(data: Path, out: Path, recipe: Path, moment: str) -> int:
+    command = [sys.executable, str(SCRIPT), str(data), str(out), str(recipe), moment]
+    return subprocess.run(command, check=False, capture_output=True).returncode
+
+
+# 5 steps of root and 3 of infected an epoch, 3 epochs each; files: recipe, run, history, then
+# one per epoch and decision, then the classifier's.
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ["step:1"],  # before anything is learnt
+        ["step:8", "step:4"],  # within the second epoch, then again after resuming
+        ["write:5"],  # during the write of the second checkpoint of root
+        ["step:19", "write:3"],  # in the second decision; then in the next checkpoint's write
+        ["write:11"],  # during the write of the classifier
+    ],
+    ids=lambda moments: "+".join(moments),
+)
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, spots, recipe, moments):
+    quick = recipe("augmentation=mirror", "scheduler=one-cycle", "class_weights=balanced")
+    file = tmp_path / "recipe.toml"
+    file.write_text(quick.to_toml())
+    train(spots, quick, tmp_path / "whole")
+
+    for moment in moments:
+        code = run_killed(spots.root, tmp_path / "killed", file, moment)
+        assert code == -signal.SIGKILL
+    train(spots, quick, tmp_path / "killed", resume=True)
+
+    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
+    assert not list((tmp_path / "killed").rglob("*.partial"))
+
+
+def test_killed_at_a_random_moment(tmp_path, recipe):
+    quick = recipe("epochs=12")
+    data = open_dataset(write_spots(tmp_path / "spots", {"train": 12, "val": 4}))
+    file = tmp_path / "recipe.toml"
+    file.write_text(quick.to_toml())
+    train(data, quick, tmp_path / "whole")
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(data.root), str(out), str(file), "never"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not list(out.glob("checkpoints/*/*.pt")):
+        time.sleep(0.01)
+    time.sleep(random.random() / 2)
+    process.kill()
+    process.wait()
+
+    train(data, quick, out, resume=True)
+
+    assert outcome(out) == outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_with_a_checkpoint_and_says_how_to_resume(tmp_path, spots, recipe, number):
+    quick = recipe("scheduler=cosine")
+    train(spots, quick, tmp_path / "whole")
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "root: epoch 2 of 3" and done == 16:
+            signal.raise_signal(number)
+
+    with pytest.raises(Interrupted, match=r"--out .*stopped --resume"):
+        train(spots, quick, tmp_path / "stopped", progress=interrupt)
+    newest = CheckpointFolder(tmp_path / "stopped/checkpoints/root").newest()
+    assert newest is not None
+    assert (newest.epoch, newest.step) == (1, 2)
+    assert "stopped in epoch 2" in (tmp_path / "stopped/log.txt").read_text()
+
+    train(spots, quick, tmp_path / "stopped", resume=True)
+    assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+def test_handlers_are_given_back(tmp_path, spots, recipe):
+    before = signal.getsignal(signal.SIGINT)
+    train(spots, recipe("epochs=1"), tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_finished_run_is_only_read(tmp_path, spots, recipe):
+    train(spots, recipe("epochs=1"), tmp_path / "run")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.*") if p.is_file()}
+    train(spots, recipe("epochs=1"), tmp_path / "run", resume=True)
+    after = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*.*") if p.is_file()}
+    assert {k: v for k, v in after.items() if k.name != ".lock"} == {
+        k: v for k, v in before.items() if k.name != ".lock"
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("learning_rate=0.01",), "learning_rate: 0.001 → 0.01"),
+        (("decision.root.epochs=9",), "decision.root.epochs: not set → 9"),
+        (("seed=1",), "seed: 0 → 1"),
+    ],
+)
+def test_another_recipe_is_refused(tmp_path, spots, recipe, change, said):
+    train(spots, recipe("epochs=1"), tmp_path / "run")
+    with pytest.raises(TrainingError, match=said.replace(".", r"\.")):
+        train(spots, recipe("epochs=1", *change), tmp_path / "run", resume=True)
+
+
+def test_another_data_set_is_refused(tmp_path, spots, recipe):
+    train(spots, recipe("epochs=1"), tmp_path / "run")
+    other = open_dataset(write_spots(tmp_path / "other", {"train": 12, "val": 4}, seed=1))
+    with pytest.raises(TrainingError, match="same counts, other contents"):
+        train(other, recipe("epochs=1"), tmp_path / "run", resume=True)
+
+
+def test_another_label_order_is_refused(tmp_path, spots, recipe):
+    from hilum.labels import LabelTree
+
+    train(spots, recipe("epochs=1"), tmp_path / "run")
+    other = open_dataset(spots.root, tree=LabelTree.from_text("normal, infected(non-covid, covid)"))
+    with pytest.raises(TrainingError, match=r"labels: .*covid, non-covid.* → .*non-covid, covid"):
+        train(other, recipe("epochs=1"), tmp_path / "run", resume=True)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, spots, recipe):
+    quick = recipe("keep_checkpoints=all")
+    out = tmp_path / "run"
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "root: epoch 3 of 3":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train(spots, quick, out, progress=interrupt)
+    newest = CheckpointFolder(out / "checkpoints/root").paths()[-1]
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.raises(TrainingError, match=rf"{newest.name}.*damaged"):
+        train(spots, quick, out, resume=True)
+    newest.unlink()  # as the message says
+    train(spots, quick, out, resume=True)
+    train(spots, quick, tmp_path / "whole")
+    assert outcome(out) == outcome(tmp_path / "whole")
