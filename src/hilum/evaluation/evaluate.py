@@ -1,0 +1,249 @@
+"""From predictions and the truth to an evaluation: every measure, with its interval."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hilum.audit.provenance import recognise
+from hilum.classifier import Classifier
+from hilum.errors import EvaluationError
+from hilum.evaluation import metrics
+from hilum.evaluation.checks import check_predictions
+from hilum.evaluation.files import write_evaluation
+from hilum.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
+from hilum.evaluation.results import ClassMeasures, DecisionEvaluation, Evaluation, Matrix
+from hilum.labels import Decision, LabelTree, Rule, Strategy
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.pixels import Progress
+from hilum.records import Estimate, FloatArray, IntArray, Predictions
+
+__all__ = ["Evaluation", "evaluate", "evaluate_predictions"]
+
+SYNTHETIC = (
+    "The images are synthetic phantoms: nothing measured on them says anything about patients."
+)
+
+
+def evaluate(
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str = "val",
+    *,
+    rule: Rule | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Run a classifier over a split and measure how it did.
+
+    dataset: with the classifier's own labels, in its order (open it with tree=classifier.tree).
+    split: 'train', 'val', 'test' or 'all'. rule: how probabilities become a class; None takes the
+    classifier's. out: a folder for predictions.csv and evaluation.json; None writes nothing.
+    Raises EvaluationError where the labels differ, DataError where the split does not exist.
+    """
+    if dataset.tree != classifier.tree:
+        raise EvaluationError(
+            f"The classifier decides between '{classifier.tree}', but the labels of "
+            f"{dataset.root} are '{dataset.tree}'."
+        )
+    if rule is not None:
+        classifier = replace(classifier, rule=rule)
+    rows = dataset.indices(split)
+    names = [dataset.records[row].name for row in rows]
+    pixels = dataset.pixels(classifier.preprocessing, progress)
+    predictions = classifier.predict_pixels(pixels[rows], names, progress)
+    provenance = classifier.provenance
+    evaluation = evaluate_predictions(
+        classifier.tree,
+        dataset.labels[rows],
+        predictions,
+        rule=classifier.rule,
+        strategy=classifier.strategy,
+        split=split,
+        notes=_notes(classifier, dataset, split),
+        data={
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "synthetic": dataset.synthetic,
+        },
+        classifier={
+            key: provenance[key] for key in ("name", "data", "finished") if key in provenance
+        },
+    )
+    if out is not None:
+        write_evaluation(evaluation, names, dataset.labels[rows], predictions, classifier.tree, out)
+    return evaluation
+
+
+def _notes(classifier: Classifier, dataset: Dataset, split: str) -> list[str]:
+    """What a reader of the figures must know."""
+    provenance = classifier.provenance
+    notes = [str(note) for note in provenance.get("notes", [])]
+    source = recognise(dataset.counts())
+    if source and source.meaning not in notes:
+        notes.append(source.meaning)
+    if dataset.synthetic:
+        notes.append(SYNTHETIC)
+    if split in ("train", "all") and provenance.get("data", {}).get("fingerprint") == (
+        dataset.fingerprint
+    ):
+        notes.append("These images include those that the classifier was trained on.")
+    chosen = [
+        s for s in provenance.get("selects_best", []) if split in (provenance["monitor"], "all")
+    ]
+    if chosen:
+        notes.append(
+            f"The split '{provenance['monitor']}' chose the epoch of {', '.join(chosen)}, so "
+            "figures on it are too good."
+        )
+    return notes
+
+
+def evaluate_predictions(
+    tree: LabelTree,
+    truth: IntArray,
+    predictions: Predictions,
+    *,
+    rule: Rule,
+    strategy: Strategy,
+    split: str,
+    notes: Sequence[str] = (),
+    data: Mapping[str, Any] | None = None,
+    classifier: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Every measure of a classification, each with its 95 % interval. A pure function.
+
+    truth: (N,) class indices of the tree. predictions: of the same N images; its class
+    probabilities give the AUROCs, its predicted classes everything else.
+    rule, strategy, split, notes, data, classifier: recorded as they are; data and classifier
+    hold JSON values. seed: of the bootstrap.
+
+    Each decision of the tree is evaluated alone too, on the images whose true class lies below it,
+    by its most probable option; under the flat strategy its probabilities are those that the class
+    probabilities imply. Every wrong image is counted once, for the decision at which its true and
+    its predicted class part.
+
+    Proportions (accuracy, precision, recall, specificity) carry Wilson intervals; F1, AUROC,
+    balanced accuracy and macro AUROC bootstrap intervals, stratified by true class. All take the
+    images as independent.
+    Raises EvaluationError as check_predictions does.
+    """
+    truth = np.asarray(truth)
+    check_predictions(tree, truth, predictions)
+    overall = _measure(tree.classes, truth, predictions.predicted, predictions.probs, seed)
+    decisions = {
+        decision.name: _evaluate_decision(decision, truth, predictions, seed)
+        for decision in tree.decisions
+    }
+    return Evaluation(
+        n=len(truth),
+        split=split,
+        classes=tree.classes,
+        labels=tree.to_json(),
+        confusion_matrix=overall.confusion_matrix,
+        accuracy=overall.accuracy,
+        balanced_accuracy=overall.balanced_accuracy,
+        macro_auroc=overall.macro_auroc,
+        per_class=overall.per_option,
+        decisions=decisions,
+        rule=rule,
+        strategy=strategy,
+        intervals={"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": seed},
+        data=dict(data or {}),
+        classifier=dict(classifier or {}),
+        notes=tuple(notes),
+    )
+
+
+class _Measures(NamedTuple):
+    """What is measured of every choice, be it between classes or between options."""
+
+    confusion_matrix: Matrix
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    macro_auroc: Estimate
+    per_option: dict[str, ClassMeasures]
+
+
+def _evaluate_decision(
+    decision: Decision, truth: IntArray, predictions: Predictions, seed: int
+) -> DecisionEvaluation:
+    true_option = decision.targets(truth)
+    final_option = decision.targets(predictions.predicted)
+    # Both classes lie below this decision, under different options, only where their paths part.
+    parts_here = (true_option >= 0) & (final_option >= 0) & (true_option != final_option)
+    belongs = true_option >= 0
+    probs = predictions.decision_probs[decision.name][belongs]
+    chosen = probs.argmax(axis=1).astype(np.int64)
+    measures = _measure(decision.options, true_option[belongs], chosen, probs, seed)
+    return DecisionEvaluation(
+        options=decision.options,
+        n=int(belongs.sum()),
+        **measures._asdict(),
+        errors_caused=int(parts_here.sum()),
+    )
+
+
+def _measure(
+    options: tuple[str, ...], truth: IntArray, predicted: IntArray, probs: FloatArray, seed: int
+) -> _Measures:
+    n, size = len(truth), len(options)
+    matrix = metrics.confusion_matrix(truth, predicted, size)
+
+    def interval(measure: Callable[[IntArray], FloatArray]) -> Estimate:
+        return bootstrap(measure, n, strata=truth, seed=seed)
+
+    def matrices(counts: IntArray) -> IntArray:
+        return metrics.confusion_matrices(truth, predicted, size, counts)
+
+    def macro(counts: IntArray) -> FloatArray:
+        areas = [metrics.aurocs(truth == k, probs[:, k], counts) for k in range(size)]
+        return np.asarray(np.mean(areas, axis=0), dtype=np.float64)
+
+    def class_measures(k: int) -> ClassMeasures:
+        correct, support = int(matrix[k, k]), int(matrix[k].sum())
+        predicted_as, negatives = int(matrix[:, k].sum()), n - int(matrix[k].sum())
+        no_positives = "" if support else f"no image of {options[k]}"
+        no_negatives = "" if negatives else f"no image of a class other than {options[k]}"
+        no_predictions = "" if predicted_as else f"no image was predicted as {options[k]}"
+        true_negatives = negatives - (predicted_as - correct)
+        return ClassMeasures(
+            precision=_unless(no_predictions, n, lambda: wilson(correct, predicted_as)),
+            recall=_unless(no_positives, n, lambda: wilson(correct, support)),
+            specificity=_unless(no_negatives, n, lambda: wilson(true_negatives, negatives)),
+            f1=_unless(
+                no_positives or no_predictions,
+                n,
+                lambda: interval(lambda counts: metrics.f1_scores(matrices(counts), k)),
+            ),
+            auroc=_unless(
+                no_positives or no_negatives,
+                n,
+                lambda: interval(lambda counts: metrics.aurocs(truth == k, probs[:, k], counts)),
+            ),
+            support=support,
+        )
+
+    absent = [
+        option for option, count in zip(options, matrix.sum(axis=1), strict=True) if not count
+    ]
+    missing = f"no image of {', '.join(absent)}" if absent else ""
+    return _Measures(
+        confusion_matrix=tuple(tuple(int(cell) for cell in row) for row in matrix),
+        accuracy=wilson(int(matrix.trace()), n),
+        balanced_accuracy=_unless(
+            missing,
+            n,
+            lambda: interval(lambda counts: metrics.balanced_accuracies(matrices(counts))),
+        ),
+        macro_auroc=_unless(missing, n, lambda: interval(macro)),
+        per_option={option: class_measures(k) for k, option in enumerate(options)},
+    )
+
+
+def _unless(reason: str, n: int, estimate: Callable[[], Estimate]) -> Estimate:
+    """The estimate, or an undefined one where there is a reason for that."""
+    return Estimate.undefined(reason, n) if reason else estimate()

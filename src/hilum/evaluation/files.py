@@ -1,0 +1,191 @@
+"""An evaluation as files: ``evaluation.json`` and ``predictions.csv``.
+
+``predictions.csv`` is UTF-8, comma-separated, one line per radiograph:
+
+- ``path``, ``truth``, ``predicted``, and ``correct`` (1 or 0);
+- ``p(CLASS)`` for each class: its probability;
+- ``DECISION/OPTION`` for each option of each decision: its probability, given that the decision
+  is reached. For example ``root/normal, root/infected, infected/covid, infected/non-covid``.
+
+Labels hold neither parentheses nor slashes, so the two kinds of column cannot be confused.
+Probabilities are written in full: reading them back gives the same bits.
+
+A spreadsheet runs a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line break as a
+formula. A text that begins so is written with a ``'`` in front, and so is one that begins with a
+``'`` itself, so that dropping one leading ``'`` always gives back the text.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hilum.errors import EvaluationError
+from hilum.evaluation.checks import check_predictions
+from hilum.evaluation.results import Evaluation
+from hilum.files import write_atomically
+from hilum.labels import LabelTree
+from hilum.records import FloatArray, IntArray, Predictions
+
+EVALUATION_FILE = "evaluation.json"
+PREDICTIONS_FILE = "predictions.csv"
+
+_FIRST_COLUMNS = ["path", "truth", "predicted", "correct"]
+
+#: First characters that make a cell a formula (OWASP, "CSV Injection"), their full-width forms,
+#: and the escape itself.
+_ESCAPED = tuple("=+-@\t\r\n＝＋－＠'")
+
+#: File names are bytes on some systems; those that are not UTF-8 come back as they were.
+_ODD_NAMES = "surrogateescape"
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    names: Sequence[str],
+    truth: IntArray,
+    predictions: Predictions,
+    tree: LabelTree,
+    out: Path,
+) -> None:
+    """Write ``predictions.csv`` and ``evaluation.json`` into the folder out, which is made.
+
+    names: (N,) the radiographs' paths below the data root. truth: (N,) class indices.
+    Each file is written beside its target and renamed, the table first, so that an
+    ``evaluation.json`` that is there is whole. Raises EvaluationError where the parts do not fit
+    together or a file cannot be written.
+    """
+    truth = np.asarray(truth)
+    check_predictions(tree, truth, predictions)
+    if len(names) != len(truth) or evaluation.n != len(truth):
+        raise EvaluationError(
+            f"There are {len(names)} names and {len(truth)} true classes for an evaluation of "
+            f"{evaluation.n} images: give one of each per image."
+        )
+    table = predictions_csv(predictions, tree, truth=truth, names=names)
+    summary = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    _write(out / PREDICTIONS_FILE, table)
+    _write(out / EVALUATION_FILE, summary)
+
+
+def predictions_csv(
+    predictions: Predictions,
+    tree: LabelTree,
+    *,
+    truth: IntArray | None = None,
+    names: Sequence[str] | None = None,
+) -> str:
+    """The text of a ``predictions.csv``; see the head of this file for its columns.
+
+    truth: (N,) class indices; where they are not known, the columns truth and correct are left
+    out. names: (N,) paths to write instead of the predictions' own.
+    """
+    first = _FIRST_COLUMNS if truth is not None else ["path", "predicted"]
+    header = [
+        *first,
+        *(f"p({name})" for name in tree.classes),
+        *(f"{d.name}/{option}" for d in tree.decisions for option in d.options),
+    ]
+    probs = np.hstack(
+        [predictions.probs, *(predictions.decision_probs[d.name] for d in tree.decisions)]
+    ).astype(np.float64)
+    buffer = io.StringIO(newline="")
+    # Texts are always quoted: a carriage return within a path would end the line otherwise.
+    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerow([_safe(name) for name in header])
+    for i, name in enumerate(predictions.names if names is None else names):
+        predicted = _safe(tree.classes[predictions.predicted[i]])
+        row: list[str | int | float] = [_safe(name), predicted]
+        if truth is not None:
+            correct = int(truth[i] == predictions.predicted[i])
+            row = [_safe(name), _safe(tree.classes[truth[i]]), predicted, correct]
+        writer.writerow([*row, *probs[i].tolist()])
+    return buffer.getvalue()
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read an ``evaluation.json``. Raises EvaluationError if it is missing, damaged or foreign."""
+    try:
+        return Evaluation.from_json(json.loads(_text(path)))
+    except json.JSONDecodeError as error:
+        raise EvaluationError(f"{path} is not valid JSON: {error}.") from None
+    except EvaluationError as error:
+        raise EvaluationError(f"Cannot read {path}: {error}") from None
+
+
+def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
+    """Read a ``predictions.csv``: the true classes (N,) and the predictions of N images.
+
+    Class indices follow the order of the ``p(…)`` columns, which is that of the label tree.
+    Raises EvaluationError, with the line, if it is missing, damaged or foreign.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(_text(path), newline=""), strict=True))
+    except csv.Error as error:
+        raise EvaluationError(
+            f"{path} is not a table of comma-separated values: {error}."
+        ) from None
+    header = [_plain(cell) for cell in rows[0]] if rows else []
+    classes = [c[2:-1] for c in header if c.startswith("p(") and c.endswith(")")]
+    options = [c for c in header[4 + len(classes) :] if c.count("/") == 1]
+    expected = [*_FIRST_COLUMNS, *(f"p({c})" for c in classes), *options]
+    if header != expected or not classes or not options:
+        raise EvaluationError(
+            f"{path} is not a table of predictions: expected the columns "
+            f"{', '.join(_FIRST_COLUMNS)}, then p(CLASS) and DECISION/OPTION; "
+            f"found {', '.join(header) or 'none'}."
+        )
+    index = {name: k for k, name in enumerate(classes)}
+    names: list[str] = []
+    labels = np.empty((len(rows) - 1, 2), dtype=np.int64)
+    probs = np.empty((len(rows) - 1, len(header) - 4), dtype=np.float64)
+    for i, row in enumerate(rows[1:]):
+        try:
+            if len(row) != len(header):
+                raise ValueError
+            names.append(_plain(row[0]))
+            labels[i] = [index[_plain(cell)] for cell in row[1:3]]
+            probs[i] = [float(cell) for cell in row[4:]]
+            if not np.isfinite(probs[i]).all():
+                raise ValueError
+        except (ValueError, KeyError):
+            raise EvaluationError(
+                f"{path}, row {i + 2}: expected {len(header)} cells, labels among "
+                f"{', '.join(classes)} and finite numbers; found: "
+                f"{', '.join(row)}"
+            ) from None
+    decisions: dict[str, FloatArray] = {}
+    for decision in dict.fromkeys(option.split("/")[0] for option in options):
+        columns = [j for j, o in enumerate(options) if o.split("/")[0] == decision]
+        decisions[decision] = probs[:, len(classes) :][:, columns]
+    predictions = Predictions(tuple(names), probs[:, : len(classes)], decisions, labels[:, 1])
+    return labels[:, 0], predictions
+
+
+def _safe(text: str) -> str:
+    """The text as a cell that no spreadsheet runs."""
+    return f"'{text}" if text.startswith(_ESCAPED) else text
+
+
+def _plain(cell: str) -> str:
+    """The inverse of _safe."""
+    return cell.removeprefix("'")
+
+
+def _text(path: Path) -> str:
+    try:
+        # A spreadsheet that saved the table may have put a byte order mark in front.
+        with path.open(encoding="utf-8-sig", errors=_ODD_NAMES, newline="") as file:
+            return file.read()
+    except OSError as error:
+        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomically(path, text.encode("utf-8", _ODD_NAMES))
+    except OSError as error:
+        raise EvaluationError(f"Cannot write {path}: {error.strerror}.") from None
