@@ -1,0 +1,251 @@
+"""Reading RUN folders for a report: what a run says of itself, its curves and its evaluations.
+
+Nothing is computed or corrected here. A part that is absent is absent in the result, so that the
+report can say so; a part that is damaged is refused.
+"""
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import HilumError
+from hilum.evaluation.files import (
+    EVALUATION_FILE,
+    PREDICTIONS_FILE,
+    read_evaluation,
+    read_predictions,
+)
+from hilum.evaluation.results import Evaluation
+from hilum.labels import LabelTree, Strategy
+
+#: The order in which splits are told; others follow alphabetically.
+_SPLITS = ("val", "test", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch of one decision's training, as history.jsonl has it.
+
+    Losses are means per sample, accuracies shares in [0, 1]; monitor_* are None where nothing
+    was monitored.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    monitor_loss: float | None
+    monitor_accuracy: float | None
+    learning_rate: float | None
+    seconds: float | None
+    images_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one run says of one radiograph: class names, and the predicted class's probability."""
+
+    name: str
+    truth: str
+    predicted: str
+    probability: float
+
+    @property
+    def correct(self) -> bool:
+        """Whether the predicted class is the true one."""
+        return self.truth == self.predicted
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """The evaluation of one split. verdicts: by radiograph name, empty without predictions.csv."""
+
+    split: str
+    evaluation: Evaluation
+    verdicts: Mapping[str, Verdict]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read.
+
+    name: as in run.json, with the folder's name where two runs of a report share one. info:
+    run.json. recipe, recipe_text: recipe.toml, empty where absent. history: epochs per decision.
+    history_torn: the last line of history.jsonl was incomplete, as after a crash.
+    """
+
+    folder: Path
+    name: str
+    info: Mapping[str, Any]
+    tree: LabelTree
+    recipe: Mapping[str, Any]
+    recipe_text: str
+    history: Mapping[str, tuple[Epoch, ...]]
+    history_torn: bool
+    results: tuple[SplitResult, ...]
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What run.json says of the data set."""
+        found: Mapping[str, Any] = self.info.get("data") or {}
+        return found
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the run was trained on phantoms."""
+        return bool(self.data.get("synthetic"))
+
+    @property
+    def monitored(self) -> str | None:
+        """What was watched in training: a split, 'blocks' held out of train, or None."""
+        return (self.info.get("monitored") or {}).get("split")
+
+    @property
+    def held_out(self) -> int:
+        """How many radiographs of train were held out of training, to be watched."""
+        watched = self.info.get("monitored") or {}
+        return int(watched.get("n") or 0) if watched.get("split") == "blocks" else 0
+
+    @property
+    def strategy(self) -> Strategy:
+        """'flat' or 'cascade'."""
+        return "flat" if self.info["strategy"] == "flat" else "cascade"
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """The decisions that have a network of their own, in the order of the label tree."""
+        return tuple(d.name for d in self.tree.networks(self.strategy))
+
+    def result(self, split: str) -> SplitResult | None:
+        """The evaluation of a split, or None where there is none."""
+        return next((r for r in self.results if r.split == split), None)
+
+
+def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
+    """Read run folders; names are made unique, so that the report can tell them apart.
+
+    Raises HilumError where there is none, a folder is no run, or a file in it is damaged.
+    """
+    if not folders:
+        raise HilumError("A report needs at least one run folder; none was given.")
+    runs = [_read_run(Path(folder)) for folder in folders]
+    names = [run.name for run in runs]
+    unique: list[Run] = []
+    for i, run in enumerate(runs):
+        name = run.name
+        if names.count(name) > 1:
+            name = f"{name} ({run.folder.resolve().name})"
+        if name in [u.name for u in unique]:
+            name = f"{name}, run {i + 1}"
+        unique.append(Run(**{**run.__dict__, "name": name}))
+    return tuple(unique)
+
+
+def _read_run(folder: Path) -> Run:
+    about = folder / "run.json"
+    if not about.is_file():
+        raise HilumError(
+            f"{folder} is not a run folder: it has no run.json. "
+            "Give a folder that 'hilum train … --out FOLDER' has written."
+        )
+    info = _parse_json(about, about.read_text(encoding="utf-8"))
+    for key in ("labels", "strategy"):
+        if key not in info:
+            raise HilumError(f"{about} lacks the key '{key}', which tells what was trained.")
+    if info["strategy"] not in ("flat", "cascade"):
+        raise HilumError(f"{about}: strategy is flat or cascade; found {info['strategy']!r}.")
+    recipe_file = folder / "recipe.toml"
+    recipe_text = recipe_file.read_text(encoding="utf-8") if recipe_file.is_file() else ""
+    try:
+        recipe = tomllib.loads(recipe_text)
+    except tomllib.TOMLDecodeError as error:
+        raise HilumError(f"{recipe_file} is not TOML: {error}.") from error
+    history, torn = _read_history(folder / "history.jsonl")
+    tree = LabelTree.from_json(info["labels"])
+    return Run(
+        folder=folder,
+        name=str(info.get("name") or folder.resolve().name),
+        info=info,
+        tree=tree,
+        recipe=recipe,
+        recipe_text=recipe_text,
+        history=history,
+        history_torn=torn,
+        results=_read_results(folder / "evaluation"),
+    )
+
+
+def _parse_json(file: Path, text: str) -> Any:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise HilumError(f"{file} is not JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise HilumError(f"{file} should hold a JSON object; found {type(found).__name__}.")
+    return found
+
+
+def _read_history(file: Path) -> tuple[dict[str, tuple[Epoch, ...]], bool]:
+    """Epochs per decision, in order; an epoch that stands twice counts as it stands last."""
+    if not file.is_file():
+        return {}, False
+    found: dict[str, dict[int, Epoch]] = {}
+    text = file.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    # A writer that was killed leaves a last line without its end: that epoch was not finished.
+    torn = bool(lines) and not text.endswith("\n")
+    for number, line in enumerate(lines[:-1] if torn else lines, start=1):
+        if not line.strip():
+            continue
+        row = _parse_json(file, line)
+        try:
+            epoch = Epoch(
+                epoch=int(row["epoch"]),
+                train_loss=float(row["train_loss"]),
+                train_accuracy=float(row["train_accuracy"]),
+                monitor_loss=_number(row.get("monitor_loss")),
+                monitor_accuracy=_number(row.get("monitor_accuracy")),
+                learning_rate=_number(row.get("learning_rate")),
+                seconds=_number(row.get("seconds")),
+                images_per_second=_number(row.get("images_per_second")),
+            )
+            decision = str(row["decision"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise HilumError(f"{file}, line {number}: not an epoch ({error!r}).") from error
+        found.setdefault(decision, {})[epoch.epoch] = epoch
+    return {d: tuple(e[k] for k in sorted(e)) for d, e in found.items()}, torn
+
+
+def _number(value: Any) -> float | None:
+    """A finite number or None: what was not measured is not drawn."""
+    if value is None or not math.isfinite(float(value)):
+        return None
+    return float(value)
+
+
+def _read_results(folder: Path) -> tuple[SplitResult, ...]:
+    found = [_read_result(file) for file in folder.glob(f"*/{EVALUATION_FILE}")]
+    order = {split: i for i, split in enumerate(_SPLITS)}
+    return tuple(sorted(found, key=lambda r: (order.get(r.split, len(order)), r.split)))
+
+
+def _read_result(file: Path) -> SplitResult:
+    evaluation = read_evaluation(file)
+    table = file.with_name(PREDICTIONS_FILE)
+    verdicts: dict[str, Verdict] = {}
+    if table.is_file():
+        truth, predictions = read_predictions(table)
+        classes = evaluation.classes
+        if len(predictions) != evaluation.n or predictions.probs.shape[1] != len(classes):
+            raise HilumError(
+                f"{table} holds {len(predictions)} predictions over {predictions.probs.shape[1]} "
+                f"classes, but {file} is about {evaluation.n} over {len(classes)}: evaluate again."
+            )
+        for i, name in enumerate(predictions.names):
+            k = int(predictions.predicted[i])
+            probability = float(predictions.probs[i, k])
+            verdicts[name] = Verdict(name, classes[int(truth[i])], classes[k], probability)
+    return SplitResult(evaluation.split, evaluation, verdicts)

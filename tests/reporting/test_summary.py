@@ -1,0 +1,74 @@
+import json
+
+import pytest
+
+from hilum.records import Estimate
+from hilum.reporting.runs import read_runs
+from hilum.reporting.summary import cautions, compare_runs, describe_run, interval, listed, percent
+
+
+def test_numbers_in_words():
+    assert percent(19 / 24) == "79.2\N{NARROW NO-BREAK SPACE}%"
+    assert interval(Estimate(0.5, 0.25, 0.75)) == "25.0 to 75.0\N{NARROW NO-BREAK SPACE}%"
+    assert interval(Estimate(0.5)) == ""
+    assert listed([]) == ""
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_intervals_that_do_not_overlap_are_called_that(make_run):
+    # 25 of 25 has the Wilson interval 0.867 to 1; 12 of 25 has 0.300 to 0.665.
+    runs = read_runs([make_run("a", wrong=()), make_run("b", strategy="flat", wrong=range(13))])
+    (sentence,) = compare_runs(runs)
+    assert "do not overlap" in sentence
+    assert "alone is right for 13 and covinet-flat alone for 0" in sentence
+
+
+def test_other_radiographs_are_not_compared(make_run):
+    runs = read_runs([make_run("a"), make_run("b", counts=(8, 8, 8), wrong=(0,))])
+    (sentence,) = compare_runs(runs)
+    assert "evaluated on different radiographs of val (25 and 24)" in sentence
+
+
+def test_runs_without_a_common_split_are_not_compared(make_run):
+    assert compare_runs(read_runs([make_run("a"), make_run("b", split="test")])) == []
+
+
+def test_a_run_is_described(make_run):
+    cascade, flat = read_runs([make_run("a"), make_run("b", strategy="flat")])
+    assert describe_run(cascade) == (
+        "It is a cascade of 2 covinet networks, one for each decision (root, infected); "
+        "trained on 5,216 radiographs."
+    )
+    assert describe_run(flat).startswith(
+        "It is one covinet network that chooses between normal, covid and non-covid;"
+    )
+
+
+def test_blocks_that_were_held_out_do_not_count_as_trained_on(make_run):
+    (run,) = read_runs([make_run(monitored={"split": "blocks", "n": 782})])
+    assert "trained on 4,434 radiographs, 782 more of train being held out" in describe_run(run)
+
+
+@pytest.mark.parametrize(
+    ("select", "split", "says"),
+    [
+        ("best", "val", "was chosen on val, so these figures are optimistic"),
+        ("last", "val", "no epoch was chosen on it"),
+        ("last", "train", "were trained on"),
+    ],
+)
+def test_what_flatters_the_figures_is_said(make_run, select, split, says):
+    folder = make_run(split=split)
+    recipe = folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('"last"', f'"{select}"'))
+    (run,) = read_runs([folder])
+    assert any(says in sentence for sentence in cautions(run, run.results[0]))
+
+
+def test_a_split_that_was_not_watched_needs_no_caution_about_it(make_run):
+    folder = make_run(split="test", counts=(40, 40, 40))
+    info = json.loads((folder / "run.json").read_text())
+    assert info["monitored"]["split"] == "val"
+    (run,) = read_runs([folder])
+    assert cautions(run, run.results[0]) == []
