@@ -4,7 +4,6 @@ PNG, JPEG, TIFF and BMP; 8 or 16 bit; grey, RGB, RGBA or palette. Other formats 
 a reader per format, chosen by the file's content.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -43,15 +42,6 @@ _READERS: tuple[tuple[bytes, Reader], ...] = (
 _DEPTHS = (8, 10, 12, 14, 16)
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 
-#: Of 16-bit colour Pillow keeps the high byte. The same samples read with the bytes swapped give
-#: the low one. "LA" has no swapped form, but its four bytes a pixel can be read as four samples.
-_NATIVE, _SWAPPED = ("16L", "16B") if sys.byteorder == "little" else ("16B", "16L")
-_LOW_BYTE = {
-    f"{colour};{order}": f"{colour};{other}"
-    for colour in ("RGB", "RGBX", "RGBA")
-    for order, other in (("16B", "16L"), ("16L", "16B"), ("16N", _SWAPPED))
-}
-
 
 def read_radiograph(path: Path | str) -> PixelArray:
     """Read an image file to grey.
@@ -60,7 +50,7 @@ def read_radiograph(path: Path | str) -> PixelArray:
     luma (ITU-R BT.601); transparency is laid over black. Deeper than 8 bit is scaled linearly,
     never clipped: the white of a 16-bit file is the full scale of the fewest bits, of
     8, 10, 12, 14 or 16, that hold its brightest pixel, because detectors store 10 to 14
-    significant bits in 16.
+    significant bits in 16. Of 16-bit colour the high byte counts.
 
     Raises DataError, naming the file, where it cannot be read, is damaged, holds several
     images or more than MAX_PIXELS (known from its header, before any pixel is decoded).
@@ -97,12 +87,8 @@ def _read(file: IO[bytes], path: Path) -> PixelArray:
     reader = next((reader for magic, reader in _READERS if start.startswith(magic)), None)
     if reader is None:
         raise DataError(f"{path}: not a PNG, JPEG, TIFF or BMP image.")
-
-    def open_image() -> ImageFile:
-        file.seek(0)
-        return reader(file)
-
-    image = open_image()
+    file.seek(0)
+    image = reader(file)
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(
@@ -112,9 +98,6 @@ def _read(file: IO[bytes], path: Path) -> PixelArray:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise DataError(f"{path}: holds {frames} images; a radiograph is one.")
-    raw_mode = _raw_mode(image)
-    if ";16" in raw_mode and not image.mode.startswith("I"):
-        return scale_to_8_bit(_deep_colour_to_grey(image, open_image(), raw_mode, path), path)
     if not image.mode.startswith("I"):
         return _to_grey(ImageOps.exif_transpose(image), path)
     white_is_zero = (
@@ -144,49 +127,6 @@ def _deep_grey(image: Image.Image) -> npt.NDArray[Any]:
     if isinstance(transparent, int):
         pixels[pixels == transparent] = 0
     return pixels
-
-
-def _deep_colour_to_grey(
-    image: ImageFile, again: ImageFile, raw_mode: str, path: Path
-) -> npt.NDArray[np.uint16]:
-    """(H, W) luma in [0, 65535] of an image with 16 bits a colour.
-
-    image, again: the same file, opened twice and not decoded yet.
-    """
-    if "transparency" in image.info or raw_mode not in (*_LOW_BYTE, "LA;16B"):
-        raise DataError(f"{path}: this kind of 16-bit colour is not read; store 16-bit grey.")
-    if raw_mode == "LA;16B":
-        _set_raw_mode(image, "RGBA")
-        high, low = (np.array(ImageOps.exif_transpose(image))[..., i::2] for i in (0, 1))
-    else:
-        _set_raw_mode(again, _LOW_BYTE[raw_mode])
-        high, low = (np.array(ImageOps.exif_transpose(i)) for i in (image, again))
-    luma = np.empty(high.shape[:2], dtype=np.uint16)
-    for top in range(0, len(luma), 64):  # in strips, because floats take many times the memory
-        rows = slice(top, top + 64)
-        samples = high[rows].astype(np.float32) * 256 + low[rows]
-        colours = samples[..., :3] if samples.shape[-1] >= 3 else samples[..., :1]
-        weights = [0.299, 0.587, 0.114] if colours.shape[-1] == 3 else [1.0]
-        grey = colours @ np.array(weights, dtype=np.float32)
-        if samples.shape[-1] in (2, 4):
-            grey *= samples[..., -1] / 65535
-        luma[rows] = np.rint(grey)
-    return luma
-
-
-def _raw_mode(image: ImageFile) -> str:
-    """How the samples lie in the file, by Pillow's name ('RGB;16B'); '' if it does not say."""
-    args = image.tile[0].args if image.tile else None
-    first = args[0] if isinstance(args, tuple) and args else args
-    return first if isinstance(first, str) else ""
-
-
-def _set_raw_mode(image: ImageFile, raw_mode: str) -> None:
-    """Have the samples read in another way."""
-    image.tile = [
-        tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
-        for tile in image.tile
-    ]
 
 
 def scale_to_8_bit(pixels: npt.NDArray[Any], source: Path | str) -> PixelArray:
