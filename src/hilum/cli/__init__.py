@@ -1,0 +1,71 @@
+"""The command line: a module per verb, each one call into the library; parsing and printing only.
+
+A verb imports what it needs when it runs, so that ``hilum --help`` answers at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli import demo, evaluate, import_weights, models, predict, report, train
+from hilum.errors import HilumError, Interrupted
+from hilum.memory import keep_freed_memory
+
+app = typer.Typer(
+    name="hilum",
+    help="From a folder of chest radiographs to a classifier that says how far it can be trusted.",
+    epilog="Research software: not a medical device. Try first: hilum demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from hilum import __version__
+
+        console.print_line(f"hilum {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (in any place).")
+    ] = False,
+) -> None:
+    pass  # both are acted on before a verb runs
+
+
+for _name, _verb, _example in (
+    ("demo", demo.demo, demo.EXAMPLE),
+    ("train", train.train, train.EXAMPLE),
+    ("evaluate", evaluate.evaluate, evaluate.EXAMPLE),
+    ("predict", predict.predict, predict.EXAMPLE),
+    ("report", report.report, report.EXAMPLE),
+    ("models", models.models, models.EXAMPLE),
+    ("import", import_weights.import_, import_weights.EXAMPLE),
+):
+    app.command(_name, epilog=f"[bold]Example[/bold]: {_example}")(_verb)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 2 refused, 130 interrupted."""
+    debug = "--debug" in sys.argv
+    sys.argv = [a for a in sys.argv if a != "--debug"]
+    keep_freed_memory()
+    try:
+        app()
+    except HilumError as error:
+        if debug:
+            raise
+        console.refuse(str(error))
+        sys.exit(130 if isinstance(error, Interrupted) else 2)

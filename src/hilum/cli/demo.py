@@ -1,0 +1,60 @@
+"""hilum demo: the main job in one command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.options import Json
+
+EXAMPLE = "hilum demo · hilum demo ~/radiographs --out demo-radiographs"
+
+
+def demo(
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Folder of radiographs. [dim]Default: synthetic phantoms.[/dim]"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write. [dim]Default: demo, or demo-NAME of the data.[/dim]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train a cascade and a flat classifier, evaluate both and write a report."""
+    from hilum.demo import run_demo
+
+    out = out or Path("demo" if data is None else f"demo-{data.resolve().name}")
+    with console.progress_bar() as progress:
+        result = run_demo(out, data, progress=progress, on_epoch=console.say_epoch)
+    if as_json:
+        evaluations = {
+            run: {split: e.to_json() for split, e in found.items()}
+            for run, found in result.evaluations.items()
+        }
+        console.print_json(
+            {
+                "report": str(result.report),
+                "runs": [str(r) for r in result.runs],
+                "evaluations": evaluations,
+            }
+        )
+        return
+    rows = [
+        [
+            run,
+            split,
+            str(e.n),
+            console.with_interval(e.accuracy),
+            console.with_interval(e.macro_auroc),
+        ]
+        for run, found in result.evaluations.items()
+        for split, e in found.items()
+    ]
+    console.print_table(
+        "Results, with 95 % intervals",
+        ["classifier", "split", "images", "accuracy", "macro AUROC"],
+        rows,
+    )
+    console.print_line(f"Report: {result.report}")

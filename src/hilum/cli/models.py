@@ -1,0 +1,76 @@
+"""hilum models: what networks there are, and their layers."""
+
+from typing import Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.options import Json
+
+EXAMPLE = "hilum models · hilum models covinet --image-size 150"
+
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="A network, for its layer table.")] = None,
+    image_size: Annotated[int, typer.Option(help="Height and width in pixels.", min=1)] = 150,
+    outputs: Annotated[int, typer.Option(help="How many options it decides between.", min=2)] = 2,
+    batch: Annotated[int, typer.Option(help="Batch size, for the memory.", min=1)] = 1,
+    as_json: Json = False,
+) -> None:
+    """List the networks, or show the layers of one."""
+    import torch
+
+    from hilum.networks.registry import create_network, describe_network, network_names
+    from hilum.networks.summary import summarise
+
+    size = (image_size, image_size)
+    names = [name] if name else list(network_names())
+    with torch.random.fork_rng(devices=[]):
+        made = {n: create_network(n, outputs=outputs, image_size=size) for n in names}
+    if name is None:
+        counts = {n: sum(p.numel() for p in net.parameters()) for n, net in made.items()}
+        if as_json:
+            console.print_json(
+                [
+                    {"name": n, "parameters": k, "about": describe_network(n)}
+                    for n, k in counts.items()
+                ]
+            )
+            return
+        console.print_table(
+            f"Networks, with {outputs} outputs at {image_size} x {image_size}",
+            ["name", "parameters", "about"],
+            [[n, f"{k:,}", describe_network(n)] for n, k in counts.items()],
+        )
+        return
+    summary = summarise(made[name], size, batch)
+    if as_json:
+        console.print_json({"name": name, "about": describe_network(name), **summary.to_json()})
+        return
+    console.print_table(
+        f"{name}: {describe_network(name)}",
+        ["layer", "name", "output shape", "parameters", "multiply-adds"],
+        [
+            [
+                row.layer,
+                row.name,
+                " x ".join(map(str, row.output_shape)),
+                f"{row.parameters:,}",
+                f"{row.multiply_adds:,}",
+            ]
+            for row in summary.rows
+        ],
+    )
+    console.print_table(
+        "Totals",
+        ["", "value"],
+        [
+            ["parameters", f"{summary.total_parameters:,}"],
+            ["trainable parameters", f"{summary.trainable_parameters:,}"],
+            ["multiply-adds", f"{summary.multiply_adds:,}"],
+            ["input (MB)", f"{summary.input_mb:.2f}"],
+            ["forward and backward (MB)", f"{summary.forward_backward_mb:.2f}"],
+            ["parameters (MB)", f"{summary.parameters_mb:.2f}"],
+            ["estimated total (MB)", f"{summary.total_mb:.2f}"],
+        ],
+    )

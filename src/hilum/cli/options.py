@@ -1,0 +1,22 @@
+"""Arguments and options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[Path, typer.Argument(help="Folder of radiographs: SPLIT/label…/ or label…/.")]
+Trained = Annotated[Path, typer.Argument(help="Folder of a classifier, or of a training run.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out files that match, e.g. 'val/infected/covid/8.jpg'. Repeatable."),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        help="The labels and their order, e.g. 'normal, infected(covid, non-covid)'. "
+        "[dim]Default: the folder nesting.[/dim]"
+    ),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]

@@ -1,0 +1,90 @@
+"""hilum train: train a classifier."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.options import Classes, Data, Device, Exclude, Json
+
+EXAMPLE = "hilum train DATA --recipe covinet-cascade --out runs/first"
+
+
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The run's folder: new, or with --resume its own.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="A built-in recipe or a TOML file. [dim]Default: covinet-flat; with --resume, "
+            "the run's own.[/dim]"
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a recipe's key: key=value. Repeatable."),
+    ] = None,
+    monitor: Annotated[
+        str | None,
+        typer.Option(help="What is watched after every epoch: val, blocks (of train) or test."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
+    device: Device = None,
+    classes: Classes = None,
+    exclude: Exclude = None,
+    resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a classifier: a data set and a recipe in, a run folder out."""
+    from hilum.labels import LabelTree
+    from hilum.radiographs.dataset import open_dataset
+    from hilum.recipe import Recipe
+    from hilum.training.history import read_history
+    from hilum.training.run import train as run_training
+
+    own = out / "recipe.toml"
+    name = recipe or (str(own) if resume and own.exists() else "covinet-flat")
+    chosen = {"monitor": monitor, "seed": seed, "device": device}
+    assignments = [f"{key}={value}" for key, value in chosen.items() if value is not None]
+    wanted = Recipe.load(name).override([*(settings or []), *assignments])
+    with console.progress_bar() as progress:
+        tree = LabelTree.from_text(classes) if classes else None
+        dataset = open_dataset(data, tree=tree, exclude=exclude or (), progress=progress)
+        run_training(
+            dataset, wanted, out, resume=resume, progress=progress, on_epoch=console.say_epoch
+        )
+    history = read_history(out / "history.jsonl")
+    if as_json:
+        console.print_json(
+            {"run": str(out), "classifier": str(out / "classifier"), "history": history}
+        )
+        return
+    last = {row["decision"]: row for row in history}
+    console.print_table(
+        f"Trained: {wanted.name} on {dataset.name}",
+        [
+            "decision",
+            "epochs",
+            "train loss",
+            "train accuracy",
+            "monitored loss",
+            "accuracy",
+            "seconds",
+        ],
+        [
+            [
+                decision,
+                str(row["epoch"]),
+                f"{row['train_loss']:.4f}",
+                f"{row['train_accuracy']:.4f}",
+                f"{row['monitor_loss']:.4f}",
+                f"{row['monitor_accuracy']:.4f}",
+                f"{sum(r['seconds'] for r in history if r['decision'] == decision):.1f}",
+            ]
+            for decision, row in last.items()
+        ],
+    )
+    console.print_line(f"Classifier: {out / 'classifier'}")
+    split = "val" if "val" in dataset.splits else dataset.splits[-1]
+    console.print_line(f"Evaluate it with: hilum evaluate {out} {data} --split {split}")

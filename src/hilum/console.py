@@ -1,0 +1,115 @@
+"""What the command line shows: tables, progress and refusals.
+
+Results go to standard output, progress and messages to standard error. In a terminal they are
+coloured; in a pipe they are plain text, so that ``hilum … | grep`` and log files stay clean.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hilum.radiographs.pixels import Progress
+    from hilum.records import Estimate
+    from hilum.training.checkpoint import Row
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; numbers (columns after the first) are aligned to the right."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="cyan")
+        for i, column in enumerate(columns):
+            table.add_column(column, justify="right" if i else "left")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        Console().print(table)
+        return
+    widths = [max(len(c), *(len(r[i]) for r in rows), 0) for i, c in enumerate(columns)]
+    print_line(title)
+    for row in (columns, *rows):
+        cells = [
+            c.rjust(w) if i else c.ljust(w)
+            for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        print_line("  ".join(cells).rstrip())
+    print_line("")
+
+
+def print_line(text: str) -> None:
+    """Print a line of results."""
+    sys.stdout.write(text + "\n")
+
+
+def print_json(value: Any) -> None:
+    """Print a value for a program to read."""
+    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say(text: str) -> None:
+    """Print a message for a person."""
+    sys.stderr.write(text + "\n")
+
+
+def refuse(text: str) -> None:
+    """Print why something was refused."""
+    red, plain = ("\033[1;31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    say(f"{red}hilum:{plain} {text}")
+
+
+def with_interval(estimate: "Estimate") -> str:
+    """An estimate as text: ``0.792 (0.595 to 0.908)``, or a dash and why it is undefined."""
+    if estimate.value is None:
+        return f"— {estimate.reason}"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def say_epoch(row: "Row") -> None:
+    """Print a line of the history."""
+    monitored = ""
+    if row["monitor_loss"] is not None:
+        monitored = (
+            f"  monitored loss {row['monitor_loss']:.4f}  accuracy {row['monitor_accuracy']:.4f}"
+        )
+    say(
+        f"{row['decision']}  epoch {row['epoch']:>{len(str(row['epochs']))}}/{row['epochs']}"
+        f"  train loss {row['train_loss']:.4f}  accuracy {row['train_accuracy']:.4f}{monitored}"
+        f"  {row['images_per_second']:.0f} images/s"
+    )
+
+
+@contextmanager
+def progress_bar() -> Iterator["Progress | None"]:
+    """A progress bar on standard error while something runs; None where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        shown = ""
+
+        def update(what: str, done: int, total: int) -> None:
+            nonlocal shown
+            if what != shown:
+                bar.reset(task, description=what, total=total)
+                shown = what
+            bar.update(task, completed=done)
+
+        yield update

@@ -1,0 +1,222 @@
+"""The command line, as a person and as a program uses it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hilum import cli
+from hilum.errors import HilumError
+from hilum.networks.registry import create_network
+from tests.spots import write_spots
+
+QUICK = ["--set", "image_size=32", "--set", "epochs=1", "--set", "batch_size=8", "--device", "cpu"]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run `hilum …` through its real entry point; returns (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hilum", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_spots(tmp_path / "spots", {"train": 4, "val": 2})
+
+
+@pytest.fixture
+def trained(tmp_path, data, run):
+    code, _, err = run("train", data, "--out", tmp_path / "run", *QUICK)
+    assert code == 0, err
+    return tmp_path / "run"
+
+
+def test_train_evaluate_predict(tmp_path, data, trained, run):
+    assert (trained / "classifier/classifier.json").exists()
+
+    code, out, _ = run("evaluate", trained, data, "--split", "val", "--out", tmp_path / "e")
+    assert code == 0
+    assert "Confusion matrix" in out
+    assert "\033[" not in out, "plain text in a pipe"
+    written = json.loads((tmp_path / "e/evaluation.json").read_text())
+    assert written["n"] == 6
+
+    code, out, _ = run("evaluate", trained, data, "--json")
+    assert json.loads(out)["confusion_matrix"] == written["confusion_matrix"]
+    assert (trained / "evaluation/val/predictions.csv").exists()
+
+    code, out, _ = run("predict", trained, data / "val", "--json")
+    found = json.loads(out)
+    assert len(found) == 6
+    assert sum(found[0]["probs"].values()) == pytest.approx(1, abs=1e-5)
+    assert set(found[0]["decisions"]) == {"root", "infected"}
+
+    table = tmp_path / "p.csv"
+    code, out, _ = run("predict", trained, data / "val/normal/0.png", "--out", table)
+    assert (code, out) == (0, "")
+    assert table.read_text().startswith('"path","predicted"')
+
+    code, out, _ = run("predict", trained, data / "val/normal/0.png")
+    assert "not a diagnosis" in out
+
+
+def test_train_json_and_resume(tmp_path, data, trained, run):
+    code, out, _ = run("train", data, "--out", trained, "--resume", "--json")
+    assert code == 0
+    assert len(json.loads(out)["history"]) == 1
+
+
+def test_report(tmp_path, data, trained, run):
+    run("evaluate", trained, data)
+    code, out, _ = run("report", trained, "--out", tmp_path / "r.html")
+    assert code == 0
+    assert (tmp_path / "r.html").read_text().count("data:image") > 1
+
+
+def test_models(run):
+    code, out, _ = run("models", "--json")
+    counts = {m["name"]: m["parameters"] for m in json.loads(out)}
+    published = {"naive": 175_274, "resnet-block": 77_378, "covinet": 39_746}
+    assert counts.items() >= published.items()
+    code, out, _ = run("models")
+    assert "covinet" in out
+    assert "39,746" in out
+    code, out, _ = run("models", "covinet")
+    assert "1 x 32 x 23 x 23" in out
+    code, out, _ = run("models", "covinet", "--json")
+    assert json.loads(out)["total_parameters"] == 39_746
+
+
+def test_import(tmp_path, run):
+    for name in ("root", "infected"):
+        network = create_network("covinet", outputs=2, image_size=(32, 32))
+        torch.save({"model_state_dict": network.state_dict()}, tmp_path / f"{name}.pt")
+    arguments = [
+        "import", "--network", "covinet", "--classes", "normal, infected(covid, non-covid)",
+        "--decision", f"root={tmp_path / 'root.pt'}",
+        "--decision", f"infected={tmp_path / 'infected.pt'}",
+        "--image-size", "32", tmp_path / "made",
+    ]  # fmt: skip
+    assert run(*arguments)[0] == 0
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "holds a classifier already" in err
+
+
+VERBS = ["demo", "train", "evaluate", "predict", "models", "import", "report"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb):
+    # a wide terminal, so that lines are not broken within a word
+    result = CliRunner().invoke(cli.app, [verb, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert f"Example: hilum {verb}" in result.output
+
+
+def test_version_and_unknown_verbs(run):
+    assert run("--version")[1].startswith("hilum 0.")
+    code, _, err = run("trian")
+    assert code == 2
+    assert "train" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "nowhere", "--out", "x"], "nowhere: there is no such folder"),
+        (["train", ".", "--out", "x", "--recipe", "covinet-cascad"], "Did you mean"),
+        (["train", ".", "--out", "x", "--set", "learning_rate=-1"], "learning_rate"),
+        (["train", ".", "--out", "x", "--set", "lerning_rate=1"], "Did you mean 'learning_rate'"),
+        (["train", ".", "--out", "x", "--monitor", "valid"], "monitor"),
+        (["evaluate", ".", "."], "neither a classifier"),
+        (["models", "covid"], "Did you mean 'covinet'|Known"),
+        (["report", "."], "run"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, run, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("hilum: ")
+    assert re.search(said, err)
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(run):
+    with pytest.raises(HilumError):
+        run("evaluate", "nowhere", "nowhere", "--debug")
+
+
+def hilum(*arguments, **options):
+    command = [sys.executable, "-c", "from hilum.cli import main; main()", *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(tmp_path, data):
+    out = tmp_path / "run"
+    process = hilum("train", data, "--out", out, *QUICK, "--set", "epochs=5000")
+    deadline = time.monotonic() + 60
+    while not list(out.glob("checkpoints/*/*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume" in err
+    assert "Traceback" not in err
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    process = hilum("models")
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == ""
+    process.wait(timeout=60)
+
+
+def test_in_a_terminal_tables_are_coloured_and_progress_is_shown(tmp_path, data):
+    import pty
+
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from hilum.cli import main; main()",
+         "train", str(data), "--out", str(tmp_path / "run"), *QUICK],
+        stdout=follower, stderr=follower, env={**os.environ, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    assert process.wait() == 0
+    text = shown.decode()
+    assert "\033[" in text
+    assert "flat: epoch 1 of 1" in text
+    assert Path(tmp_path / "run/classifier").exists()
