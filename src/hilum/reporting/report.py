@@ -11,6 +11,7 @@ import jinja2
 import hilum.reporting.results as results
 import hilum.reporting.sections as sections
 from hilum.errors import HilumError
+from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.files import write_atomically
 from hilum.records import Estimate
 from hilum.reporting.results import ImageSource
@@ -108,6 +109,8 @@ def _notes(runs: Sequence[Run]) -> list[dict[str, Any]]:
         for result in run.results:
             notes += result.evaluation.notes
         for note in notes:
+            if note == SYNTHETIC and run.synthetic:
+                continue  # the banner says so above everything else
             if run.name not in found.setdefault(str(note), []):
                 found[str(note)].append(run.name)
     return [{"text": text, "runs": names} for text, names in found.items()]
