@@ -1,0 +1,194 @@
+"""What the documentation says is true: recipe keys, commands, targets, links and the tree."""
+
+import itertools
+import re
+import shlex
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import annotated_types
+import pytest
+import typer
+from pydantic.fields import FieldInfo
+
+from hilum.cli import app
+from hilum.recipe import Recipe, Settings, recipe_names
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")),
+                 *sorted((ROOT / "benchmarks").glob("*.md"))]
+}  # fmt: skip
+PLAIN = {str: "text", int: "whole number", float: "number"}
+
+
+# ---- recipe keys --------------------------------------------------------------------------------
+
+
+def shown_type(field: FieldInfo) -> str:
+    """A field's type and range, as docs/recipes.md writes it."""
+    kind = field.annotation
+    if typing.get_origin(kind) is typing.Literal:
+        return ", ".join(f'`"{value}"`' for value in typing.get_args(kind))
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        known = {list[float]: "list of numbers", dict[str, float]: "table of numbers"}
+        texts = [known.get(t) or shown_type(FieldInfo(annotation=t)) for t in typing.get_args(kind)]
+        return ", ".join(texts[:-1]) + f", or {texts[-1]}"
+    if kind == tuple[int, int]:
+        return "two whole numbers"
+    if typing.get_origin(kind) is dict:
+        return "tables"
+    assert kind in PLAIN, f"say how the documentation writes {kind}"
+    bounds = []
+    for bound in field.metadata:
+        for attribute, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤")):
+            if isinstance(bound, annotated_types.BaseMetadata) and hasattr(bound, attribute):
+                bounds.append(f"{sign} {getattr(bound, attribute)}")
+    return " ".join([PLAIN[kind], ", ".join(bounds)]).strip()
+
+
+def shown_default(field: FieldInfo) -> str:
+    """A field's default as TOML."""
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, str):
+        return f'`"{default}"`'
+    return f"`{list(default) if isinstance(default, tuple) else default}`"
+
+
+def table(name: str) -> dict[str, list[str]]:
+    """The rows of a table of docs/recipes.md by their first cell, without its backquotes."""
+    text = PAGES["docs/recipes.md"].split(f"<!-- {name} -->\n")[1].split("\n\n")[0]
+    rows = [[c.strip() for c in line.strip("|").split(" | ")] for line in text.splitlines()[2:]]
+    return {row[0].strip(" `"): row[1:] for row in rows}
+
+
+@pytest.mark.parametrize("name", ["run", "decision"])
+def test_every_recipe_key_is_documented(name: str) -> None:
+    common = Settings.model_fields
+    fields = (
+        common
+        if name == "decision"
+        else {k: f for k, f in Recipe.model_fields.items() if k not in common}
+    )
+
+    rows = table(f"keys: {name}")
+
+    assert list(rows) == list(fields)
+    for key, (kind, default, meaning) in rows.items():
+        assert kind == shown_type(fields[key]), key
+        assert default == shown_default(fields[key]), key
+        assert meaning.endswith("."), key
+
+
+def test_every_built_in_recipe_is_documented() -> None:
+    listed = [n for names in table("recipes") for n in re.split(r"[`, ]+", names) if n]
+
+    assert sorted(listed) == list(recipe_names())
+
+
+def test_the_example_recipe_is_valid(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGES["docs/recipes.md"], re.DOTALL)
+    file = tmp_path / "small-steps.toml"
+    file.write_text(example, encoding="utf-8")
+
+    recipe = Recipe.load(file)
+
+    assert recipe.settings("infected").epochs == 10
+    assert recipe.settings("root").learning_rate == 0.0005
+
+
+# ---- commands -----------------------------------------------------------------------------------
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every `hilum VERB …` in blocks and in running text, with its page."""
+    found = []
+    for page, text in PAGES.items():
+        lines = re.findall(r"^(?:\$ )?(hilum [a-z].*)$", text, re.MULTILINE)
+        lines += re.findall(r"`(hilum [a-z][^`]*)`", re.sub(r"```.*?```", "", text, flags=re.S))
+        found += [(page, line) for line in lines]
+    return found
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len([1 for page, _ in commands() if page == "README.md"]) >= 6
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_commands_exist_with_their_options(page: str, line: str) -> None:
+    group: Any = typer.main.get_command(app)
+    verb, *words = shlex.split(line.removesuffix("…"))[1:]
+
+    assert verb in group.commands, f"{page}: there is no verb '{verb}'"
+    command = group.commands[verb]
+    known = {o for parameter in command.params for o in parameter.opts} | {"--help"}
+    for word in words:
+        if word.startswith("--"):
+            assert word in known, f"{page}: {verb} has no option {word}"
+    required = [p for p in command.params if p.required and p.opts[0].startswith("--")]
+    if words and words != ["--help"]:
+        assert {p.opts[0] for p in required} <= set(words), f"{page}: {line} lacks an option"
+
+
+@pytest.mark.parametrize("verb", sorted(typer.main.get_command(app).commands))  # type: ignore[attr-defined]
+def test_every_verb_has_help_with_an_example_and_is_in_the_readme(verb: str) -> None:
+    group: Any = typer.main.get_command(app)
+
+    assert f"hilum {verb}" in group.commands[verb].epilog
+    assert group.commands[verb].help
+    assert re.search(rf"\b{verb}\b", PAGES["README.md"])
+
+
+def test_recipes_named_in_commands_exist() -> None:
+    for page, line in commands():
+        words = shlex.split(line)
+        for option, value in itertools.pairwise(words):
+            if option == "--recipe" and not value.endswith(".toml"):
+                assert value in recipe_names(), f"{page}: {line}"
+            if option == "--set":
+                Recipe().override([value])
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    listed = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]
+
+    for page, text in PAGES.items():
+        for target in re.findall(r"(?:^|`|& )make ([a-z-]+)", text, re.MULTILINE):
+            assert target in targets, f"{page}: make {target}"
+    assert listed == targets
+
+
+# ---- links and the tree -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", PAGES[page]):
+        if not link.startswith("http"):
+            assert (ROOT / page).parent.joinpath(link).exists(), f"{page}: {link}"
+
+
+def test_the_tree_in_the_readme_is_there() -> None:
+    block = PAGES["README.md"].split("## What is where\n\n```\n")[1].split("```")[0]
+    parents: list[tuple[int, Path]] = []
+    shown = set()
+    for line in block.splitlines():
+        indent = len(line) - len(line.lstrip())
+        name = line.split()[0]
+        while parents and parents[-1][0] >= indent:
+            parents.pop()
+        path = (parents[-1][1] if parents else ROOT) / name
+        assert path.is_dir() if name.endswith("/") else path.is_file(), name
+        shown.add(path)
+        parents.append((indent, path))
+
+    package = ROOT / "src" / "hilum"
+    there = {
+        p for p in package.iterdir() if not p.name.startswith("__") and p.suffix in (".py", "")
+    }
+    assert {p for p in shown if p.parent == package} == there
