@@ -91,7 +91,8 @@ class Classifier:
         images: a file, a folder (every image below it), a list of files, one array (H, W), an
         array (N, H, W), or a list of arrays (H, W) of any size; arrays are grey, uint8, or
         uint16, which is scaled as a 16-bit file is.
-        Raises DataError listing every file that cannot be read, or for arrays of another form.
+        Raises DataError listing the files that cannot be read (of the 512 that are decoded
+        together), or for arrays of another form.
         """
         names, sources = _sources(images)
         if not sources:
