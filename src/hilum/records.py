@@ -18,12 +18,16 @@ class Record:
 
     path: the file. name: its path below the data root, with forward slashes.
     split: 'train', 'val' or 'test'. label: class index in the data set's label tree.
+    group: the patient, where the data say so; images of one group belong into one split.
+    source: the hospital or collection that the image comes from, where the data say so.
     """
 
     path: Path
     name: str
     split: str
     label: int
+    group: str | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -317,3 +317,38 @@ def test_a_dataset_is_immutable(data: Path) -> None:
     opened: Dataset = open_dataset(data)
     with pytest.raises(AttributeError):
         opened.root = data  # type: ignore[misc]
+
+
+# ---- layouts ---------------------------------------------------------------------------------
+
+
+def test_what_the_layout_says_reaches_the_data_set(tmp_path: Path) -> None:
+    fill(tmp_path, img=4)
+    rows = ["path,label,patient_id,source", "img/0.png,a,7,x", "img/1.png,a,7,", "img/2.png,b,8,y",
+            "img/3.png,b,,"]  # fmt: skip
+    (tmp_path / "pilot.csv").write_text("\n".join(rows), encoding="utf-8")
+    opened = open_dataset(tmp_path / "pilot.csv")
+    assert (opened.name, opened.layout, opened.root) == ("pilot.csv", "manifest", tmp_path)
+    assert [r.group for r in opened.records] == ["7", "7", "8", None]
+    assert [r.source for r in opened.records] == ["x", None, "y", None]
+    assert opened.records[0].name == "img/0.png"
+
+
+def test_a_layout_that_is_named(data: Path) -> None:
+    assert open_dataset(data, layout="split-folders").layout == "split-folders"
+    with pytest.raises(DataError, match="is not of the layout 'covidx'"):
+        open_dataset(data, layout="covidx")
+
+
+def test_a_coarser_tree_joins_what_is_divided_further(data: Path) -> None:
+    opened = open_dataset(data, tree=LabelTree.from_text("normal, infected"))
+    assert opened.counts() == {"train": {"normal": 3, "infected": 14},
+                               "val": {"normal": 1, "infected": 2}}  # fmt: skip
+
+
+def test_labels_of_a_table_that_the_given_tree_lacks(tmp_path: Path) -> None:
+    fill(tmp_path, img=3)
+    rows = "path,label\nimg/0.png,normal\nimg/1.png,infected/covid\nimg/2.png,infected/covit\n"
+    (tmp_path / "manifest.csv").write_text(rows, encoding="utf-8")
+    with pytest.raises(DataError, match="the label 'covit' is not a class of .* mean 'covid'"):
+        open_dataset(tmp_path, tree=TREE)

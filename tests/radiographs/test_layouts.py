@@ -21,7 +21,7 @@ def touch(root: Path, *names: str) -> Path:
 
 
 def seen(root: Path) -> list[tuple[str, str, str]]:
-    return [(f.split, "/".join(f.labels), f.path.name) for f in read_layout(root)]
+    return [(f.split, "/".join(f.labels), f.path.name) for f in read_layout(root).found]
 
 
 def test_splits_and_nested_labels(tmp_path: Path) -> None:
@@ -161,4 +161,16 @@ def test_two_folders_for_one_split(tmp_path: Path) -> None:
 def test_a_strange_folder_beside_the_splits(tmp_path: Path) -> None:
     touch(tmp_path, "train/normal/1.png", "val/normal/1.png", "tset/normal/1.png")
     with pytest.raises(DataError, match=r"folder.s. tset stand beside the splits train, val"):
+        read_layout(tmp_path)
+
+
+@pytest.mark.parametrize("split", ["train/", ""])
+def test_a_label_folder_without_an_image_is_refused(tmp_path: Path, split: str) -> None:
+    for label in ("normal", "pneumonia"):
+        touch(tmp_path, f"{split}{label}/1.png")
+    (tmp_path / f"{split}tuberculosis").mkdir()
+    with pytest.raises(DataError, match=r"tuberculosis: no image of this label \(it is empty"):
+        read_layout(tmp_path)
+    (tmp_path / f"{split}tuberculosis/1.dcm").write_text("x")
+    with pytest.raises(DataError, match=r"it holds \.dcm files"):
         read_layout(tmp_path)

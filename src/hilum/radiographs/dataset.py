@@ -23,8 +23,11 @@ from hilum.records import IntArray, PixelArray, Record
 class Dataset:
     """Labelled radiographs. Made by open_dataset.
 
-    root: the data folder. tree: its labels. records: in order of split, label and number.
-    digests: SHA-256 of each record's file. synthetic: the images are phantoms.
+    root: the folder below which all images lie. tree: its labels. records: in order of split,
+    label and number. digests: SHA-256 of each record's file, or of its pixels in an NPZ file.
+    synthetic: the images are phantoms. layout: how they lie in root. notes: what was left out or
+    decided while reading the layout, in sentences for people. file: the table or NPZ file that
+    was opened instead of a folder.
     """
 
     root: Path
@@ -32,11 +35,14 @@ class Dataset:
     records: tuple[Record, ...]
     digests: tuple[str, ...]
     synthetic: bool
+    layout: str = ""
+    notes: tuple[str, ...] = ()
+    file: Path | None = None
 
     @property
     def name(self) -> str:
-        """The data folder's own name."""
-        return self.root.resolve().name
+        """The own name of the data folder, or of the file that was opened."""
+        return (self.file or self.root).resolve().name
 
     @cached_property
     def labels(self) -> IntArray:
@@ -91,20 +97,25 @@ def open_dataset(
     *,
     tree: LabelTree | None = None,
     exclude: Sequence[str] = (),
+    layout: str | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Open a folder of labelled radiographs.
+    """Open labelled radiographs: a folder, or a table or NPZ file that lists or holds them.
 
-    tree: the labels and their order; folders are then matched to its classes by their own
-    (innermost) name. Without it the folder nesting is the tree. exclude: shell patterns of
-    names below root, such as ``val/infected/covid/8.jpg`` or ``*/normal/1?.png``.
+    tree: the labels and their order; an image's class is then the innermost of its labels that
+    is a class of it, so ``NORMAL, PNEUMONIA`` joins what is divided further in the data. Without
+    it the nesting of the labels is the tree. exclude: shell patterns of names below root, such
+    as ``val/infected/covid/8.jpg`` or ``*/normal/1?.png``. layout: one of layouts.LAYOUTS by
+    name; without it the layout is recognised.
 
-    Raises DataError where the folder holds no layout that is known, a split lacks a class, a
+    Raises DataError where the data have no layout that is known, a split lacks a class, a
     class of the training split has a single image, two labels differ by a typo, an exclude
     pattern matches nothing, or files cannot be read (all of them listed at once).
     """
-    root = Path(root)
-    found = _without_excluded(read_layout(root), root, exclude)
+    data = Path(root)
+    listing = read_layout(data, layout)
+    root = listing.root
+    found = _without_excluded(listing.found, root, exclude)
     if tree is None:
         _refuse_typos(root, {f.labels for f in found})
         try:
@@ -116,20 +127,25 @@ def open_dataset(
     else:
         labels = _match_classes(root, found, tree)
     records = tuple(
-        Record(f.path, f.path.relative_to(root).as_posix(), f.split, label)
+        Record(f.path, f.path.relative_to(root).as_posix(), f.split, label, f.group, f.source)
         for f, label in zip(found, labels, strict=True)
     )
     records = tuple(sorted(records, key=_order))
     _check_classes(root, tree, records)
-    digests = content_digests(root, [r.path for r in records], progress)
-    return Dataset(root, tree, records, tuple(digests), synthetic=is_phantom(root))
+    digests = content_digests(data, [r.path for r in records], progress)
+    return Dataset(
+        root, tree, records, tuple(digests), is_phantom(root), listing.layout, listing.notes,
+        file=data if data.is_file() else None,
+    )  # fmt: skip
 
 
 def _order(record: Record) -> tuple[int, int, tuple[tuple[int, str], ...]]:
     return (SPLITS.index(record.split), record.label, natural_key(record.name))
 
 
-def _without_excluded(found: list[Found], root: Path, exclude: Sequence[str]) -> list[Found]:
+def _without_excluded(
+    found: Sequence[Found], root: Path, exclude: Sequence[str]
+) -> Sequence[Found]:
     kept = found
     for pattern in exclude:
         before = len(kept)
@@ -143,15 +159,20 @@ def _without_excluded(found: list[Found], root: Path, exclude: Sequence[str]) ->
     return kept
 
 
-def _match_classes(root: Path, found: list[Found], tree: LabelTree) -> list[int]:
-    """The class index of each image by its innermost label."""
-    unknown = sorted({f.labels[-1] for f in found} - set(tree.classes))
+def _match_classes(root: Path, found: Sequence[Found], tree: LabelTree) -> list[int]:
+    """The class index of each image by the innermost of its labels that is a class."""
+    index = {name: i for i, name in enumerate(tree.classes)}
+    classes = {
+        labels: next((index[name] for name in reversed(labels) if name in index), None)
+        for labels in {f.labels for f in found}
+    }
+    unknown = sorted(labels[-1] for labels, label in classes.items() if label is None)
     if unknown:
         raise DataError(
-            f"{root}: the label folder '{unknown[0]}' is not a class of '{tree}'."
+            f"{root}: the label '{unknown[0]}' is not a class of '{tree}'."
             + nearest(unknown[0], tree.classes)
         )
-    return [tree.classes.index(f.labels[-1]) for f in found]
+    return [label for f in found if (label := classes[f.labels]) is not None]
 
 
 def _check_classes(root: Path, tree: LabelTree, records: Sequence[Record]) -> None:

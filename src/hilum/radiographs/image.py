@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from hilum.errors import DataError
+from hilum.radiographs.npz import item_of, read_item
 from hilum.records import PixelArray
 
 #: What a data folder is searched for; anything else in it is ignored.
@@ -44,7 +45,7 @@ _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 
 
 def read_radiograph(path: Path | str) -> PixelArray:
-    """Read an image file to grey.
+    """Read an image file, or an image inside an NPZ file (``FILE.npz/ARRAY/INDEX``), to grey.
 
     Returns (H, W) uint8, upright (EXIF orientation applied), in [0, 255]. Colour is turned to
     luma (ITU-R BT.601); transparency is laid over black. Deeper than 8 bit is scaled linearly,
@@ -57,6 +58,8 @@ def read_radiograph(path: Path | str) -> PixelArray:
     """
     path = Path(path)
     try:
+        if item := item_of(path):
+            return np.array(read_item(*item))
         with path.open("rb") as file:
             return _read(file, path)
     except DataError:
@@ -80,7 +83,8 @@ def image_source(root: Path) -> Callable[[Sequence[str]], list[PixelArray]]:
     return read
 
 
-def _read(file: IO[bytes], path: Path) -> PixelArray:
+def open_image(file: IO[bytes], path: Path) -> ImageFile:
+    """Read an image's header only. path: for messages. Raises DataError for other formats."""
     start = file.read(8)
     if not start:
         raise DataError(f"{path}: the file is empty.")
@@ -88,7 +92,11 @@ def _read(file: IO[bytes], path: Path) -> PixelArray:
     if reader is None:
         raise DataError(f"{path}: not a PNG, JPEG, TIFF or BMP image.")
     file.seek(0)
-    image = reader(file)
+    return reader(file)
+
+
+def _read(file: IO[bytes], path: Path) -> PixelArray:
+    image = open_image(file, path)
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(

@@ -18,11 +18,13 @@ from threading import Lock
 from typing import Protocol, TypeVar
 
 import numpy as np
-import platformdirs
 
 from hilum.errors import DataError
 from hilum.files import sha256, write_atomically
+from hilum.radiographs.cache import cache_folder as cache_folder
+from hilum.radiographs.cache import cache_refusal
 from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.npz import file_of, item_of, read_item
 from hilum.records import PixelArray
 
 #: progress(what, done, total): called as work goes on, for whoever wants to show it.
@@ -52,15 +54,10 @@ R = TypeVar("R")
 DECODER_VERSION = 1
 
 
-def cache_folder() -> Path:
-    """Where decoded pixels are kept: $HILUM_CACHE, or the user's cache folder."""
-    given = os.environ.get("HILUM_CACHE")
-    return Path(given) if given else platformdirs.user_cache_path("hilum")
-
-
 def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None) -> list[str]:
     """SHA-256 of each file's content, read anew only where size or modification time changed.
 
+    root: names the data set, under which the digests are remembered.
     Raises DataError listing every file that cannot be read, or where the cache cannot be written.
     """
     index_file = cache_folder() / "index" / f"{sha256(os.fsencode(root.resolve()))[:32]}.json"
@@ -82,14 +79,17 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
         try:
             write_atomically(index_file, json.dumps(entries).encode())
         except OSError as error:
-            raise _cache_refusal(index_file.parent, error) from None
+            raise cache_refusal(index_file.parent, error) from None
     return [str(entries[str(path)][2]) for path in paths]
 
 
 def _stamp(path: Path) -> list[object] | None:
-    """Size and modification time; None where there is no ordinary file (such as a pipe)."""
+    """Size and modification time; None where there is no ordinary file (such as a pipe).
+
+    Those of an image inside an NPZ file are the file's.
+    """
     try:
-        status = path.stat()
+        status = file_of(path).stat()
     except OSError:
         return None
     return [status.st_size, status.st_mtime_ns] if stat.S_ISREG(status.st_mode) else None
@@ -101,6 +101,9 @@ def _digest(path: Path) -> list[object]:
     if stamp is None:
         raise DataError(f"{path}: expected an image file, found a broken link or a device.")
     try:
+        if item := item_of(path):
+            pixels = read_item(*item)
+            return [*stamp, sha256(f"{pixels.shape}\n".encode() + pixels.tobytes())]
         with path.open("rb") as file:
             return [*stamp, hashlib.file_digest(file, "sha256").hexdigest()]
     except OSError as error:
@@ -122,13 +125,6 @@ def _read_index(index_file: Path) -> dict[str, list[object]]:
     if not isinstance(found, dict):
         return {}
     return {name: entry for name, entry in found.items() if isinstance(entry, list)}
-
-
-def _cache_refusal(folder: Path, error: OSError) -> DataError:
-    return DataError(
-        f"{folder}: cannot keep the decoded pixels there ({error.strerror or error}). "
-        "Free some space, or name another folder in HILUM_CACHE."
-    )
 
 
 def open_pixels(
@@ -202,7 +198,7 @@ def _build(
             os.fsync(file.fileno())
         partial.replace(target)
     except OSError as error:
-        raise _cache_refusal(target.parent, error) from None
+        raise cache_refusal(target.parent, error) from None
     finally:
         if partial:
             partial.unlink(missing_ok=True)
@@ -227,6 +223,7 @@ def in_parallel(
         except BaseException:  # Ctrl-C and a full disk end it now, not after the last file
             pool.shutdown(cancel_futures=True)
             raise
+    failures = list(dict.fromkeys(failures))  # a damaged NPZ file fails once for each image in it
     if failures:
         shown = "\n".join(f"  {line}" for line in failures[:_LISTED])
         more = f"\n  … and {len(failures) - _LISTED} more" if len(failures) > _LISTED else ""

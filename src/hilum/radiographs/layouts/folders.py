@@ -1,0 +1,99 @@
+"""Folder trees: the nesting of the folders is the nesting of the labels."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hilum.errors import DataError
+from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, split_of
+from hilum.radiographs.layouts.walk import subfolders, walk
+
+#: Folders of these names hold the images of a set that keeps its labels elsewhere.
+_NOT_A_LABEL = re.compile(r"(images|imgs|stage_\d_(train|test)_images)([_-]?\d+)?", re.IGNORECASE)
+
+
+def _has_splits(root: Path) -> bool:
+    return root.is_dir() and any(split_of(p.name) for p in subfolders(root))
+
+
+def _has_labels(root: Path) -> bool:
+    return root.is_dir() and not _has_splits(root)
+
+
+def _read_splits(root: Path) -> Listing:
+    """``SPLIT/label…/image`` with train, val (or valid, validation) and test."""
+    folders = {p: split_of(p.name) for p in subfolders(root)}
+    splits = [s for s in folders.values() if s]
+    others = [p.name for p, split in folders.items() if split is None]
+    if others:
+        raise DataError(
+            f"{root}: the folder(s) {', '.join(sorted(others))} stand beside the splits "
+            f"{', '.join(sorted(splits))}; expected splits only, or labels only."
+        )
+    if len(set(splits)) < len(splits):
+        raise DataError(f"{root}: two folders mean the same split ({', '.join(sorted(splits))}).")
+    found: list[Found] = []
+    for folder, split in sorted(folders.items(), key=lambda item: SPLITS.index(item[1] or "")):
+        if split:
+            found += _images(folder, split)
+    _refuse_empty([folder for folder, split in folders.items() if split], found)
+    return Listing(root, SPLIT_FOLDERS.name, tuple(found))
+
+
+def _read_labels(root: Path) -> Listing:
+    """``label…/image`` without splits: everything is ``train``."""
+    found = _images(root, "train")
+    _refuse_empty([root], found)
+    return Listing(root, LABEL_FOLDERS.name, tuple(found))
+
+
+def _images(folder: Path, split: str) -> list[Found]:
+    found: list[Found] = []
+    for directory, names in walk(folder):
+        labels = Path(directory).relative_to(folder).parts
+        if not labels:
+            raise DataError(
+                f"{folder}: holds images without a label ({names[0]}, …): move each into a "
+                "folder named after its label."
+            )
+        if _NOT_A_LABEL.fullmatch(labels[-1]):
+            raise DataError(
+                f"{directory}: '{labels[-1]}' is no label, so the labels of these images stand "
+                "elsewhere; add a manifest.csv with the columns path and label, or move each "
+                "image into a folder named after its label."
+            )
+        found += [Found(Path(directory) / name, split, labels) for name in names]
+    return found
+
+
+def _refuse_empty(folders: Sequence[Path], found: Sequence[Found]) -> None:
+    """A label that has no image in any of the folders would be lost without a word."""
+    used = {f.labels[:depth] for f in found for depth in range(1, len(f.labels) + 1)}
+    holding = {f.labels for f in found}  # what lies within these is no label of its own
+    for folder in folders:
+        for top in subfolders(folder):
+            for path in (top, *subfolders(top)):
+                labels = path.relative_to(folder).parts
+                if found and labels not in used and labels[:1] not in holding:
+                    kinds = sorted({p.suffix or p.name for p in path.rglob("*") if p.is_file()})
+                    held = f"it holds {', '.join(kinds[:4])} files" if kinds else "it is empty"
+                    raise DataError(
+                        f"{path}: no image of this label ({held}; read are PNG, JPEG, TIFF and "
+                        "BMP). Fill the folder or remove it."
+                    )
+
+
+SPLIT_FOLDERS = Layout(
+    name="split-folders",
+    looks="train/LABEL/…, and val and test likewise",
+    names=("train", "val", "test"),
+    fits=_has_splits,
+    read=_read_splits,
+)
+LABEL_FOLDERS = Layout(
+    name="label-folders",
+    looks="a folder for each label, such as normal and pneumonia",
+    names=("normal", "pneumonia", "covid", "infected"),
+    fits=_has_labels,
+    read=_read_labels,
+)

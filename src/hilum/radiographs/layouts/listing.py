@@ -1,0 +1,82 @@
+"""What a layout's reader gives, whatever the layout: labelled images, and what to say of them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hilum.errors import DataError
+
+SPLITS = ("train", "val", "test")
+_SPLIT_NAMES = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+#: How many lines one refusal names: enough to repair a data set in one go.
+_LISTED = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A labelled image.
+
+    path: the file; of an image inside an NPZ file ``FILE.npz/ARRAY/INDEX``. split: 'train', 'val'
+    or 'test'. labels: on the way to the class, outermost first. group: the patient, where the
+    data say so. source: the collection it comes from, where the data say so.
+    """
+
+    path: Path
+    split: str
+    labels: tuple[str, ...]
+    group: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The labelled images of a data set.
+
+    root: the folder below which all of them lie. layout: the name of the layout. found: in the
+    order of the layout. notes: what the reader left out or decided, in sentences for people.
+    """
+
+    root: Path
+    layout: str
+    found: tuple[Found, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One way that public or home-made data lie on a disk.
+
+    name: what it is called on the command line and in messages. looks: how it must look, in one
+    line. names: shell patterns of what lies at its top, to say what other data come near.
+    fits: whether a folder or file is of this layout, from names and first lines only; with two
+    layouts that fit nothing is read. read: the images; raises DataError where something is wrong.
+    """
+
+    name: str
+    looks: str
+    names: tuple[str, ...]
+    fits: Callable[[Path], bool]
+    read: Callable[[Path], Listing]
+
+
+def split_of(name: str) -> str | None:
+    """The split that a folder name or a cell means ('valid' means 'val'), or None."""
+    return _SPLIT_NAMES.get(name.strip().casefold())
+
+
+def refuse_all(head: str, lines: Iterable[str]) -> DataError:
+    """A refusal that lists everything that is wrong at once, shortened where it is very long."""
+    lines = list(lines)
+    shown = "\n".join(f"  {line}" for line in lines[:_LISTED])
+    more = f"\n  … and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
+    return DataError(f"{head}\n{shown}{more}")
+
+
+def plural(n: int, noun: str) -> str:
+    """'1 image', '1,234 images'."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")

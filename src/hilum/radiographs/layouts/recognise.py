@@ -1,0 +1,94 @@
+"""Which layout a data set has: by the names at its top, and never by guessing between two."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+from hilum.errors import DataError, nearest
+from hilum.radiographs.layouts import (
+    covidx,
+    folders,
+    kaggle,
+    manifest,
+    medmnist,
+    nih,
+    radiography_database,
+    rsna,
+)
+from hilum.radiographs.layouts.listing import Layout, Listing
+from hilum.radiographs.layouts.walk import seen
+
+#: Layouts of their own kind; at most one of them may fit.
+SPECIFIC: tuple[Layout, ...] = (
+    kaggle.LAYOUT, radiography_database.LAYOUT, covidx.LAYOUT, nih.LAYOUT, rsna.LAYOUT,
+    medmnist.LAYOUT, manifest.LAYOUT,
+)  # fmt: skip
+#: Folder trees, which almost anything looks like, are tried where none of the others fits.
+GENERAL: tuple[Layout, ...] = (folders.SPLIT_FOLDERS, folders.LABEL_FOLDERS)
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*SPECIFIC, *GENERAL)}
+
+
+def read_layout(data: Path | str, layout: str | None = None) -> Listing:
+    """List the labelled images of a data set, whatever its layout.
+
+    data: a folder, or a CSV, Parquet or NPZ file. layout: a name of LAYOUTS to read it as;
+    without it the layout is recognised. In folder trees the images are in natural order of
+    their names, and hidden files, ``__MACOSX``, ``masks`` and files that are not images are
+    ignored.
+
+    Raises DataError where there is no such data, no layout fits, several do, or the one that
+    fits is damaged.
+    """
+    data = Path(data)
+    if not data.exists():
+        raise DataError(f"{data}: there is no such folder.")
+    if layout is not None:
+        return _forced(data, layout)
+    fitting = [kind for kind in SPECIFIC if kind.fits(data)]
+    if len(fitting) > 1:
+        raise DataError(
+            f"{data}: could be {' or '.join(f'{k.name} ({k.looks})' for k in fitting)}; keep one "
+            "of them in the folder, or name the layout that is meant."
+        )
+    if data.is_file() and not fitting:
+        raise DataError(
+            f"{data}: expected a folder of radiographs, found a file that is not CSV, Parquet "
+            "or NPZ."
+        )
+    for kind in fitting or [kind for kind in GENERAL if kind.fits(data)]:
+        listing = kind.read(data)
+        if listing.found:
+            return listing
+    raise DataError(
+        f"{data}: no labelled images found (saw {seen(data)}). Expected folders by label, "
+        "such as train/normal and val/normal, or normal and pneumonia, holding PNG, JPEG, "
+        f"TIFF or BMP files, or one of the layouts in docs/data.md.{_nearest(data)}"
+    )
+
+
+def _forced(data: Path, name: str) -> Listing:
+    kind = LAYOUTS.get(name)
+    if kind is None:
+        raise DataError(f"There is no layout '{name}'.{nearest(name, LAYOUTS)}")
+    if not kind.fits(data):
+        found = "a file" if data.is_file() else seen(data)
+        raise DataError(
+            f"{data}: is not of the layout '{name}': saw {found}; expected {kind.looks}."
+        )
+    listing = kind.read(data)
+    if not listing.found:
+        raise DataError(f"{data}: no labelled images found; expected {kind.looks}.")
+    return listing
+
+
+def _nearest(data: Path) -> str:
+    """The layouts that share the most names with the top of a folder, as the end of a refusal."""
+    names = [p.name for p in data.iterdir()]
+    shared = {
+        kind: sum(any(fnmatch(n.casefold(), w.casefold()) for n in names) for w in kind.names)
+        / len(kind.names)
+        for kind in SPECIFIC
+    }  # fmt: skip
+    best = [k for k in sorted(SPECIFIC, key=lambda k: -shared[k]) if shared[k] > 0][:2]
+    if not best:
+        return ""
+    return " Nearest: " + "; ".join(f"{kind.name} ({kind.looks})" for kind in best) + "."

@@ -1,0 +1,122 @@
+"""Tables that list images: CSV, and Parquet where pyarrow is installed."""
+
+import csv
+import importlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import DataError, nearest
+
+#: What each wanted column may be called, by the role that it plays.
+Roles = Mapping[str, Sequence[str]]
+#: A line number (1 is the header) and the row's cells by role; '' where the column is missing.
+Row = tuple[int, dict[str, str]]
+
+TABLE_SUFFIXES = frozenset({".csv", ".parquet"})
+
+
+def read_table(file: Path, roles: Roles, required: Sequence[str]) -> Iterator[Row]:
+    """Read the columns that play a role; others are passed over.
+
+    Column names are compared without regard to case, blanks, hyphens and underscores.
+    required: roles that must have a column and, in every row, a cell that is not empty.
+
+    Raises DataError, naming file and line, where the file cannot be read, a required column is
+    missing, two columns play one role, or a row does not have a cell for each column.
+    """
+    rows = _parquet(file, roles) if file.suffix.casefold() == ".parquet" else _csv(file)
+    header = next(rows, (1, []))[1]
+    columns = find_columns(file, header, roles, required)
+    for line, cells in rows:
+        if len(cells) != len(header):
+            raise DataError(
+                f"{file}, line {line}: {len(cells)} cells; expected {len(header)}, one for each "
+                "column. Put cells that hold a comma in double quotes."
+            )
+        row = {role: cells[i].strip() if i is not None else "" for role, i in columns.items()}
+        for role in required:
+            if not row[role]:
+                name = header[columns[role] or 0].strip()
+                raise DataError(f"{file}, line {line}: the cell '{name}' is empty.")
+        yield line, row
+
+
+def find_columns(
+    file: Path, header: Sequence[str], roles: Roles, required: Sequence[str]
+) -> dict[str, int | None]:
+    """The position of the column that plays each role, None where an optional one is missing.
+
+    Raises DataError where a required one is missing or two columns play one role.
+    """
+    names = [_plain(name) for name in header]
+    shown = ", ".join(name.strip() for name in header if name.strip()) or "nothing"
+    columns: dict[str, int | None] = {}
+    for role, spellings in roles.items():
+        wanted = {_plain(name) for name in spellings}
+        at = [i for i, name in enumerate(names) if name in wanted]
+        if len(at) > 1:
+            raise DataError(
+                f"{file}: the columns {' and '.join(header[i].strip() for i in at)} both give the "
+                f"{role}; keep one of them."
+            )
+        if not at and role in required:
+            hint = nearest(spellings[0], [n.strip() for n in header if n.strip()])
+            raise DataError(
+                f"{file}: there is no column for the {role} (found {shown}); expected "
+                f"{' or '.join(spellings)}." + (hint if "mean" in hint else "")
+            )
+        columns[role] = at[0] if at else None
+    return columns
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a text file (UTF-8), without blanks around them. Raises DataError."""
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not UTF-8 text; save it as UTF-8.") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()
+
+
+def _csv(file: Path) -> Iterator[tuple[int, list[str]]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, strict=True)
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield reader.line_num, cells
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: not UTF-8 text; save it as CSV in UTF-8.") from None
+    except csv.Error as error:
+        raise DataError(f"{file}, line {reader.line_num}: not CSV ({error}).") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
+
+
+def _parquet(file: Path, roles: Roles) -> Iterator[tuple[int, list[str]]]:
+    """The columns that play a role, as text; rows are counted from 2, as below a header."""
+    try:
+        parquet: Any = importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise DataError(
+            f"{file}: Parquet needs pyarrow, which is not installed: pip install "
+            "'hilum[parquet]', or save the table as CSV."
+        ) from None
+    wanted = {_plain(name) for spellings in roles.values() for name in spellings}
+    try:
+        with parquet.ParquetFile(file) as table:
+            header = [str(name) for name in table.schema_arrow.names]
+            yield 1, header  # whoever misses a column refuses here, before any is read
+            columns = table.read(columns=[n for n in header if _plain(n) in wanted]).to_pydict()
+    except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
+        raise DataError(f"{file}: cannot be read as Parquet ({error}).") from None
+    for i in range(len(next(iter(columns.values())))):
+        cells = [columns[name][i] if name in columns else None for name in header]
+        yield i + 2, ["" if cell is None else str(cell) for cell in cells]

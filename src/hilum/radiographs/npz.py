@@ -1,0 +1,222 @@
+"""Arrays inside an NPZ file, read without unpickling and in bounded memory.
+
+An image inside such a file goes by the path ``FILE.npz/ARRAY/INDEX``, so that it can stand
+wherever the path of an image file can. An array is unpacked once, into the cache, and mapped.
+
+Source: NEP 1, the NPY format; an NPZ file is a ZIP archive of NPY files.
+"""
+
+import math
+import os
+import shutil
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import DataError
+from hilum.files import sha256
+from hilum.radiographs.cache import cache_folder, cache_refusal
+from hilum.records import IntArray, PixelArray
+
+#: The most that an array may take, as a multiple of its bytes in the file. Radiographs compress to
+#: a half or a quarter, zeros a thousandfold; small arrays may do as they like.
+_MAX_RATIO = 200
+_SMALL = 64 << 20
+
+#: What a damaged or hostile archive makes the standard library raise.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
+    OverflowError, ValueError,
+)  # fmt: skip
+_unpacking = Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayHeader:
+    """What an NPY header says of its array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def item_of(path: Path) -> tuple[Path, str, int] | None:
+    """The NPZ file, array and index that a path means; None for the path of a file of its own."""
+    file = path.parent.parent
+    if file.suffix.casefold() != ".npz" or not path.name.isdecimal() or not file.is_file():
+        return None
+    return file, path.parent.name, int(path.name)
+
+
+def file_of(path: Path) -> Path:
+    """The file on the disk that holds an image: the path itself, or the NPZ file it is in."""
+    item = item_of(path)
+    return item[0] if item else path
+
+
+def read_item(file: Path, array: str, index: int) -> PixelArray:
+    """Read one image of an array (N, H, W) uint8: (H, W), read-only.
+
+    Raises DataError, naming the file, where the array is missing, damaged or of another kind.
+    """
+    status = file.stat()
+    with _unpacking:  # threads that read the first images wait for one of them to unpack
+        stack = _mapped(file, array, cache_folder(), status.st_size, status.st_mtime_ns)
+    if isinstance(stack, DataError):
+        raise stack
+    if stack.ndim != 3 or stack.dtype != np.uint8:
+        raise DataError(
+            f"{file}: '{array}' has the shape {stack.shape} and the type {stack.dtype}; expected "
+            "grey images, (N, height, width) uint8."
+        )
+    if index >= len(stack):
+        raise DataError(f"{file}: '{array}' has no image {index}; it holds {len(stack)}.")
+    image: PixelArray = stack[index]
+    return image
+
+
+def array_names(file: Path) -> set[str]:
+    """The names of the arrays in an NPZ file. Raises DataError where it is not one."""
+    with _opened(file) as archive:
+        names = archive.namelist()
+    return {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
+
+
+def array_header(file: Path, array: str) -> ArrayHeader:
+    """Read and check the header of an array, without any of its content.
+
+    Raises DataError where the array is missing, holds Python objects, or has a shape that the
+    file cannot hold.
+    """
+    with _opened(file) as archive, _member(file, archive, array) as (_, header):
+        return header
+
+
+def read_labels(file: Path, array: str, n: int) -> IntArray:
+    """Read an array of n class numbers, (n,) or (n, 1) integers from 0, as (n,).
+
+    Raises DataError as array_header does, and where it has another shape or type.
+    """
+    with _opened(file) as archive, _member(file, archive, array) as (content, header):
+        shape, dtype = header.shape, header.dtype
+        if dtype.kind not in "iu" or shape not in ((n,), (n, 1)):
+            raise DataError(
+                f"{file}: '{array}' has the shape {shape} and the type {dtype}; expected one whole "
+                f"number for each of the {n} images, ({n}, 1)."
+            )
+        data = content.read(n * dtype.itemsize)
+    labels = np.frombuffer(data, dtype)
+    if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < 1 << 31:
+        raise DataError(f"{file}: '{array}' holds {labels.min()}; expected 0 or more.")
+    numbers: IntArray = labels.astype(np.int64)
+    return numbers
+
+
+@lru_cache(maxsize=16)
+def _mapped(
+    file: Path, array: str, cache: Path, size: int, changed: int
+) -> npt.NDArray[Any] | DataError:
+    """An array as a read-only memory map. size, changed: the file's, so that none is stale.
+
+    What is wrong with a file is returned, and so remembered: it is unpacked once for all images.
+    """
+    key = sha256(f"{os.fsencode(file.resolve())!r} {array} {size} {changed}".encode())[:32]
+    target = cache / "arrays" / f"{key}.npy"
+    try:
+        if not target.is_file():
+            _unpack(file, array, target)
+        mapped: npt.NDArray[Any] = np.load(target, mmap_mode="r", allow_pickle=False)
+    except DataError as error:
+        return error
+    except (OSError, ValueError, EOFError):
+        return DataError(f"{target}: is damaged; remove it and try again.")
+    return mapped
+
+
+def _unpack(file: Path, array: str, target: Path) -> None:
+    partial: Path | None = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
+        partial = Path(name)
+        with os.fdopen(handle, "wb") as out, _opened(file) as archive:
+            with _member(file, archive, array):
+                pass  # its header is sound
+            with archive.open(f"{array}.npy") as content:
+                shutil.copyfileobj(content, out, 1 << 20)
+        partial.replace(target)
+    except OSError as error:
+        raise cache_refusal(target.parent, error) from None
+    finally:
+        if partial:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
+    """An NPZ file as a ZIP archive; what a damaged one raises inside is told as a DataError."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+    except _ZIP_ERRORS as error:
+        raise DataError(f"{file}: cannot be read as an NPZ file ({error}).") from None
+
+
+@contextmanager
+def _member(
+    file: Path, archive: zipfile.ZipFile, array: str
+) -> Iterator[tuple[IO[bytes], ArrayHeader]]:
+    """An array's content, placed behind its header, and the header, which is sound."""
+    try:
+        info = archive.getinfo(f"{array}.npy")
+    except KeyError:
+        raise DataError(
+            f"{file}: there is no array '{array}'; found "
+            f"{', '.join(sorted(archive.namelist())[:8]) or 'none'}."
+        ) from None
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError(f"{file}: '{array}' is compressed in a way that NPZ files are not.")
+    with archive.open(info) as content:
+        header = _header(file, array, content)
+        if header.dtype.hasobject:
+            raise DataError(
+                f"{file}: '{array}' holds Python objects, which could run any code and are never "
+                "loaded; save it as numbers."
+            )
+        size = math.prod(header.shape) * header.dtype.itemsize
+        if size != info.file_size - content.tell():
+            raise DataError(
+                f"{file}: '{array}' announces the shape {header.shape}, {size:,} bytes, but holds "
+                f"{info.file_size - content.tell():,}; the file is damaged."
+            )
+        if size > max(_SMALL, _MAX_RATIO * info.compress_size):
+            raise DataError(
+                f"{file}: '{array}' would unpack to {size:,} bytes from {info.compress_size:,}; "
+                "no radiographs do."
+            )
+        yield content, header
+
+
+def _header(file: Path, array: str, content: IO[bytes]) -> ArrayHeader:
+    try:
+        # Later versions differ in the size of the header only, up to 4 GiB: no image needs it.
+        if np.lib.format.read_magic(content) != (1, 0):
+            raise DataError(f"{file}: '{array}' is not in version 1.0 of the NPY format.")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(content)
+    except (ValueError, TypeError, OverflowError, SyntaxError) as error:
+        raise DataError(f"{file}: '{array}' has no sound NPY header ({error}).") from None
+    if fortran and len(shape) > 1 and max(shape) > 1:
+        raise DataError(f"{file}: '{array}' is in Fortran order; save it in C order.")
+    if any(n < 0 for n in shape):
+        raise DataError(f"{file}: '{array}' announces the shape {shape}.")
+    return ArrayHeader(shape, dtype)
