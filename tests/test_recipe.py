@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from hilum.errors import RecipeError
+from hilum.image_settings import AUGMENTATIONS, Augmentation
 from hilum.labels import Decision, LabelTree
-from hilum.recipe import Recipe, Settings, differences, recipe_names
+from hilum.recipe import (
+    Recipe,
+    Settings,
+    differences,
+    recipe_names,
+)
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 ROOT, INFECTED = TREE.decisions
@@ -54,7 +60,7 @@ def test_the_published_settings() -> None:
         assert settings.batch_size == 32
         assert settings.scheduler == "none"
         assert settings.label_smoothing == 0
-        assert settings.augmentation == "none"
+        assert settings.augmentation == AUGMENTATIONS["none"]
         assert settings.select == "last"
     assert root.weights_for(ROOT, [1, 1]) == [2.83, 1]
     assert infected.weights_for(INFECTED, [1, 1]) == [1.9, 1]
@@ -128,7 +134,12 @@ def test_the_nearest_built_in_recipe_is_named() -> None:
         ("learning_rate", float("inf")), ("weight_decay", -1), ("momentum", 1),
         ("optimizer", "adamax"), ("scheduler", "StepLR"), ("step_size", 0), ("gamma", 0),
         ("gamma", 1.5), ("label_smoothing", 1), ("label_smoothing", -0.1),
-        ("augmentation", "rotate"), ("select", "first"), ("network", 3),
+        ("augmentation", "rotate"), ("augmentation", 3), ("augmentation", True),
+        ("augmentation", {"rotate": 181}), ("augmentation", {"rotate": "far"}),
+        ("augmentation", {"rotate": True}), ("augmentation", {"rotate": -1}),
+        ("augmentation", {"mirror": 1}), ("augmentation", {"mirror": "yes"}),
+        ("augmentation", {"erase": 0.6}), ("augmentation", {"noise": float("nan")}),
+        ("augmentation", {"rotat": 5}), ("select", "first"), ("network", 3),
         ("class_weights", "balance"), ("class_weights", [1, -1]), ("class_weights", [1, 0]),
         ("class_weights", [1, "x"]), ("class_weights", {"covid": -2}), ("class_weights", 3),
         ("class_weights", [float("nan"), 1]), ("class_weights", True),
@@ -327,6 +338,54 @@ def test_wrong_overrides_are_refused(assignment: str, said: str) -> None:
     assert said in str(error.value)
 
 
+# ---- augmentation ----------------------------------------------------------------------------
+
+
+def test_words_stand_for_doses() -> None:
+    assert Recipe.from_dict({"augmentation": "none"}).augmentation == Augmentation()
+    assert Recipe.from_dict({"augmentation": "mirror"}).augmentation == Augmentation(mirror=True)
+    full = Recipe.from_dict({"augmentation": "full"}).augmentation
+    assert full.mirror
+    assert all(dose > 0 for name, dose in full if name != "mirror")
+
+
+def test_augmentation_is_dosed_for_the_run_and_for_a_decision(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        "[augmentation]\nrotate = 10\nblur = 0.5\n"
+        "[decision.infected]\naugmentation = { mirror = true, mixup = 0.2 }\n",
+        encoding="utf-8",
+    )
+    recipe = Recipe.load(path)
+    assert recipe.settings("root").augmentation == Augmentation(rotate=10, blur=0.5)
+    assert recipe.settings("infected").augmentation == Augmentation(mirror=True, mixup=0.2)
+    changed = recipe.override(
+        ["augmentation.rotate=0", "augmentation.noise=0.02", "decision.infected.augmentation=none"]
+    )
+    assert changed.settings("root").augmentation == Augmentation(blur=0.5, noise=0.02)
+    assert changed.settings("infected").augmentation == Augmentation()
+
+
+def test_a_written_recipe_says_every_dose_or_a_word_that_cannot_change_its_meaning() -> None:
+    assert Recipe().to_dict()["augmentation"] == "none"
+    assert Recipe.from_dict({"augmentation": "mirror"}).to_dict()["augmentation"] == "mirror"
+    full = Recipe.from_dict({"augmentation": "full"}).to_dict()["augmentation"]
+    assert full == dict(AUGMENTATIONS["full"])
+
+
+def test_a_dose_with_a_typo_is_refused_with_the_nearest_right_one() -> None:
+    with pytest.raises(RecipeError) as error:
+        Recipe().override(["augmentation.rotat=5"])
+    assert str(error.value) == (
+        "augmentation.rotat is not a key of a recipe. Did you mean 'rotate'?"
+    )
+    with pytest.raises(RecipeError) as error:
+        Recipe().override(["augmentation=rotate"])
+    assert str(error.value) == (
+        "augmentation: expected 'none', 'mirror', 'full', or a table of doses (found 'rotate')."
+    )
+
+
 # ---- writing and comparing -------------------------------------------------------------------
 
 POSITIVE = st.floats(1e-12, 10, allow_nan=False)
@@ -346,7 +405,10 @@ SETTINGS = {
     | st.lists(POSITIVE, max_size=4)
     | st.dictionaries(TEXT, POSITIVE, max_size=3),
     "label_smoothing": st.floats(0, 1, exclude_max=True),
-    "augmentation": st.sampled_from(["none", "mirror"]),
+    "augmentation": st.sampled_from(["none", "mirror", "full"])
+    | st.fixed_dictionaries(
+        {}, optional={"mirror": st.booleans(), "rotate": st.floats(0, 180), "mixup": POSITIVE}
+    ),
     "select": st.sampled_from(["last", "best"]),
 }
 RUN = {

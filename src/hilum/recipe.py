@@ -14,11 +14,13 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hilum.errors import RecipeError, nearest
+from hilum.image_settings import Augmentation, PreprocessingSettings
 from hilum.labels import FLAT, Decision, LabelTree, Rule, Strategy
 
-Augmentation = Literal["none", "mirror"]
 Monitor = Literal["val", "blocks", "test"]
 Precision = Literal["auto", "float32", "bfloat16"]
+#: What a training may be told to let through, although it makes its figures false.
+Allowed = Literal["leakage", "label-conflicts"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 ClassWeights = Literal["none", "balanced"] | list[float] | dict[str, float]
 
@@ -48,7 +50,7 @@ class Settings(BaseModel):
     gamma: float = Field(default=0.1, gt=0, le=1)
     class_weights: ClassWeights = "none"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    augmentation: Augmentation = "none"
+    augmentation: Augmentation = Augmentation()
     select: Literal["last", "best"] = "last"
 
     @field_validator("*", mode="before")
@@ -99,10 +101,11 @@ class Recipe(Settings):
     """A whole recipe: what holds for the run, the settings, and their overrides by decision.
 
     strategy: 'flat' (one network) or 'cascade' (one per decision). rule: how probabilities become
-    a class. image_size: (height, width) in pixels that every radiograph is resized to.
-    monitor: what is watched after every epoch: the split 'val'; 'blocks', contiguous blocks of
-    file numbers held out of train (the share holdout); or 'test', as published work did, which
-    the classifier and every report then say. keep_checkpoints: the newest and best, or all.
+    a class. image_size: (height, width) in pixels that every radiograph is resized to;
+    preprocessing: what else is done to it. monitor: what is watched after every epoch: the split
+    'val'; 'blocks', contiguous blocks of file numbers held out of train (the share holdout); or
+    'test', as published work did, which the classifier and every report then say.
+    keep_checkpoints: the newest and best, or all.
     """
 
     name: str = "unnamed"
@@ -110,6 +113,7 @@ class Recipe(Settings):
     strategy: Strategy = "cascade"
     rule: Rule = "route"
     image_size: tuple[int, int] = (150, 150)
+    preprocessing: PreprocessingSettings = PreprocessingSettings()
     monitor: Monitor = "val"
     holdout: float = Field(default=0.15, gt=0, lt=0.9)
     keep_checkpoints: Literal["newest-and-best", "all"] = "newest-and-best"
@@ -163,7 +167,7 @@ class Recipe(Settings):
         Values are read as TOML (numbers, true, lists, tables), anything else as text;
         ``decision.root.epochs=3`` reaches into a table. Raises RecipeError.
         """
-        data = self.to_dict()
+        data = {**self.to_dict(), "augmentation": dict(self.augmentation)}
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
             if not equals or not key.strip():
@@ -265,11 +269,14 @@ def _explain(error: ValidationError, prefix: str) -> str:
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            lines.append(
-                f"{prefix}{key} is not a key of a recipe.{nearest(key, Recipe.model_fields)}"
-            )
+            *inside, last = (str(part) for part in item["loc"])
+            table = type(Recipe.model_fields[inside[0]].default) if inside else Recipe
+            hint = nearest(last, table.model_fields)
+            lines.append(f"{prefix}{key} is not a key of a recipe.{hint}")
         elif item["loc"]:
             top = str(item["loc"][0])
+            if top in ("augmentation", "preprocessing"):  # tables: the wrong key is inside
+                top = key
             if top == "class_weights":  # one sentence, not one for each form that it may have
                 item = next(i for i in error.errors() if i["loc"][:1] == ("class_weights",))
                 message = "expected 'none', 'balanced', or a positive number for each option"

@@ -3,29 +3,51 @@
 The settings travel with the classifier, so training, evaluation and use cannot differ.
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, get_args
 
-import numpy as np
-from PIL import Image
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import field_validator
 
+from hilum.image_settings import Contrast, Crop, PreprocessingSettings, Resize
+from hilum.recipe import Recipe
 from hilum.records import PixelArray
+from hilum.transforms.contrast import clahe, correct_gamma, equalise
+from hilum.transforms.cropping import body_box, lungs_box
+from hilum.transforms.illumination import (
+    dct_normalise,
+    difference_of_gaussians,
+    homomorphic,
+    multi_scale_retinex,
+    retinex,
+    self_quotient,
+)
+from hilum.transforms.resizing import resize_image
 
 if TYPE_CHECKING:
     import torch
 
+#: What a name does never changes once it was released: classifiers trained with it are in use.
+#: A better method gets another name.
+_WITHOUT_SETTINGS: dict[Contrast, Callable[[PixelArray], PixelArray]] = {
+    "equalise": equalise,
+    "homomorphic": homomorphic,
+    "retinex": retinex,
+    "multi-scale-retinex": multi_scale_retinex,
+    "self-quotient": self_quotient,
+    "dct": dct_normalise,
+    "difference-of-gaussians": difference_of_gaussians,
+}
 
-class Preprocessing(BaseModel):
+
+class Preprocessing(PreprocessingSettings):
     """From a grey image of any size to a network's input.
 
-    image_size: (height, width) in pixels, 16 to 2048. resize: 'squash' scales both sides to fit,
-    changing the aspect ratio. value_range: what pixel values 0 and 255 become, ascending.
+    The order is crop, contrast, resize (these make the stored pixels), then numbers.
+    image_size: (height, width) in pixels, 16 to 2048. value_range: what pixel values 0 and 255
+    become, ascending; where standardise is 'z-score', it has no effect.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     image_size: tuple[int, int] = (150, 150)
-    resize: Literal["squash"] = "squash"
     value_range: tuple[float, float] = (0.0, 1.0)
 
     @field_validator("image_size")
@@ -42,21 +64,75 @@ class Preprocessing(BaseModel):
             raise ValueError(f"black must become less than white, not {ends}")
         return ends
 
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> "Preprocessing":
+        """The preprocessing that a recipe asks for."""
+        return cls(image_size=recipe.image_size, **recipe.preprocessing.model_dump())
+
     @property
     def storage_key(self) -> str:
-        """Names what the stored uint8 pixels depend on; the value range is applied later."""
-        return f"{self.resize}-{self.image_size[0]}x{self.image_size[1]}"
+        """Names what the stored uint8 pixels depend on; numbers are made of them later."""
+        own = {"clahe": f"{self.clip_limit!r}", "gamma": f"{self.gamma!r}"}.get(self.contrast, "")
+        parts = [
+            *([f"crop-{self.crop}"] if self.crop != "none" else []),
+            *([f"{self.contrast}{own}"] if self.contrast != "none" else []),
+            self.resize,
+            f"{self.image_size[0]}x{self.image_size[1]}",
+        ]
+        return "-".join(parts)
 
     def to_pixels(self, image: PixelArray) -> PixelArray:
-        """Resize a grey image (H, W) uint8 to image_size: bilinear, antialiased when shrinking."""
-        height, width = self.image_size
-        if image.shape == (height, width):
+        """Crop, adjust and resize a grey image (H, W) uint8, in this order, to image_size."""
+        if self.crop != "none":
+            box = body_box(image) if self.crop == "body" else lungs_box(image)
+            image = box.cut(image)
+        return resize_image(self._adjusted(image), self.image_size, self.resize)
+
+    def _adjusted(self, image: PixelArray) -> PixelArray:
+        if self.contrast == "none":
             return image
-        resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(resized, dtype=np.uint8)
+        if self.contrast == "clahe":
+            return clahe(image, self.clip_limit)
+        if self.contrast == "gamma":
+            return correct_gamma(image, self.gamma)
+        return _WITHOUT_SETTINGS[self.contrast](image)
 
     def to_input(self, pixels: "torch.Tensor") -> "torch.Tensor":
-        """Turn stored pixels (B, H, W) uint8 into network input (B, 1, H, W) float32."""
-        low, high = self.value_range
+        """Turn stored pixels (B, H, W), 0 to 255, into network input (B, 1, H, W) float32.
+
+        Under 'z-score' a constant image becomes 0 everywhere.
+        """
         x = pixels.unsqueeze(1).float()
+        if self.standardise == "z-score":
+            import torch
+
+            every = (1, 2, 3)
+            variance, mean = torch.var_mean(x, dim=every, correction=0, keepdim=True)
+            constant = x.amax(dim=every, keepdim=True) == x.amin(dim=every, keepdim=True)
+            return (x - mean) / variance.sqrt().masked_fill(constant, torch.inf)
+        low, high = self.value_range
         return x.mul_((high - low) / 255) if low == 0 else x.mul_((high - low) / 255).add_(low)
+
+
+def preprocessing_grid(
+    image: PixelArray, image_size: tuple[int, int] = (150, 150)
+) -> dict[str, PixelArray]:
+    """One radiograph under every crop, contrast and way to resize, each alone, to look at.
+
+    image: (H, W) uint8. Returns pictures of image_size (height, width), uint8, by names such as
+    'contrast: clahe'; the first is 'as it is'. 'z-score' is left out: it changes numbers, but
+    not the picture.
+    """
+    plain = Preprocessing(image_size=image_size)
+    changes: list[dict[str, str]] = [
+        *({"crop": name} for name in get_args(Crop)),
+        *({"contrast": name} for name in get_args(Contrast)),
+        *({"resize": name} for name in get_args(Resize)),
+    ]
+    pictures = {"as it is": plain.to_pixels(image)}
+    for change in changes:
+        ((key, value),) = change.items()
+        if value != getattr(plain, key):
+            setting = Preprocessing.model_validate({"image_size": image_size, **change})
+            pictures[f"{key}: {value}"] = setting.to_pixels(image)
+    return pictures
