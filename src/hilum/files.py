@@ -27,6 +27,24 @@ def write_atomically(target: Path, data: bytes) -> None:
         raise
 
 
+#: First characters that make a cell of a spreadsheet a formula (OWASP, "CSV Injection"), their
+#: full-width forms, and the escape itself.
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
+
+#: File names are bytes on some systems; with this, those that are not UTF-8 come back as they were.
+ODD_NAMES = "surrogateescape"
+
+
+def to_cell(text: str) -> str:
+    """The text as a cell that no spreadsheet runs: a ``'`` in front where it could be a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def from_cell(cell: str) -> str:
+    """The inverse of to_cell."""
+    return cell.removeprefix("'")
+
+
 def sha256(data: bytes) -> str:
     """The SHA-256 of some bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -81,7 +81,7 @@ def _notes(classifier: Classifier, dataset: Dataset, split: str) -> list[str]:
     """What a reader of the figures must know."""
     provenance = classifier.provenance
     notes = [str(note) for note in provenance.get("notes", [])]
-    source = recognise(dataset.counts())
+    source = recognise(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     if source and source.meaning not in notes:
         notes.append(source.meaning)
     if dataset.synthetic:

@@ -26,7 +26,7 @@ import numpy as np
 from hilum.errors import EvaluationError
 from hilum.evaluation.checks import check_predictions
 from hilum.evaluation.results import Evaluation
-from hilum.files import write_atomically
+from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.labels import LabelTree
 from hilum.records import FloatArray, IntArray, Predictions
 
@@ -34,13 +34,6 @@ EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
 
 _FIRST_COLUMNS = ["path", "truth", "predicted", "correct"]
-
-#: First characters that make a cell a formula (OWASP, "CSV Injection"), their full-width forms,
-#: and the escape itself.
-_ESCAPED = tuple("=+-@\t\r\n＝＋－＠'")
-
-#: File names are bytes on some systems; those that are not UTF-8 come back as they were.
-_ODD_NAMES = "surrogateescape"
 
 
 def write_evaluation(
@@ -95,13 +88,13 @@ def predictions_csv(
     buffer = io.StringIO(newline="")
     # Texts are always quoted: a carriage return within a path would end the line otherwise.
     writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow([_safe(name) for name in header])
+    writer.writerow([to_cell(name) for name in header])
     for i, name in enumerate(predictions.names if names is None else names):
-        predicted = _safe(tree.classes[predictions.predicted[i]])
-        row: list[str | int | float] = [_safe(name), predicted]
+        predicted = to_cell(tree.classes[predictions.predicted[i]])
+        row: list[str | int | float] = [to_cell(name), predicted]
         if truth is not None:
             correct = int(truth[i] == predictions.predicted[i])
-            row = [_safe(name), _safe(tree.classes[truth[i]]), predicted, correct]
+            row = [to_cell(name), to_cell(tree.classes[truth[i]]), predicted, correct]
         writer.writerow([*row, *probs[i].tolist()])
     return buffer.getvalue()
 
@@ -128,7 +121,7 @@ def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
         raise EvaluationError(
             f"{path} is not a table of comma-separated values: {error}."
         ) from None
-    header = [_plain(cell) for cell in rows[0]] if rows else []
+    header = [from_cell(cell) for cell in rows[0]] if rows else []
     classes = [c[2:-1] for c in header if c.startswith("p(") and c.endswith(")")]
     options = [c for c in header[4 + len(classes) :] if c.count("/") == 1]
     expected = [*_FIRST_COLUMNS, *(f"p({c})" for c in classes), *options]
@@ -146,8 +139,8 @@ def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
         try:
             if len(row) != len(header):
                 raise ValueError
-            names.append(_plain(row[0]))
-            labels[i] = [index[_plain(cell)] for cell in row[1:3]]
+            names.append(from_cell(row[0]))
+            labels[i] = [index[from_cell(cell)] for cell in row[1:3]]
             probs[i] = [float(cell) for cell in row[4:]]
             if not np.isfinite(probs[i]).all():
                 raise ValueError
@@ -165,20 +158,10 @@ def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
     return labels[:, 0], predictions
 
 
-def _safe(text: str) -> str:
-    """The text as a cell that no spreadsheet runs."""
-    return f"'{text}" if text.startswith(_ESCAPED) else text
-
-
-def _plain(cell: str) -> str:
-    """The inverse of _safe."""
-    return cell.removeprefix("'")
-
-
 def _text(path: Path) -> str:
     try:
         # A spreadsheet that saved the table may have put a byte order mark in front.
-        with path.open(encoding="utf-8-sig", errors=_ODD_NAMES, newline="") as file:
+        with path.open(encoding="utf-8-sig", errors=ODD_NAMES, newline="") as file:
             return file.read()
     except OSError as error:
         raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
@@ -186,6 +169,6 @@ def _text(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        write_atomically(path, text.encode("utf-8", _ODD_NAMES))
+        write_atomically(path, text.encode("utf-8", ODD_NAMES))
     except OSError as error:
         raise EvaluationError(f"Cannot write {path}: {error.strerror}.") from None

@@ -14,6 +14,7 @@ from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.files import write_atomically
 from hilum.records import Estimate
+from hilum.reporting.audit_section import read_audit
 from hilum.reporting.results import ImageSource
 from hilum.reporting.runs import Run, read_runs
 from hilum.reporting.summary import compare_runs, describe_result, describe_run, listed, percent
@@ -26,6 +27,7 @@ def write_report(
     out: Path,
     *,
     images: ImageSource | None = None,
+    audit: Path | None = None,
     title: str | None = None,
 ) -> Path:
     """Write one self-contained HTML file about runs; several are set side by side.
@@ -33,14 +35,17 @@ def write_report(
     runs: RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where evaluated; what a
     run lacks, the report says. out: the file to write; its folder is made. images: gives the
     (H, W) uint8 pixels of radiographs by name, for the grid; None leaves the pictures out, and
-    the report says so. title: the heading; by default the names of the runs.
+    the report says so. audit: an audit.json about the data, whose findings are shown.
+    title: the heading; by default the names of the runs.
 
     The file loads nothing and runs no script. Of this machine it holds the names of the run
     folders, not their paths. Returns out. Raises HilumError if a folder is no run or damaged,
     or if out cannot be written.
     """
     read = read_runs(runs)
-    page = _environment().get_template("report.html.j2").render(_collect(read, images, title))
+    page = (
+        _environment().get_template("report.html.j2").render(_collect(read, images, audit, title))
+    )
     # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
     try:
         write_atomically(out, page.encode("utf-8", errors="replace"))
@@ -69,7 +74,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _collect(
-    runs: tuple[Run, ...], images: ImageSource | None, title: str | None
+    runs: tuple[Run, ...], images: ImageSource | None, audit: Path | None, title: str | None
 ) -> dict[str, Any]:
     synthetic = [run.name for run in runs if run.synthetic]
     return {
@@ -82,6 +87,7 @@ def _collect(
         "comparisons": compare_runs(runs),
         "accuracy_chart": results.accuracy_chart(runs),
         "data": sections.data_sections(runs),
+        "audit": read_audit(audit, runs) if audit else None,
         "settings": sections.settings_table(runs),
         "curves": sections.curve_sections(runs),
         "results": results.result_sections(runs),

@@ -1,0 +1,159 @@
+"""Is my data sound? Every check on a data set, and what the results mean."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hilum.audit.describe import Description, describe, description_findings
+from hilum.audit.duplicates import Duplicates, find_duplicates
+from hilum.audit.findings import Finding, by_importance
+from hilum.audit.leaks import duplicate_findings, patient_findings
+from hilum.audit.patients import (
+    PatientInfo,
+    Resemblance,
+    neighbour_resemblance,
+    patient_groups,
+    patients_across_splits,
+)
+from hilum.audit.provenance import Match, match_sources, provenance_findings
+from hilum.audit.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
+from hilum.audit.thumbnail import Thumbnail
+from hilum.errors import DataError
+from hilum.files import write_atomically
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.pixels import Progress
+
+SYNTHETIC = Finding(
+    "note",
+    "synthetic",
+    "These are synthetic phantoms",
+    "Every image was computed, none is of a patient: the audit shows that the software works.",
+)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The results of all checks.
+
+    findings: ordered by how much they matter. resemblance: of neighbouring files, measured only
+    where no patient is known. seconds: how long each part took.
+    """
+
+    data: dict[str, Any]
+    findings: tuple[Finding, ...]
+    description: Description
+    provenance: tuple[Match, ...]
+    duplicates: Duplicates
+    patients: PatientInfo
+    resemblance: Resemblance | None
+    shortcuts: tuple[Shortcut, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self, dataset: Dataset) -> dict[str, Any]:
+        """Plain values: what audit.json holds. dataset: the one that was audited."""
+        return {
+            "format": 1,
+            "hilum": version("hilum"),
+            "data": self.data,
+            "findings": [f.to_json() for f in self.findings],
+            "description": self.description.to_json(),
+            "provenance": [m.to_json() for m in self.provenance],
+            "duplicates": self.duplicates.to_json(dataset),
+            "patients": self.patients.to_json(),
+            "neighbours": self.resemblance.to_json() if self.resemblance else None,
+            "shortcuts": [s.to_json() for s in self.shortcuts],
+            "seconds": {part: round(s, 2) for part, s in self.seconds.items()},
+        }
+
+
+def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = None) -> Audit:
+    """Run every check on a data set.
+
+    Shortcuts are looked for in the training split, which is what a network learns from (in all
+    images where there is none). seed: of the resampling behind the intervals.
+    Raises DataError where files cannot be read.
+    """
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        seconds[part] = time.perf_counter() - start
+
+    with timed("decoding"):
+        pixels = dataset.pixels(Thumbnail(SIDE), progress)
+    with timed("description"):
+        description = describe(dataset, pixels, progress)
+        matches = match_sources(
+            dataset.counts(),
+            layout=dataset.layout,
+            digests=dataset.digests,
+        )
+    with timed("duplicates"):
+        duplicates = find_duplicates(dataset, progress=progress)
+    with timed("patients"):
+        patients = patient_groups(dataset.records)
+        across = patients_across_splits(dataset.records, patients)
+        resemblance = None if patients.count else neighbour_resemblance(dataset, pixels, seed=seed)
+    with timed("shortcuts"):
+        rows = dataset.indices("train" if "train" in dataset.splits else "all")
+        shortcuts = measure_shortcuts(
+            pixels,
+            description.headers,
+            dataset.labels,
+            dataset.tree.classes,
+            rows=rows,
+            groups=patients.patients,
+            seed=seed,
+            progress=progress,
+        )
+    read = Finding(
+        "note",
+        "layout",
+        f"Read as {dataset.layout}, with something left out or decided",
+        " ".join(dataset.notes),
+    )
+    findings = [
+        *([read] if dataset.notes else []),
+        *([SYNTHETIC] if dataset.synthetic else provenance_findings(matches)),
+        *duplicate_findings(duplicates, dataset.records),
+        *patient_findings(patients, across, resemblance, dataset.records),
+        *shortcut_findings(shortcuts),
+        *description_findings(description),
+    ]
+    data = {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "synthetic": dataset.synthetic,
+        "layout": dataset.layout,
+        "labels": dataset.tree.to_json(),
+    }
+    return Audit(
+        data,
+        by_importance(findings),
+        description,
+        matches,
+        duplicates,
+        patients,
+        resemblance,
+        shortcuts,
+        seconds,
+    )
+
+
+def write_audit(audit: Audit, dataset: Dataset, out: Path) -> Path:
+    """Write OUT/audit.json and return its path. Raises DataError where that is not possible."""
+    path = out / "audit.json"
+    try:
+        text = json.dumps(audit.to_json(dataset), indent=2, ensure_ascii=False) + "\n"
+        # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
+        write_atomically(path, text.encode("utf-8", errors="replace"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror}).") from error
+    return path

@@ -1,0 +1,180 @@
+"""What duplicates and patients mean: findings about images that stand where they should not."""
+
+from collections.abc import Iterable, Sequence
+
+from hilum.audit.duplicates import Duplicates, Group
+from hilum.audit.findings import Finding
+from hilum.audit.patients import PatientInfo, Resemblance
+from hilum.records import Record
+
+#: How many groups or files a finding names; audit.json names all.
+NAMED = 20
+
+_IDENTICAL = "identical"
+_NEAR = "nearly identical"
+_MIRRORED = "mirrored"
+
+
+def duplicate_findings(duplicates: Duplicates, records: Sequence[Record]) -> list[Finding]:
+    """Leaks across splits, conflicts of labels, and repetition within a split."""
+    identical = [*duplicates.exact, *duplicates.pixels]
+    found = []
+    for word, groups in (
+        (_IDENTICAL, identical),
+        (_NEAR, duplicates.near),
+        (_MIRRORED, duplicates.mirrored),
+    ):
+        across = [g for g in groups if g.across_splits]
+        if across:
+            found.append(_leak(word, across, records))
+        conflicts = [g for g in groups if g.conflicting_labels]
+        if conflicts:
+            found.append(_conflict(word, conflicts, records))
+        rest = [g for g in groups if not g.across_splits and not g.conflicting_labels]
+        if rest:
+            found.append(_repetition(word, rest, records))
+    if not any(f.code == "leak" for f in found):
+        found.append(
+            Finding(
+                "passed",
+                "leak",
+                "No image stands in two splits",
+                "Neither the same file, nor the same pixels, nor a close or mirrored copy.",
+            )
+        )
+    if not any(f.code == "label-conflict" for f in found):
+        found.append(
+            Finding(
+                "passed",
+                "label-conflict",
+                "No image has two labels",
+                "All copies of an image agree in their class.",
+            )
+        )
+    return found
+
+
+def patient_findings(
+    info: PatientInfo,
+    across: dict[str, list[int]],
+    resemblance: Resemblance | None,
+    records: Sequence[Record],
+) -> list[Finding]:
+    """Patients in several splits; or, where nobody is named, whether neighbours are alike.
+
+    across: positions of the records of each patient in more than one split. resemblance: only
+    where no patient is known.
+    """
+    if across:
+        images = sum(map(len, across.values()))
+        return [
+            Finding(
+                "critical",
+                "leak",
+                f"{_counted(len(across), 'patient')} in more than one split, with {images} images",
+                "A network can recognise a patient instead of the disease, so figures on the "
+                "later splits are too good.",
+                "Make a split by patient: hilum split.",
+                _files(across.values(), records),
+            )
+        ]
+    if info.count:
+        how = "; ".join(f"{n:,} images by {source}" for source, n in info.sources.items())
+        without = f" {info.without:,} images name no patient." * bool(info.without)
+        return [
+            Finding(
+                "passed" if not info.without else "warning",
+                "patients",
+                f"{info.count:,} patients known, none in two splits",
+                f"Found in: {how}.{without}",
+                "Split by patient (hilum split does)."
+                + " Find out whose the others are." * bool(info.without),
+            )
+        ]
+    return [_nobody(resemblance)]
+
+
+def _nobody(resemblance: Resemblance | None) -> Finding:
+    title = "Nothing says which images are of the same patient"
+    excess = resemblance.excess if resemblance else None
+    if excess is None or excess.value is None or excess.low is None or excess.high is None:
+        return Finding(
+            "warning",
+            "patients",
+            title,
+            "Images of one patient may stand on both sides of any split, and nothing here can "
+            "tell: file names give neither a patient nor an order.",
+            "Get the patients' identifiers, or list them in a table (column patient_id).",
+        )
+    told = f"{excess.value:.3f} ({excess.low:.3f} to {excess.high:.3f})"
+    if excess.low > 0:
+        return Finding(
+            "warning",
+            "patients",
+            f"{title}, and neighbouring files are alike",
+            f"Files with neighbouring numbers correlate {told} more than random pairs of their "
+            "class, as several images of one patient in a row would. A random split puts such "
+            "neighbours on both sides, and figures on it are too good.",
+            "Split by blocks of file numbers: hilum split does where patients are unknown.",
+        )
+    return Finding(
+        "warning",
+        "patients",
+        title,
+        "Neighbouring file numbers are no more alike than random pairs (the correlation differs "
+        f"by {told}), so the files' order gives no patients away either.",
+        "Get the patients' identifiers: without them no split can be known to be clean.",
+    )
+
+
+def _leak(word: str, groups: Sequence[Group], records: Sequence[Record]) -> Finding:
+    certain = word == _IDENTICAL
+    return Finding(
+        "critical" if certain else "warning",
+        "leak",
+        f"{_counted(len(groups), 'group')} of {word} images across splits",
+        "What is tested was trained on, so figures on the later splits are too good."
+        if certain
+        else "These may be copies, or images of one patient: both make figures too good.",
+        "Remove the copies from all splits but one, or make a new split: hilum split.",
+        _files([g.members for g in groups], records),
+    )
+
+
+def _conflict(word: str, groups: Sequence[Group], records: Sequence[Record]) -> Finding:
+    certain = word == _IDENTICAL
+    return Finding(
+        "critical" if certain else "warning",
+        "label-conflict",
+        f"{_counted(len(groups), 'group')} of {word} images with different labels",
+        "At most one of the labels can be right, and nothing here says which."
+        if certain
+        else "If they are copies, at most one of the labels can be right.",
+        "Look at them, and correct or remove them.",
+        _files([g.members for g in groups], records),
+    )
+
+
+def _repetition(word: str, groups: Sequence[Group], records: Sequence[Record]) -> Finding:
+    pairs = sum(g.pairs for g in groups)
+    splits = sorted({records[i].split for g in groups for i in g.members})
+    return Finding(
+        "note",
+        "duplicates" if word == _IDENTICAL else "near-duplicates",
+        f"{_counted(len(groups), 'group')} ({_counted(pairs, 'pair')}) of {word} images within "
+        f"{' and '.join(splits)}",
+        "They count more than once in training, and in any figure measured on that split; a "
+        "hold-out that separates them leaks.",
+        "Keep them on one side of any hold-out (hilum split does), or remove the copies.",
+        _files([g.members for g in groups], records),
+    )
+
+
+def _files(groups: Iterable[Iterable[int]], records: Sequence[Record]) -> tuple[str, ...]:
+    lines = [" = ".join(records[i].name for i in members) for members in groups]
+    more = [f"… and {len(lines) - NAMED} more"] * (len(lines) > NAMED)
+    return (*lines[:NAMED], *more)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -1,0 +1,238 @@
+"""The audit as a whole: on a set with known faults, on the command line, and on real data."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hilum import cli
+from hilum.audit.audit import Audit, run_audit, write_audit
+from hilum.audit.leaks import duplicate_findings, patient_findings
+from hilum.audit.patients import patient_groups, patients_across_splits
+from hilum.errors import DataError, HilumError
+from hilum.radiographs.dataset import Dataset, open_dataset
+from hilum.radiographs.image import image_source
+from hilum.radiographs.phantom import write_phantoms
+from hilum.reporting.audit_page import preprocessing_samples, write_audit_page
+from tests.reporting.test_report import HOSTILE, Page
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Phantoms with a leak, a label conflict and a repetition."""
+    root = tmp_path_factory.mktemp("audit") / "faulty"
+    write_phantoms(root, counts={"train": 60, "val": 12}, seed=2, size=64, ratio=(1, 1, 1))
+    shutil.copy(root / "train/normal/0.png", root / "val/normal/0.png")
+    shutil.copy(root / "train/normal/1.png", root / "train/infected/covid/1.png")
+    shutil.copy(root / "train/infected/non-covid/2.png", root / "train/infected/non-covid/3.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def audited(faulty: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Audit]:
+    dataset = open_dataset(faulty)
+    return dataset, run_audit(dataset)
+
+
+def test_the_planted_faults_lead_the_findings(audited):
+    _, audit = audited
+
+    by_code = {(f.severity, f.code): f for f in audit.findings}
+    leak = by_code["critical", "leak"]
+    assert leak.evidence == ("train/normal/0.png = val/normal/0.png",)
+    conflict = by_code["critical", "label-conflict"]
+    assert conflict.evidence == ("train/normal/1.png = train/infected/covid/1.png",)
+    repeated = by_code["note", "duplicates"]
+    assert repeated.title == "1 group (1 pair) of identical images within train"
+    assert [f.code for f in audit.findings[:2]] == ["leak", "label-conflict"]
+    assert ("note", "synthetic") in by_code
+    assert not any(f.code.startswith("provenance") for f in audit.findings)
+
+
+def test_the_json_holds_everything(audited, tmp_path):
+    dataset, audit = audited
+
+    written = json.loads(write_audit(audit, dataset, tmp_path / "new").read_text())
+
+    assert written["description"]["counts"]["val"] == {"normal": 4, "covid": 4, "non-covid": 4}
+    assert [f["severity"] for f in written["findings"]] == [f.severity for f in audit.findings]
+    assert written["duplicates"]["pairs"] == 3
+    assert {s["name"] for s in written["shortcuts"]} >= {"border", "corners", "whole image"}
+    assert set(written["seconds"]) == {
+        "decoding", "description", "duplicates", "patients", "shortcuts",
+    }  # fmt: skip
+
+
+def test_an_audit_that_cannot_be_written_says_so(audited, tmp_path):
+    dataset, audit = audited
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(DataError, match="cannot be written"):
+        write_audit(audit, dataset, tmp_path / "file")
+    with pytest.raises(HilumError, match="Cannot write the page"):
+        write_audit_page(audit, tmp_path / "file" / "audit.html")
+
+
+# ---- the page -----------------------------------------------------------------------------------
+
+
+def test_the_page_shows_findings_and_pictures(audited, faulty, tmp_path):
+    _, audit = audited
+
+    file = write_audit_page(audit, tmp_path / "audit.html", images=image_source(faulty))
+    page = Page(file.read_text(encoding="utf-8"))
+
+    assert "Synthetic phantoms" in page.words
+    assert "1 group of identical images across splits" in page.words
+    assert "AUROC (0.5 is chance)" in page.words
+    assert page.svgs_without_title == 0
+    assert all(i["src"].startswith("data:image/jpeg") and i["alt"] for i in page.of("img"))
+    assert len(page.of("img")) >= 3 * 6 + 2 * 6 + 3 * 2
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["href"].removeprefix("#") for a in page.of("a")} <= set(ids)
+    assert not page.of("script")
+
+
+def test_the_page_without_pictures_says_so(audited, tmp_path):
+    page = Page(write_audit_page(audited[1], tmp_path / "a.html").read_text(encoding="utf-8"))
+
+    assert "pictures were not at hand" in page.words
+    assert not page.of("img")
+
+
+def test_the_page_shows_preprocessing(audited, faulty, tmp_path):
+    dataset, audit = audited
+    samples = preprocessing_samples(dataset)
+
+    file = write_audit_page(audit, tmp_path / "a.html", preprocessing=samples)
+    page = Page(file.read_text(encoding="utf-8"))
+
+    assert len(samples) == 3
+    assert "contrast: clahe" in page.words
+    assert len(page.of("img")) == sum(map(len, samples.values()))
+
+
+def test_file_names_are_escaped(tmp_path):
+    rng = np.random.default_rng(0)
+    for label in ("normal", "ill"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for name in (HOSTILE, "2.png"):
+            Image.fromarray(rng.integers(0, 256, (32, 32), dtype=np.uint8)).save(
+                tmp_path / "data" / label / name, format="PNG"
+            )
+    root = tmp_path / "data"
+    audit = run_audit(open_dataset(root))
+
+    text = write_audit_page(audit, tmp_path / "a.html", images=image_source(root)).read_text()
+
+    assert "onerror=alert(1)&gt;" in text
+    assert "<img src=x" not in text
+    assert "Shortcuts were not looked for: 'normal' has fewer than 10 images" in Page(text).words
+
+
+# ---- patients -----------------------------------------------------------------------------------
+
+
+def test_a_patient_on_both_sides_is_a_leak(tmp_path):
+    rng = np.random.default_rng(0)
+    names = {
+        "train/normal": ["a_1.png", "b_1.png"],
+        "train/ill": ["person1_virus_1.png", "person1_virus_2.png", "person2_virus_3.png"],
+        "val/normal": ["c_1.png"],
+        "val/ill": ["person1_virus_4.png"],
+    }
+    for folder, files in names.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for name in files:
+            pixels = rng.integers(0, 256, (32, 32), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / name)
+    records = open_dataset(tmp_path).records
+    info = patient_groups(records)
+
+    (finding,) = patient_findings(info, patients_across_splits(records, info), None, records)
+
+    assert (finding.severity, finding.code) == ("critical", "leak")
+    assert finding.title == "1 patient in more than one split, with 3 images"
+    assert "val/ill/person1_virus_4.png" in finding.evidence[0]
+
+
+def test_who_is_nobody_is_asked_for(audited):
+    dataset, audit = audited
+
+    (finding,) = patient_findings(audit.patients, {}, None, dataset.records)
+
+    assert (finding.severity, finding.code) == ("warning", "patients")
+    assert "patient_id" in finding.advice
+
+
+def test_a_set_without_copies_passes(audited):
+    dataset, audit = audited
+    none = type(audit.duplicates)((), (), (), (), np.arange(len(dataset.records)))
+
+    found = duplicate_findings(none, dataset.records)
+
+    assert [(f.severity, f.code) for f in found] == [
+        ("passed", "leak"),
+        ("passed", "label-conflict"),
+    ]
+
+
+# ---- the command line ---------------------------------------------------------------------------
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["hilum", "audit", *map(str, arguments)])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as stop:
+        code = stop.code or 0
+    return code, *capsys.readouterr()
+
+
+def test_the_verb_prints_findings_and_writes_both_files(faulty, tmp_path, monkeypatch, capsys):
+    code, out, err = run(monkeypatch, capsys, faulty, "--out", tmp_path / "out")
+
+    assert code == 0, err
+    assert "normal : covid : non-covid ≈ 1 : 1 : 1" in out
+    assert out.index("CRITICAL: 1 group of identical") < out.index("NOTE: ")
+    assert "whole image" in out
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"audit.json", "audit.html"}
+
+
+def test_the_verb_answers_programs(faulty, tmp_path, monkeypatch, capsys):
+    code, out, _ = run(monkeypatch, capsys, faulty, "--out", tmp_path / "out", "--json")
+
+    assert code == 0
+    assert json.loads(out)["findings"][0]["severity"] == "critical"
+
+
+# ---- real data ----------------------------------------------------------------------------------
+
+
+@pytest.mark.shared
+def test_the_real_radiographs(shared_data, tmp_path):
+    root = shared_data / "chest-xray-150"
+    dataset = open_dataset(root)
+    audit = run_audit(dataset)
+    write_audit_page(audit, tmp_path / "audit.html", images=image_source(root))
+
+    first = audit.findings[0]
+    assert first.severity == "critical"
+    assert "viral pneumonia" in first.meaning
+    codes = {(f.severity, f.code) for f in audit.findings}
+    assert ("passed", "leak") in codes
+    assert ("passed", "label-conflict") in codes
+    repeated = next(f for f in audit.findings if f.code == "duplicates")
+    assert repeated.title == "24 groups (28 pairs) of identical images within train"
+    assert audit.description.ratio() == "normal : covid : non-covid ≈ 1 : 1 : 2"
+    assert audit.description.balance()["root"] == "normal : infected ≈ 1 : 2.9"
+    found = {s.name: s for s in audit.shortcuts}
+    assert found["border"].auroc.value == pytest.approx(0.83, abs=0.02)
+    assert found["whole image"].auroc.value == pytest.approx(0.88, abs=0.02)
+    assert (tmp_path / "audit.html").stat().st_size < 2_000_000
