@@ -46,7 +46,7 @@ def run_killed(data: Path, out: Path, recipe: Path, moment: str) -> int:
     ids=lambda moments: "+".join(moments),
 )
 def test_killed_and_resumed_equals_uninterrupted(tmp_path, spots, recipe, moments):
-    quick = recipe("augmentation=mirror", "scheduler=one-cycle", "class_weights=balanced")
+    quick = recipe("augmentation=full", "scheduler=one-cycle", "class_weights=balanced")
     file = tmp_path / "recipe.toml"
     file.write_text(quick.to_toml())
     train(spots, quick, tmp_path / "whole")

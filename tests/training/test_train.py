@@ -17,7 +17,8 @@ from hilum.training import fit
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, best_epoch
 from hilum.training.fit import sample_order
 from hilum.training.history import read_history
-from hilum.training.run import TEST_USED, train
+from hilum.training.plan import TEST_USED
+from hilum.training.run import train
 from tests.spots import write_spots
 
 
@@ -81,6 +82,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path, spo
         train(spots, recipe("epochs=1", f"seed={seed}"), tmp_path / name)
         weights[name] = (tmp_path / name / "classifier/root.safetensors").read_bytes()
     assert weights["a"] == weights["b"] != weights["c"]
+
+
+def test_seeds_and_decisions_start_from_other_weights(tmp_path, spots, recipe):
+    # with a learning rate this small, what is trained is what it started from
+    started = {}
+    for seed in (1, 2):
+        quick = recipe("epochs=1", "optimizer=sgd", "learning_rate=1e-30", f"seed={seed}")
+        for name, network in train(spots, quick, tmp_path / str(seed)).networks.items():
+            started[seed, name] = network.state_dict()["conv1.weight"]
+    states = list(started.values())
+    for i, one in enumerate(states):
+        assert not any(torch.equal(one, other) for other in states[:i])
 
 
 def test_global_randomness_is_left_alone(tmp_path, spots, recipe):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import one_hot
 
 from hilum.classifier import compute_logits
 from hilum.device import Format, as_channels_last
@@ -28,7 +29,7 @@ from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row
 from hilum.training.interrupt import StopRequest
 from hilum.training.loss import DecisionLoss
 from hilum.training.optim import Schedule, make_optimizer
-from hilum.transforms.augment import augment
+from hilum.transforms.augment import augment, mix, mixup_partners
 from hilum.transforms.preprocess import Preprocessing
 
 _CHECK_EVERY = {"cpu": 1}  # steps between looks at the loss: a look makes a GPU wait, so 50 there
@@ -213,17 +214,24 @@ class _Loop:
     def _train_step(
         self, positions: IntArray, epoch: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """One optimizer step; returns the mean loss, its weight and the number correct."""
-        device = self.machine.device
+        """One optimizer step; returns the mean loss, its weight and the number correct.
+
+        Correct is what mixup made the larger part of an image.
+        """
+        device, doses = self.machine.device, self.settings.augmentation
         rows = self.train.rows[positions]
-        targets = torch.from_numpy(self.train.targets[positions]).to(device)
-        if self.resident is None:
-            pixels = torch.from_numpy(self.train.pixels[rows]).to(device)
-        else:
-            pixels = self.resident[torch.from_numpy(rows).to(device)]
-        x = self.preprocessing.to_input(pixels)
-        x = augment(x, self.settings.augmentation, seed=self.seed, epoch=epoch, indices=rows)
-        x = x.contiguous(memory_format=torch.channels_last)
+        pixels, main_targets = self._read(positions)
+        targets = main_targets
+        if doses.mixup:
+            partners, share = mixup_partners(
+                doses.mixup, len(self.train.rows), seed=self.seed, epoch=epoch, indices=rows
+            )
+            other_pixels, other_targets = self._read(partners)
+            pixels = mix(pixels, other_pixels, share)
+            k = len(self.decision.options)
+            targets = mix(one_hot(main_targets, k), one_hot(other_targets, k), share)
+        pixels = augment(pixels, doses, seed=self.seed, epoch=epoch, indices=rows)
+        x = self.preprocessing.to_input(pixels).contiguous(memory_format=torch.channels_last)
         with torch.autocast(
             device.type, torch.bfloat16, enabled=self.machine.number_format == "bfloat16"
         ):
@@ -234,8 +242,16 @@ class _Loop:
         self.optimizer.step()
         last = self.step + 1 == self.steps and epoch == self.settings.epochs
         self.schedule.after_batch(last=last)
-        correct = (logits.detach().argmax(dim=1) == targets).sum()
+        correct = (logits.detach().argmax(dim=1) == main_targets).sum()
         return loss.detach(), self.loss.weight_of(targets), correct
+
+    def _read(self, positions: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pixels (B, H, W) uint8 and targets (B,) of training samples, on the device."""
+        device, rows = self.machine.device, self.train.rows[positions]
+        targets = torch.from_numpy(self.train.targets[positions]).to(device)
+        if self.resident is None:
+            return torch.from_numpy(self.train.pixels[rows]).to(device), targets
+        return self.resident[torch.from_numpy(rows).to(device)], targets
 
     def _monitor(self, progress: Progress | None) -> tuple[float | None, float | None]:
         """Loss and accuracy over the monitored samples, exact; None where there are none."""
@@ -258,8 +274,9 @@ class _Loop:
 
 
 def _mix(seed: int, name: str) -> int:
-    """A seed of its own for every decision."""
-    return (seed << 32) + zlib.crc32(name.encode())
+    """A seed of its own for every decision, in 32 bits: PyTorch's CPU generator drops any more."""
+    entropy = [seed, zlib.crc32(name.encode())]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 def _on_device(pixels: PixelArray, device: torch.device) -> torch.Tensor | None:

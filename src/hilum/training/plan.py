@@ -1,0 +1,98 @@
+"""What a training run is about to do, checked against the data before anything is written."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hilum.audit.gate import check_soundness
+from hilum.audit.provenance import recognise
+from hilum.device import choose_device, choose_format
+from hilum.errors import TrainingError
+from hilum.labels import Decision
+from hilum.networks.registry import create_network
+from hilum.radiographs.dataset import Dataset
+from hilum.recipe import Recipe
+from hilum.records import IntArray
+from hilum.training.fit import Machine, Samples
+from hilum.training.holdout import hold_out_blocks
+from hilum.transforms.preprocess import Preprocessing
+
+TEST_USED = (
+    "The test set was used during training: it was monitored after every epoch, so figures on it "
+    "are no longer those of unseen data."
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is about to do, checked against the data before anything is written."""
+
+    dataset: Dataset
+    recipe: Recipe
+    preprocessing: Preprocessing
+    decisions: tuple[Decision, ...]
+    train_rows: IntArray
+    monitor_rows: IntArray
+    machine: Machine
+    notes: tuple[str, ...]
+    source: str | None
+
+    def samples(self, decision: Decision, rows: IntArray, pixels: Any) -> Samples:
+        targets = decision.targets(self.dataset.labels[rows])
+        mine = targets >= 0
+        names = [r.name for r in self.dataset.records]
+        return Samples(pixels, rows[mine], targets[mine], names)
+
+
+def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> Plan:
+    """Check a training before anything is written.
+
+    allow: what check_soundness is to let through. Raises RecipeError, TrainingError, DataError.
+    """
+    decisions = recipe.networks(dataset.tree)
+    train_rows = dataset.indices("train")
+    if recipe.monitor == "blocks":
+        labels = dataset.labels[train_rows]
+        kept, held = hold_out_blocks(labels, recipe.holdout, recipe.seed)
+        train_rows, monitor_rows = train_rows[kept], train_rows[held]
+    elif recipe.monitor in dataset.splits:
+        monitor_rows = dataset.indices(recipe.monitor)
+    else:
+        raise TrainingError(
+            f"{dataset.root}: there is no split '{recipe.monitor}' to monitor (found "
+            f"{', '.join(dataset.splits)}). Hold blocks out of train with --monitor blocks."
+        )
+    for decision in decisions:  # settings that do not fit are refused before the first epoch
+        settings = recipe.settings(decision.name)
+        counts = np.bincount(
+            [t for t in decision.targets(dataset.labels[train_rows]) if t >= 0],
+            minlength=len(decision.options),
+        )
+        settings.weights_for(decision, counts.tolist())
+        with torch.device("meta"):
+            create_network(
+                settings.network, outputs=len(decision.options), image_size=recipe.image_size
+            )
+    notes = [*dataset.notes, *check_soundness(dataset, allow)]
+    source = recognise(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
+    if source:
+        notes.append(source.meaning)
+    if recipe.monitor == "test":
+        notes.append(TEST_USED)
+    device = choose_device(recipe.device)
+    machine = Machine(device, choose_format(recipe.precision, device))
+    preprocessing = Preprocessing.from_recipe(recipe)
+    return Plan(
+        dataset,
+        recipe,
+        preprocessing,
+        decisions,
+        train_rows,
+        monitor_rows,
+        machine,
+        tuple(notes),
+        source.name if source else None,
+    )
