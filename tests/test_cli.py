@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,56 @@ def test_report(tmp_path, data, trained, run):
     assert (tmp_path / "r.html").read_text().count("data:image") > 1
 
 
+def test_audit_split_and_train_by_the_split(tmp_path, run):
+    data = write_spots(tmp_path / "spots", {"train": 30, "val": 2})
+    code, out, err = run("audit", data, "--out", tmp_path / "audit")
+    assert code == 0, err
+    assert "PASSED: No image stands in two splits" in out
+    assert (tmp_path / "audit/audit.html").exists()
+    findings = json.loads((tmp_path / "audit/audit.json").read_text())["findings"]
+    code, out, _ = run("audit", data, "--out", tmp_path / "audit", "--json")
+    assert json.loads(out)["findings"] == findings
+
+    table = tmp_path / "folds.csv"
+    arguments = ["split", data, "--folds", 2, "--block-size", 2, "--out", table]
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert "fold 1" in out
+    written = table.read_bytes()
+    code, out, _ = run(*arguments, "--json")
+    assert sum(sum(c.values()) for c in json.loads(out)["counts"].values()) == 96
+    assert table.read_bytes() == written, "same seed, same split"
+
+    code, _, err = run(
+        "train", data, "--split", table, "--fold", 1, "--out", tmp_path / "run", *QUICK
+    )
+    assert code == 0, err
+    code, out, _ = run("evaluate", tmp_path / "run", data, "--json")
+    assert (
+        json.loads(out)["n"]
+        == json.loads((tmp_path / "run/run.json").read_text())["monitored"]["n"]
+    )
+
+    page = tmp_path / "r.html"
+    code, _, err = run(
+        "report", tmp_path / "run", "--audit", tmp_path / "audit/audit.json", "--out", page
+    )
+    assert code == 0, err
+    text = page.read_text()
+    assert "Is the data sound?" in text
+    assert "made of other data than these runs" in text  # the run divides them differently
+
+
+def test_train_refuses_a_leak_and_allows_it_when_told(tmp_path, run):
+    data = write_spots(tmp_path / "spots", {"train": 4, "val": 2})
+    shutil.copy(data / "train/normal/0.png", data / "val/normal/9.png")
+    code, _, err = run("train", data, "--out", tmp_path / "run", *QUICK)
+    assert code == 2
+    assert "train/normal/0.png = val/normal/9.png" in err
+    code, _, err = run("train", data, "--out", tmp_path / "run", "--allow", "leakage", *QUICK)
+    assert code == 0, err
+
+
 def test_models(run):
     code, out, _ = run("models", "--json")
     counts = {m["name"]: m["parameters"] for m in json.loads(out)}
@@ -122,7 +173,18 @@ def test_import(tmp_path, run):
     assert "holds a classifier already" in err
 
 
-VERBS = ["demo", "train", "evaluate", "predict", "models", "import", "report"]
+VERBS = [
+    "demo",
+    "get",
+    "audit",
+    "split",
+    "train",
+    "evaluate",
+    "predict",
+    "models",
+    "import",
+    "report",
+]
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -149,6 +211,9 @@ def test_version_and_unknown_verbs(run):
         (["train", ".", "--out", "x", "--set", "lerning_rate=1"], "Did you mean 'learning_rate'"),
         (["train", ".", "--out", "x", "--monitor", "valid"], "monitor"),
         (["evaluate", ".", "."], "neither a classifier"),
+        (["split", ".", "--out", "s.csv", "--parts", "train=x"], "no labelled images"),
+        (["audit", "nowhere"], "there is no such"),
+        (["get", "covidx-ray"], "get"),
         (["models", "covid"], "Did you mean 'covinet'|Known"),
         (["report", "."], "run"),
     ],

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hilum.audit.findings import Finding
     from hilum.radiographs.pixels import Progress
     from hilum.records import Estimate
     from hilum.training.checkpoint import Row
@@ -60,6 +61,17 @@ def refuse(text: str) -> None:
     """Print why something was refused."""
     red, plain = ("\033[1;31m", "\033[0m") if sys.stderr.isatty() else ("", "")
     say(f"{red}hilum:{plain} {text}")
+
+
+def print_finding(finding: "Finding") -> None:
+    """Print a finding of an audit: how much it matters, what it means, what to do."""
+    colour = {"critical": "1;31", "warning": "33", "note": "36"}.get(finding.severity, "32")
+    on, off = (f"\033[{colour}m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    print_line(f"{on}{finding.severity.upper()}{off}: {finding.title}")
+    if finding.severity != "passed":
+        print_line(f"  {finding.meaning}")
+    if finding.advice:
+        print_line(f"  → {finding.advice}")
 
 
 def with_interval(estimate: "Estimate") -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hilum.audit.audit import run_audit, write_audit
 from hilum.evaluation.evaluate import Evaluation, evaluate
 from hilum.labels import ROOT, LabelTree
 from hilum.radiographs.dataset import Dataset, open_dataset
@@ -40,7 +41,7 @@ def run_demo(
     progress: Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
 ) -> DemoResult:
-    """Train and evaluate a cascade and a flat COVINet, and write one report about both.
+    """Audit the data, train and evaluate a cascade and a flat COVINet, and write one report.
 
     data: a folder of radiographs, or None for phantoms, which are made in out/phantoms. Runs that
     are already there and finished are used again; unfinished ones go on.
@@ -49,6 +50,7 @@ def run_demo(
         data = out / "phantoms"
         write_phantoms(data, counts=PHANTOMS, progress=progress)
     dataset = open_dataset(data, progress=progress)
+    audit = write_audit(run_audit(dataset, progress=progress), dataset, out / "audit")
     runs: list[Path] = []
     evaluations: dict[str, dict[str, Evaluation]] = {}
     for recipe in recipes_for(dataset):
@@ -65,7 +67,7 @@ def run_demo(
             if split != "train"
         }
         runs.append(run)
-    report = write_report(runs, out / "report.html", images=image_source(data))
+    report = write_report(runs, out / "report.html", images=image_source(dataset.root), audit=audit)
     return DemoResult(report, tuple(runs), evaluations)
 
 

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli import demo, evaluate, import_weights, models, predict, report, train
+from hilum.cli import (
+    audit,
+    demo,
+    evaluate,
+    get,
+    import_weights,
+    models,
+    predict,
+    report,
+    split,
+    train,
+)
 from hilum.errors import HilumError, Interrupted
 from hilum.memory import keep_freed_memory
 
@@ -47,6 +58,9 @@ def _options(
 
 for _name, _verb, _example in (
     ("demo", demo.demo, demo.EXAMPLE),
+    ("get", get.get, get.EXAMPLE),
+    ("audit", audit.audit, audit.EXAMPLE),
+    ("split", split.split, split.EXAMPLE),
     ("train", train.train, train.EXAMPLE),
     ("evaluate", evaluate.evaluate, evaluate.EXAMPLE),
     ("predict", predict.predict, predict.EXAMPLE),

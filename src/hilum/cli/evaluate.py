@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Data, Device, Exclude, Json, Trained
+from hilum.cli.data import open_data
+from hilum.cli.options import Data, Device, Exclude, Json, Layout, Trained
 
 EXAMPLE = "hilum evaluate runs/first DATA --split val --out results"
 
@@ -26,6 +27,7 @@ def evaluate(
         str | None, typer.Option(help="route or argmax. [dim]Default: the classifier's.[/dim]")
     ] = None,
     exclude: Exclude = None,
+    layout: Layout = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -33,12 +35,15 @@ def evaluate(
     from hilum.classifier import Classifier
     from hilum.evaluation.evaluate import evaluate as run_evaluation
     from hilum.labels import parse_rule
-    from hilum.radiographs.dataset import open_dataset
+    from hilum.training.division import as_divided
 
     model = Classifier.load(classifier, device=device or "auto")
     out = out or classifier / "evaluation" / split
     with console.progress_bar() as progress:
-        dataset = open_dataset(data, tree=model.tree, exclude=exclude or (), progress=progress)
+        dataset = open_data(
+            data, tree=model.tree, exclude=exclude, layout=layout, progress=progress
+        )
+        dataset = as_divided(dataset, classifier)
         chosen = parse_rule(rule) if rule else None
         result = run_evaluation(model, dataset, split, rule=chosen, out=out, progress=progress)
     if as_json:

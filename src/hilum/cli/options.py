@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path, typer.Argument(help="Folder of radiographs: SPLIT/label…/ or label…/.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of radiographs (SPLIT/label…/, label…/ or a public set's own layout), "
+        "or a table or NPZ file."
+    ),
+]
 Trained = Annotated[Path, typer.Argument(help="Folder of a classifier, or of a training run.")]
 Exclude = Annotated[
     list[str] | None,
@@ -17,6 +23,10 @@ Classes = Annotated[
         help="The labels and their order, e.g. 'normal, infected(covid, non-covid)'. "
         "[dim]Default: the folder nesting.[/dim]"
     ),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(help="How the images lie (docs/data.md). [dim]Default: recognised.[/dim]"),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Classes, Data, Device, Exclude, Json
+from hilum.cli.data import open_data
+from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout
 
 EXAMPLE = "hilum train DATA --recipe covinet-cascade --out runs/first"
 
@@ -33,12 +34,25 @@ def train(
     device: Device = None,
     classes: Classes = None,
     exclude: Exclude = None,
+    layout: Layout = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="A table of `hilum split`, instead of the data's own splits."),
+    ] = None,
+    fold: Annotated[
+        int | None, typer.Option(help="Of a table of folds: the one that is monitored.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Train although a quick check finds: leakage (images or patients in two "
+            "splits), label-conflicts. The report will say so."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a classifier: a data set and a recipe in, a run folder out."""
-    from hilum.labels import LabelTree
-    from hilum.radiographs.dataset import open_dataset
     from hilum.recipe import Recipe
     from hilum.training.history import read_history
     from hilum.training.run import train as run_training
@@ -49,10 +63,19 @@ def train(
     assignments = [f"{key}={value}" for key, value in chosen.items() if value is not None]
     wanted = Recipe.load(name).override([*(settings or []), *assignments])
     with console.progress_bar() as progress:
-        tree = LabelTree.from_text(classes) if classes else None
-        dataset = open_dataset(data, tree=tree, exclude=exclude or (), progress=progress)
+        dataset = open_data(
+            data, classes=classes, exclude=exclude, layout=layout, progress=progress
+        )
         run_training(
-            dataset, wanted, out, resume=resume, progress=progress, on_epoch=console.say_epoch
+            dataset,
+            wanted,
+            out,
+            split_file=split,
+            fold=fold,
+            allow=allow or (),
+            resume=resume,
+            progress=progress,
+            on_epoch=console.say_epoch,
         )
     history = read_history(out / "history.jsonl")
     if as_json:
@@ -86,5 +109,4 @@ def train(
         ],
     )
     console.print_line(f"Classifier: {out / 'classifier'}")
-    split = "val" if "val" in dataset.splits else dataset.splits[-1]
-    console.print_line(f"Evaluate it with: hilum evaluate {out} {data} --split {split}")
+    console.print_line(f"Evaluate it with: hilum evaluate {out} {data} --split val")

@@ -1,0 +1,65 @@
+"""hilum audit: is my data sound?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.data import open_data
+from hilum.cli.options import Classes, Data, Exclude, Json, Layout
+
+EXAMPLE = "hilum audit DATA --out audit"
+
+
+def audit(
+    data: Data,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where audit.json and audit.html go. [dim]Default: audit-NAME of the data.[/dim]"
+        ),
+    ] = None,
+    classes: Classes = None,
+    exclude: Exclude = None,
+    layout: Layout = None,
+    show_preprocessing: Annotated[
+        bool, typer.Option(help="Show what every preprocessing makes of a radiograph.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
+    from hilum.audit.audit import run_audit, write_audit
+    from hilum.radiographs.image import image_source
+    from hilum.reporting.audit_page import preprocessing_samples, write_audit_page
+
+    with console.progress_bar() as progress:
+        dataset = open_data(
+            data, classes=classes, exclude=exclude, layout=layout, progress=progress
+        )
+        found = run_audit(dataset, progress=progress)
+    out = out or Path(f"audit-{dataset.name}")
+    written = write_audit(found, dataset, out)
+    page = write_audit_page(
+        found,
+        out / "audit.html",
+        images=image_source(dataset.root),
+        preprocessing=preprocessing_samples(dataset) if show_preprocessing else None,
+    )
+    if as_json:
+        console.print_json(found.to_json(dataset))
+        return
+    console.print_line(f"{dataset.name}: {len(dataset.records)} images")
+    console.print_line(f"{found.description.ratio()}\n")
+    for finding in found.findings:
+        console.print_finding(finding)
+    console.print_line("")
+    console.print_table(
+        "What tells the classes apart: AUROC, 0.5 is chance",
+        ["seen", "AUROC", *dataset.tree.classes],
+        [
+            [s.name, console.with_interval(s.auroc), *(f"{v:.3f}" for v in s.per_class.values())]
+            for s in found.shortcuts
+        ],
+    )
+    console.print_line(f"Written: {page}, {written}")

@@ -1,0 +1,118 @@
+"""hilum get: fetch a public data set."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.options import Json
+
+if TYPE_CHECKING:
+    from hilum.fetching.catalogue import DataSet
+
+EXAMPLE = "hilum get chest-xray-150 · hilum get pneumoniamnist --size 64 --out small · hilum get"
+
+
+def get(
+    name: Annotated[
+        str | None, typer.Argument(help="A data set. [dim]Default: list them.[/dim]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A new folder. [dim]Default: the data set's name.[/dim]")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Image size in pixels, where there is a choice.")
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the data sets.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a public data set; its licence, and what its labels mean, come first."""
+    from hilum.fetching.catalogue import find_set
+    from hilum.fetching.get import check_target, get_data
+
+    if name is None or listing:
+        _show_list(as_json)
+        return
+    data_set = find_set(name)
+    data_set.check_size(size)
+    chosen = out or Path(name)
+    check_target(chosen)
+    _tell(data_set, chosen)
+    _ask(yes)
+    with console.progress_bar() as progress:
+        fetched = get_data(data_set, chosen, size=size, progress=progress)
+    if as_json:
+        console.print_json(fetched.to_json())
+        return
+    classes = sorted({c for counts in fetched.images.values() for c in counts})
+    console.print_table(
+        data_set.source.title,
+        ["split", *classes],
+        [
+            [split, *(str(counts.get(c, 0)) for c in classes)]
+            for split, counts in fetched.images.items()
+        ],
+    )
+    if fetched.origin.sha256:
+        console.print_line(f"SHA-256: {fetched.origin.sha256}")
+    if fetched.origin.commit:
+        console.print_line(f"Commit: {fetched.origin.commit}")
+    console.print_line(fetched.origin.checked)
+    for note in fetched.notes:
+        console.print_line(f"Note: {note}")
+    console.print_line(f"Written: {chosen}")
+    console.print_line(f"Look at it with: hilum audit {chosen}")
+
+
+def _show_list(as_json: bool) -> None:
+    from hilum.fetching.catalogue import known_sets
+
+    if as_json:
+        console.print_json(
+            [
+                {
+                    "name": s.name,
+                    "title": s.source.title,
+                    "licence": s.source.licence,
+                    "meaning": s.source.meaning,
+                    "page": s.page,
+                    "sizes": list(s.sizes),
+                }
+                for s in known_sets()
+            ]
+        )
+        return
+    console.print_table(
+        "Public data sets to get",
+        ["name", "from", "about"],
+        [[s.name, s.page.split("/")[2], s.source.title] for s in known_sets()],
+    )
+
+
+def _tell(data_set: "DataSet", out: Path) -> None:
+    source = data_set.source
+    console.say(source.title)
+    console.say(f"  From: {data_set.page}, into {out}")
+    console.say(f"  Source: {source.source}")
+    console.say(f"  Licence: {source.licence}")
+    console.say(f"  What the labels mean: {source.meaning}")
+    console.say(f"  {source.advice}")
+    for trap in source.traps:
+        console.say(f"  Note: {trap}")
+
+
+def _ask(yes: bool) -> None:
+    from hilum.errors import DataError, Interrupted
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise DataError(
+            "Nobody can be asked whether to fetch this: read the licence and what the labels mean "
+            "above, and add --yes."
+        )
+    if not typer.confirm("Fetch it?", err=True):
+        raise Interrupted("Nothing was fetched.")

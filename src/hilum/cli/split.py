@@ -1,0 +1,83 @@
+"""hilum split: divide data so that no patient stands on both sides."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.data import open_data
+from hilum.cli.options import Classes, Data, Exclude, Json, Layout
+
+EXAMPLE = "hilum split DATA --out split.csv · hilum split DATA --folds 5 --out folds.csv"
+
+
+def split(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="The table to write: path, part or fold, group.")],
+    parts: Annotated[
+        str | None,
+        typer.Option(help="Shares, e.g. 'train=0.7, val=0.15, test=0.15' (the default)."),
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Make so many folds instead.")] = None,
+    seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
+    group_by: Annotated[
+        str, typer.Option(help="patient, blocks (of file numbers), or auto: patient where known.")
+    ] = "auto",
+    block_size: Annotated[int, typer.Option(help="File numbers in a block.")] = 50,
+    keep_test: Annotated[
+        bool, typer.Option(help="Leave the images of the split 'test' where they are.")
+    ] = False,
+    classes: Classes = None,
+    exclude: Exclude = None,
+    layout: Layout = None,
+    as_json: Json = False,
+) -> None:
+    """Divide a data set by patients or blocks of file numbers; copies stay together."""
+    from hilum.audit.duplicates import find_duplicates
+    from hilum.audit.split_files import write_split
+    from hilum.audit.splits import count_parts, make_split, parse_shares
+
+    with console.progress_bar() as progress:
+        dataset = open_data(
+            data, classes=classes, exclude=exclude, layout=layout, progress=progress
+        )
+        copies = find_duplicates(dataset, progress=progress)
+    made = make_split(
+        dataset,
+        proportions=parse_shares(parts) if parts else None,
+        folds=folds,
+        seed=seed,
+        group_by=group_by,
+        block_size=block_size,
+        keep_together=[group.members for group in copies.groups],
+        keep_test=keep_test,
+    )
+    write_split(made, out)
+    counts = count_parts(dataset, made)
+    largest, size = made.largest_group()
+    groups = len(set(made.groups.values()))
+    if as_json:
+        console.print_json(
+            {
+                "split": str(out),
+                "counts": counts,
+                "groups": groups,
+                "largest_group": {"name": largest, "images": size},
+            }
+        )
+        return
+    console.print_table(
+        f"{dataset.name}: {groups:,} groups, the largest of {size:,} images ({largest})",
+        ["part", *dataset.tree.classes],
+        [
+            [
+                f"fold {part}" if folds and part != "test" else part,
+                *(f"{n:,}" for n in row.values()),
+            ]
+            for part, row in counts.items()
+        ],
+    )
+    fold = " --fold 0" if folds else ""
+    console.print_line(f"Written: {out}")
+    console.print_line(f"Train with it: hilum train {data} --split {out}{fold} --out RUN")
