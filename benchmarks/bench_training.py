@@ -187,7 +187,7 @@ def first_decision(source: Path, target: Path, limit: int | None) -> tuple[Path,
     from hilum.radiographs.layouts import read_layout
 
     groups: dict[tuple[str, str], list[Path]] = {}
-    for found in read_layout(source):
+    for found in read_layout(source).found:
         groups.setdefault((found.split, found.labels[0]), []).append(found.path)
     counts = {s: sum(len(g) for (of, _), g in groups.items() if of == s) for s in ("train", "val")}
     if not all(counts.values()):

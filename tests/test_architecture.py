@@ -21,9 +21,11 @@ LAYERS = (
     "files",
     "records",
     "labels",
+    "image_settings",
     "recipe",
     "radiographs",
     "audit",
+    "fetching",
     "transforms",
     "networks",
     "device",
@@ -36,7 +38,7 @@ LAYERS = (
     "console",
     "cli",
 )
-HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "pydantic")
+HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "cv2", "jinja2", "pydantic")
 
 FILES = {
     ".".join(("hilum", *path.relative_to(SRC).with_suffix("").parts)).removesuffix(

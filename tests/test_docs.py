@@ -14,7 +14,12 @@ import typer
 from pydantic.fields import FieldInfo
 
 from hilum.cli import app
-from hilum.recipe import Recipe, Settings, recipe_names
+from hilum.image_settings import AUGMENTATIONS, Augmentation, PreprocessingSettings
+from hilum.recipe import (
+    Recipe,
+    Settings,
+    recipe_names,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -22,7 +27,7 @@ PAGES = {
     for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")),
                  *sorted((ROOT / "benchmarks").glob("*.md"))]
 }  # fmt: skip
-PLAIN = {str: "text", int: "whole number", float: "number"}
+PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
 
 # ---- recipe keys --------------------------------------------------------------------------------
@@ -37,6 +42,10 @@ def shown_type(field: FieldInfo) -> str:
         known = {list[float]: "list of numbers", dict[str, float]: "table of numbers"}
         texts = [known.get(t) or shown_type(FieldInfo(annotation=t)) for t in typing.get_args(kind)]
         return ", ".join(texts[:-1]) + f", or {texts[-1]}"
+    if kind is Augmentation:
+        return ", ".join(f'`"{word}"`' for word in AUGMENTATIONS) + ", or table"
+    if kind is PreprocessingSettings:
+        return "table"
     if kind == tuple[int, int]:
         return "two whole numbers"
     if typing.get_origin(kind) is dict:
@@ -53,6 +62,12 @@ def shown_type(field: FieldInfo) -> str:
 def shown_default(field: FieldInfo) -> str:
     """A field's default as TOML."""
     default = field.get_default(call_default_factory=True)
+    if isinstance(default, Augmentation):
+        default = default.model_dump()
+    if isinstance(default, PreprocessingSettings):
+        default = default.model_dump(exclude_defaults=True)
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     if isinstance(default, str):
         return f'`"{default}"`'
     return f"`{list(default) if isinstance(default, tuple) else default}`"
@@ -65,14 +80,15 @@ def table(name: str) -> dict[str, list[str]]:
     return {row[0].strip(" `"): row[1:] for row in rows}
 
 
-@pytest.mark.parametrize("name", ["run", "decision"])
+@pytest.mark.parametrize("name", ["run", "preprocessing", "decision", "augmentation"])
 def test_every_recipe_key_is_documented(name: str) -> None:
     common = Settings.model_fields
-    fields = (
-        common
-        if name == "decision"
-        else {k: f for k, f in Recipe.model_fields.items() if k not in common}
-    )
+    fields = {
+        "run": {k: f for k, f in Recipe.model_fields.items() if k not in common},
+        "decision": common,
+        "augmentation": Augmentation.model_fields,
+        "preprocessing": PreprocessingSettings.model_fields,
+    }[name]
 
     rows = table(f"keys: {name}")
 
