@@ -20,8 +20,8 @@ from hilum.training.run import train
 #: cores: smaller images, and more epochs than the published ones.
 PHANTOMS = {"train": 800, "val": 160, "test": 240}
 PHANTOM_SETTINGS = {
-    "covinet-cascade": ["decision.root.epochs=20", "decision.infected.epochs=12"],
-    "covinet-flat": ["epochs=20"],
+    "covinet-cascade": ["decision.root.epochs=30", "decision.infected.epochs=16"],
+    "covinet-flat": ["epochs=24"],
 }
 
 
