@@ -123,7 +123,12 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
         *([read] if dataset.notes else []),
         *([SYNTHETIC] if dataset.synthetic else provenance_findings(matches)),
         *duplicate_findings(duplicates, dataset.records),
-        *patient_findings(patients, across, resemblance, dataset.records),
+        # every phantom is another patient
+        *(
+            []
+            if dataset.synthetic
+            else patient_findings(patients, across, resemblance, dataset.records)
+        ),
         *shortcut_findings(shortcuts),
         *description_findings(description),
     ]
