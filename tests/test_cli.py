@@ -95,10 +95,14 @@ def test_report(tmp_path, data, trained, run):
 
 def test_audit_split_and_train_by_the_split(tmp_path, run):
     data = write_spots(tmp_path / "spots", {"train": 30, "val": 2})
-    code, out, err = run("audit", data, "--out", tmp_path / "audit")
+    code, out, err = run(
+        "audit", data, "--show-preprocessing", "--show-augmentation", "--out", tmp_path / "audit"
+    )
     assert code == 0, err
     assert "PASSED: No image stands in two splits" in out
-    assert (tmp_path / "audit/audit.html").exists()
+    page = (tmp_path / "audit/audit.html").read_text()
+    assert "contrast: clahe" in page
+    assert "all, epoch 6" in page
     findings = json.loads((tmp_path / "audit/audit.json").read_text())["findings"]
     code, out, _ = run("audit", data, "--out", tmp_path / "audit", "--json")
     assert json.loads(out)["findings"] == findings

@@ -26,12 +26,19 @@ def audit(
     show_preprocessing: Annotated[
         bool, typer.Option(help="Show what every preprocessing makes of a radiograph.")
     ] = False,
+    show_augmentation: Annotated[
+        bool, typer.Option(help="Show what augmentation makes of a radiograph in training.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
     from hilum.audit.audit import run_audit, write_audit
     from hilum.radiographs.image import image_source
-    from hilum.reporting.audit_page import preprocessing_samples, write_audit_page
+    from hilum.reporting.audit_page import (
+        augmentation_samples,
+        preprocessing_samples,
+        write_audit_page,
+    )
 
     with console.progress_bar() as progress:
         dataset = open_data(
@@ -45,6 +52,7 @@ def audit(
         out / "audit.html",
         images=image_source(dataset.root),
         preprocessing=preprocessing_samples(dataset) if show_preprocessing else None,
+        augmentation=augmentation_samples(dataset) if show_augmentation else None,
     )
     if as_json:
         console.print_json(found.to_json(dataset))

@@ -12,15 +12,20 @@ from hilum.audit.describe import Description, decision_counts
 from hilum.audit.findings import SEVERITIES
 from hilum.errors import HilumError
 from hilum.files import write_atomically
+from hilum.image_settings import AUGMENTATIONS, Augmentation
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
-from hilum.records import PixelArray
+from hilum.records import PixelArray, Record
 from hilum.reporting.audit_figures import auroc_bars
 from hilum.reporting.audit_section import WORDS
 from hilum.reporting.figures import Interval, class_bars, radiograph_uri
 from hilum.reporting.report import _environment
 from hilum.reporting.results import ImageSource
-from hilum.transforms.preprocess import preprocessing_grid
+from hilum.transforms.augment import augmentation_grid
+from hilum.transforms.preprocess import Preprocessing, preprocessing_grid
+
+#: Pictures of some radiographs, by the radiograph's name: what was done to it, and the result.
+Samples = Mapping[str, Sequence[tuple[str, PixelArray]]]
 
 #: How many radiographs of each class are shown, and how many groups of duplicates.
 SAMPLES = 6
@@ -32,13 +37,15 @@ def write_audit_page(
     out: Path,
     *,
     images: ImageSource | None = None,
-    preprocessing: Mapping[str, Sequence[tuple[str, PixelArray]]] | None = None,
+    preprocessing: Samples | None = None,
+    augmentation: Samples | None = None,
 ) -> Path:
     """Write the findings with pictures as one self-contained HTML file.
 
     out: the file to write; its folder is made. images: gives the (H, W) uint8 pixels of
     radiographs by name; None leaves the pictures out, and the page says so. preprocessing: for
-    some radiographs, by name, what every preprocessing makes of them, named.
+    some radiographs, by name, what every preprocessing makes of them, named. augmentation: what
+    training would make of them, likewise.
 
     The file loads nothing and runs no script. Returns out. Raises HilumError if it cannot be
     written.
@@ -63,7 +70,8 @@ def write_audit_page(
             shortcuts=_shortcuts(audit),
             seconds=sum(audit.seconds.values()),
             pictures=_pictures(audit, images) if images else None,
-            preprocessing=_preprocessing(preprocessing or {}),
+            preprocessing=_cards(preprocessing or {}),
+            augmentation=_cards(augmentation or {}),
         )
     )
     # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
@@ -76,9 +84,37 @@ def write_audit_page(
 
 def preprocessing_samples(dataset: Dataset) -> dict[str, list[tuple[str, PixelArray]]]:
     """What every preprocessing makes of one radiograph of each class, by the radiograph's name."""
+    return {
+        r.name: list(preprocessing_grid(read_radiograph(r.path)).items())
+        for r in _one_of_each_class(dataset)
+    }
+
+
+def augmentation_samples(dataset: Dataset) -> dict[str, list[tuple[str, PixelArray]]]:
+    """What `augmentation = "full"` makes of one radiograph of each class, by its name.
+
+    First each part alone, in one epoch, then all of them together in six. Mixup is not shown.
+    """
+    full = AUGMENTATIONS["full"]
+    made: dict[str, list[tuple[str, PixelArray]]] = {}
+    for record in _one_of_each_class(dataset):
+        image = Preprocessing().to_pixels(read_radiograph(record.path))
+        pictures = [("as it is", image)]
+        for part in Augmentation.model_fields:
+            if part != "mixup":
+                alone = Augmentation.model_validate({part: getattr(full, part)})
+                pictures.append((part, augmentation_grid(image, alone, n=4)[-1]))
+        pictures += [
+            (f"all, epoch {epoch}", picture)
+            for epoch, picture in enumerate(augmentation_grid(image, full, n=6), start=1)
+        ]
+        made[record.name] = pictures
+    return made
+
+
+def _one_of_each_class(dataset: Dataset) -> list[Record]:
     middle = [np.flatnonzero(dataset.labels == k) for k in range(len(dataset.tree.classes))]
-    records = [dataset.records[rows[len(rows) // 2]] for rows in middle]
-    return {r.name: list(preprocessing_grid(read_radiograph(r.path)).items()) for r in records}
+    return [dataset.records[rows[len(rows) // 2]] for rows in middle]
 
 
 def _charts(described: Description) -> list[dict[str, str]]:
@@ -181,9 +217,7 @@ def _card(described: Description, i: int, pixels: PixelArray) -> dict[str, Any]:
     }
 
 
-def _preprocessing(
-    given: Mapping[str, Sequence[tuple[str, PixelArray]]],
-) -> list[dict[str, Any]]:
+def _cards(given: Samples) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
