@@ -93,7 +93,7 @@ def test_report(tmp_path, data, trained, run):
     assert (tmp_path / "r.html").read_text().count("data:image") > 1
 
 
-def test_audit_split_and_train_by_the_split(tmp_path, run):
+def test_audit_split_and_train_by_the_split(tmp_path, monkeypatch, run):
     data = write_spots(tmp_path / "spots", {"train": 30, "val": 2})
     code, out, err = run(
         "audit", data, "--show-preprocessing", "--show-augmentation", "--out", tmp_path / "audit"
@@ -128,6 +128,12 @@ def test_audit_split_and_train_by_the_split(tmp_path, run):
     )
 
     page = tmp_path / "r.html"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "audit").rename(tmp_path / "audit-spots")
+    code, _, err = run("report", tmp_path / "run", "--out", page)
+    assert code == 0, err
+    assert "Is the data sound?" in page.read_text()
+    (tmp_path / "audit-spots").rename(tmp_path / "audit")
     code, _, err = run(
         "report", tmp_path / "run", "--audit", tmp_path / "audit/audit.json", "--out", page
     )

@@ -16,7 +16,11 @@ def report(
         Path | None, typer.Option(help="[dim]Default: report.html in the first run.[/dim]")
     ] = None,
     audit: Annotated[
-        Path | None, typer.Option(help="An audit.json of `hilum audit`, to show its findings.")
+        Path | None,
+        typer.Option(
+            help="An audit.json, to show its findings. [dim]Default: that of `hilum audit` in "
+            "audit-NAME of the first run's data, if it is here.[/dim]"
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -29,6 +33,10 @@ def report(
     from hilum.training.folder import data_root
 
     root = data or data_root(runs[0])
+    usual = Path(f"audit-{root.name}") / "audit.json" if root else None
+    if audit is None and usual and usual.is_file():
+        audit = usual
+        console.say(f"With the findings of {usual}")
     images = image_source(root) if root else None
     console.print_line(
         f"Report: {write_report(runs, out or runs[0] / 'report.html', images=images, audit=audit)}"
