@@ -54,3 +54,4 @@ def test_training_refuses_before_it_writes_and_records_what_was_allowed(tmp_path
     assert not (tmp_path / "run").exists()
     classifier = train(leaking, recipe("epochs=1"), tmp_path / "run", allow=["leakage"])
     assert any("--allow leakage" in note for note in classifier.provenance["notes"])
+    train(leaking, recipe("epochs=1"), tmp_path / "run", resume=True)  # it was allowed once

@@ -44,6 +44,13 @@ def own_groups(dataset: Dataset, group_by: str, block_size: int) -> list[Group]:
     return groups
 
 
+def joined_groups(dataset: Dataset) -> list[Group]:
+    """What must stay together of each record: its patient where known, and its identical files."""
+    own = own_groups(dataset, "auto", block_size=1)
+    joined = join_groups(own, identical_files(dataset.digests), len(dataset.records))
+    return [joined[group] for group in own]
+
+
 def identical_files(digests: Sequence[str]) -> list[list[int]]:
     """Positions of byte-identical files."""
     rows: dict[str, list[int]] = {}

@@ -29,6 +29,15 @@ def data_root(run: Path) -> Path | None:
     return root if root.is_dir() else None
 
 
+def allowed_before(run: Path) -> list[str]:
+    """What a run was told to let through when it was started."""
+    try:
+        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []  # open_run tells what is wrong with it
+    return list(facts.get("allowed", []))
+
+
 @contextmanager
 def lock_run(out: Path) -> Iterator[None]:
     """Hold the run folder for this process; the system lets go of it when the process dies."""
@@ -123,6 +132,7 @@ def _facts(plan: Plan, division: Division | None) -> dict[str, Any]:
         "rule": recipe.rule,
         "monitor": recipe.monitor,
         "monitored": {"split": recipe.monitor, "n": len(plan.monitor_rows)},
+        "allowed": list(plan.allowed),
         "notes": list(plan.notes),
         "device": plan.machine.device.type,
         "precision": plan.machine.number_format,

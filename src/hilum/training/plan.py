@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from hilum.audit.gate import check_soundness
+from hilum.audit.grouping import joined_groups
 from hilum.audit.provenance import recognise
 from hilum.device import choose_device, choose_format
 from hilum.errors import TrainingError
@@ -37,6 +38,7 @@ class Plan:
     train_rows: IntArray
     monitor_rows: IntArray
     machine: Machine
+    allowed: tuple[str, ...]
     notes: tuple[str, ...]
     source: str | None
 
@@ -56,7 +58,10 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
     train_rows = dataset.indices("train")
     if recipe.monitor == "blocks":
         labels = dataset.labels[train_rows]
-        kept, held = hold_out_blocks(labels, recipe.holdout, recipe.seed)
+        groups = joined_groups(dataset)
+        kept, held = hold_out_blocks(
+            labels, [groups[row] for row in train_rows], recipe.holdout, recipe.seed
+        )
         train_rows, monitor_rows = train_rows[kept], train_rows[held]
     elif recipe.monitor in dataset.splits:
         monitor_rows = dataset.indices(recipe.monitor)
@@ -93,6 +98,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         train_rows,
         monitor_rows,
         machine,
+        tuple(sorted(allow)),
         tuple(notes),
         source.name if source else None,
     )

@@ -19,7 +19,7 @@ from hilum.recipe import Recipe
 from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch
 from hilum.training.division import Division
 from hilum.training.fit import fit
-from hilum.training.folder import lock_run, open_run, utc_now, write_facts
+from hilum.training.folder import allowed_before, lock_run, open_run, utc_now, write_facts
 from hilum.training.history import History
 from hilum.training.interrupt import StopRequest, stop_on_signal
 from hilum.training.plan import Plan, make_plan
@@ -53,6 +53,8 @@ def train(
     division = Division.read(split_file, fold) if split_file else None
     if resume and division is None:
         division = Division.of_run(out)
+    if resume:
+        allow = {*allow, *allowed_before(out)}
     plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
     with lock_run(out):
         facts = open_run(out, plan, division, resume)
