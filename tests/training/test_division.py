@@ -49,6 +49,15 @@ def test_resuming_with_another_fold_is_refused(tmp_path, data, folds, recipe):
         train(data, recipe("epochs=1"), tmp_path / "run", split_file=folds, fold=2, resume=True)
 
 
+def test_a_fold_without_a_table_is_refused(tmp_path, data, folds, recipe):
+    with pytest.raises(TrainingError, match="Fold 1 was asked for, of which table"):
+        train(data, recipe("epochs=1"), tmp_path / "run", fold=1)
+    train(data, recipe("epochs=1"), tmp_path / "run", split_file=folds, fold=1)
+    train(data, recipe("epochs=1"), tmp_path / "run", fold=1, resume=True)
+    with pytest.raises(TrainingError, match="the run's is of fold 1"):
+        train(data, recipe("epochs=1"), tmp_path / "run", fold=2, resume=True)
+
+
 def test_a_fold_is_needed_for_folds_and_a_readable_file_for_anything(tmp_path, data, folds, recipe):
     with pytest.raises(DataError, match="3 folds, and none was chosen"):
         train(data, recipe("epochs=1"), tmp_path / "run", split_file=folds)

@@ -53,6 +53,9 @@ def train(
     division = Division.read(split_file, fold) if split_file else None
     if resume and division is None:
         division = Division.of_run(out)
+    if fold is not None and (division is None or division.fold != fold):
+        used = "none was given" if division is None else f"the run's is of fold {division.fold}"
+        raise TrainingError(f"Fold {fold} was asked for, of which table? {used}: add --split.")
     if resume:
         allow = {*allow, *allowed_before(out)}
     plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
