@@ -23,7 +23,7 @@ from hilum.device import as_channels_last, choose_device
 from hilum.errors import ClassifierError, DataError, LabelError
 from hilum.files import safe_name, sha256, write_atomically
 from hilum.labels import FLAT, LabelTree, Rule, Strategy
-from hilum.networks.registry import create_network
+from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.image import read_radiograph, scale_to_8_bit
 from hilum.radiographs.layouts import list_images
 from hilum.radiographs.pixels import Progress, in_parallel
@@ -267,10 +267,9 @@ def _load_network(folder: Path, entry: NetworkEntry, preprocessing: Preprocessin
         raise ClassifierError(f"{file}: the weights are missing.") from None
     if sha256(data) != entry.sha256:
         raise ClassifierError(f"{file}: damaged: its SHA-256 is not the one in classifier.json.")
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn and thrown away
-        network = create_network(
-            entry.name, outputs=entry.outputs, image_size=preprocessing.image_size
-        )
+    network = create_network_to_load(
+        entry.name, outputs=entry.outputs, image_size=preprocessing.image_size
+    )
     try:
         network.load_state_dict(safetensors.torch.load(data))
     except (SafetensorError, RuntimeError) as error:

@@ -11,7 +11,7 @@ from hilum.classifier import Classifier
 from hilum.errors import ClassifierError, nearest
 from hilum.files import sha256
 from hilum.labels import FLAT, LabelTree, Rule, Strategy
-from hilum.networks.registry import create_network
+from hilum.networks.registry import create_network_to_load
 from hilum.transforms.preprocess import Preprocessing
 
 _STATE_KEYS = ("model_state_dict", "state_dict", "model")
@@ -46,8 +46,9 @@ def import_checkpoints(
     for decision in decisions:
         path = files[decision.name]
         state, facts = _read_state(path)
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn and thrown away
-            module = create_network(network, outputs=len(decision.options), image_size=image_size)
+        module = create_network_to_load(
+            network, outputs=len(decision.options), image_size=image_size
+        )
         try:
             module.load_state_dict(state)
         except RuntimeError as error:

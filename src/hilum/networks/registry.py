@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import torch
 from torch import nn
 
 from hilum.errors import RecipeError, nearest
@@ -87,6 +88,14 @@ def create_network(
             f"the smallest it works on is {entry.smallest} x {entry.smallest}."
         )
     return entry.factory(outputs=outputs, image_size=image_size)
+
+
+def create_network_to_load(
+    name: str, *, outputs: int, image_size: tuple[int, int] = (150, 150)
+) -> nn.Module:
+    """create_network for weights that are about to be loaded: torch's generator stays put."""
+    with torch.random.fork_rng(devices=[]):
+        return create_network(name, outputs=outputs, image_size=image_size)
 
 
 def _entry(name: str) -> _Entry:

@@ -19,7 +19,7 @@ from hilum.records import PixelArray, Record
 from hilum.reporting.audit_figures import auroc_bars
 from hilum.reporting.audit_section import WORDS
 from hilum.reporting.figures import Interval, class_bars, radiograph_uri
-from hilum.reporting.report import _environment
+from hilum.reporting.report import page_environment
 from hilum.reporting.results import ImageSource
 from hilum.transforms.augment import augmentation_grid
 from hilum.transforms.preprocess import Preprocessing, preprocessing_grid
@@ -52,7 +52,7 @@ def write_audit_page(
     """
     described = audit.description
     page = (
-        _environment()
+        page_environment()
         .get_template("audit.html.j2")
         .render(
             title=f"Audit of {audit.data['name']}",

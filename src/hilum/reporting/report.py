@@ -44,7 +44,9 @@ def write_report(
     """
     read = read_runs(runs)
     page = (
-        _environment().get_template("report.html.j2").render(_collect(read, images, audit, title))
+        page_environment()
+        .get_template("report.html.j2")
+        .render(_collect(read, images, audit, title))
     )
     # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
     try:
@@ -54,7 +56,8 @@ def write_report(
     return out
 
 
-def _environment() -> jinja2.Environment:
+def page_environment() -> jinja2.Environment:
+    """What every page is rendered with: escaping, strict names, the filters of numbers."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("hilum.reporting", "templates"),
         autoescape=True,

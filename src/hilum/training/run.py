@@ -7,12 +7,10 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hilum.classifier import Classifier
 from hilum.errors import HilumError, Interrupted, TrainingError
 from hilum.files import safe_name
-from hilum.networks.registry import create_network
+from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.recipe import Recipe
@@ -147,12 +145,11 @@ def _assemble(
         last = folders[decision.name].of_epoch(settings.epochs)
         epoch = settings.epochs if settings.select == "last" else best_epoch(last.history)
         chosen = last if epoch == last.epoch else folders[decision.name].of_epoch(epoch)
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn and thrown away
-            network = create_network(
-                settings.network,
-                outputs=len(decision.options),
-                image_size=plan.recipe.image_size,
-            )
+        network = create_network_to_load(
+            settings.network,
+            outputs=len(decision.options),
+            image_size=plan.recipe.image_size,
+        )
         network.load_state_dict(chosen.model)
         networks[decision.name], names[decision.name] = network, settings.network
         selected[decision.name] = epoch
