@@ -10,10 +10,10 @@ import numpy as np
 from hilum.audit.provenance import recognise
 from hilum.classifier import Classifier
 from hilum.errors import EvaluationError
-from hilum.evaluation import metrics
-from hilum.evaluation.checks import check_predictions
+from hilum.statistics import metrics
+from hilum.statistics.checks import check_predictions
 from hilum.evaluation.files import write_evaluation
-from hilum.evaluation.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
+from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
 from hilum.evaluation.results import ClassMeasures, DecisionEvaluation, Evaluation, Matrix
 from hilum.labels import Decision, LabelTree, Rule, Strategy
 from hilum.radiographs.dataset import Dataset

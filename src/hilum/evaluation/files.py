@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from hilum.errors import EvaluationError
-from hilum.evaluation.checks import check_predictions
+from hilum.statistics.checks import check_predictions
 from hilum.evaluation.results import Evaluation
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.labels import LabelTree

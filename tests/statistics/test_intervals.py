@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from hilum.errors import EvaluationError
-from hilum.evaluation.intervals import bootstrap, wilson
+from hilum.statistics.intervals import bootstrap, wilson
 
 
 def mean_of(values):
@@ -83,7 +83,7 @@ def test_every_resample_holds_each_stratum_at_its_own_size():
 
 
 def test_many_images_are_resampled_in_blocks(monkeypatch):
-    monkeypatch.setattr("hilum.evaluation.intervals._BLOCK_DRAWS", 70)
+    monkeypatch.setattr("hilum.statistics.intervals._BLOCK_DRAWS", 70)
     sizes = []
 
     def measure(counts):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import EvaluationError
-from hilum.evaluation.checks import check_classes
+from hilum.statistics.checks import check_classes
 from hilum.records import FloatArray, IntArray
 
 BoolArray = npt.NDArray[np.bool_]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from hilum.errors import EvaluationError
-from hilum.evaluation import metrics
+from hilum.statistics import metrics
 
 #: The published confusion matrix: normal, covid, non-covid on 24 radiographs.
 PUBLISHED = np.array([[7, 1, 0], [0, 8, 0], [0, 4, 4]])
