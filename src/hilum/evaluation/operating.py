@@ -1,0 +1,224 @@
+"""Operating points side by side: what was chosen, what was expected, and what happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hilum.calibration.operating_points import (
+    OperatingPoint,
+    OperatingResult,
+    measure_operating_point,
+)
+from hilum.errors import EvaluationError
+from hilum.labels import LabelTree
+from hilum.records import Estimate, IntArray, Predictions
+from hilum.statistics.prevalence import check_prevalence, predictive_values
+from hilum.statistics.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class AtPrevalence:
+    """Predictive values recomputed for a prevalence: expected, and from what was measured."""
+
+    prevalence: float
+    expected_ppv: Estimate
+    expected_npv: Estimate
+    ppv: Estimate
+    npv: Estimate
+
+    def to_json(self) -> dict[str, Any]:
+        """{"prevalence": 0.02, "expected_ppv": {…}, "expected_npv": {…}, "ppv": …, "npv": …}."""
+        values = {name: getattr(self, name).to_json() for name in _PREDICTIVE}
+        return {"prevalence": self.prevalence, **values}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "AtPrevalence":
+        """The inverse of to_json."""
+        values = {name: Estimate.from_json(data[name]) for name in _PREDICTIVE}
+        return cls(prevalence=data["prevalence"], **values)
+
+
+_PREDICTIVE = ("expected_ppv", "expected_npv", "ppv", "npv")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingRow:
+    """One operating point.
+
+    point: with what was chosen and expected. result: what happened on the evaluated images; None
+    where no threshold could be chosen. at_prevalence: where a prevalence was given for its target.
+    """
+
+    point: OperatingPoint
+    result: OperatingResult | None
+    at_prevalence: AtPrevalence | None
+
+    def summary(self) -> str:
+        """The row in one sentence or two."""
+        chosen = self.point.chosen
+        if chosen is None or self.result is None or chosen.threshold is None:
+            return f"{self.point}: {chosen.reason if chosen else 'not fitted'}."
+        measured = self.result.measured
+        text = (
+            f"{self.point}: from a probability of {chosen.threshold:.3g}, sensitivity "
+            f"{_words(measured.sensitivity)}, specificity {_words(measured.specificity)}, PPV "
+            f"{_words(measured.ppv)}, NPV {_words(measured.npv)}"
+        )
+        if self.at_prevalence:
+            at = self.at_prevalence
+            text += (
+                f"; at a prevalence of {at.prevalence:g}, PPV {_words(at.ppv)} and NPV "
+                f"{_words(at.npv)}"
+            )
+        return f"{text}." if chosen.satisfied else f"{text}. {chosen.reason}"
+
+    def to_json(self) -> dict[str, Any]:
+        """{"point": {…}, "result": {…} or null, "at_prevalence": {…} or null, "summary": "…"}."""
+        return {
+            "point": self.point.to_json(),
+            "result": self.result.to_json() if self.result else None,
+            "at_prevalence": self.at_prevalence.to_json() if self.at_prevalence else None,
+            "summary": self.summary(),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "OperatingRow":
+        """The inverse of to_json."""
+        result, at = data["result"], data["at_prevalence"]
+        return cls(
+            point=OperatingPoint.from_json(data["point"]),
+            result=None if result is None else OperatingResult.from_json(result),
+            at_prevalence=None if at is None else AtPrevalence.from_json(at),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingAssessment:
+    """The operating points, in the order of their targets in the tree and then as given.
+
+    n: how many images were evaluated. prevalence: as given, by target. same_images: whether they
+    are the images that the thresholds were chosen on. notes: sentences that a reader must know.
+    """
+
+    n: int
+    rows: tuple[OperatingRow, ...]
+    prevalence: dict[str, float]
+    same_images: bool
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return {
+            "n": self.n,
+            "rows": [row.to_json() for row in self.rows],
+            "prevalence": self.prevalence,
+            "same_images": self.same_images,
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> "OperatingAssessment":
+        """The inverse of to_json. Raises EvaluationError for another form."""
+        try:
+            return cls(
+                n=data["n"],
+                rows=tuple(OperatingRow.from_json(row) for row in data["rows"]),
+                prevalence=dict(data["prevalence"]),
+                same_images=data["same_images"],
+                notes=tuple(data["notes"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EvaluationError(f"Not an assessment of operating points: {error!r}.") from None
+
+
+def assess_operating_points(
+    tree: LabelTree,
+    points: Sequence[OperatingPoint],
+    truth: IntArray,
+    predictions: Predictions,
+    prevalence: Mapping[str, float] | None = None,
+    *,
+    same_images: bool = False,
+) -> OperatingAssessment:
+    """What fitted operating points do on a split, beside what was expected of them.
+
+    points: from fit_operating_point. truth: (N,) class indices. predictions: of the same images.
+    prevalence: by target (parse_prevalence), for which predictive values are recomputed.
+    same_images: whether these are the images that the thresholds were chosen on; then what is
+    measured is no evidence, and the notes say so.
+    Raises EvaluationError where a point is not fitted, a prevalence is out of range, or as
+    check_predictions does; LabelError for a label that the tree lacks.
+    """
+    prevalence = {Target.parse(k, tree).name: v for k, v in (prevalence or {}).items()}
+    for name, share in prevalence.items():
+        check_prevalence(share, name)
+    order = {
+        target.name: target
+        for target in sorted((Target.parse(p.target, tree) for p in points), key=_place)
+    }
+    rows = []
+    for name in order:
+        for point in (p for p in points if p.target == name):
+            if point.chosen is not None and point.chosen.threshold is None:
+                rows.append(OperatingRow(point, None, None))
+                continue
+            result = measure_operating_point(point, tree, truth, predictions)
+            at = _at(point, result, prevalence[name]) if name in prevalence else None
+            rows.append(OperatingRow(point, result, at))
+    return OperatingAssessment(
+        n=len(truth),
+        rows=tuple(rows),
+        prevalence=prevalence,
+        same_images=same_images,
+        notes=_notes(rows, prevalence, same_images),
+    )
+
+
+def _place(target: Target) -> tuple[bool, int, int]:
+    """Labels before options; of each, in the order of the classes, a label before those below."""
+    return target.decision is not None, target.members[0], -len(target.members)
+
+
+def _at(point: OperatingPoint, result: OperatingResult, share: float) -> AtPrevalence:
+    if point.chosen is None:
+        raise EvaluationError(f"'{point}' has no threshold yet.")
+    expected, measured = point.chosen.expected, result.measured
+    return AtPrevalence(
+        share,
+        *predictive_values(expected.sensitivity, expected.specificity, share),
+        *predictive_values(measured.sensitivity, measured.specificity, share),
+    )
+
+
+def _notes(
+    rows: Sequence[OperatingRow], prevalence: Mapping[str, float], same_images: bool
+) -> tuple[str, ...]:
+    notes = []
+    if same_images:
+        notes.append(
+            "The thresholds were chosen on these very images, so what is measured on them is too "
+            "good; the expected values allow for that."
+        )
+    unmet = [str(row.point) for row in rows if row.point.chosen and not row.point.chosen.satisfied]
+    if unmet:
+        notes.append(f"Demands that could not be met: {'; '.join(unmet)}.")
+    if any(row.result for row in rows):
+        notes.append("Predictive values hold at the share of positives in the data they are of.")
+    if prevalence:
+        notes.append(
+            "Predictive values at another prevalence assume that sensitivity and specificity stay "
+            "the same there."
+        )
+    used = {row.point.target for row in rows}
+    idle = [name for name in prevalence if name not in used]
+    if idle:
+        notes.append(f"No operating point uses the prevalence given for {', '.join(idle)}.")
+    return tuple(notes)
+
+
+def _words(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return f"undefined ({estimate.reason})"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.2f}"
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
