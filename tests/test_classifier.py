@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 from scipy.special import softmax
 
-from hilum.classifier import Classifier, classifier_folder, compute_logits
+from hilum.classifier import Classifier
+from hilum.classifier_files import classifier_folder
 from hilum.errors import ClassifierError, DataError
+from hilum.inference import compute_logits
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network
 from hilum.transforms.preprocess import Preprocessing

@@ -4,62 +4,56 @@ Training's monitoring, evaluation, the command line and everything later go thro
 so that preprocessing cannot drift between them.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from scipy.special import softmax
 from torch import nn
 
+from hilum.calibration.gate import Gate
+from hilum.calibration.reference import Reference
+from hilum.calibration.validation import Validation
+from hilum.classifier_files import (
+    ClassifierFile,
+    NetworkEntry,
+    classifier_folder,
+    pack_weights,
+    read_classifier_file,
+    read_part,
+    write_part,
+)
 from hilum.device import as_channels_last, choose_device
 from hilum.errors import ClassifierError, DataError, LabelError
-from hilum.files import safe_name, sha256, write_atomically
+from hilum.files import safe_name, write_atomically
+from hilum.inference import compute_logits
 from hilum.labels import FLAT, LabelTree, Rule, Strategy
 from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.image import read_radiograph, scale_to_8_bit
 from hilum.radiographs.layouts import list_images
 from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import FloatArray, PixelArray, Predictions
+from hilum.records import FloatArray, IntArray, PixelArray, Predictions
 from hilum.transforms.preprocess import Preprocessing
 
 Images = (
     str | Path | npt.NDArray[np.generic] | Sequence[str | Path] | Sequence[npt.NDArray[np.generic]]
 )
 
+#: What calibration gives a classifier: the files and what reads them. Weights never have such a
+#: name, because safe_name leaves no dot in one.
+_PARTS: dict[str, tuple[str, Any]] = {
+    "validation": ("validation.logits.safetensors", Validation),
+    "reference": ("reference.features.safetensors", Reference),
+    "gate": ("gate.pictures.safetensors", Gate),
+}
+
 _CHUNK = 512  # radiographs decoded at a time: bounds memory for folders of any size
-
-
-class NetworkEntry(BaseModel):
-    """One network in classifier.json: registered name, outputs, weights file and its SHA-256."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    outputs: int = Field(ge=2)
-    weights: str = Field(pattern=r"^[\w.-]+\.safetensors$")
-    sha256: str
-
-
-class ClassifierFile(BaseModel):
-    """What classifier.json holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: Literal[1] = 1
-    labels: list[Any]
-    strategy: Strategy
-    rule: Rule
-    preprocessing: Preprocessing
-    networks: dict[str, NetworkEntry]
-    provenance: dict[str, Any]
 
 
 @dataclass
@@ -67,7 +61,10 @@ class Classifier:
     """Networks, the label tree they decide, and what turns an image into their input.
 
     networks: one module per decision of the strategy, by the decision's name. network_names:
-    their registered names. provenance: where it came from, as plain JSON values.
+    their registered names. provenance: where it came from, as plain JSON values. temperatures:
+    by network, what its logits are divided by; 1 where none is given. validation: what the
+    networks said of images that trained none of them; reference: what it remembers of its training
+    images; gate: whether an image is like them. None where it was not calibrated.
     """
 
     tree: LabelTree
@@ -77,6 +74,10 @@ class Classifier:
     networks: dict[str, nn.Module]
     network_names: dict[str, str]
     provenance: dict[str, Any] = field(default_factory=dict)
+    temperatures: dict[str, float] = field(default_factory=dict)
+    validation: Validation | None = None
+    reference: Reference | None = None
+    gate: Gate | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
@@ -119,12 +120,25 @@ class Classifier:
                 f"Expected uint8 pixels of shape (N, {height}, {width}), "
                 f"found {pixels.dtype} {pixels.shape}."
             )
-        probs_of = {
-            name: softmax(
-                compute_logits(network, pixels, self.preprocessing, self.device, progress=progress),
-                axis=1,
+        logits = {
+            name: compute_logits(
+                network, pixels, self.preprocessing, self.device, progress=progress
             )
             for name, network in self.networks.items()
+        }
+        decided = self.decide(logits, names)
+        if self.gate is None:
+            return decided
+        return replace(decided, gate_p_values=self.gate.judge(pixels).p_values)
+
+    def decide(self, logits: Mapping[str, FloatArray], names: Sequence[str] = ()) -> Predictions:
+        """From the networks' logits to predictions, under the classifier's temperatures and rule.
+
+        logits: (N, options) by network. names: of the N images, or none.
+        """
+        probs_of = {
+            name: softmax(values / self.temperatures.get(name, 1.0), axis=1)
+            for name, values in logits.items()
         }
         if self.strategy == "flat":
             probs = probs_of[FLAT]
@@ -134,8 +148,27 @@ class Classifier:
             probs = self.tree.leaf_probs(probs_of)
             decision_probs = probs_of
             predicted = self.tree.choose(probs_of, self.rule)
-        found = tuple(names) if len(names) else ("",) * len(pixels)
+        found = tuple(names) if len(names) else ("",) * len(probs)
         return Predictions(found, probs, decision_probs, predicted)
+
+    def without_temperatures(self, predictions: Predictions) -> Predictions:
+        """What this classifier's predictions would be at temperature 1."""
+        of = {FLAT: predictions.probs} if self.strategy == "flat" else predictions.decision_probs
+        with np.errstate(divide="ignore"):  # log 0 is minus infinity, and softmax gives 0 back
+            logits = {name: np.log(of[name]) * self.temperatures.get(name, 1) for name in of}
+        return replace(self, temperatures={}).decide(logits, predictions.names)
+
+    def validation_predictions(self) -> tuple[IntArray, Predictions]:
+        """The true classes (M,) of the validation images, and what the classifier says of them.
+
+        Raises ClassifierError where the classifier was not calibrated.
+        """
+        if self.validation is None:
+            raise ClassifierError(
+                "This classifier carries no validation figures to choose by. Give it some: "
+                "hilum calibrate CLASSIFIER DATA --split val"
+            )
+        return self.validation.truth, self.decide(self.validation.logits)
 
     def _pixels(self, source: Path | npt.NDArray[np.generic]) -> PixelArray:
         if isinstance(source, Path):
@@ -155,23 +188,28 @@ class Classifier:
         folder = Path(folder)
         entries: dict[str, NetworkEntry] = {}
         for decision in self.tree.networks(self.strategy):
-            network = self.networks[decision.name]
-            state = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-            data = safetensors.torch.save(state)
-            file = f"{safe_name(decision.name)}.safetensors"
-            write_atomically(folder / file, data)
-            entries[decision.name] = NetworkEntry(
-                name=self.network_names[decision.name],
+            name = decision.name
+            weights = pack_weights(self.networks[name].state_dict())
+            written = write_part(folder, f"{safe_name(name)}.safetensors", weights)
+            entries[name] = NetworkEntry(
+                name=self.network_names[name],
                 outputs=len(decision.options),
-                weights=file,
-                sha256=sha256(data),
+                weights=written.file,
+                sha256=written.sha256,
+                temperature=self.temperatures.get(name, 1.0),
             )
+        parts = {
+            name: write_part(folder, file, part.to_bytes())
+            for name, (file, _) in _PARTS.items()
+            if (part := getattr(self, name)) is not None
+        }
         content = ClassifierFile(
             labels=self.tree.to_json(),
             strategy=self.strategy,
             rule=self.rule,
             preprocessing=self.preprocessing,
             networks=entries,
+            **parts,
             provenance=self.provenance,
         )
         text = content.model_dump_json(indent=2) + "\n"
@@ -184,7 +222,7 @@ class Classifier:
         Raises ClassifierError where files are missing, damaged (by their SHA-256) or do not fit.
         """
         folder = classifier_folder(path)
-        content = _read_file(folder / "classifier.json")
+        content = read_classifier_file(folder)
         try:
             tree = LabelTree.from_json(content.labels)
         except LabelError as error:
@@ -198,6 +236,12 @@ class Classifier:
                     f"'{decision.name}' ({', '.join(decision.options)})."
                 )
             networks[decision.name] = _load_network(folder, entry, content.preprocessing)
+        parts = {}
+        for name, (_, kind) in _PARTS.items():
+            entry = getattr(content, name)
+            if entry is not None:
+                data = read_part(folder, entry.file, entry.sha256, "a part of the classifier is")
+                parts[name] = kind.from_bytes(data, str(folder / entry.file))
         return cls(
             tree=tree,
             strategy=content.strategy,
@@ -206,67 +250,14 @@ class Classifier:
             networks=networks,
             network_names={name: content.networks[name].name for name in networks},
             provenance=content.provenance,
+            temperatures={name: content.networks[name].temperature for name in networks},
+            **parts,
             device=choose_device(device),
         )
 
 
-def compute_logits(
-    network: nn.Module,
-    pixels: PixelArray,
-    preprocessing: Preprocessing,
-    device: torch.device,
-    *,
-    batch_size: int = 64,
-    progress: Progress | None = None,
-) -> FloatArray:
-    """Run a network over stored pixels in evaluation mode, in float32.
-
-    pixels: (N, H, W) uint8. Returns (N, options) float64. The network's mode is restored.
-    """
-    was_training = network.training
-    network.eval()
-    outputs: list[torch.Tensor] = []
-    with torch.inference_mode():
-        for start in range(0, len(pixels), batch_size):
-            batch = torch.from_numpy(np.array(pixels[start : start + batch_size])).to(device)
-            x = preprocessing.to_input(batch).contiguous(memory_format=torch.channels_last)
-            outputs.append(network(x).float().cpu())
-            if progress:
-                progress("Predicting", min(start + batch_size, len(pixels)), len(pixels))
-    network.train(was_training)
-    return torch.cat(outputs).numpy().astype(np.float64)
-
-
-def classifier_folder(path: Path | str) -> Path:
-    """The folder of a classifier, given it or the run that trained it. Raises ClassifierError."""
-    path = Path(path)
-    for folder in (path, path / "classifier"):
-        if (folder / "classifier.json").is_file():
-            return folder
-    if (path / "run.json").is_file():
-        raise ClassifierError(
-            f"{path}: this run has not finished, so it has no classifier yet; "
-            "finish it with `hilum train DATA --out RUN --resume`."
-        )
-    raise ClassifierError(f"{path}: neither a classifier (classifier.json) nor a training run.")
-
-
-def _read_file(path: Path) -> ClassifierFile:
-    try:
-        return ClassifierFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
-        first = str(error).splitlines()[0]
-        raise ClassifierError(f"{path}: damaged, or not Hilum's ({first}).") from None
-
-
 def _load_network(folder: Path, entry: NetworkEntry, preprocessing: Preprocessing) -> nn.Module:
-    file = folder / entry.weights
-    try:
-        data = file.read_bytes()
-    except OSError:
-        raise ClassifierError(f"{file}: the weights are missing.") from None
-    if sha256(data) != entry.sha256:
-        raise ClassifierError(f"{file}: damaged: its SHA-256 is not the one in classifier.json.")
+    data = read_part(folder, entry.weights, entry.sha256, "the weights are")
     network = create_network_to_load(
         entry.name, outputs=entry.outputs, image_size=preprocessing.image_size
     )
@@ -274,7 +265,8 @@ def _load_network(folder: Path, entry: NetworkEntry, preprocessing: Preprocessin
         network.load_state_dict(safetensors.torch.load(data))
     except (SafetensorError, RuntimeError) as error:
         raise ClassifierError(
-            f"{file}: these weights do not fit the network '{entry.name}' ({error})."
+            f"{folder / entry.weights}: these weights do not fit the network '{entry.name}' "
+            f"({error})."
         ) from None
     return network
 
@@ -295,9 +287,11 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
     def joined(arrays: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
         return {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]}
 
+    gated = [p.gate_p_values for p in parts if p.gate_p_values is not None]
     return Predictions(
         tuple(name for part in parts for name in part.names),
         np.concatenate([p.probs for p in parts]),
         joined([p.decision_probs for p in parts]),
         np.concatenate([p.predicted for p in parts]),
+        np.concatenate(gated) if gated else None,
     )

@@ -1,5 +1,6 @@
 """The small values that pass between the parts of Hilum."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,37 @@ IntArray = npt.NDArray[np.int64]
 PixelArray = npt.NDArray[np.uint8]
 
 
+class Attributes(Mapping[str, str]):
+    """A mapping that cannot change: what data say of an image, such as {"view": "PA"}.
+
+    Unlike a read-only view of a dict it can be hashed and pickled, as a Record must be.
+    """
+
+    __slots__ = ("_cells",)
+
+    def __init__(self, cells: Mapping[str, str] | None = None) -> None:
+        self._cells = dict(cells or {})
+
+    def __getitem__(self, name: str) -> str:
+        return self._cells[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cells)
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._cells.items()))
+
+    def __repr__(self) -> str:
+        return f"Attributes({self._cells!r})"
+
+
+#: Of an image of which the data say nothing more.
+NO_ATTRIBUTES = Attributes()
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One radiograph of a data set.
@@ -20,6 +52,8 @@ class Record:
     split: 'train', 'val' or 'test'. label: class index in the data set's label tree.
     group: the patient, where the data say so; images of one group belong into one split.
     source: the hospital or collection that the image comes from, where the data say so.
+    attributes: what else they say that images can be grouped by (layouts.attributes lists the
+    names), as they write it; nothing that identifies a patient.
     """
 
     path: Path
@@ -28,6 +62,7 @@ class Record:
     label: int
     group: str | None = None
     source: str | None = None
+    attributes: Attributes = NO_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +112,15 @@ class Predictions:
     names: N paths as given (or '' for arrays). probs: (N, C) class probabilities, rows sum to 1.
     decision_probs: for each decision of the label tree the (N, options) probabilities of its
     options, given that the decision is reached; rows sum to 1. predicted: (N,) class indices
-    under the classifier's rule.
+    under the classifier's rule. gate_p_values: (N,) in (0, 1], the share of training radiographs
+    that are at least as odd as the image; None where the classifier has no gate.
     """
 
     names: tuple[str, ...]
     probs: FloatArray
     decision_probs: dict[str, FloatArray]
     predicted: IntArray
+    gate_p_values: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.names)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hilum.calibration.demands import Demand
 from hilum.errors import EvaluationError
 from hilum.records import Estimate, FloatArray, IntArray
-from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, _resample
+from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, resample
 from hilum.statistics.two_by_two import MEASURES, Measures, TwoByTwo
 
 BoolArray = npt.NDArray[np.bool_]
@@ -126,7 +126,7 @@ def choose_threshold(
     counts = TwoByTwo.count(positive, scores >= threshold)
     measured = counts.measures()
     errors = np.concatenate(
-        [search.errors(drawn) for drawn in _resample(n, positive.astype(np.int64), seed, resamples)]
+        [search.errors(drawn) for drawn in resample(n, positive.astype(np.int64), seed, resamples)]
     )
     expected = Measures(
         *(_correct(getattr(measured, m), errors[:, i]) for i, m in enumerate(MEASURES))

@@ -11,6 +11,7 @@ import typer
 from hilum import console
 from hilum.cli import (
     audit,
+    calibrate,
     demo,
     evaluate,
     get,
@@ -63,6 +64,7 @@ for _name, _verb, _example in (
     ("split", split.split, split.EXAMPLE),
     ("train", train.train, train.EXAMPLE),
     ("evaluate", evaluate.evaluate, evaluate.EXAMPLE),
+    ("calibrate", calibrate.calibrate, calibrate.EXAMPLE),
     ("predict", predict.predict, predict.EXAMPLE),
     ("report", report.report, report.EXAMPLE),
     ("models", models.models, models.EXAMPLE),

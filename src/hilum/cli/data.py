@@ -19,15 +19,32 @@ def open_data(
     tree: "LabelTree | None" = None,
     exclude: Sequence[str] | None = None,
     layout: str | None = None,
+    label_map: str | None = None,
+    every_class: bool = True,
     progress: "Progress | None" = None,
 ) -> "Dataset":
-    """Open a data set as the options say, and tell what its layout left out or decided."""
+    """Open a data set as the options say, and tell what its layout left out or decided.
+
+    label_map: the text of --map. every_class: as of open_dataset.
+    """
+    from hilum.errors import LabelError
     from hilum.labels import LabelTree
     from hilum.radiographs.dataset import open_dataset
+    from hilum.radiographs.label_map import parse_label_map
 
     if classes:
         tree = LabelTree.from_text(classes)
-    dataset = open_dataset(data, tree=tree, exclude=exclude or (), layout=layout, progress=progress)
+    if label_map and tree is None:
+        raise LabelError("--map gives labels the names of classes: name these with --classes.")
+    dataset = open_dataset(
+        data,
+        tree=tree,
+        exclude=exclude or (),
+        layout=layout,
+        rename=parse_label_map(label_map, tree) if label_map and tree else {},
+        every_class=every_class,
+        progress=progress,
+    )
     for note in dataset.notes:
         console.say(f"{dataset.name}: {note}")
     return dataset

@@ -1,15 +1,19 @@
 """hilum evaluate: evaluate a classifier on a split."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hilum import console
 from hilum.cli.data import open_data
-from hilum.cli.options import Data, Device, Exclude, Json, Layout, Trained
+from hilum.cli.options import Data, Device, Exclude, Json, Layout, Map, Trained
+from hilum.files import safe_name
 
-EXAMPLE = "hilum evaluate runs/first DATA --split val --out results"
+if TYPE_CHECKING:
+    from hilum.evaluation.operating import OperatingAssessment
+
+EXAMPLE = 'hilum evaluate runs/first DATA --split test --operate "covid: recall>=0.95"'
 
 
 def evaluate(
@@ -19,35 +23,84 @@ def evaluate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Where predictions.csv and evaluation.json go. "
+            help="Where predictions.csv, evaluation.json and assessment.json go. "
             "[dim]Default: evaluation/SPLIT in the classifier's folder.[/dim]"
         ),
     ] = None,
     rule: Annotated[
         str | None, typer.Option(help="route or argmax. [dim]Default: the classifier's.[/dim]")
     ] = None,
+    operate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An operating point: 'LABEL: MEASURE>=VALUE', or DECISION/OPTION. Chosen on the "
+            "classifier's validation images. Always shown: public-health, clinic. Repeatable."
+        ),
+    ] = None,
+    prevalence: Annotated[
+        list[str] | None,
+        typer.Option(help="LABEL=SHARE: predictive values where a finding is as common as this."),
+    ] = None,
+    coverage: Annotated[
+        float, typer.Option(help="Share of each class that its prediction sets are to hold.")
+    ] = 0.9,
+    internal: Annotated[
+        Path | None,
+        typer.Option(
+            help="For other data than the classifier's: the evaluation to compare with. "
+            "[dim]Default: the run's own of test, or else of val.[/dim]"
+        ),
+    ] = None,
     exclude: Exclude = None,
     layout: Layout = None,
+    label_map: Map = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a classifier on a split: every measure, with its interval."""
     from hilum.classifier import Classifier
-    from hilum.evaluation.evaluate import evaluate as run_evaluation
+    from hilum.evaluation.assess import assess
+    from hilum.evaluation.external import read_internal, write_external
+    from hilum.evaluation.ledger import describe_looks, is_external, record_look
     from hilum.labels import parse_rule
+    from hilum.statistics.prevalence import parse_prevalence
     from hilum.training.division import as_divided
 
     model = Classifier.load(classifier, device=device or "auto")
-    out = out or classifier / "evaluation" / split
+    shares = parse_prevalence(prevalence or (), model.tree)
     with console.progress_bar() as progress:
         dataset = open_data(
-            data, tree=model.tree, exclude=exclude, layout=layout, progress=progress
+            data,
+            tree=model.tree,
+            exclude=exclude,
+            layout=layout,
+            label_map=label_map,
+            every_class=False,
+            progress=progress,
         )
         dataset = as_divided(dataset, classifier)
-        chosen = parse_rule(rule) if rule else None
-        result = run_evaluation(model, dataset, split, rule=chosen, out=out, progress=progress)
+        external = is_external(model, dataset)
+        name = f"external-{safe_name(dataset.name)}-{split}" if external else split
+        out = out or classifier / "evaluation" / name
+        result, assessment = assess(
+            model,
+            dataset,
+            split,
+            rule=parse_rule(rule) if rule else None,
+            operate=operate or (),
+            prevalence=shares,
+            coverage=coverage,
+            out=out,
+            progress=progress,
+        )
+    looks = record_look(classifier, model, dataset, result)
+    drop = None
+    if external or internal:
+        inside = read_internal(internal or classifier)
+        drop = write_external(inside, result, out) if inside else None
     if as_json:
-        console.print_json(result.to_json())
+        beyond = {"assessment": assessment.to_json(), "external": drop and drop.to_json()}
+        console.print_json({**result.to_json(), **beyond})
         return
     show = console.with_interval
     console.print_table(
@@ -79,6 +132,53 @@ def evaluate(
         ],
     )
     console.print_line(f"Accuracy: {show(result.accuracy)}; in brackets the 95 % intervals.")
-    for note in result.notes:
+    error = assessment.calibration.classes.top_label.ece
+    console.print_line(f"Expected calibration error: {show(error)}")
+    if assessment.operating:
+        _print_operating_points(assessment.operating)
+    if assessment.conformal:
+        sets = assessment.conformal
+        console.print_line(
+            f"Prediction sets for {sets.conformal.coverage:.0%}: they hold the truth for "
+            f"{show(sets.covered)}; referred: {show(sets.referred)}; right on the rest: "
+            f"{show(sets.answered)}"
+        )
+    if drop:
+        console.print_table(
+            f"Against {drop.internal['name']}, {drop.internal['split']}",
+            ["measure", "there", "here", "drop"],
+            [[d.name, show(d.internal), show(d.external), show(d.drop)] for d in drop.drops],
+        )
+    for part, reason in assessment.missing.items():
+        console.print_line(f"Not measured: {part}: {reason}")
+    for note in (*result.notes, *((describe_looks(looks),) if looks else ())):
         console.print_line(f"Note: {note}")
-    console.print_line(f"Written: {out / 'predictions.csv'}, {out / 'evaluation.json'}")
+    console.print_line(f"Written: {out}/ (predictions.csv, evaluation.json, assessment.json)")
+
+
+def _print_operating_points(operating: "OperatingAssessment") -> None:
+    show = console.with_interval
+    table, unmet = [], []
+    for row in operating.rows:
+        chosen = row.point.chosen
+        if chosen is None or chosen.threshold is None or row.result is None:
+            unmet.append(row.summary())
+            continue
+        m = row.result.measured
+        figures = (m.sensitivity, m.specificity, m.ppv, m.npv)
+        mark = "" if chosen.satisfied else " *"
+        table.append([f"{row.point}{mark}", f"{chosen.threshold:.3f}", *(show(f) for f in figures)])
+        if row.at_prevalence:
+            at = row.at_prevalence
+            table.append(
+                [f"  at a prevalence of {at.prevalence:g}", "", "", "", show(at.ppv), show(at.npv)]
+            )
+        if not chosen.satisfied:
+            unmet.append(f"* {row.point}: {chosen.reason}")
+    console.print_table(
+        "Operating points, chosen on the classifier's validation images",
+        ["positive for", "from", "sensitivity", "specificity", "PPV", "NPV"],
+        table,
+    )
+    for line in (*unmet, *operating.notes):
+        console.print_line(line)

@@ -28,5 +28,13 @@ Layout = Annotated[
     str | None,
     typer.Option(help="How the images lie (docs/data.md). [dim]Default: recognised.[/dim]"),
 ]
+Map = Annotated[
+    str | None,
+    typer.Option(
+        "--map",
+        help="What the data's labels mean, where their names are not the classes: "
+        "'No_findings=normal, COVID-19=covid, Effusion=-'; '-' leaves images out.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]

@@ -1,7 +1,7 @@
 """From predictions and the truth to an evaluation: every measure, with its interval."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,17 +10,17 @@ import numpy as np
 from hilum.audit.provenance import recognise
 from hilum.classifier import Classifier
 from hilum.errors import EvaluationError
-from hilum.statistics import metrics
-from hilum.statistics.checks import check_predictions
 from hilum.evaluation.files import write_evaluation
-from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
 from hilum.evaluation.results import ClassMeasures, DecisionEvaluation, Evaluation, Matrix
 from hilum.labels import Decision, LabelTree, Rule, Strategy
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import Estimate, FloatArray, IntArray, Predictions
+from hilum.statistics import metrics
+from hilum.statistics.checks import check_predictions
+from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
 
-__all__ = ["Evaluation", "evaluate", "evaluate_predictions"]
+__all__ = ["Evaluation", "SplitRun", "evaluate", "evaluate_predictions", "run_split"]
 
 SYNTHETIC = (
     "The images are synthetic phantoms: nothing measured on them says anything about patients."
@@ -43,6 +43,42 @@ def evaluate(
     classifier's. out: a folder for predictions.csv and evaluation.json; None writes nothing.
     Raises EvaluationError where the labels differ, DataError where the split does not exist.
     """
+    run = run_split(classifier, dataset, split, rule=rule, progress=progress)
+    if out is not None:
+        run.write(out)
+    return run.evaluation
+
+
+@dataclass(frozen=True)
+class SplitRun:
+    """What a classifier said of a split, and how it did.
+
+    classifier: under the rule that was asked for. rows: (N,) positions in the data set. names:
+    of the N images. truth: (N,) class indices.
+    """
+
+    classifier: Classifier
+    rows: IntArray
+    names: tuple[str, ...]
+    truth: IntArray
+    predictions: Predictions
+    evaluation: Evaluation
+
+    def write(self, out: Path) -> None:
+        """Write predictions.csv and evaluation.json into a folder."""
+        tree = self.classifier.tree
+        write_evaluation(self.evaluation, self.names, self.truth, self.predictions, tree, out)
+
+
+def run_split(
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str,
+    *,
+    rule: Rule | None = None,
+    progress: Progress | None = None,
+) -> SplitRun:
+    """Run a classifier over a split. Arguments and errors are those of evaluate."""
     if dataset.tree != classifier.tree:
         raise EvaluationError(
             f"The classifier decides between '{classifier.tree}', but the labels of "
@@ -51,13 +87,13 @@ def evaluate(
     if rule is not None:
         classifier = replace(classifier, rule=rule)
     rows = dataset.indices(split)
-    names = [dataset.records[row].name for row in rows]
+    names = tuple(dataset.records[row].name for row in rows)
     pixels = dataset.pixels(classifier.preprocessing, progress)
     predictions = classifier.predict_pixels(pixels[rows], names, progress)
-    provenance = classifier.provenance
+    provenance, truth = classifier.provenance, dataset.labels[rows]
     evaluation = evaluate_predictions(
         classifier.tree,
-        dataset.labels[rows],
+        truth,
         predictions,
         rule=classifier.rule,
         strategy=classifier.strategy,
@@ -72,9 +108,7 @@ def evaluate(
             key: provenance[key] for key in ("name", "data", "finished") if key in provenance
         },
     )
-    if out is not None:
-        write_evaluation(evaluation, names, dataset.labels[rows], predictions, classifier.tree, out)
-    return evaluation
+    return SplitRun(classifier, rows, names, truth, predictions, evaluation)
 
 
 def _notes(classifier: Classifier, dataset: Dataset, split: str) -> list[str]:

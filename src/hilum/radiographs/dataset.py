@@ -4,15 +4,16 @@ import fnmatch
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from hilum.errors import DataError, LabelError, nearest
+from hilum.errors import DataError, LabelError
 from hilum.labels import LabelTree
+from hilum.radiographs.label_map import NO_MAPPING, match_classes
 from hilum.radiographs.layouts import SPLITS, Found, natural_key, read_layout
 from hilum.radiographs.phantom import is_phantom
 from hilum.radiographs.pixels import PixelTransform, Progress, content_digests, open_pixels
@@ -98,6 +99,8 @@ def open_dataset(
     tree: LabelTree | None = None,
     exclude: Sequence[str] = (),
     layout: str | None = None,
+    rename: Mapping[str, str] = NO_MAPPING,
+    every_class: bool = True,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open labelled radiographs: a folder, or a table or NPZ file that lists or holds them.
@@ -106,17 +109,27 @@ def open_dataset(
     is a class of it, so ``NORMAL, PNEUMONIA`` joins what is divided further in the data. Without
     it the nesting of the labels is the tree. exclude: shell patterns of names below root, such
     as ``val/infected/covid/8.jpg`` or ``*/normal/1?.png``. layout: one of layouts.LAYOUTS by
-    name; without it the layout is recognised.
+    name; without it the layout is recognised. rename: what labels of the data mean in the given
+    tree, such as {"No_findings": "normal", "Effusion": "-"}, where "-" leaves images out (see
+    label_map); notes tell what it did. every_class: refuse a split that lacks a class, which
+    nothing can be trained or monitored on. An evaluation may do without: its notes then name what
+    is missing, and measures of such a class are undefined.
 
     Raises DataError where the data have no layout that is known, a split lacks a class, a
     class of the training split has a single image, two labels differ by a typo, an exclude
-    pattern matches nothing, or files cannot be read (all of them listed at once).
+    pattern matches nothing, a label is neither a class of the given tree nor renamed, or files
+    cannot be read (all of them listed at once).
     """
     data = Path(root)
     listing = read_layout(data, layout)
     root = listing.root
     found = _without_excluded(listing.found, root, exclude)
+    notes = list(listing.notes)
     if tree is None:
+        if rename:
+            raise DataError(
+                f"{root}: labels can be renamed only to classes of a tree that is given."
+            )
         _refuse_typos(root, {f.labels for f in found})
         try:
             tree = LabelTree.from_paths(f.labels for f in found)
@@ -125,16 +138,32 @@ def open_dataset(
         index = {path: i for i, path in enumerate(tree.paths)}
         labels = [index[f.labels] for f in found]
     else:
-        labels = _match_classes(root, found, tree)
+        matched, mapped = match_classes(root, found, tree, rename)
+        found = [f for f, label in zip(found, matched, strict=True) if label is not None]
+        labels = [label for label in matched if label is not None]
+        notes += mapped
+        if not found:
+            raise DataError(f"{root}: every image is left out.")
     records = tuple(
-        Record(f.path, f.path.relative_to(root).as_posix(), f.split, label, f.group, f.source)
+        Record(
+            path=f.path,
+            name=f.path.relative_to(root).as_posix(),
+            split=f.split,
+            label=label,
+            group=f.group,
+            source=f.source,
+            attributes=f.attributes,
+        )
         for f, label in zip(found, labels, strict=True)
     )
     records = tuple(sorted(records, key=_order))
-    _check_classes(root, tree, records)
+    if every_class:
+        _check_classes(root, tree, records)
+    else:
+        notes += _missing_classes(tree, records)
     digests = content_digests(data, [r.path for r in records], progress)
     return Dataset(
-        root, tree, records, tuple(digests), is_phantom(root), listing.layout, listing.notes,
+        root, tree, records, tuple(digests), is_phantom(root), listing.layout, tuple(notes),
         file=data if data.is_file() else None,
     )  # fmt: skip
 
@@ -159,22 +188,6 @@ def _without_excluded(
     return kept
 
 
-def _match_classes(root: Path, found: Sequence[Found], tree: LabelTree) -> list[int]:
-    """The class index of each image by the innermost of its labels that is a class."""
-    index = {name: i for i, name in enumerate(tree.classes)}
-    classes = {
-        labels: next((index[name] for name in reversed(labels) if name in index), None)
-        for labels in {f.labels for f in found}
-    }
-    unknown = sorted(labels[-1] for labels, label in classes.items() if label is None)
-    if unknown:
-        raise DataError(
-            f"{root}: the label '{unknown[0]}' is not a class of '{tree}'."
-            + nearest(unknown[0], tree.classes)
-        )
-    return [label for f in found if (label := classes[f.labels]) is not None]
-
-
 def _check_classes(root: Path, tree: LabelTree, records: Sequence[Record]) -> None:
     counts = Counter((r.split, r.label) for r in records)
     for split in [s for s in SPLITS if any(r.split == s for r in records)]:
@@ -192,6 +205,20 @@ def _check_classes(root: Path, tree: LabelTree, records: Sequence[Record]) -> No
                     f"{root}: the class '{name}' has a single image in '{split}'; "
                     "training needs at least 2, and many more to learn anything."
                 )
+
+
+def _missing_classes(tree: LabelTree, records: Sequence[Record]) -> list[str]:
+    """What an evaluation of these records cannot say, in sentences."""
+    present = {(r.split, r.label) for r in records}
+    found = []
+    for split in [s for s in SPLITS if any(r.split == s for r in records)]:
+        absent = [n for i, n in enumerate(tree.classes) if (split, i) not in present]
+        if absent:
+            found.append(
+                f"The split '{split}' has no image of {', '.join(absent)}: measures that need one "
+                "are undefined."
+            )
+    return found
 
 
 def _refuse_typos(root: Path, paths: Iterable[tuple[str, ...]]) -> None:

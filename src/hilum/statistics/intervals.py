@@ -78,7 +78,7 @@ def bootstrap(
     value = float(measure(np.ones((1, n), dtype=np.int64))[0])
     if math.isnan(value):
         return Estimate.undefined("undefined on these images", n)
-    blocks = _resample(n, strata, seed, resamples)
+    blocks = resample(n, strata, seed, resamples)
     replicates = np.concatenate([measure(counts) for counts in blocks])
     if np.isnan(replicates).any():
         reason = "no interval: some resamples leave the measure undefined"
@@ -91,8 +91,11 @@ def bootstrap(
     return Estimate(value, float(low), float(high), n, "bootstrap")
 
 
-def _resample(n: int, strata: IntArray | None, seed: int, resamples: int) -> Iterator[IntArray]:
-    """Blocks of (R, n) counts that add up to the given number of resamples."""
+def resample(n: int, strata: IntArray | None, seed: int, resamples: int) -> Iterator[IntArray]:
+    """Blocks of (R, n) counts, how often each image is drawn, that add up to `resamples` rows.
+
+    strata, seed: as for bootstrap. Raises EvaluationError for strata of another length.
+    """
     strata = np.zeros(n, dtype=np.int64) if strata is None else np.asarray(strata)
     if strata.shape != (n,):
         raise EvaluationError(f"Expected {n} strata, one per image; found shape {strata.shape}.")

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch.nn.functional import one_hot
 
-from hilum.classifier import compute_logits
 from hilum.device import Format, as_channels_last
 from hilum.errors import Interrupted, TrainingError
+from hilum.inference import compute_logits
 from hilum.labels import Decision
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress

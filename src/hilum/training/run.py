@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from hilum.calibrating import calibrate, remember
 from hilum.classifier import Classifier
 from hilum.errors import HilumError, Interrupted, TrainingError
 from hilum.files import safe_name
@@ -14,6 +15,7 @@ from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.recipe import Recipe
+from hilum.records import PixelArray
 from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch
 from hilum.training.division import Division
 from hilum.training.fit import fit
@@ -122,7 +124,7 @@ def _train(
                 on_epoch=record,
                 progress=progress,
             )
-        classifier = _assemble(plan, folders, facts)
+        classifier = _calibrated(_assemble(plan, folders, facts), plan, pixels, progress)
         classifier.save(out / "classifier")
         write_facts(out, facts)
         history.log("finished")
@@ -178,6 +180,29 @@ def _assemble(
         network_names=names,
         provenance={**provenance, "recipe": plan.recipe.to_dict()},
         device=plan.machine.device,
+    )
+
+
+def _calibrated(
+    classifier: Classifier, plan: Plan, pixels: PixelArray, progress: Progress | None
+) -> Classifier:
+    """The classifier with what its own images tell of it.
+
+    A monitored test set is never chosen by: such a run's classifier is not calibrated.
+    """
+    dataset = plan.dataset
+    classifier = remember(
+        classifier, dataset, pixels, training_rows=plan.train_rows, progress=progress
+    )
+    if plan.recipe.monitor == "test":
+        return classifier
+    return calibrate(
+        classifier,
+        dataset,
+        pixels,
+        validation_rows=plan.monitor_rows,
+        split=plan.recipe.monitor,
+        progress=progress,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.errors import DataError
+from hilum.records import NO_ATTRIBUTES, Attributes
 
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
@@ -23,7 +24,8 @@ class Found:
 
     path: the file; of an image inside an NPZ file ``FILE.npz/ARRAY/INDEX``. split: 'train', 'val'
     or 'test'. labels: on the way to the class, outermost first. group: the patient, where the
-    data say so. source: the collection it comes from, where the data say so.
+    data say so. source: the collection it comes from, where the data say so. attributes: what
+    else they say, under the names of layouts.attributes.
     """
 
     path: Path
@@ -31,6 +33,7 @@ class Found:
     labels: tuple[str, ...]
     group: str | None = None
     source: str | None = None
+    attributes: Attributes = NO_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hilum.errors import DataError, nearest
+from hilum.radiographs.layouts.attributes import COLUMNS, attributes_of
 from hilum.radiographs.layouts.listed import ListedImages
 from hilum.radiographs.layouts.listing import (
     SPLITS,
@@ -22,6 +23,7 @@ _ROLES = {
     "split": ["split"],
     "patient": ["patient_id"],
     "source": ["source"],
+    **COLUMNS,
 }
 
 
@@ -53,7 +55,8 @@ def _read(data: Path) -> Listing:
         split, patient = _split(table, line, row), row["patient"] or None
         if patient:
             splits.setdefault(patient, {}).setdefault(split, line)
-        found.append(Found(path, split, labels, patient, row["source"] or None))
+        source, attributes = row["source"] or None, attributes_of(row)
+        found.append(Found(path, split, labels, patient, source, attributes))
     if not found:
         raise DataError(f"{table}: lists no image.")
     listed.check()

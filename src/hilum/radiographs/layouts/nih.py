@@ -7,13 +7,15 @@ from pathlib import Path
 
 from hilum.errors import DataError
 from hilum.radiographs.image import IMAGE_SUFFIXES
+from hilum.radiographs.layouts.attributes import COLUMNS, attributes_of
 from hilum.radiographs.layouts.listed import ListedImages, index_by_name
 from hilum.radiographs.layouts.listing import Found, Layout, Listing, plural, refuse_all
 from hilum.radiographs.layouts.tables import read_lines, read_table
 
 _TABLE = "Data_Entry_2017*.csv"
 _LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
-_ROLES = {"image": ["Image Index"], "label": ["Finding Labels"], "patient": ["Patient ID"]}
+_ROLES = {"image": ["Image Index"], "label": ["Finding Labels"], "patient": ["Patient ID"],
+          **COLUMNS}  # fmt: skip
 
 
 def _fits(root: Path) -> bool:
@@ -50,7 +52,7 @@ def _read(root: Path) -> Listing:
         if split is None:
             without_split.append(f"line {line}: {name}")
         else:
-            found.append(Found(path, split, (labels,), patient))
+            found.append(Found(path, split, (labels,), patient, None, attributes_of(row)))
     listed.check()
     if without_split:
         raise refuse_all(

@@ -1,0 +1,104 @@
+"""The files of a classifier's folder: what classifier.json holds, and reading what it names.
+
+Every file is named in classifier.json with its SHA-256; one that does not match is refused.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hilum.errors import ClassifierError
+from hilum.files import sha256, write_atomically
+from hilum.labels import Rule, Strategy
+from hilum.transforms.preprocess import Preprocessing
+
+
+class FileEntry(BaseModel):
+    """A file beside classifier.json, with its SHA-256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(pattern=r"^[\w.-]+\.safetensors$")
+    sha256: str
+
+
+class NetworkEntry(BaseModel):
+    """One network: registered name, outputs, weights file and its SHA-256, and its temperature."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    outputs: int = Field(ge=2)
+    weights: str = Field(pattern=r"^[\w.-]+\.safetensors$")
+    sha256: str
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+
+class ClassifierFile(BaseModel):
+    """What classifier.json holds. validation, reference, gate: None where it was not calibrated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    labels: list[Any]
+    strategy: Strategy
+    rule: Rule
+    preprocessing: Preprocessing
+    networks: dict[str, NetworkEntry]
+    validation: FileEntry | None = None
+    reference: FileEntry | None = None
+    gate: FileEntry | None = None
+    provenance: dict[str, Any]
+
+
+def classifier_folder(path: Path | str) -> Path:
+    """The folder of a classifier, given it or the run that trained it. Raises ClassifierError."""
+    path = Path(path)
+    for folder in (path, path / "classifier"):
+        if (folder / "classifier.json").is_file():
+            return folder
+    if (path / "run.json").is_file():
+        raise ClassifierError(
+            f"{path}: this run has not finished, so it has no classifier yet; "
+            "finish it with `hilum train DATA --out RUN --resume`."
+        )
+    raise ClassifierError(f"{path}: neither a classifier (classifier.json) nor a training run.")
+
+
+def read_classifier_file(folder: Path) -> ClassifierFile:
+    """Read classifier.json. Raises ClassifierError where it is damaged or another program's."""
+    path = folder / "classifier.json"
+    try:
+        return ClassifierFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise ClassifierError(f"{path}: damaged, or not Hilum's ({first}).") from None
+
+
+def read_part(folder: Path, file: str, digest: str, what: str) -> bytes:
+    """A file that classifier.json names. Raises ClassifierError where it is missing or damaged."""
+    path = folder / file
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise ClassifierError(f"{path}: {what} missing.") from None
+    if sha256(data) != digest:
+        raise ClassifierError(f"{path}: damaged: its SHA-256 is not the one in classifier.json.")
+    return data
+
+
+def write_part(folder: Path, file: str, data: bytes) -> FileEntry:
+    """Write a file and return the entry that names it."""
+    write_atomically(folder / file, data)
+    return FileEntry(file=file, sha256=sha256(data))
+
+
+def pack_weights(state: dict[str, torch.Tensor]) -> bytes:
+    """A network's state as safetensors."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    data: bytes = safetensors.torch.save(plain)
+    return data

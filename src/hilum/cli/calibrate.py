@@ -1,0 +1,87 @@
+"""hilum calibrate: give a classifier what images that did not train it tell."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.data import open_data
+from hilum.cli.options import Device, Exclude, Json, Layout, Map, Trained
+
+EXAMPLE = "hilum calibrate imported DATA --split val"
+
+
+def calibrate(
+    classifier: Trained,
+    data: Annotated[Path, typer.Argument(help="Radiographs with the classifier's labels.")],
+    split: Annotated[
+        str, typer.Option(help="Images that trained none of its networks: val, or test.")
+    ] = "val",
+    train: Annotated[
+        str,
+        typer.Option(
+            help="The split whose images it is to remember, to find neighbours and to know what "
+            "is no such radiograph; none to leave that as it is."
+        ),
+    ] = "train",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the calibrated classifier. [dim]Default: its own.[/dim]"),
+    ] = None,
+    exclude: Exclude = None,
+    layout: Layout = None,
+    label_map: Map = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Fit temperatures on validation images, and keep what thresholds are chosen by.
+
+    `hilum train` does this by itself with the images that it monitors. Use it for an imported
+    classifier, or to calibrate one for another hospital.
+    """
+    from hilum.calibrating import calibrate_on
+    from hilum.classifier import Classifier
+    from hilum.classifier_files import classifier_folder
+
+    model = Classifier.load(classifier, device=device or "auto")
+    with console.progress_bar() as progress:
+        dataset = open_data(
+            data,
+            tree=model.tree,
+            exclude=exclude,
+            layout=layout,
+            label_map=label_map,
+            every_class=False,
+            progress=progress,
+        )
+        calibrated = calibrate_on(
+            model,
+            dataset,
+            split,
+            remembered=None if train == "none" else train,
+            progress=progress,
+        )
+    folder = out or classifier_folder(classifier)
+    calibrated.save(folder)
+    facts = calibrated.provenance["calibration"]
+    if as_json:
+        console.print_json({"classifier": str(folder), **facts})
+        return
+    console.print_table(
+        f"Temperatures, from {facts['n']} images of {dataset.name}, {split}",
+        ["decision", "images", "temperature", "loss before", "after", "note"],
+        [
+            [
+                name,
+                str(fit["n"]),
+                f"{fit['value']:.3f}",
+                *("—" if fit[k] is None else f"{fit[k]:.3f}" for k in ("nll_before", "nll_after")),
+                fit["reason"],
+            ]
+            for name, fit in facts["temperatures"].items()
+        ],
+    )
+    if "reason" in calibrated.provenance.get("gate", {}):
+        console.print_line(f"No gate: {calibrated.provenance['gate']['reason']}")
+    console.print_line(f"Classifier: {folder}")

@@ -1,0 +1,230 @@
+"""The whole assessment of a classifier on a split: what evaluation.json says, and all beyond it.
+
+``assessment.json`` stands beside ``evaluation.json``. What could not be measured is missing there,
+with the reason.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hilum.calibration.conformal import (
+    COVERAGE,
+    ConformalResult,
+    fit_conformal,
+    measure_conformal,
+)
+from hilum.calibration.demands import PRESETS
+from hilum.calibration.gate_score import GateScore, score_gate
+from hilum.calibration.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier import Classifier
+from hilum.errors import EvaluationError
+from hilum.evaluation.attributes import collect_attributes
+from hilum.evaluation.calibration import compare_calibration, measure_calibration
+from hilum.evaluation.calibration_results import Calibration, CalibrationChange
+from hilum.evaluation.curves import Curves, measure_curves
+from hilum.evaluation.decision_curves import DecisionCurve, measure_decision_curves
+from hilum.evaluation.evaluate import Evaluation, SplitRun, run_split
+from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
+from hilum.evaluation.subgroups import Subgroups, measure_subgroups
+from hilum.files import write_atomically
+from hilum.labels import Rule
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.pixels import Progress, in_parallel
+
+ASSESSMENT_FILE = "assessment.json"
+FORMAT = 1
+
+SAME_IMAGES = (
+    "These are the images that temperatures, thresholds and prediction sets were chosen on: what "
+    "follows from them is too good here, and no evidence."
+)
+
+#: Of more radiographs than this, so many at equal steps are shown to the gate.
+_GATE_IMAGES = 400
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What evaluation.json does not say of a classifier on a split.
+
+    same_images: these images are the ones that thresholds were chosen on. calibration: of the
+    probabilities as they are; temperature: what temperature scaling changed in it. conformal:
+    prediction sets; gate: what it flags. missing: for each part that is None, why.
+    """
+
+    n: int
+    split: str
+    same_images: bool
+    calibration: Calibration
+    temperature: CalibrationChange | None
+    curves: Curves
+    decision_curves: tuple[DecisionCurve, ...]
+    operating: OperatingAssessment | None
+    conformal: ConformalResult | None
+    gate: GateScore | None
+    subgroups: Subgroups | None
+    missing: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields, with the format's number in front."""
+        parts = {name: getattr(self, name) for name in _PARTS}
+        return {
+            "format": FORMAT,
+            "n": self.n,
+            "split": self.split,
+            "same_images": self.same_images,
+            **{name: part.to_json() if part else None for name, part in parts.items()},
+            "decision_curves": [curve.to_json() for curve in self.decision_curves],
+            "missing": dict(self.missing),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> "Assessment":
+        """The inverse of to_json. Raises EvaluationError for another form or format."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise EvaluationError(f"Not an assessment in format {FORMAT}.")
+        try:
+            parts: dict[str, Any] = {
+                name: None if data[name] is None else kind(data[name])
+                for name, kind in _PARTS.items()
+            }
+            return cls(
+                n=data["n"],
+                split=data["split"],
+                same_images=data["same_images"],
+                decision_curves=tuple(DecisionCurve.from_json(c) for c in data["decision_curves"]),
+                missing=data["missing"],
+                **parts,
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EvaluationError(f"Not an assessment: {error!r}.") from None
+
+
+_PARTS: dict[str, Callable[[Any], Any]] = {
+    "calibration": Calibration.from_json,
+    "temperature": CalibrationChange.from_json,
+    "curves": Curves.from_json,
+    "operating": OperatingAssessment.from_json,
+    "conformal": ConformalResult.from_json,
+    "gate": GateScore.from_json,
+    "subgroups": Subgroups.from_json,
+}
+
+
+def assess(
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str = "val",
+    *,
+    rule: Rule | None = None,
+    operate: Sequence[str] = (),
+    prevalence: Mapping[str, float] | None = None,
+    coverage: float = COVERAGE,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Evaluation, Assessment]:
+    """Evaluate a classifier, and measure whether its probabilities and thresholds can be used.
+
+    Arguments and errors are those of evaluate. operate: operating points beside the two presets,
+    as OperatingPoint.parse reads them. prevalence: by label, as parse_prevalence gives it.
+    coverage: of the prediction sets, in (0, 1). Thresholds are chosen on the validation images
+    that the classifier carries, never on the split that is evaluated. out: a folder for
+    predictions.csv, evaluation.json and assessment.json.
+    """
+    points = parse_operating_points([*PRESETS, *operate], classifier.tree)
+    run = run_split(classifier, dataset, split, rule=rule, progress=progress)
+    tree, truth, predictions = classifier.tree, run.truth, run.predictions
+    missing: dict[str, str] = {}
+    same = _same_images(run, dataset)
+    temperature = operating = conformal = None
+    if run.classifier.validation is None:
+        reason = "the classifier carries no validation figures; hilum calibrate gives it some"
+        missing |= dict.fromkeys(("temperature", "operating", "conformal"), reason)
+    else:
+        chosen_on = run.classifier.validation_predictions()
+        fitted = [fit_operating_point(point, tree, *chosen_on) for point in points]
+        operating = assess_operating_points(
+            tree, fitted, truth, predictions, prevalence, same_images=same
+        )
+        before = run.classifier.without_temperatures(predictions)
+        temperature = compare_calibration(tree, truth, before, predictions)
+        if same:
+            missing["conformal"] = "prediction sets are chosen on these images: nothing to measure"
+        else:
+            sets = fit_conformal(tree, *chosen_on, coverage)
+            conformal = measure_conformal(sets, truth, predictions)
+    gate = _score_gate(run, dataset, split, missing, progress)
+    attributes = collect_attributes(dataset, run.rows, progress)
+    assessment = Assessment(
+        n=len(truth),
+        split=split,
+        same_images=same,
+        calibration=measure_calibration(tree, truth, predictions),
+        temperature=temperature,
+        curves=measure_curves(tree, truth, predictions),
+        decision_curves=measure_decision_curves(tree, truth, predictions, prevalence=prevalence),
+        operating=operating,
+        conformal=conformal,
+        gate=gate,
+        subgroups=measure_subgroups(tree, truth, predictions, attributes),
+        missing=missing,
+    )
+    if out is not None:
+        run.write(out)
+        write_assessment(assessment, out)
+    return run.evaluation, assessment
+
+
+def write_assessment(assessment: Assessment, out: Path) -> None:
+    """Write assessment.json into a folder. Raises EvaluationError where it cannot be written."""
+    text = json.dumps(assessment.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        write_atomically(out / ASSESSMENT_FILE, text.encode())
+    except OSError as error:
+        raise EvaluationError(f"Cannot write {out / ASSESSMENT_FILE}: {error.strerror}.") from None
+
+
+def read_assessment(path: Path) -> Assessment:
+    """Read an assessment.json. Raises EvaluationError if it is missing, damaged or foreign."""
+    try:
+        return Assessment.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise EvaluationError(f"{path} is not valid JSON: {error}.") from None
+    except EvaluationError as error:
+        raise EvaluationError(f"Cannot read {path}: {error}") from None
+
+
+def _same_images(run: SplitRun, dataset: Dataset) -> bool:
+    """Whether the evaluated images hold those that the thresholds were chosen on."""
+    validation = run.classifier.validation
+    if validation is None or validation.about.get("fingerprint") != dataset.fingerprint:
+        return False
+    chosen_on = "train" if validation.about["split"] == "blocks" else validation.about["split"]
+    return run.evaluation.split in (chosen_on, "all")
+
+
+def _score_gate(
+    run: SplitRun,
+    dataset: Dataset,
+    split: str,
+    missing: dict[str, str],
+    progress: Progress | None,
+) -> GateScore | None:
+    gate = run.classifier.gate
+    if gate is None:
+        told = run.classifier.provenance.get("gate", {}).get("reason")
+        missing["gate"] = told or "the classifier does not remember its training images"
+        return None
+    if split in ("train", "all"):
+        missing["gate"] = "the gate was fitted on images of this split"
+        return None
+    step = -(-len(run.rows) // _GATE_IMAGES)
+    paths = [dataset.records[row].path for row in run.rows[::step]]
+    images = in_parallel(read_radiograph, paths, "Reading radiographs", progress)
+    return score_gate(gate, run.classifier.preprocessing, images)

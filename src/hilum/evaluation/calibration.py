@@ -1,0 +1,186 @@
+"""Whether a classifier's probabilities mean what they say."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hilum.evaluation.calibration_results import (
+    Bin,
+    Calibration,
+    CalibrationChange,
+    ChoiceCalibration,
+    ChoiceChange,
+    MeasureChange,
+    OptionCalibration,
+    Reliability,
+)
+from hilum.labels import LabelTree
+from hilum.records import Estimate, FloatArray, IntArray, Predictions
+from hilum.statistics import reliability
+from hilum.statistics.checks import check_predictions
+from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
+from hilum.statistics.recalibration import calibration_intercept, calibration_slope
+
+__all__ = ["Calibration", "CalibrationChange", "compare_calibration", "measure_calibration"]
+
+Measure = Callable[[IntArray], FloatArray]
+
+
+def measure_calibration(
+    tree: LabelTree, truth: IntArray, predictions: Predictions, seed: int = 0
+) -> Calibration:
+    """How well probabilities agree with what was observed. A pure function.
+
+    truth: (N,) class indices of the tree. predictions: of the same N images. seed: of the
+    bootstrap.
+
+    The main number is the expected calibration error of the top label: of the probability of the
+    class that each image was given (by the classifier's rule; at a decision, its most probable
+    option), against how often it was right. Each decision is measured on the images whose true
+    class lies below it, as in evaluate_predictions.
+
+    Errors and scores carry bootstrap intervals over all images, not within classes: the class
+    shares are part of what calibration depends on. Observed shares carry Wilson intervals,
+    intercepts and slopes Wald intervals, the usual ones of a logistic regression, because
+    resamples of few images are often separable. All hold for the class shares of these images:
+    where disease is rarer, probabilities that were right here are too high.
+    Raises EvaluationError as check_predictions does.
+    """
+    truth = np.asarray(truth)
+    check_predictions(tree, truth, predictions)
+    return Calibration(
+        n=len(truth),
+        classes=_measure_choice(_over_classes(tree, truth, predictions), seed),
+        decisions={
+            choice.name: _measure_choice(choice, seed)
+            for choice in _over_decisions(tree, truth, predictions)
+        },
+        intervals={"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": seed},
+    )
+
+
+def compare_calibration(
+    tree: LabelTree, truth: IntArray, before: Predictions, after: Predictions, seed: int = 0
+) -> CalibrationChange:
+    """What a recalibration, such as temperature scaling, did to the main measures.
+
+    before, after: predictions of the same N images, and truth their (N,) class indices. The
+    difference after - before is bootstrapped in pairs, both on the same resampled images.
+    Raises EvaluationError as check_predictions does, for either.
+    """
+    truth = np.asarray(truth)
+    check_predictions(tree, truth, before)
+    check_predictions(tree, truth, after)
+    olds, news = _over_decisions(tree, truth, before), _over_decisions(tree, truth, after)
+    return CalibrationChange(
+        classes=_compare_choice(
+            _over_classes(tree, truth, before), _over_classes(tree, truth, after), seed
+        ),
+        decisions={
+            old.name: _compare_choice(old, new, seed) for old, new in zip(olds, news, strict=True)
+        },
+    )
+
+
+class _Choice:
+    """A choice between options: true options, their probabilities, and which one was taken."""
+
+    def __init__(
+        self, name: str, options: tuple[str, ...], truth: IntArray, probs: FloatArray, top: IntArray
+    ) -> None:
+        self.name, self.options, self.truth, self.probs = name, options, truth, probs
+        self.confidence = probs[np.arange(len(truth)), top]
+        self.correct = truth == top
+
+
+def _over_classes(tree: LabelTree, truth: IntArray, predictions: Predictions) -> _Choice:
+    return _Choice("", tree.classes, truth, predictions.probs, predictions.predicted)
+
+
+def _over_decisions(
+    tree: LabelTree, truth: IntArray, predictions: Predictions
+) -> Sequence[_Choice]:
+    choices = []
+    for decision in tree.decisions:
+        targets = decision.targets(truth)
+        below = targets >= 0
+        probs = predictions.decision_probs[decision.name][below]
+        top = probs.argmax(axis=1).astype(np.int64)
+        choices.append(_Choice(decision.name, decision.options, targets[below], probs, top))
+    return choices
+
+
+def _measure_choice(choice: _Choice, seed: int) -> ChoiceCalibration:
+    n = len(choice.truth)
+    scores = _scores(choice)
+    skill = (
+        bootstrap(scores["brier_skill"], n, seed=seed)
+        if len(np.unique(choice.truth)) > 1
+        else Estimate.undefined("images of one kind only" if n else "no images", n)
+    )
+    per_option = {}
+    for k, option in enumerate(choice.options):
+        happened, probs = choice.truth == k, choice.probs[:, k]
+        per_option[option] = OptionCalibration(
+            reliability=_measure_reliability(probs, happened, seed),
+            intercept=calibration_intercept(happened, probs),
+            slope=calibration_slope(happened, probs),
+            support=int(happened.sum()),
+        )
+    return ChoiceCalibration(
+        options=choice.options,
+        n=n,
+        top_label=_measure_reliability(choice.confidence, choice.correct, seed),
+        brier=bootstrap(scores["brier"], n, seed=seed),
+        brier_skill=skill,
+        log_loss=bootstrap(scores["log_loss"], n, seed=seed),
+        per_option=per_option,
+    )
+
+
+def _scores(choice: _Choice) -> dict[str, Measure]:
+    truth, probs = choice.truth, choice.probs
+    return {
+        "brier": lambda counts: reliability.brier_scores(truth, probs, counts),
+        "brier_skill": lambda counts: reliability.brier_skills(truth, probs, counts),
+        "log_loss": lambda counts: reliability.log_losses(truth, probs, counts),
+    }
+
+
+def _error(probs: FloatArray, happened: reliability.BoolArray) -> Measure:
+    bins = reliability.equal_mass_bins(probs)
+    return lambda counts: reliability.calibration_errors(probs, happened, bins, counts)
+
+
+def _measure_reliability(
+    probs: FloatArray, happened: reliability.BoolArray, seed: int
+) -> Reliability:
+    bins = reliability.equal_mass_bins(probs)
+    return Reliability(
+        bins=tuple(
+            Bin(float(probs[bins == b].mean()), _share(happened[bins == b]))
+            for b in np.unique(bins)
+        ),
+        ece=bootstrap(_error(probs, happened), len(probs), seed=seed),
+    )
+
+
+def _share(happened: reliability.BoolArray) -> Estimate:
+    return wilson(int(happened.sum()), len(happened))
+
+
+def _compare_choice(old: _Choice, new: _Choice, seed: int) -> ChoiceChange:
+    n = len(old.truth)
+
+    def change(before: Measure, after: Measure) -> MeasureChange:
+        return MeasureChange(
+            before=bootstrap(before, n, seed=seed),
+            after=bootstrap(after, n, seed=seed),
+            difference=bootstrap(lambda counts: after(counts) - before(counts), n, seed=seed),
+        )
+
+    return ChoiceChange(
+        ece=change(_error(old.confidence, old.correct), _error(new.confidence, new.correct)),
+        brier=change(_scores(old)["brier"], _scores(new)["brier"]),
+        log_loss=change(_scores(old)["log_loss"], _scores(new)["log_loss"]),
+    )

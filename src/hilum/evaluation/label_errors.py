@@ -1,0 +1,216 @@
+"""Possible label errors, by confident learning from predictions of images that were held out.
+
+An image whose label a classifier rejects with confidence may be labelled wrongly, or may only be
+hard. So what is found is called possible, and stands beside the number that would be found if
+every label were right.
+Source: Northcutt, Jiang and Chuang 2021, doi:10.1613/jair.1.12125
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hilum.errors import EvaluationError
+from hilum.labels import LabelTree
+from hilum.records import Estimate, FloatArray, IntArray, Predictions
+from hilum.statistics.checks import check_predictions
+from hilum.statistics.metrics import BoolArray
+
+#: How often labels are drawn from the probabilities, to say how many chance would find.
+DRAWS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PossibleError:
+    """An image whose label may be wrong.
+
+    name: of the image. given, suggested: classes. margin: the probability of the given class less
+    that of the most probable other one, in [-1, 0); the lower, the surer. probs: of each class.
+    """
+
+    name: str
+    given: str
+    suggested: str
+    margin: float
+    probs: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return {
+            "name": self.name,
+            "given": self.given,
+            "suggested": self.suggested,
+            "margin": self.margin,
+            "probs": list(self.probs),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LabelErrors:
+    """What find_label_errors found among n images.
+
+    thresholds: for each class the mean probability of it among the images that bear it; None
+    where none does. confident_joint: (C, C) images by the given (rows) and the confidently
+    predicted class; images that reach no threshold are not in it. errors: the possible ones, the
+    surest first. expected: how many would be found if the probabilities were calibrated and every
+    label were right, with the range of 95 % of the draws. about: where the predictions are from.
+    """
+
+    n: int
+    classes: tuple[str, ...]
+    thresholds: tuple[float | None, ...]
+    confident_joint: tuple[tuple[int, ...], ...]
+    errors: tuple[PossibleError, ...]
+    expected: Estimate
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        found, expected = len(self.errors), self.expected
+        head = (
+            f"{found} of {self.n} labels are possibly wrong: held out, the classifier prefers "
+            "another class with confidence."
+        )
+        if expected.value is None or expected.low is None or expected.high is None:
+            return head
+        chance = (
+            f"about {expected.value:.0f} ({expected.low:.0f} to {expected.high:.0f}) would be "
+            "found among labels that are all right, if the probabilities were calibrated"
+        )
+        if found > expected.high:
+            return (
+                f"{head} That is more than chance gives: {chance}. Either labels are wrong or the "
+                "classifier is too sure; look at the images."
+            )
+        return f"{head} That is no more than chance gives: {chance}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields, and the sentence."""
+        return {
+            "n": self.n,
+            "classes": list(self.classes),
+            "thresholds": list(self.thresholds),
+            "confident_joint": [list(row) for row in self.confident_joint],
+            "errors": [error.to_json() for error in self.errors],
+            "expected": self.expected.to_json(),
+            "about": self.about,
+            "sentence": self.sentence,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "LabelErrors":
+        """The inverse of to_json. Raises EvaluationError for another form."""
+        try:
+            return cls(
+                n=data["n"],
+                classes=tuple(data["classes"]),
+                thresholds=tuple(data["thresholds"]),
+                confident_joint=tuple(tuple(row) for row in data["confident_joint"]),
+                errors=tuple(
+                    PossibleError(**{**error, "probs": tuple(error["probs"])})
+                    for error in data["errors"]
+                ),
+                expected=Estimate.from_json(data["expected"]),
+                about=data["about"],
+            )
+        except (KeyError, TypeError) as error:
+            raise EvaluationError(f"Not a list of possible label errors: {error}.") from None
+
+
+def find_label_errors(
+    tree: LabelTree,
+    truth: IntArray,
+    predictions: Predictions,
+    *,
+    about: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> LabelErrors:
+    """The images whose given label is possibly wrong, the surest first.
+
+    truth: (N,) class indices as labelled. predictions: of the same N images by classifiers that
+    were trained on none of them (held_out.read_held_out reads them); what a classifier has seen
+    it has learnt, errors included. about: where they are from, as JSON values.
+
+    An image counts as confidently of class j where its probability reaches the mean probability
+    of j among the images labelled j, and no other class that reaches its own mean is more
+    probable. It is a possible error where j is not its label and its label is not the most
+    probable class either. Ranked by margin.
+    seed: of the draws behind the expected number: labels drawn from the probabilities themselves.
+    Raises EvaluationError as check_predictions does, and where about names the split train.
+    """
+    truth = np.asarray(truth)
+    check_predictions(tree, truth, predictions)
+    about = dict(about or {})
+    if about.get("split") == "train":
+        raise EvaluationError(
+            "Label errors are found in images that the classifier was not trained on, but these "
+            "are predictions of the split train; give out-of-fold predictions."
+        )
+    probs = np.asarray(predictions.probs, dtype=np.float64)
+    thresholds = _thresholds(probs, truth)
+    confident = _confident(probs, thresholds)
+    flagged = _flagged(probs, truth, confident)
+    joint = np.zeros((len(tree.classes),) * 2, dtype=np.int64)
+    np.add.at(joint, (truth[confident >= 0], confident[confident >= 0]), 1)
+    given = probs[np.arange(len(truth)), truth]
+    others = probs.copy()
+    others[np.arange(len(truth)), truth] = -1
+    margins = given - others.max(axis=1)
+    order = np.flatnonzero(flagged)[np.argsort(margins[flagged], kind="stable")]
+    return LabelErrors(
+        n=len(truth),
+        classes=tree.classes,
+        thresholds=tuple(None if np.isinf(t) else float(t) for t in thresholds),
+        confident_joint=tuple(tuple(int(cell) for cell in row) for row in joint),
+        errors=tuple(
+            PossibleError(
+                name=predictions.names[i],
+                given=tree.classes[truth[i]],
+                suggested=tree.classes[confident[i]],
+                margin=float(margins[i]),
+                probs=tuple(probs[i].tolist()),
+            )
+            for i in order
+        ),
+        expected=_expected(probs, seed),
+        about=about,
+    )
+
+
+def _thresholds(probs: FloatArray, truth: IntArray) -> FloatArray:
+    """(C,) mean probability of each class among its own images; infinite where it has none."""
+    return np.array(
+        [probs[truth == k, k].mean() if (truth == k).any() else np.inf
+         for k in range(probs.shape[1])]
+    )  # fmt: skip
+
+
+def _confident(probs: FloatArray, thresholds: FloatArray) -> IntArray:
+    """(N,) the class that each image is confidently of, -1 for none."""
+    # A mean of equal numbers may lie a rounding error above them.
+    reached = probs >= thresholds - 1e-12
+    best = np.where(reached, probs, -1).argmax(axis=1)
+    return np.where(reached.any(axis=1), best, -1).astype(np.int64)
+
+
+def _flagged(probs: FloatArray, truth: IntArray, confident: IntArray) -> BoolArray:
+    wrong = (confident >= 0) & (confident != truth)
+    # Of uneven thresholds a class that is less probable than the label may reach its own alone.
+    return np.asarray(wrong & (probs.argmax(axis=1) != truth), dtype=bool)
+
+
+def _expected(probs: FloatArray, seed: int) -> Estimate:
+    """How many images are flagged where each label is a draw from the image's own probabilities."""
+    generator = np.random.default_rng(seed)
+    upto = np.cumsum(probs, axis=1)
+    counts = np.empty(DRAWS)
+    for draw in range(DRAWS):
+        at = generator.random((len(probs), 1)) * upto[:, -1:]
+        labels = (at >= upto).sum(axis=1).clip(max=probs.shape[1] - 1).astype(np.int64)
+        confident = _confident(probs, _thresholds(probs, labels))
+        counts[draw] = _flagged(probs, labels, confident).sum()
+    low, high = np.quantile(counts, [0.025, 0.975])
+    return Estimate(float(counts.mean()), float(low), float(high), len(probs), "simulation")

@@ -1,0 +1,293 @@
+"""Failure by subgroup: does a classifier fail more on some kinds of image than on others?
+
+A subgroup may do worse only because it holds more of a class that is hard. So every comparison is
+made given the true class: what is tested is whether being right depends on the subgroup among
+images of one class; beside a subgroup's accuracy stands what its mix of classes alone would give,
+and the accuracy that it would have with the class sizes of all images (direct standardisation).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hilum.errors import EvaluationError
+from hilum.evaluation.bands import Bands
+from hilum.labels import LabelTree
+from hilum.records import Estimate, FloatArray, IntArray, Predictions
+from hilum.statistics.checks import check_predictions
+from hilum.statistics.comparison import holm
+from hilum.statistics.intervals import wilson
+from hilum.statistics.metrics import BoolArray
+from hilum.statistics.standardisation import standardise
+
+#: Draws of the permutation test; no p below 1 / (DRAWS + 1) can come out.
+DRAWS = 9999
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroup:
+    """The images with one value of an attribute.
+
+    n: how many. accuracy: with a Wilson interval. expected: the accuracy that its mix of classes
+    alone would give, if each class were recognised as well as among all images with a known
+    value. standardised: the accuracy that it would have with the class sizes of those images;
+    undefined where it lacks a class. recalls: by class, undefined where it has no image of it.
+    """
+
+    name: str
+    n: int
+    accuracy: Estimate
+    expected: float
+    standardised: Estimate
+    recalls: dict[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return {
+            "name": self.name,
+            "n": self.n,
+            "accuracy": self.accuracy.to_json(),
+            "expected": self.expected,
+            "standardised": self.standardised.to_json(),
+            "recalls": {name: recall.to_json() for name, recall in self.recalls.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Subgroup":
+        """The inverse of to_json."""
+        return cls(
+            name=data["name"],
+            n=data["n"],
+            accuracy=Estimate.from_json(data["accuracy"]),
+            expected=data["expected"],
+            standardised=Estimate.from_json(data["standardised"]),
+            recalls={k: Estimate.from_json(v) for k, v in data["recalls"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute and its subgroups.
+
+    subgroups: in order. unknown: how many images lack a value; they are in no subgroup.
+    p: of the permutation test of being right and subgroup, given the true class; None, with a
+    reason, where nothing can be tested. adjusted_p: after Holm, over all attributes tested.
+    worst: the subgroup that falls shortest of its expected accuracy, in its standard errors.
+    rest: the accuracy of all other images with a known value. sentence: the finding, in words.
+    """
+
+    name: str
+    subgroups: tuple[Subgroup, ...]
+    unknown: int
+    p: float | None
+    adjusted_p: float | None
+    reason: str
+    worst: str | None
+    rest: Estimate
+    sentence: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the data show that some of the subgroups do worse than others."""
+        return self.adjusted_p is not None and self.adjusted_p < ALPHA
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return {
+            "name": self.name,
+            "subgroups": [subgroup.to_json() for subgroup in self.subgroups],
+            "unknown": self.unknown,
+            "p": self.p,
+            "adjusted_p": self.adjusted_p,
+            "reason": self.reason,
+            "worst": self.worst,
+            "rest": self.rest.to_json(),
+            "sentence": self.sentence,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Attribute":
+        """The inverse of to_json."""
+        return cls(
+            **{
+                **data,
+                "subgroups": tuple(Subgroup.from_json(s) for s in data["subgroups"]),
+                "rest": Estimate.from_json(data["rest"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroups:
+    """Every attribute that was looked at, of n images."""
+
+    n: int
+    attributes: tuple[Attribute, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """{"n": 24, "attributes": [{"name": "brightness", "subgroups": […], …}, …]}."""
+        return {"n": self.n, "attributes": [a.to_json() for a in self.attributes]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Subgroups":
+        """The inverse of to_json. Raises EvaluationError for another form."""
+        try:
+            return cls(data["n"], tuple(Attribute.from_json(a) for a in data["attributes"]))
+        except (KeyError, TypeError) as error:
+            raise EvaluationError(f"Not the subgroups of an evaluation: {error}.") from None
+
+
+def measure_subgroups(
+    tree: LabelTree,
+    truth: IntArray,
+    predictions: Predictions,
+    attributes: Mapping[str, Bands],
+    *,
+    seed: int = 0,
+) -> Subgroups:
+    """How often a classifier is right in each subgroup, and whether chance explains the rest.
+
+    truth: (N,) class indices. attributes: for each of them by name the subgroups of the N images
+    (attributes.collect_attributes makes them). seed: of the permutation test.
+
+    The test shuffles the subgroups among images of one true class, DRAWS times; its statistic is
+    the sum over the subgroups of (right - expected)² / variance. So it needs no large numbers.
+    It takes the images as independent: where a patient has several, p comes out too small.
+    Raises EvaluationError as check_predictions does, and for an attribute of another length.
+    """
+    truth = np.asarray(truth)
+    check_predictions(tree, truth, predictions)
+    right = predictions.predicted == truth
+    found: list[Attribute] = []
+    for name, bands in attributes.items():
+        if len(bands.index) != len(truth):
+            raise EvaluationError(
+                f"The attribute '{name}' has {len(bands.index)} values for {len(truth)} images: "
+                "give one for each, None where it is unknown."
+            )
+        found.append(_measure(name, bands, truth, right, tree.classes, seed))
+    adjusted = holm([attribute.p for attribute in found])
+    tested = sum(p is not None for p in adjusted)
+    attributes_found = (
+        replace(attribute, adjusted_p=p) for attribute, p in zip(found, adjusted, strict=True)
+    )
+    return Subgroups(
+        len(truth), tuple(replace(a, sentence=_say(a, tested)) for a in attributes_found)
+    )
+
+
+def _measure(
+    name: str, bands: Bands, truth: IntArray, right: BoolArray, classes: tuple[str, ...], seed: int
+) -> Attribute:
+    names = bands.names
+    rows = np.flatnonzero(bands.index >= 0)
+    unknown = len(truth) - len(rows)
+    group = bands.index[rows]
+    sizes = _table(group, truth[rows], len(names), len(classes))
+    hits = _table(group[right[rows]], truth[rows][right[rows]], len(names), len(classes))
+    totals, correct = sizes.sum(axis=0), hits.sum(axis=0)
+    shares = np.divide(correct, totals, out=np.zeros(len(classes)), where=totals > 0)
+    subgroups = tuple(
+        Subgroup(
+            name=names[g],
+            n=int(sizes[g].sum()),
+            accuracy=wilson(int(hits[g].sum()), int(sizes[g].sum())),
+            expected=float(sizes[g] @ shares / sizes[g].sum()),
+            standardised=standardise(_recalls(hits[g], sizes[g], classes), totals.tolist()),
+            recalls=dict(zip(classes, _recalls(hits[g], sizes[g], classes), strict=True)),
+        )
+        for g in range(len(names))
+    )
+    undefined = Estimate.undefined("fewer than two subgroups")
+    reason = _untestable(names, totals, correct, sizes)
+    if reason:
+        return Attribute(name, subgroups, unknown, None, None, reason, None, undefined, "")
+    scores, p = _permute(sizes, hits, seed)
+    worst = int(scores.argmin())
+    others = np.delete(np.arange(len(names)), worst)
+    rest = wilson(int(hits[others].sum()), int(sizes[others].sum()))
+    return Attribute(name, subgroups, unknown, p, None, "", names[worst], rest, "")
+
+
+def _table(group: IntArray, truth: IntArray, groups: int, classes: int) -> IntArray:
+    """How many images each subgroup has of each class: (G, C)."""
+    cells = np.bincount(group * classes + truth, minlength=groups * classes)
+    return cells.reshape(groups, classes).astype(np.int64)
+
+
+def _recalls(hits: IntArray, sizes: IntArray, classes: tuple[str, ...]) -> list[Estimate]:
+    return [
+        wilson(int(h), int(n)) if n else Estimate.undefined(f"no image of {name} in the subgroup")
+        for h, n, name in zip(hits, sizes, classes, strict=True)
+    ]
+
+
+def _untestable(names: Sequence[str], totals: IntArray, correct: IntArray, sizes: IntArray) -> str:
+    if not names:
+        return "no image has a value"
+    if len(names) == 1:
+        return f"every image is of '{names[0]}'"
+    if (correct == totals).all():
+        return "every image is classified correctly"
+    if (correct == 0).all():
+        return "no image is classified correctly"
+    if not (_variances(sizes, correct, totals) > 0).any():
+        return "no class with both right and wrong images stands in two subgroups"
+    return ""
+
+
+def _variances(sizes: IntArray, correct: IntArray, totals: IntArray) -> FloatArray:
+    """(G,) variance of the number right in each subgroup under shuffling: hypergeometric."""
+    n = np.maximum(totals, 2)
+    share = correct / np.maximum(totals, 1)
+    per_class = sizes * share * (1 - share) * (totals - sizes) / (n - 1)
+    return np.asarray(per_class.sum(axis=1), dtype=np.float64)
+
+
+def _permute(sizes: IntArray, hits: IntArray, seed: int) -> tuple[FloatArray, float]:
+    """Each subgroup's deviation in standard errors (G,), and the p of all together.
+
+    Shuffling subgroups within a class makes the numbers right multivariate hypergeometric, so
+    they are drawn as such. Source of the p: Phipson and Smyth 2010, doi:10.2202/1544-6115.1585
+    """
+    totals, correct = sizes.sum(axis=0), hits.sum(axis=0)
+    expected = sizes @ (correct / np.maximum(totals, 1))
+    variances = _variances(sizes, correct, totals)
+    scale = np.where(variances > 0, variances, np.inf)  # such a subgroup cannot deviate
+    generator = np.random.default_rng(seed)
+    drawn = np.zeros((DRAWS, len(sizes)), dtype=np.int64)
+    for k in range(sizes.shape[1]):
+        drawn += generator.multivariate_hypergeometric(
+            sizes[:, k], int(correct[k]), size=DRAWS, method="marginals"
+        )
+    observed = float(((hits.sum(axis=1) - expected) ** 2 / scale).sum())
+    shuffled = ((drawn - expected) ** 2 / scale).sum(axis=1)
+    # Equal tables differ by rounding; they count as at least as extreme.
+    p = (1 + int((shuffled >= observed - 1e-9).sum())) / (DRAWS + 1)
+    return np.asarray((hits.sum(axis=1) - expected) / np.sqrt(scale), dtype=np.float64), p
+
+
+def _say(attribute: Attribute, tested: int) -> str:
+    if attribute.p is None or attribute.adjusted_p is None:
+        return f"{attribute.name}: not compared ({attribute.reason})."
+    among = f", adjusted for {tested} comparisons" if tested > 1 else ""
+    p = f"p {_p(attribute.adjusted_p)}{among}"
+    if not attribute.differs:
+        return f"{attribute.name}: no difference that these data show ({p})."
+    worst = next(s for s in attribute.subgroups if s.name == attribute.worst)
+    return (
+        f"{attribute.name}: worse for {worst.name}: accuracy {_shown(worst.accuracy)} in "
+        f"{worst.n} images, where their mix of classes alone would give {worst.expected:.2f}, "
+        f"against {_shown(attribute.rest)} in the {attribute.rest.n} others; {p}."
+    )
+
+
+def _shown(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"

@@ -1,0 +1,87 @@
+"""The whole assessment: what is measured, what is not and why, and that it is read back."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from hilum.errors import EvaluationError
+from hilum.evaluation.assess import assess, read_assessment
+from hilum.evaluation.files import read_evaluation
+from hilum.radiographs.dataset import open_dataset
+from hilum.recipe import Recipe
+from hilum.training.run import train
+from tests.spots import write_spots
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "many"
+    return open_dataset(write_spots(root, {"train": 40, "val": 20, "test": 12}))
+
+
+@pytest.fixture(scope="module")
+def classifier(data, tmp_path_factory):
+    quick = Recipe.load("covinet-flat").override(
+        ["strategy=cascade", "image_size=32", "batch_size=8", "epochs=2", "learning_rate=0.003"]
+    )
+    return train(data, quick, tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_everything_is_measured_on_new_images(tmp_path, data, classifier):
+    evaluation, found = assess(
+        classifier, data, "test", operate=["covid: recall>=0.9"], prevalence={"covid": 0.02},
+        out=tmp_path,
+    )  # fmt: skip
+
+    assert not found.missing
+    assert not found.same_images
+    points = [str(row.point) for row in found.operating.rows]
+    assert "covid: sensitivity>=0.9" in points
+    assert "infected: public-health" in points
+    assert found.conformal.covered.n == evaluation.n == 36
+    assert found.gate.false_alarms.n == 36
+    assert {a.name for a in found.subgroups.attributes} >= {"image size", "brightness"}
+    assert read_evaluation(tmp_path / "evaluation.json") == evaluation
+    assert read_assessment(tmp_path / "assessment.json").to_json() == found.to_json()
+
+
+def test_figures_on_the_images_that_chose_are_called_that(data, classifier):
+    _, found = assess(classifier, data, "val")
+
+    assert found.same_images
+    assert found.conformal is None
+    assert "chosen on these images" in found.missing["conformal"]
+    assert found.operating.same_images
+
+
+def test_without_calibration_the_reasons_are_given(data, classifier):
+    bare = replace(classifier, validation=None, reference=None, gate=None, temperatures={})
+
+    _, found = assess(bare, data, "test")
+
+    assert found.missing.keys() == {"temperature", "operating", "conformal", "gate"}
+    assert "hilum calibrate" in found.missing["operating"]
+    assert found.calibration.n == 36
+
+
+def test_a_wrong_operating_point_is_refused_before_anything_runs(data, classifier):
+    with pytest.raises(EvaluationError, match="recal"):
+        assess(classifier, data, "test", operate=["covid: recal>=0.9"])
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"format": 1}', "[]"])
+def test_a_damaged_assessment_is_refused(tmp_path, content):
+    (tmp_path / "assessment.json").write_text(content)
+
+    with pytest.raises(EvaluationError, match=r"assessment\.json"):
+        read_assessment(tmp_path / "assessment.json")
+
+
+def test_it_holds_no_number_that_json_lacks(tmp_path, data, classifier):
+    assess(classifier, data, "test", out=tmp_path)
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    json.loads((tmp_path / "assessment.json").read_text(), parse_constant=refuse)
