@@ -1,0 +1,288 @@
+"""Two variants of a study against each other: every test, and what it rests on.
+
+The runs decide. A difference counts as *shown* only where the corrected-t interval of the paired
+differences over runs leaves 0 out, and its p value stays below 0.05 after Holm's correction for
+all comparisons of the study. Where runs held out the same images again, that interval knows the
+spread of seeds better than that of images; then the cluster bootstrap's interval must leave 0 out
+as well. The other tests stand beside it, for readers who know them; they speak of these trained
+networks only, and McNemar's and DeLong's take the images as independent.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from hilum.errors import EvaluationError
+from hilum.labels import LabelTree
+from hilum.records import Estimate, FloatArray, IntArray
+from hilum.statistics.clusters import cluster_bootstrap
+from hilum.statistics.comparison import McNemar, holm, mcnemar_exact
+from hilum.statistics.delong import DeLong, delong
+from hilum.statistics.power import ALPHA, images_needed, images_needed_for, runs_needed
+from hilum.statistics.runs import corrected_resampled_t, mean_over_runs
+from hilum.studies.measures import Measure
+from hilum.studies.pooling import HeldOut, Pooled, pool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How variant a differs from variant b by one measure; every difference is a - b.
+
+    measure: its name; label: the same for people. runs_a, runs_b: the measure of each run, None
+    where it is undefined. mean_a, mean_b: over runs (n counts runs), with corrected intervals.
+    difference: mean of the paired differences over runs (n counts runs); p: of no difference;
+    p_adjusted: after Holm's correction for all comparisons of the study.
+    pooled_difference: of the measure on all predictions together, with its cluster-bootstrap
+    interval over groups of images (n counts different images). Pooling takes the scores of
+    different networks as comparable, which for an AUROC the means over runs do not.
+    n_groups: patients or blocks. repeated: whether an image was held out by more than one run.
+    mcnemar: of being right, each image once, by the first run that held it out.
+    delong: by label, of the same predictions, where the measure is an AUROC.
+    images_needed: for a paired test with power 0.8 to show a difference as large as the pooled
+    one, were these networks tested on more images in groups like these; of accuracy on independent
+    images, McNemar's. runs_needed: of this size, for the difference over runs. None where no number
+    can be given.
+    """
+
+    measure: str
+    label: str
+    a: str
+    b: str
+    runs_a: tuple[float | None, ...]
+    runs_b: tuple[float | None, ...]
+    mean_a: Estimate
+    mean_b: Estimate
+    difference: Estimate
+    p: float | None
+    p_adjusted: float | None
+    pooled_difference: Estimate
+    n_groups: int
+    repeated: bool
+    mcnemar: McNemar
+    mcnemar_p_adjusted: float | None
+    delong: dict[str, DeLong] = field(default_factory=dict)
+    delong_p_adjusted: dict[str, float | None] = field(default_factory=dict)
+    images_needed: int | None = None
+    runs_needed: int | None = None
+
+    @property
+    def n_images(self) -> int:
+        """How many different images were held out."""
+        return self.mcnemar.n
+
+    @property
+    def shown(self) -> bool:
+        """Whether the data show that a and b differ; see the head of this file."""
+        enough = _excludes_zero(self.difference)
+        enough = enough and self.p_adjusted is not None and self.p_adjusted < ALPHA
+        return enough and (not self.repeated or _excludes_zero(self.pooled_difference))
+
+    @property
+    def better(self) -> str | None:
+        """The name of the better variant; None unless the data show one."""
+        if not self.shown or self.difference.value is None:
+            return None
+        return self.a if (self.difference.value > 0) == Measure.higher_is_better else self.b
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values by the names of the fields, and n_images, shown and better."""
+        return {
+            "measure": self.measure,
+            "label": self.label,
+            "a": self.a,
+            "b": self.b,
+            "runs_a": list(self.runs_a),
+            "runs_b": list(self.runs_b),
+            **{name: getattr(self, name).to_json() for name in _ESTIMATES},
+            "p": self.p,
+            "p_adjusted": self.p_adjusted,
+            "n_groups": self.n_groups,
+            "repeated": self.repeated,
+            "mcnemar": self.mcnemar.to_json(),
+            "mcnemar_p_adjusted": self.mcnemar_p_adjusted,
+            "delong": {name: test.to_json() for name, test in self.delong.items()},
+            "delong_p_adjusted": dict(self.delong_p_adjusted),
+            "images_needed": self.images_needed,
+            "runs_needed": self.runs_needed,
+            "n_images": self.n_images,
+            "shown": self.shown,
+            "better": self.better,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Comparison":
+        """The inverse of to_json."""
+        fields = {k: v for k, v in data.items() if k not in ("n_images", "shown", "better")}
+        fields |= {name: Estimate.from_json(data[name]) for name in _ESTIMATES}
+        fields |= {name: tuple(data[name]) for name in ("runs_a", "runs_b")}
+        fields["mcnemar"] = McNemar.from_json(data["mcnemar"])
+        fields["delong"] = {k: DeLong.from_json(v) for k, v in data["delong"].items()}
+        return cls(**fields)
+
+
+_ESTIMATES = ("mean_a", "mean_b", "difference", "pooled_difference")
+
+
+def compare_variants(
+    tree: LabelTree,
+    measure: Measure,
+    a: tuple[str, Sequence[HeldOut]],
+    b: tuple[str, Sequence[HeldOut]],
+    *,
+    groups: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two variants by their runs.
+
+    a, b: name and runs, at least one; run i of both was trained on the same images with the same
+    seed, and held out the same images in the same order. groups: of each image, by name, the
+    patient or block that it belongs to; None takes every image as independent. seed: of the
+    bootstrap. The adjusted p values are those of one comparison alone: see adjust.
+    Raises EvaluationError where the runs are not paired, or as pool does.
+    """
+    (name_a, runs_a), (name_b, runs_b) = a, b
+    _check_paired(name_a, runs_a, name_b, runs_b)
+    pooled_a, pooled_b = pool(tree, runs_a, groups), pool(tree, runs_b, groups)
+    values_a, values_b = (
+        tuple(measure.of(tree, run.truth, run.predictions) for run in runs)
+        for runs in (runs_a, runs_b)
+    )
+    ratio = float(np.mean([run.test_train_ratio for run in runs_a]))
+    difference, p, more_runs = _over_runs(measure, (name_a, values_a), (name_b, values_b), ratio)
+    pooled_difference = _pooled_difference(tree, measure, pooled_a, pooled_b, seed)
+    truth, once_a = pooled_a.once
+    _, once_b = pooled_b.once
+    mcnemar = mcnemar_exact(once_a.predicted == truth, once_b.predicted == truth)
+    areas: dict[str, DeLong] = {}
+    if measure.is_auroc:
+        sides_b = measure.sides(tree, truth, once_b)
+        for label, side in measure.sides(tree, truth, once_a).items():
+            areas[label] = delong(side.positive, side.scores, sides_b[label].scores)
+    return Comparison(
+        measure=measure.name,
+        label=measure.label,
+        a=name_a,
+        b=name_b,
+        runs_a=values_a,
+        runs_b=values_b,
+        mean_a=mean_of_runs(measure, values_a, ratio),
+        mean_b=mean_of_runs(measure, values_b, ratio),
+        difference=difference,
+        p=p,
+        p_adjusted=p,
+        pooled_difference=pooled_difference,
+        n_groups=pooled_a.n_groups,
+        repeated=pooled_a.n_images < len(pooled_a.truth),
+        mcnemar=mcnemar,
+        mcnemar_p_adjusted=mcnemar.p,
+        delong=areas,
+        delong_p_adjusted=dict(zip(areas, holm([test.p for test in areas.values()]), strict=True)),
+        images_needed=_images_needed(measure, mcnemar, pooled_difference, pooled_a),
+        runs_needed=more_runs,
+    )
+
+
+def adjust(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The same comparisons, their p values adjusted for how many there are.
+
+    comparisons: all of one study. Each kind of test is a family of its own; DeLong's counts every
+    label of every comparison.
+    """
+    ps = holm([c.p for c in comparisons])
+    mcnemar = holm([c.mcnemar.p for c in comparisons])
+    tests = [
+        (i, label, test.p) for i, c in enumerate(comparisons) for label, test in c.delong.items()
+    ]
+    areas: list[dict[str, float | None]] = [{} for _ in comparisons]
+    for (i, label, _), p in zip(tests, holm([p for _, _, p in tests]), strict=True):
+        areas[i][label] = p
+    return tuple(
+        replace(c, p_adjusted=ps[i], mcnemar_p_adjusted=mcnemar[i], delong_p_adjusted=areas[i])
+        for i, c in enumerate(comparisons)
+    )
+
+
+def mean_of_runs(
+    measure: Measure, values: Sequence[float | None], test_train_ratio: float
+) -> Estimate:
+    """A measure's mean over runs, with its corrected interval.
+
+    values: (R,) of each run; where one is None, so is the mean: to leave it out would flatter.
+    """
+    reason = _undefined(measure.label, values)
+    if reason:
+        return Estimate.undefined(reason, len(values))
+    return mean_over_runs([v for v in values if v is not None], test_train_ratio)
+
+
+def _over_runs(
+    measure: Measure,
+    a: tuple[str, Sequence[float | None]],
+    b: tuple[str, Sequence[float | None]],
+    ratio: float,
+) -> tuple[Estimate, float | None, int | None]:
+    """The paired difference over runs, its p value, and how many runs it would take."""
+    for name, values in (a, b):
+        reason = _undefined(f"{measure.label} of `{name}`", values)
+        if reason:
+            return Estimate.undefined(reason, len(values)), None, None
+    pairs = zip(a[1], b[1], strict=True)
+    differences = [x - y for x, y in pairs if x is not None and y is not None]
+    found = corrected_resampled_t(differences, ratio)
+    estimate = found.estimate
+    if estimate.low is not None and estimate.high is not None:  # no difference is beyond 1
+        estimate = replace(estimate, low=max(-1.0, estimate.low), high=min(1.0, estimate.high))
+    return estimate, found.p, runs_needed(differences, ratio)
+
+
+def _pooled_difference(
+    tree: LabelTree, measure: Measure, a: Pooled, b: Pooled, seed: int
+) -> Estimate:
+    def difference(counts: IntArray) -> FloatArray:
+        of_a = measure.replicates(tree, a.truth, a.predictions, counts)
+        return of_a - measure.replicates(tree, b.truth, b.predictions, counts)
+
+    found = cluster_bootstrap(difference, a.groups, strata=a.truth, seed=seed)
+    return replace(found, n=a.n_images)
+
+
+def _images_needed(
+    measure: Measure, mcnemar: McNemar, difference: Estimate, pooled: Pooled
+) -> int | None:
+    independent = pooled.n_groups == pooled.n_images == len(pooled.truth)
+    if measure.kind == "accuracy" and independent:
+        return images_needed(mcnemar.only_a, mcnemar.only_b, mcnemar.n)
+    return images_needed_for(difference)
+
+
+def _undefined(what: str, values: Sequence[float | None]) -> str:
+    missing = [str(i) for i, value in enumerate(values, start=1) if value is None]
+    return f"{what} is undefined in run {', '.join(missing)}" if missing else ""
+
+
+def _check_paired(
+    name_a: str, runs_a: Sequence[HeldOut], name_b: str, runs_b: Sequence[HeldOut]
+) -> None:
+    what = f"'{name_a}' and '{name_b}' are not paired"
+    if len(runs_a) != len(runs_b):
+        raise EvaluationError(
+            f"{what}: they have {len(runs_a)} and {len(runs_b)} runs; compare the same ones."
+        )
+    for number, (a, b) in enumerate(zip(runs_a, runs_b, strict=True), start=1):
+        same = a.predictions.names == b.predictions.names and np.array_equal(a.truth, b.truth)
+        if not same:
+            raise EvaluationError(
+                f"{what}: run {number} of each held out other images, or in another order."
+            )
+        if a.n_train != b.n_train:
+            raise EvaluationError(
+                f"{what}: run {number} was trained on {a.n_train} and {b.n_train} images."
+            )
+
+
+def _excludes_zero(estimate: Estimate) -> bool:
+    if estimate.low is None or estimate.high is None:
+        return False
+    return estimate.low > 0 or estimate.high < 0
