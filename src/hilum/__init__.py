@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hilum.classifier import Classifier as Classifier
+    from hilum.evaluation.assess import assess as assess
     from hilum.evaluation.evaluate import evaluate as evaluate
+    from hilum.explanation.explain import explain as explain
     from hilum.labels import LabelTree as LabelTree
     from hilum.radiographs.dataset import open_dataset as open_dataset
     from hilum.radiographs.image import read_radiograph as read_radiograph
@@ -21,9 +23,11 @@ __version__ = version("hilum")
 
 _PUBLIC = {
     "Classifier": "hilum.classifier",
+    "assess": "hilum.evaluation.assess",
     "LabelTree": "hilum.labels",
     "Recipe": "hilum.recipe",
     "evaluate": "hilum.evaluation.evaluate",
+    "explain": "hilum.explanation.explain",
     "open_dataset": "hilum.radiographs.dataset",
     "read_radiograph": "hilum.radiographs.image",
     "train": "hilum.training.run",

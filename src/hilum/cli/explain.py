@@ -1,0 +1,107 @@
+"""hilum explain: why does a classifier decide as it does?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.data import open_data
+from hilum.cli.options import Device, Json, Layout, Trained
+
+EXAMPLE = "hilum explain runs/first image.png folder/ --out explained --data DATA"
+
+
+def explain(
+    classifier: Trained,
+    images: Annotated[list[Path], typer.Argument(help="Image files and folders of them.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the pictures, explanation.json and index.html.")
+    ] = Path("explanation"),
+    method: Annotated[
+        str, typer.Option(help="Attributions, comma-separated: gradcam, ig, occlusion.")
+    ] = "gradcam,ig,occlusion",
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            help="Layer of the feature maps and of Grad-CAM. "
+            "[dim]Default: the last convolution.[/dim]"
+        ),
+    ] = None,
+    decision: Annotated[
+        str | None,
+        typer.Option(
+            help="Explain this decision only. [dim]Default: all on the way to the class.[/dim]"
+        ),
+    ] = None,
+    pair: Annotated[
+        bool, typer.Option(help="Set the feature maps of two images side by side.")
+    ] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The classifier's data: nearest training images, comparisons for errors, and, "
+            "with phantoms, how well the maps find the findings."
+        ),
+    ] = None,
+    sanity: Annotated[
+        bool, typer.Option(help="Check that the maps depend on what was learned. Takes a while.")
+    ] = False,
+    layout: Layout = None,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Explain radiographs: attributions, feature maps, and how far to trust them."""
+    from hilum.classifier import Classifier
+    from hilum.explanation.explain import EXPLANATION_FILE
+    from hilum.explanation.explain import explain as run_explanation
+    from hilum.reporting.explain_page import write_explanation_page
+
+    model = Classifier.load(classifier, device=device or "auto")
+    with console.progress_bar() as progress:
+        dataset = (
+            open_data(data, tree=model.tree, layout=layout, progress=progress) if data else None
+        )
+        found = run_explanation(
+            model,
+            images,
+            out,
+            methods=[name.strip() for name in method.split(",") if name.strip()],
+            layer=layer,
+            decision=decision,
+            pair=pair,
+            dataset=dataset,
+            sanity=sanity,
+            progress=progress,
+        )
+    page = write_explanation_page(found, out / "index.html")
+    if as_json:
+        console.print_json(found.to_json())
+        return
+    console.print_table(
+        "Explained: research software, not a diagnosis",
+        ["image", "truth", "predicted", "pictures"],
+        [[i.name, i.truth or "—", i.predicted, str(len(i.pictures))] for i in found.images],
+    )
+    if found.localisation:
+        show = console.with_interval
+        console.print_table(
+            "Do the maps find the findings? On phantoms, with 95 % intervals",
+            ["method", "decision", "points at it", "mass inside", "by chance", "verdict"],
+            [
+                [s.method, s.decision, show(s.pointing), show(s.mass), show(s.chance), s.verdict]
+                for s in found.localisation
+            ],
+        )
+    if found.sanity:
+        console.print_table(
+            "Do the maps depend on what was learned? Similarity to maps of random weights",
+            ["method", "decision", "similarity", "verdict"],
+            [
+                [s.method, s.decision, console.with_interval(s.final), s.verdict]
+                for s in found.sanity
+            ],
+        )
+    for note in found.notes:
+        console.print_line(f"Note: {note}")
+    console.print_line(f"Written: {page}, {out / EXPLANATION_FILE}")

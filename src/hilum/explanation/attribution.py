@@ -1,0 +1,205 @@
+"""Which pixels moved a decision: attribution maps, computed with Captum.
+
+What is exblacked is the log-odds of an option against the other options of its decision: the
+logit of that option alone says nothing, since adding the same number to all logits changes no
+probability. Maps are positive where a pixel speaks for the option, and (but for Grad-CAM, which
+keeps only what speaks for it) negative where it speaks against it.
+"""
+
+from collections.abc import Callable
+from typing import Final, Literal, get_args
+
+import numpy as np
+import torch
+from captum.attr import (  # type: ignore[import-untyped]
+    IntegratedGradients,
+    LayerAttribution,
+    LayerGradCam,
+    Occlusion,
+)
+from torch import nn
+
+from hilum.classifier import Classifier
+from hilum.errors import EvaluationError, nearest
+from hilum.explanation.feature_maps import MapArray
+from hilum.explanation.probe import Probe, check_pixels, gradients, open_probe
+from hilum.radiographs.pixels import Progress
+from hilum.records import IntArray, PixelArray
+
+Method = Literal["gradcam", "ig", "occlusion"]
+METHODS: Final[tuple[Method, ...]] = get_args(Method)
+#: Methods that say of a pixel also that it speaks against an option.
+SIGNED: Final = frozenset({"ig", "occlusion"})
+METHOD_NAMES: Final[dict[str, str]] = {
+    "gradcam": "Grad-CAM",
+    "ig": "Integrated gradients",
+    "occlusion": "Occlusion",
+}
+
+#: Steps of the path from black to the radiograph.
+STEPS: Final = 32
+#: The occluding square and its stride, as shares of the shorter side.
+WINDOW: Final = 1 / 8
+STRIDE: Final = 1 / 16
+
+_BATCH = 8  # images at a time; the methods run each of them many times over
+
+
+def parse_method(text: str) -> Method:
+    """A method by its name. Raises EvaluationError with the nearest name."""
+    if text not in METHODS:
+        raise EvaluationError(f"There is no attribution method '{text}'.{nearest(text, METHODS)}")
+    return text
+
+
+def attribute(
+    classifier: Classifier,
+    pixels: PixelArray,
+    *,
+    method: Method,
+    options: str | IntArray,
+    decision: str | None = None,
+    layer: str | None = None,
+    progress: Progress | None = None,
+) -> MapArray:
+    """How much each pixel speaks for an option of a decision.
+
+    pixels: (N, H, W) uint8 of the classifier's size. decision: whose network; None takes the
+    first. options: the option to exblack by name, or its index for each image (N,). method:
+
+    - gradcam: activations of a layer weighted by their mean gradients, positive part. Selvaraju et
+      al. 2017, doi:10.1109/ICCV.2017.74. It supposes that only pooling follows the layer.
+    - ig: integrated gradients from a black image, Sundararajan et al. 2017, arXiv:1703.01365. A map
+      sums to the difference of the log-odds between the radiograph and black.
+    - occlusion: the loss of log-odds where a black square covers the radiograph, mean over the
+      squares that cover a pixel. Zeiler and Fergus 2014, doi:10.1007/978-3-319-10590-1_53
+
+    Black, because it is where nothing held the rays back: against it a finding, which is added
+    tissue, stands out. Of black, the mean and the blurred radiograph, black found the findings of
+    phantoms best. (Under 'z-score' a black image becomes 0, which is the mean grey.) What is dark
+    can hardly be said to matter by these two.
+
+    layer: of Grad-CAM, by name; None takes the last convolution.
+    Returns (N, H, W) float32. The classifier's networks are left as they are.
+    Raises EvaluationError for a method, decision, option or layer that is not there.
+    """
+    check_pixels(classifier, pixels)
+    return attribute_probe(
+        open_probe(classifier, decision),
+        pixels,
+        method=method,
+        options=options,
+        layer=layer,
+        progress=progress,
+    )
+
+
+def attribute_probe(
+    probe: Probe,
+    pixels: PixelArray,
+    *,
+    method: Method,
+    options: str | IntArray,
+    layer: str | None = None,
+    progress: Progress | None = None,
+) -> MapArray:
+    """attribute, for a network that was opened already."""
+    exblack = _exblacker(probe, parse_method(method), layer)
+    targets = _targets(probe, options, len(pixels))
+    parts: list[MapArray] = []
+    for start in range(0, len(pixels), _BATCH):
+        chunk = slice(start, start + _BATCH)
+        with gradients():
+            x = probe.to_input(pixels[chunk]).requires_grad_()
+            black = probe.to_input(np.zeros_like(pixels[chunk]))
+            target = torch.from_numpy(targets[chunk]).to(probe.device)
+            maps = exblack(x, black, target)
+        parts.append(maps.detach().sum(dim=1).float().cpu().numpy())
+        if progress:
+            progress("Exblacking", min(start + _BATCH, len(pixels)), len(pixels))
+    return np.concatenate(parts)
+
+
+class LogOdds(nn.Module):
+    """A network whose outputs (B, K) are log-odds of each option against all the others."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: (B, 1, H, W). Returns (B, K): log p(option) / (1 - p(option))."""
+        logits: torch.Tensor = self.network(x)
+        own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+        others = logits.unsqueeze(1).masked_fill(own, -torch.inf)
+        return logits - others.logsumexp(dim=2)
+
+
+_Exblacker = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def _exblacker(probe: Probe, method: Method, layer: str | None) -> _Exblacker:
+    """A function from input, black input and options to maps (B, 1, H, W)."""
+    network = LogOdds(probe.network)
+    height, width = probe.preprocessing.image_size
+
+    if method == "gradcam":
+        name, module = probe.find_layer(layer)
+        tool = LayerGradCam(network, module)
+
+        def by_layer(x: torch.Tensor, _: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            maps = tool.attribute(x, target=target)
+            if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+                raise EvaluationError(
+                    f"The layer '{name}' gives no (channels, height, width) map: "
+                    f"Grad-CAM needs one, such as a convolution."
+                )
+            total = maps.sum(dim=1, keepdim=True).clamp(min=0)
+            spread: torch.Tensor = LayerAttribution.interpolate(
+                total, (height, width), interpolate_mode="bilinear"
+            )
+            return spread
+
+        return by_layer
+
+    if method == "ig":
+        gradient = IntegratedGradients(network)
+
+        def by_path(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            maps: torch.Tensor = gradient.attribute(
+                x, baselines=black, target=target, n_steps=STEPS, internal_batch_size=64
+            )
+            return maps
+
+        return by_path
+
+    occlusion = Occlusion(network)
+    window = max(1, round(WINDOW * min(height, width)))
+    stride = max(1, round(STRIDE * min(height, width)))
+
+    def by_square(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            maps: torch.Tensor = occlusion.attribute(
+                x,
+                (1, window, window),
+                (1, stride, stride),
+                baselines=black,
+                target=target,
+                perturbations_per_eval=8,
+            )
+        return maps
+
+    return by_square
+
+
+def _targets(probe: Probe, options: str | IntArray, n: int) -> IntArray:
+    if isinstance(options, str):
+        return np.full(n, probe.option_index(options), dtype=np.int64)
+    found = np.asarray(options)
+    count = len(probe.decision.options)
+    if found.shape != (n,) or not ((found >= 0) & (found < count)).all():
+        raise EvaluationError(
+            f"The decision '{probe.decision.name}' has {count} options, numbered from 0: give one "
+            f"for each of {n} radiographs."
+        )
+    return found.astype(np.int64)

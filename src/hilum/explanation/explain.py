@@ -1,0 +1,339 @@
+"""Why does a classifier decide as it does? Pictures of radiographs, and the facts beside them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from hilum.classifier import Classifier
+from hilum.errors import EvaluationError, nearest
+from hilum.explanation.attribution import METHODS, Method, attribute, parse_method
+from hilum.explanation.errors import parting
+from hilum.explanation.feature_maps import (
+    compute_feature_maps,
+    describe_feature_maps,
+    draw_feature_maps,
+)
+from hilum.explanation.localisation import Localisation, measure_localisation
+from hilum.explanation.neighbours import Neighbour, find_neighbours, nearest_correct
+from hilum.explanation.overlay import draw_overlay
+from hilum.explanation.pictures import thumbnail_png
+from hilum.explanation.results import Explanation, ImageExplanation, Picture
+from hilum.explanation.sanity import SanityCheck, check_sanity
+from hilum.files import ODD_NAMES, safe_name, write_atomically
+from hilum.labels import Decision
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.layouts import list_images
+from hilum.radiographs.pixels import Progress
+from hilum.records import FloatArray, PixelArray, Predictions
+
+#: How many phantoms the localisation scores rest on.
+SCORED: Final = 24
+
+EXPLANATION_FILE: Final = "explanation.json"
+#: How many radiographs are explained at a time: each makes several pictures to look at.
+MOST_IMAGES: Final = 200
+#: How many of them the randomisation check looks at.
+CHECKED: Final = 4
+#: How many of the nearest training radiographs are named.
+NEAREST: Final = 3
+
+NO_CLAIM: Final = "A map shows what moved this classifier's decision, not where a disease is."
+
+
+def explain(
+    classifier: Classifier,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    methods: Sequence[str] = METHODS,
+    layer: str | None = None,
+    decision: str | None = None,
+    pair: bool = False,
+    dataset: Dataset | None = None,
+    sanity: bool = False,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Explain radiographs: attributions and feature maps of every decision on the way to the class.
+
+    images: files, and folders of them. out: a folder, which is made, for PNG files and
+    explanation.json. methods: of attribution. layer: for feature maps and Grad-CAM; None
+    takes the last convolution. decision: only this one. pair: the feature maps of two images side
+    by side. dataset: with the classifier's labels; gives the nearest training radiographs, the
+    truth of images that belong to it, for a misclassified one the comparison with the nearest
+    rightly classified one of the predicted class, and, of phantoms, the localisation scores.
+    sanity: whether to check that the maps depend on what was learned; it takes a while.
+
+    Each attribution explains the option on the way to the predicted class; where a decision that
+    was asked for is not on that way, its most probable option. Raises HilumError for what does
+    not fit.
+    """
+    chosen = tuple(parse_method(method) for method in dict.fromkeys(methods))
+    if dataset is not None and dataset.tree != classifier.tree:
+        raise EvaluationError(
+            f"The classifier decides between '{classifier.tree}', but the labels of "
+            f"{dataset.root} are '{dataset.tree}'."
+        )
+    files = [f for path in images for f in (list_images(path) if path.is_dir() else [path])]
+    if not 1 <= len(files) <= MOST_IMAGES:
+        raise EvaluationError(
+            f"Found {len(files)} images to explain: give 1 to {MOST_IMAGES} of them."
+        )
+    if pair and len(files) != 2:
+        raise EvaluationError(f"A pair is two images; found {len(files)}.")
+    job = _Job.open(classifier, files, chosen, layer, progress)
+    networks = _networks(classifier, decision)
+    records = _records(dataset, files)
+    pictures: list[list[Picture]] = [[job.draw_radiograph(i)] for i in range(len(files))]
+    neighbours: list[tuple[Neighbour, ...]] = [()] * len(files)
+    for network in networks:
+        for i, made in job.explain_network(network, all_images=decision is not None).items():
+            pictures[i] += made
+    if pair:
+        pictures[0].append(job.draw_pair(0, job.pixels[1], job.names[1], job.last_network(0)))
+    truths: list[str | None] = [None] * len(files)
+    localisation: tuple[Localisation, ...] = ()
+    if dataset is not None:
+        labels = [dataset.labels[row] if row >= 0 else None for row in records]
+        truths = [None if k is None else dataset.tree.classes[k] for k in labels]
+        neighbours = job.find_training_images(dataset, records)
+        for i, counterpart in job.compare_errors(dataset, records).items():
+            pictures[i].append(counterpart)
+        localisation = measure_localisation(
+            classifier, dataset, dataset.splits[-1], methods=chosen, n=SCORED, progress=progress
+        )
+    checks: tuple[SanityCheck, ...] = ()
+    if sanity:
+        checks = tuple(
+            check_sanity(
+                classifier, job.pixels[:CHECKED], method=m, decision=n.name, progress=progress
+            )
+            for n in networks
+            for m in chosen
+        )
+    found = Explanation(
+        classifier=str(classifier.provenance.get("name", "")),
+        images=tuple(
+            job.describe(i, truth, pictures[i], neighbours[i]) for i, truth in enumerate(truths)
+        ),
+        localisation=localisation,
+        sanity=checks,
+        notes=(NO_CLAIM, *(str(note) for note in classifier.provenance.get("notes", []))),
+    )
+    _write(found, out)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The radiographs to explain, read once, and what is asked of them."""
+
+    classifier: Classifier
+    names: tuple[str, ...]
+    pixels: PixelArray
+    predictions: Predictions
+    methods: tuple[Method, ...]
+    layer: str | None
+    progress: Progress | None
+
+    @classmethod
+    def open(
+        cls,
+        classifier: Classifier,
+        files: Sequence[Path],
+        methods: tuple[Method, ...],
+        layer: str | None,
+        progress: Progress | None,
+    ) -> "_Job":
+        pixels = np.stack([classifier.preprocessing.to_pixels(read_radiograph(f)) for f in files])
+        names = tuple(str(f) for f in files)
+        predictions = classifier.predict_pixels(pixels, names)
+        return cls(classifier, names, pixels, predictions, methods, layer, progress)
+
+    def explain_network(self, network: Decision, *, all_images: bool) -> dict[int, list[Picture]]:
+        """Attributions and feature maps of a network, for the images whose class lies below it."""
+        options = network.targets(self.predictions.predicted)
+        members = np.flatnonzero((options >= 0) | all_images)
+        if len(members) == 0:
+            return {}
+        if network.name in self.predictions.decision_probs:
+            likely = self.predictions.decision_probs[network.name].argmax(axis=1)
+            options = np.where(options >= 0, options, likely)
+        made: dict[int, list[Picture]] = {int(i): [] for i in members}
+        for method in self.methods:
+            maps = attribute(
+                self.classifier,
+                self.pixels[members],
+                method=method,
+                options=options[members],
+                decision=network.name,
+                layer=self.layer,
+                progress=self.progress,
+            )
+            for i, attribution in zip(made, maps, strict=True):
+                option = network.options[options[i]]
+                overlay = draw_overlay(
+                    self.pixels[i], attribution, method=method, option=option,
+                    decision=network.name, name=self.names[i],
+                )  # fmt: skip
+                made[i].append(
+                    Picture("attribution", self._file(i, network.name, method), overlay.png,
+                            overlay.alt, network.name, option, method)
+                )  # fmt: skip
+        for i in made:
+            made[i].append(self._draw_maps("feature-maps", [i], None, network))
+        return made
+
+    def draw_radiograph(self, i: int) -> Picture:
+        """What the network is given, after crop, contrast and resizing."""
+        png = thumbnail_png(self.pixels[i], 176)
+        alt = f"{self.names[i]} as the classifier sees it"
+        return Picture("radiograph", self._file(i, "radiograph"), png, alt)
+
+    def draw_pair(self, i: int, other: PixelArray, name: str, network: Decision) -> Picture:
+        """The feature maps of an image beside those of another (H, W)."""
+        return self._draw_maps("pair", [i], (other, name), network)
+
+    def last_network(self, i: int) -> Decision:
+        """The network that took the last decision on the way to an image's class."""
+        decisions = self.classifier.tree.networks(self.classifier.strategy)
+        predicted = self.predictions.predicted[[i]]
+        return [d for d in decisions if d.targets(predicted)[0] >= 0][-1]
+
+    def _draw_maps(
+        self, kind: str, rows: list[int], other: tuple[PixelArray, str] | None, network: Decision
+    ) -> Picture:
+        i = rows[0]
+        pixels = self.pixels[rows]
+        names: tuple[str, ...] = (self.names[i],)
+        if other is not None:
+            pixels, names = np.stack([pixels[0], other[0]]), (self.names[i], other[1])
+        maps = compute_feature_maps(
+            self.classifier, pixels, layer=self.layer, decision=network.name
+        )
+        return Picture(
+            kind, self._file(i, network.name, kind), draw_feature_maps(maps.maps),
+            describe_feature_maps(maps, names), network.name, layer=maps.layer,
+        )  # fmt: skip
+
+    def find_training_images(
+        self, dataset: Dataset, records: Sequence[int]
+    ) -> list[tuple[Neighbour, ...]]:
+        """The nearest training radiographs of each image, to the last network on its way."""
+        found: list[tuple[Neighbour, ...]] = [()] * len(self.names)
+        if "train" not in dataset.splits:
+            return found
+        train = dataset.indices("train")
+        position = {int(row): p for p, row in enumerate(train)}
+        known = dataset.pixels(self.classifier.preprocessing, self.progress)[train]
+        for network in self.classifier.tree.networks(self.classifier.strategy):
+            mine = [i for i in range(len(found)) if self.last_network(i).name == network.name]
+            if mine:
+                near, away = find_neighbours(
+                    self.classifier, self.pixels[mine], known, decision=network.name,
+                    k=min(NEAREST, len(train) - 1), progress=self.progress,
+                    own=[position.get(records[i], -1) for i in mine],
+                )  # fmt: skip
+                for i, rows, distances in zip(mine, train[near], away, strict=True):
+                    found[i] = tuple(
+                        Neighbour(r.name, dataset.tree.classes[r.label], float(d))
+                        for r, d in zip((dataset.records[k] for k in rows), distances, strict=True)
+                    )
+        return found
+
+    def compare_errors(self, dataset: Dataset, records: Sequence[int]) -> dict[int, Picture]:
+        """Each misclassified image of the data beside the nearest right one of its split."""
+        made: dict[int, Picture] = {}
+        stored = dataset.pixels(self.classifier.preprocessing, self.progress)
+        wrong = [
+            i
+            for i, row in enumerate(records)
+            if row >= 0 and dataset.labels[row] != self.predictions.predicted[i]
+        ]
+        for split in sorted({dataset.records[records[i]].split for i in wrong}):
+            rows = dataset.indices(split)
+            predicted = self.classifier.predict_pixels(stored[rows], (), self.progress).predicted
+            for i in wrong:
+                if dataset.records[records[i]].split != split:
+                    continue
+                network = self._network_that_erred(i, int(dataset.labels[records[i]]))
+                place = int(np.flatnonzero(rows == records[i])[0])
+                (near,) = nearest_correct(
+                    self.classifier, stored[rows], dataset.labels[rows], predicted, [place],
+                    decision=network.name, progress=self.progress,
+                )  # fmt: skip
+                if near is not None:
+                    record = dataset.records[rows[near]]
+                    made[i] = self.draw_pair(i, stored[rows[near]], record.name, network)
+        return made
+
+    def describe(
+        self,
+        i: int,
+        truth: str | None,
+        pictures: Sequence[Picture],
+        neighbours: tuple[Neighbour, ...],
+    ) -> ImageExplanation:
+        """What is said of one image, put together."""
+        tree, said = self.classifier.tree, self.predictions
+        return ImageExplanation(
+            name=self.names[i],
+            predicted=tree.classes[said.predicted[i]],
+            probs=_named(tree.classes, said.probs[i]),
+            decision_probs={
+                d.name: _named(d.options, said.decision_probs[d.name][i]) for d in tree.decisions
+            },
+            truth=truth,
+            pictures=tuple(pictures),
+            neighbours=neighbours,
+        )
+
+    def _network_that_erred(self, i: int, truth: int) -> Decision:
+        erred = parting(self.classifier.tree, truth, int(self.predictions.predicted[i]))
+        return erred if self.classifier.strategy == "cascade" else self.classifier.tree.flat
+
+    def _file(self, i: int, *parts: str) -> str:
+        """A plain file name that no two pictures share, whatever the image is called."""
+        stem = safe_name(Path(self.names[i]).stem)[:40]
+        return "-".join([f"{i + 1:03d}", stem, *(safe_name(part) for part in parts)]) + ".png"
+
+
+def _networks(classifier: Classifier, decision: str | None) -> tuple[Decision, ...]:
+    """The networks to look into: one by name, or all."""
+    networks = classifier.tree.networks(classifier.strategy)
+    if decision is None:
+        return networks
+    names = [network.name for network in networks]
+    if decision not in names:
+        raise EvaluationError(
+            f"The classifier has no network for a decision '{decision}'.{nearest(decision, names)}"
+        )
+    return (networks[names.index(decision)],)
+
+
+def _records(dataset: Dataset | None, files: Sequence[Path]) -> list[int]:
+    """For each file its row in the data set, -1 where it is not one of its images."""
+    if dataset is None:
+        return [-1] * len(files)
+    rows = {record.path.resolve(): row for row, record in enumerate(dataset.records)}
+    return [rows.get(file.resolve(), -1) for file in files]
+
+
+def _named(names: Sequence[str], values: FloatArray) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
+
+
+def _write(found: Explanation, out: Path) -> None:
+    """The pictures first, so that an explanation.json that is there is whole."""
+    text = json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        for image in found.images:
+            for picture in image.pictures:
+                write_atomically(out / picture.file, picture.png)
+        write_atomically(out / EXPLANATION_FILE, text.encode("utf-8", ODD_NAMES))
+    except OSError as error:
+        raise EvaluationError(f"Cannot write to {out}: {error.strerror}.") from None

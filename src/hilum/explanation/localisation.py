@@ -1,0 +1,249 @@
+"""Whether attribution maps point at findings, where it is known where these are: on phantoms.
+
+This says how far to trust the heat maps of one classifier. On real radiographs nobody has drawn
+the findings, so it cannot be measured there, and says so.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.classifier import Classifier
+from hilum.errors import DataError, EvaluationError
+from hilum.explanation.attribution import METHODS, Method, attribute_probe
+from hilum.explanation.feature_maps import MapArray
+from hilum.explanation.probe import open_probe
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.pixels import Progress
+from hilum.records import Estimate, FloatArray, IntArray, PixelArray
+from hilum.statistics.intervals import bootstrap, wilson
+from hilum.transforms.cropping import body_box, lungs_box
+from hilum.transforms.preprocess import Preprocessing
+from hilum.transforms.resizing import resize_image
+
+MaskArray = npt.NDArray[np.bool_]
+
+NO_MASKS = (
+    "not measured: where the findings of these radiographs are has not been drawn; it is known of "
+    "phantoms only"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Localisation:
+    """How well the maps of one method, of one decision, find the findings of phantoms.
+
+    n: radiographs with a finding that were looked at, each explained for its true option.
+    pointing: share of them whose strongest place lies in the finding (the pointing game, Zhang et
+    al. 2018, doi:10.1007/s11263-017-1059-x; no tolerance). mass: mean share of what speaks for the
+    option that lies in the finding. chance: mean share of the image that the finding takes, which
+    a map that knows nothing would reach in both. lift: mean of mass minus that share, image by
+    image. empty: maps in which nothing speaks for the option: misses of the pointing game, left
+    out of mass and lift. Undefined, with the reason, where no finding is known.
+    """
+
+    method: Method
+    decision: str
+    n: int
+    pointing: Estimate
+    mass: Estimate
+    chance: Estimate
+    lift: Estimate
+    empty: int
+
+    @property
+    def measured(self) -> bool:
+        """Whether findings were known to measure against."""
+        return self.pointing.value is not None
+
+    @property
+    def verdict(self) -> str:
+        """In words, from 'not measured' to 'mostly inside the finding'.
+
+        Findings are bright, and so maps of untrained networks lie in them a little more than by
+        chance (measured: up to 1.7 times). Hence 'above chance' needs twice chance.
+        """
+        if not self.measured:
+            return "not measured"
+        if self.lift.value is None or self.lift.low is None or self.lift.low <= 0:
+            return "no better than chance"
+        if self.mass.low is not None and self.mass.low >= 0.5:
+            return "mostly inside the finding"
+        if self.mass.low is None or self.mass.low < 2 * (self.chance.value or 0):
+            return "hardly above chance"
+        return "above chance"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields, with measured and verdict added."""
+        return {
+            "method": self.method,
+            "decision": self.decision,
+            "n": self.n,
+            "pointing": self.pointing.to_json(),
+            "mass": self.mass.to_json(),
+            "chance": self.chance.to_json(),
+            "lift": self.lift.to_json(),
+            "empty": self.empty,
+            "measured": self.measured,
+            "verdict": self.verdict,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Localisation":
+        """The inverse of to_json."""
+        estimates = {k: Estimate.from_json(data[k]) for k in ("pointing", "mass", "chance", "lift")}
+        return cls(
+            method=data["method"],
+            decision=data["decision"],
+            n=data["n"],
+            empty=data["empty"],
+            **estimates,
+        )
+
+
+def measure_localisation(
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str = "val",
+    *,
+    methods: Sequence[Method] = METHODS,
+    n: int = 48,
+    progress: Progress | None = None,
+) -> tuple[Localisation, ...]:
+    """score_localisation for every network of a classifier and every method."""
+    return tuple(
+        score_localisation(
+            classifier, dataset, method, split=split, decision=decision.name, n=n, progress=progress
+        )
+        for decision in classifier.tree.networks(classifier.strategy)
+        for method in methods
+    )
+
+
+def score_localisation(
+    classifier: Classifier,
+    dataset: Dataset,
+    method: Method,
+    *,
+    split: str = "val",
+    decision: str | None = None,
+    n: int = 48,
+    progress: Progress | None = None,
+) -> Localisation:
+    """Compare a method's maps with the masks of phantoms.
+
+    dataset: as write_phantoms left it, opened with the classifier's labels; of other data the
+    result is "not measured". decision: whose network; None takes the first. n: how many
+    radiographs of the split, at most, spread over it; those without a finding are not among them.
+    Raises EvaluationError where the labels differ or the decision is not there, DataError where
+    the split or a mask is missing.
+    """
+    if dataset.tree != classifier.tree:
+        raise EvaluationError(
+            f"The classifier decides between '{classifier.tree}', but the labels of "
+            f"{dataset.root} are '{dataset.tree}'."
+        )
+    probe = open_probe(classifier, decision)
+    if not dataset.synthetic:
+        nothing = Estimate.undefined(NO_MASKS)
+        return Localisation(method, probe.decision.name, 0, nothing, nothing, nothing, nothing, 0)
+    rows, masks = _with_findings(classifier, dataset, split, probe.decision.targets, n)
+    if len(rows) == 0:
+        nothing = Estimate.undefined("no phantom with a finding belongs to this decision")
+        return Localisation(method, probe.decision.name, 0, nothing, nothing, nothing, nothing, 0)
+    pixels = np.stack(
+        [
+            classifier.preprocessing.to_pixels(read_radiograph(dataset.records[row].path))
+            for row in rows
+        ]
+    )
+    options = probe.decision.targets(dataset.labels[rows])
+    maps = attribute_probe(probe, pixels, method=method, options=options, progress=progress)
+    return compare_with_masks(maps, masks, method=method, decision=probe.decision.name)
+
+
+def compare_with_masks(
+    maps: MapArray, masks: MaskArray, *, method: Method, decision: str
+) -> Localisation:
+    """The scores of maps (N, H, W) against masks (N, H, W), each with at least one pixel inside.
+
+    N ≥ 1. Only what is positive in a map counts. Raises EvaluationError for other shapes or an
+    empty mask.
+    """
+    if maps.shape != masks.shape or maps.ndim != 3 or not masks.any(axis=(1, 2)).all():
+        raise EvaluationError(
+            f"Maps {maps.shape} and masks {masks.shape} must have one shape (N, H, W), and every "
+            "mask a finding."
+        )
+    positive = np.maximum(maps.astype(np.float64), 0)
+    total = positive.sum(axis=(1, 2))
+    shown = total > 0
+    flat = positive.reshape(len(maps), -1)
+    hits = masks.reshape(len(maps), -1)[np.arange(len(maps)), flat.argmax(axis=1)] & shown
+    area = masks.mean(axis=(1, 2))
+    mass = (positive * masks).sum(axis=(1, 2))[shown] / total[shown]
+    return Localisation(
+        method=method,
+        decision=decision,
+        n=len(maps),
+        pointing=wilson(int(hits.sum()), len(maps)),
+        mass=_mean(mass),
+        chance=_mean(area),
+        lift=_mean(mass - area[shown]),
+        empty=int((~shown).sum()),
+    )
+
+
+def mask_pixels(preprocessing: Preprocessing, image: PixelArray, mask: PixelArray) -> MaskArray:
+    """Where a mask lies in the pixels that preprocessing makes of its image.
+
+    image, mask: (H, W) uint8, the mask 255 inside. Returns image_size bool, true where at least
+    half of a pixel is inside.
+    """
+    if preprocessing.crop != "none":
+        box = body_box(image) if preprocessing.crop == "body" else lungs_box(image)
+        mask = np.ascontiguousarray(box.cut(mask))
+    resized = resize_image(mask, preprocessing.image_size, preprocessing.resize)
+    inside: MaskArray = resized >= 128
+    return inside
+
+
+def _with_findings(
+    classifier: Classifier, dataset: Dataset, split: str, targets: Any, n: int
+) -> tuple[IntArray, MaskArray]:
+    """Rows of at most n phantoms below the decision whose finding is seen, and their masks."""
+    rows = [
+        int(row)
+        for row in dataset.indices(split)[targets(dataset.labels[dataset.indices(split)]) >= 0]
+        if _mask_file(dataset, int(row)).is_file()
+    ]
+    chosen = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, min(n, len(rows)))]
+    found: list[tuple[int, MaskArray]] = []
+    for row in chosen:
+        image = read_radiograph(dataset.records[row].path)
+        mask = read_radiograph(_mask_file(dataset, row))
+        if image.shape != mask.shape:
+            raise DataError(
+                f"{_mask_file(dataset, row)}: the mask is {mask.shape}, its image {image.shape}: "
+                "write the phantoms again."
+            )
+        inside = mask_pixels(classifier.preprocessing, image, mask)
+        if inside.any():  # a crop or a coarse grid may leave nothing of a small finding
+            found.append((row, inside))
+    if not found:
+        return np.empty(0, dtype=np.int64), np.empty((0, 1, 1), dtype=bool)
+    return np.array([row for row, _ in found]), np.stack([mask for _, mask in found])
+
+
+def _mask_file(dataset: Dataset, row: int) -> Any:
+    return dataset.root / "masks" / dataset.records[row].name
+
+
+def _mean(values: FloatArray) -> Estimate:
+    if len(values) == 0:
+        return Estimate.undefined("no map in which anything speaks for the option")
+    return bootstrap(lambda counts: counts @ values / counts.sum(axis=1), len(values))
