@@ -10,8 +10,8 @@ import pytest
 
 from hilum.errors import HilumError
 from hilum.records import PixelArray
+from hilum.reporting.grid_section import LARGE, LIMIT
 from hilum.reporting.report import write_report
-from hilum.reporting.results import GRID_LIMIT
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"
@@ -125,13 +125,26 @@ def test_errors_are_marked_in_words_and_come_first(make_run, read):
     assert "All are shown." in page.words
 
 
-def test_a_large_grid_is_limited_and_says_so(make_run, tmp_path):
+def test_a_large_grid_is_folded_away(make_run, tmp_path):
     run = make_run(counts=(40, 30, 30), wrong=range(50))
     out = write_report([run], tmp_path / "r.html", images=noise)
     page = Page(out.read_text(encoding="utf-8"))
-    assert len(page.of("img")) == GRID_LIMIT == 48
-    assert "52 images are not shown , 2 of them errors." in page.words
-    assert out.stat().st_size < 2_000_000  # though noise is the worst case for JPEG
+    assert len(page.of("img")) == 100
+    assert "All are shown." in page.words
+    assert f"The other {100 - LARGE}, smaller" in page.words
+
+
+def test_six_hundred_radiographs_stay_under_five_megabytes(make_run, tmp_path):
+    run = make_run(counts=(200, 200, 220), wrong=range(50))
+    still = noise(["any"])[
+        0
+    ]  # the worst case for JPEG; decoded from one array, so that it is quick
+    out = write_report([run], tmp_path / "r.html", images=lambda names: [still] * len(names))
+    page = Page(out.read_text(encoding="utf-8"))
+    shown = len(page.of("img"))
+    assert LARGE < shown < LIMIT
+    assert f"{620 - shown} images are not shown , 0 of them errors." in page.words
+    assert out.stat().st_size < 5_000_000
 
 
 def test_pictures_that_are_not_at_hand_are_named_as_such(make_run, read):

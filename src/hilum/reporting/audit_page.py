@@ -19,8 +19,8 @@ from hilum.records import PixelArray, Record
 from hilum.reporting.audit_figures import auroc_bars
 from hilum.reporting.audit_section import WORDS
 from hilum.reporting.figures import Interval, class_bars, radiograph_uri
-from hilum.reporting.report import page_environment
-from hilum.reporting.results import ImageSource
+from hilum.reporting.page import page_environment
+from hilum.reporting.subject import ImageSource
 from hilum.transforms.augment import augmentation_grid
 from hilum.transforms.preprocess import Preprocessing, preprocessing_grid
 

@@ -1,25 +1,75 @@
-"""The report on one or more runs: a single HTML file that opens offline."""
+"""The report on one or more runs: a single HTML file that opens offline.
+
+Every section has a module that makes plain values of the subject, and a template of its name that
+shows them.
+"""
 
 import datetime
-import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-import hilum.reporting.results as results
-import hilum.reporting.sections as sections
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.files import write_atomically
-from hilum.records import Estimate
+from hilum.reporting.assessment_section import state_of
 from hilum.reporting.audit_section import read_audit
-from hilum.reporting.results import ImageSource
+from hilum.reporting.checklists import fill_checklist
+from hilum.reporting.clinical_section import describe_reading
+from hilum.reporting.comparison_section import compare_pairs
+from hilum.reporting.curves_section import draw_curves
+from hilum.reporting.data_section import describe_data
+from hilum.reporting.grid_section import show_radiographs
+from hilum.reporting.limits_section import list_limits
+from hilum.reporting.model_card import write_cards
+from hilum.reporting.networks_section import describe_networks
+from hilum.reporting.page import page_environment
+from hilum.reporting.provenance_section import tell_provenance
+from hilum.reporting.results import result_sections
 from hilum.reporting.runs import Run, read_runs
-from hilum.reporting.summary import compare_runs, describe_result, describe_run, listed, percent
+from hilum.reporting.settings_section import settings_table
+from hilum.reporting.subject import ImageSource, Subject
+from hilum.reporting.summary import listed
+from hilum.reporting.summary_section import summarise_runs
 
-__all__ = ["ImageSource", "write_report"]
+__all__ = ["ImageSource", "page_environment", "write_report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of the report: sections/ANCHOR.html.j2 shows as `part` what collect gives.
+
+    title: in the table of contents. collect: None leaves the section out.
+    """
+
+    anchor: str
+    title: str
+    collect: Callable[[Subject], Any]
+
+
+#: In the order in which they are read.
+SECTIONS = (
+    Section("summary", "Summary", summarise_runs),
+    Section("comparison", "Comparison", compare_pairs),
+    Section("data", "Data", describe_data),
+    Section("audit", "Audit", lambda subject: {"audit": subject.audit}),
+    Section("networks", "Networks", describe_networks),
+    Section("settings", "Settings", settings_table),
+    Section("curves", "Learning curves", draw_curves),
+    Section("results", "Results", result_sections),
+    Section("calibration", "Calibration", state_of("calibration")),
+    Section("operating-points", "Operating points", state_of("operating-points")),
+    Section("abstention", "Abstention", state_of("abstention")),
+    Section("radiographs", "Radiographs", show_radiographs),
+    Section("explanations", "Explanations", state_of("explanations")),
+    Section("limits", "Limits", list_limits),
+    Section("clinical", "How radiologists read", describe_reading),
+    Section("model-card", "Model card", write_cards),
+    Section("claim", "CLAIM 2024", fill_checklist("claim-2024")),
+    Section("tripod", "TRIPOD+AI", fill_checklist("tripod-ai")),
+    Section("provenance", "Provenance", tell_provenance),
+)
 
 
 def write_report(
@@ -29,24 +79,33 @@ def write_report(
     images: ImageSource | None = None,
     audit: Path | None = None,
     title: str | None = None,
+    compare: bool = False,
 ) -> Path:
     """Write one self-contained HTML file about runs; several are set side by side.
 
-    runs: RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where evaluated; what a
-    run lacks, the report says. out: the file to write; its folder is made. images: gives the
-    (H, W) uint8 pixels of radiographs by name, for the grid; None leaves the pictures out, and
-    the report says so. audit: an audit.json about the data, whose findings are shown.
-    title: the heading; by default the names of the runs.
+    runs: RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where evaluated, or
+    folders of classifiers; what a run lacks, the report says. out: the file to write; its folder
+    is made. images: gives the (H, W) uint8 pixels of radiographs by name, for the grid; None
+    leaves the pictures out, and the report says so. audit: an audit.json about the data, whose
+    findings are shown. title: the heading; by default the names of the runs. compare: refuse runs
+    that no split allows to compare image by image.
 
     The file loads nothing and runs no script. Of this machine it holds the names of the run
     folders, not their paths. Returns out. Raises HilumError if a folder is no run or damaged,
-    or if out cannot be written.
+    if runs cannot be compared, or if out cannot be written.
     """
     read = read_runs(runs)
+    subject = Subject(read, images, read_audit(audit, read) if audit else None)
+    parts = [(section, section.collect(subject)) for section in SECTIONS]
+    if compare:
+        _refuse_incomparable(subject, compare_pairs(subject))
     page = (
         page_environment()
         .get_template("report.html.j2")
-        .render(_collect(read, images, audit, title))
+        .render(
+            sections=[(section, part) for section, part in parts if part is not None],
+            **_frame(subject, title),
+        )
     )
     # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
     try:
@@ -56,58 +115,31 @@ def write_report(
     return out
 
 
-def page_environment() -> jinja2.Environment:
-    """What every page is rendered with: escaping, strict names, the filters of numbers."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hilum.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "percent": percent,
-        "number": _number,
-        "bounds": _bounds,
-        "duration": _duration,
-        "moment": _moment,
-        "listed": listed,
-    }
-    return environment
-
-
-def _collect(
-    runs: tuple[Run, ...], images: ImageSource | None, audit: Path | None, title: str | None
-) -> dict[str, Any]:
-    synthetic = [run.name for run in runs if run.synthetic]
+def _frame(subject: Subject, title: str | None) -> dict[str, Any]:
+    """What stands around the sections, and what all of them may ask for."""
+    synthetic = [run.name for run in subject.runs if run.synthetic]
     return {
-        "title": title or f"Report on {listed(run.name for run in runs)}",
+        "title": title or f"Report on {listed(run.name for run in subject.runs)}",
         "made": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "synthetic": synthetic,
-        "all_synthetic": len(synthetic) == len(runs),
-        "notes": _notes(runs),
-        "summaries": [_summary(run) for run in runs],
-        "comparisons": compare_runs(runs),
-        "accuracy_chart": results.accuracy_chart(runs),
-        "data": sections.data_sections(runs),
-        "audit": read_audit(audit, runs) if audit else None,
-        "settings": sections.settings_table(runs),
-        "curves": sections.curve_sections(runs),
-        "results": results.result_sections(runs),
-        "grid": results.grid_section(runs, images),
-        "provenance": [_provenance(run) for run in runs],
+        "all_synthetic": len(synthetic) == len(subject.runs),
+        "notes": _notes(subject.runs),
+        "several": subject.several,
     }
 
 
-def _summary(run: Run) -> dict[str, Any]:
-    first = run.results[0] if run.results else None
-    return {
-        "name": run.name,
-        "what": describe_run(run),
-        "sentences": [describe_result(result) for result in run.results],
-        "split": first.split if first else None,
-        "accuracy": first.evaluation.accuracy if first else None,
-    }
+def _refuse_incomparable(subject: Subject, found: dict[str, Any] | None) -> None:
+    if found is None:
+        raise HilumError("A comparison needs at least two runs; one was given.")
+    if not found["pairs"]:
+        evaluated = "; ".join(
+            f"{run.name}: {listed(r.split for r in run.results) or 'no split'}"
+            for run in subject.runs
+        )
+        raise HilumError(
+            "These runs cannot be compared: they were not evaluated on the same radiographs with "
+            f"the same labels ({evaluated}). Evaluate both on one split: hilum evaluate RUN DATA."
+        )
 
 
 def _notes(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -123,66 +155,3 @@ def _notes(runs: Sequence[Run]) -> list[dict[str, Any]]:
             if run.name not in found.setdefault(str(note), []):
                 found[str(note)].append(run.name)
     return [{"text": text, "runs": names} for text, names in found.items()]
-
-
-def _provenance(run: Run) -> dict[str, Any]:
-    info = run.info
-    monitored = info.get("monitored") or {}
-    watched = f"{monitored['split']} ({monitored.get('n', '—')})" if monitored else "nothing"
-    folder = run.folder.resolve().name
-    here, data = shlex.quote(folder), shlex.quote(str(run.data.get("name") or "DATA"))
-    commands = []
-    if run.recipe_text:
-        commands.append(f"hilum train {data} --recipe {here}/recipe.toml --out {here}-again")
-    commands += [
-        f"hilum evaluate {here}-again {data} --split {shlex.quote(result.split)} "
-        f"--out {here}-again/evaluation/{shlex.quote(result.split)}"
-        for result in run.results
-    ]
-    return {
-        "name": run.name,
-        "facts": [
-            ("Run folder", folder),
-            ("Data set", run.data.get("name") or "not recorded"),
-            ("Fingerprint of the data", run.data.get("fingerprint") or "not recorded"),
-            ("Label tree", run.tree.to_text()),
-            ("Watched during training", watched),
-            ("Seed", str(run.recipe.get("seed", "not recorded"))),
-            ("Device, precision", f"{info.get('device', '—')}, {info.get('precision', '—')}"),
-            ("Started", _moment(info.get("started"))),
-            ("Finished", _moment(info.get("finished")) if info.get("finished") else "not yet"),
-            ("Time taken", _duration(info.get("seconds"))),
-            *((f"Version of {k}", str(v)) for k, v in (info.get("versions") or {}).items()),
-        ],
-        "recipe": run.recipe_text,
-        "commands": commands,
-    }
-
-
-# ---- filters -------------------------------------------------------------------------------
-
-
-def _number(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _bounds(estimate: Estimate) -> str:
-    """The 95 % interval as '0.595–0.908', or '' where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return ""
-    return f"{estimate.low:.3f}–{estimate.high:.3f}"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "not recorded"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def _moment(text: str | None) -> str:
-    """An ISO time as people read it: '2026-11-23 01:00:00 UTC'."""
-    return "not recorded" if not text else str(text).replace("T", " ").replace("Z", " UTC")

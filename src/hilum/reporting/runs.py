@@ -8,11 +8,13 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hilum.classifier_files import read_classifier_file
 from hilum.errors import HilumError
+from hilum.evaluation.assess import ASSESSMENT_FILE
 from hilum.evaluation.files import (
     EVALUATION_FILE,
     PREDICTIONS_FILE,
@@ -61,11 +63,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """The evaluation of one split. verdicts: by radiograph name, empty without predictions.csv."""
+    """The evaluation of one split.
+
+    verdicts: by radiograph name, empty without predictions.csv. assessment: what assessment.json
+    holds beside it, by part, as plain JSON values; empty without one.
+    """
 
     split: str
     evaluation: Evaluation
     verdicts: Mapping[str, Verdict]
+    assessment: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,19 @@ class Run:
         return found
 
     @property
+    def imported(self) -> bool:
+        """Whether the weights were trained elsewhere, so that Hilum did not see it."""
+        return "imported" in self.info
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) in pixels of what the networks see, where it is recorded."""
+        size = self.recipe.get("image_size") or self.info.get("image_size")
+        if isinstance(size, int):
+            return size, size
+        return (int(size[0]), int(size[1])) if size else None
+
+    @property
     def synthetic(self) -> bool:
         """Whether the run was trained on phantoms."""
         return bool(self.data.get("synthetic"))
@@ -102,6 +122,11 @@ class Run:
     def monitored(self) -> str | None:
         """What was watched in training: a split, 'blocks' held out of train, or None."""
         return (self.info.get("monitored") or {}).get("split")
+
+    @property
+    def watched(self) -> str | None:
+        """What was watched in training, in words; None where nothing was."""
+        return "held-out blocks" if self.monitored == "blocks" else self.monitored
 
     @property
     def held_out(self) -> int:
@@ -145,18 +170,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 
 
 def _read_run(folder: Path) -> Run:
-    about = folder / "run.json"
-    if not about.is_file():
-        raise HilumError(
-            f"{folder} is not a run folder: it has no run.json. "
-            "Give a folder that 'hilum train … --out FOLDER' has written."
-        )
-    info = _parse_json(about, about.read_text(encoding="utf-8"))
-    for key in ("labels", "strategy"):
-        if key not in info:
-            raise HilumError(f"{about} lacks the key '{key}', which tells what was trained.")
-    if info["strategy"] not in ("flat", "cascade"):
-        raise HilumError(f"{about}: strategy is flat or cascade; found {info['strategy']!r}.")
+    info = _read_info(folder)
     recipe_file = folder / "recipe.toml"
     recipe_text = recipe_file.read_text(encoding="utf-8") if recipe_file.is_file() else ""
     try:
@@ -175,6 +189,40 @@ def _read_run(folder: Path) -> Run:
         history=history,
         history_torn=torn,
         results=_read_results(folder / "evaluation"),
+    )
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    """run.json; of a classifier that no run of Hilum trained, the same facts as far as it has them.
+
+    Weights that were trained elsewhere have no settings, no history and no data of their own.
+    """
+    about = folder / "run.json"
+    if about.is_file():
+        info: dict[str, Any] = _parse_json(about, about.read_text(encoding="utf-8"))
+        for key in ("labels", "strategy"):
+            if key not in info:
+                raise HilumError(f"{about} lacks the key '{key}', which tells what was trained.")
+        if info["strategy"] not in ("flat", "cascade"):
+            raise HilumError(f"{about}: strategy is flat or cascade; found {info['strategy']!r}.")
+        return info
+    if (folder / "classifier.json").is_file():
+        content = read_classifier_file(folder)
+        return {
+            **content.provenance,
+            "name": folder.resolve().name,
+            "labels": content.labels,
+            "strategy": content.strategy,
+            "rule": content.rule,
+            "image_size": list(content.preprocessing.image_size),
+            "networks": {
+                name: {"name": network.name, "outputs": network.outputs}
+                for name, network in content.networks.items()
+            },
+        }
+    raise HilumError(
+        f"{folder} is not a run folder: it has no run.json. Give a folder that "
+        "'hilum train … --out FOLDER' has written, or that of a classifier (classifier.json)."
     )
 
 
@@ -248,4 +296,6 @@ def _read_result(file: Path) -> SplitResult:
             k = int(predictions.predicted[i])
             probability = float(predictions.probs[i, k])
             verdicts[name] = Verdict(name, classes[int(truth[i])], classes[k], probability)
-    return SplitResult(evaluation.split, evaluation, verdicts)
+    beside = file.with_name(ASSESSMENT_FILE)
+    text = beside.read_text(encoding="utf-8") if beside.is_file() else "{}"
+    return SplitResult(evaluation.split, evaluation, verdicts, _parse_json(beside, text))

@@ -47,7 +47,9 @@ def describe_run(run: Run) -> str:
     trained = f"trained on {n:,} {kind}" if n else "what it was trained on is not recorded"
     if run.held_out:
         trained += f", {run.held_out:,} more of train being held out in blocks to watch it"
-    if not run.info.get("finished"):
+    if run.imported:
+        trained = "its weights were trained elsewhere and imported"
+    elif not run.info.get("finished"):
         trained += "; the training had not finished when this report was made"
     return f"It is {what}; {trained}."
 

@@ -1,0 +1,123 @@
+"""The report's section on settings: what was trained on what, and how."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hilum.reporting.runs import Run
+from hilum.reporting.subject import Subject
+
+#: The settings of training, in the order in which they are read.
+_SETTINGS = (
+    "image_size", "batch_size", "epochs", "optimizer", "momentum", "learning_rate",
+    "weight_decay", "scheduler", "step_size", "gamma", "class_weights", "label_smoothing",
+    "augmentation", "select", "precision", "seed",
+)  # fmt: skip
+
+#: Keys of a recipe that are told elsewhere, or that do not change what is learned.
+_ELSEWHERE = {
+    "name", "description", "decision", "network", "strategy", "rule", "monitor", "device",
+    "keep_checkpoints",
+}  # fmt: skip
+
+_UNUSED = "—"
+
+#: Settings that have an effect only where another one has a certain value.
+_ONLY_WITH = {
+    "momentum": ("optimizer", "sgd"),
+    "step_size": ("scheduler", "step"),
+    "gamma": ("scheduler", "step"),
+    "holdout": ("monitor", "blocks"),
+}
+
+#: Keys of preprocessing that have an effect only under a certain contrast.
+_STEP_ONLY_WITH = {"gamma": "gamma", "clip_limit": "clahe"}
+
+
+def settings_table(subject: Subject) -> dict[str, Any]:
+    """What was trained on what: a column per run and decision, a row per setting.
+
+    A row is marked where its values differ between the columns.
+    """
+    runs = subject.runs
+    columns = [(run, decision) for run in runs for decision in run.decisions]
+    named: dict[str, list[str]] = {"network": [], "parameters": [], "training images": []}
+    for run, name in columns:
+        network: Mapping[str, Any] = (run.info.get("networks") or {}).get(name) or {}
+        named["network"].append(_text(network.get("name") or _setting(run, name, "network")))
+        parameters = network.get("parameters")
+        named["parameters"].append("—" if parameters is None else f"{int(parameters):,}")
+        named["training images"].append(_training_images(run, name))
+    used = {
+        key
+        for run, name in columns
+        for table in (run.recipe, (run.recipe.get("decision") or {}).get(name, {}))
+        for key in table
+        if key not in _ELSEWHERE
+    }
+    order = [k for k in _SETTINGS if k in used] + sorted(used - set(_SETTINGS))
+    for key in order:
+        values = [_text(_setting(run, name, key)) for run, name in columns]
+        if any(value != _UNUSED for value in values):
+            named[key.replace("_", " ")] = values
+    named["epochs trained"] = [str(len(run.history.get(name, ()))) for run, name in columns]
+    return {
+        "runs": [
+            {
+                "name": run.name,
+                "span": len(run.decisions),
+                "strategy": run.strategy,
+                "rule": run.info.get("rule") or "not recorded",
+                "monitored": run.watched or "nothing",
+                "recipe": bool(run.recipe),
+            }
+            for run in runs
+        ],
+        "decisions": [name for _, name in columns],
+        "rows": [
+            {"name": name, "values": values, "differs": len(set(values)) > 1}
+            for name, values in named.items()
+        ],
+    }
+
+
+# ---- parts ---------------------------------------------------------------------------------
+
+
+def _setting(run: Run, decision: str, key: str) -> Any:
+    """A setting as it holds for one decision: its own value, or the run's; None without effect."""
+    own: Mapping[str, Any] = (run.recipe.get("decision") or {}).get(decision) or {}
+    settings = {**run.recipe, **own}
+    other, needed = _ONLY_WITH.get(key, (key, settings.get(key)))
+    return settings.get(key) if settings.get(other) == needed else None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return _UNUSED
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return (" × " if all(isinstance(v, int) for v in value) else " : ").join(map(str, value))
+    if isinstance(value, dict):
+        return _switched_on(value)
+    return str(value)
+
+
+def _switched_on(table: Mapping[str, Any]) -> str:
+    """The parts of a table of doses or steps that do something; 'none' where none does."""
+    on = {k: v for k, v in table.items() if v not in (False, 0, "none")}
+    if "resize" in table:  # of preprocessing: two keys belong to one way each of changing contrast
+        on = {k: v for k, v in on.items() if _STEP_ONLY_WITH.get(k) in (None, on.get("contrast"))}
+    return ", ".join(k if v is True else f"{k} {v}" for k, v in on.items()) or "none"
+
+
+def _training_images(run: Run, name: str) -> str:
+    """How many training radiographs belong to a decision: those of the classes below it."""
+    counts: Mapping[str, int] = (run.data.get("counts") or {}).get("train") or {}
+    decision = next(d for d in run.tree.networks(run.strategy) if d.name == name)
+    classes = [run.tree.classes[i] for members in decision.members for i in members]
+    if not all(c in counts for c in classes):
+        return "—"
+    # Which classes the held-out blocks are of is not recorded.
+    less = " less held-out blocks" if run.held_out else ""
+    return f"{sum(int(counts[c]) for c in classes):,}{less}"

@@ -1,0 +1,83 @@
+"""The report in a browser: nothing loaded, nothing wrong, readable for everybody."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from hilum.reporting.report import write_report
+from tests.browser import Browser
+from tests.browser import browser as browser
+from tests.browser import chromium as chromium
+from tests.reporting.conftest import make_run
+from tests.reporting.test_report import HOSTILE, noise
+
+
+def hostile_run(folder: Path, name: str, wrong: tuple[int, ...]) -> Path:
+    """A small run whose label and file names would run a script or a formula if they could."""
+    return make_run(
+        folder / name,
+        strategy="flat",
+        labels="normal, <img src=x onerror=alert`1`>",
+        counts=(3, 3),
+        wrong=wrong,
+        names=[f"val/{i}.png" for i in range(4)] + [HOSTILE, "=cmd'|' /C calc'!A0"],
+        name=name,
+    )
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("browser")
+    run = hostile_run(folder, "=one", (0,))
+    return write_report([run], folder / "report.html", images=noise)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compared")
+    runs = [hostile_run(folder, "=one", (0,)), hostile_run(folder, "two", (0, 4))]
+    return write_report(runs, folder / "report.html", compare=True)
+
+
+# axe-core takes seconds: every size and every colour is looked at once, not in all pairs.
+@pytest.mark.parametrize(("size", "dark"), [("phone", True), ("desktop", False)])
+def test_it_opens_without_a_fault(browser: Browser, report: Path, size: str, dark: bool) -> None:
+    visit = browser.open(report, size=size, dark=dark)
+    visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    visit.check_accessible()
+    visit.check_fits()
+    visit.check_quiet()
+    assert visit.page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize(("size", "dark"), [("phone", False), ("desktop", True)])
+def test_two_runs_open_without_a_fault(
+    browser: Browser, compared: Path, size: str, dark: bool
+) -> None:
+    visit = browser.open(compared, size=size, dark=dark)
+    visit.check_fits()
+    visit.check_quiet()
+
+
+def test_every_table_can_be_downloaded(browser: Browser, compared: Path, tmp_path: Path) -> None:
+    page = browser.open(compared).page
+    assert page.locator("table").count() == page.locator("a[download]").count() > 10
+    link = page.locator("#comparison a[download]").first
+    with page.expect_download() as waiting:
+        link.click()
+    assert waiting.value.suggested_filename == "comparison-of-one-and-two-on-val.csv"
+    file = tmp_path / "table.csv"
+    waiting.value.save_as(file)
+    rows = list(csv.reader(file.read_text(encoding="utf-8").splitlines()))
+    assert rows[0] == ["measure", "'=one", "two", "difference"]
+    assert rows[1][:3] == ["Accuracy", "0.833", "0.667"]  # 5 and 4 of 6
+
+
+def test_it_prints(browser: Browser, report: Path, tmp_path: Path) -> None:
+    page = browser.open(report).page
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    assert not page.locator("a[download]").first.is_visible()
+    page.pdf(path=tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")

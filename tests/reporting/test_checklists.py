@@ -1,0 +1,83 @@
+"""The checklists and the model card: complete, linked, and filled only by what is there."""
+
+import json
+
+import pytest
+
+from hilum.reporting.checklists import STATUSES, Item, fill_checklist, read_checklist
+from hilum.reporting.conditions import CONDITIONS, holding
+from hilum.reporting.model_card import write_cards
+from hilum.reporting.report import SECTIONS
+from hilum.reporting.runs import read_runs
+from hilum.reporting.subject import Subject
+
+
+@pytest.mark.parametrize("name", ["claim-2024", "tripod-ai"])
+def test_conditions_and_anchors_exist(name):
+    anchors = {section.anchor for section in SECTIONS}
+    for item in read_checklist(name).items:
+        assert {*item.filled, *item.partly} <= CONDITIONS.keys(), item
+        assert item.anchor in anchors or (not item.filled and not item.partly), item
+        assert set(item.filled) != set(item.partly) or not item.filled, item
+
+
+def test_the_items_are_those_published():
+    claim = [item.number for item in read_checklist("claim-2024").items]
+    assert claim == [str(i) for i in range(1, 45)]
+    tripod = [item.number for item in read_checklist("tripod-ai").items]
+    assert len(tripod) == len(set(tripod)) == 52
+    assert {int(n.rstrip("abcdefg")) for n in tripod} == set(range(1, 28))
+
+
+def test_a_status_needs_all_its_conditions():
+    item = Item("1", "Data", "…", "data", filled=("counts", "split"), partly=("counts",))
+    assert item.status(frozenset({"counts", "split", "audit"})) == "filled"
+    assert item.status(frozenset({"counts"})) == "partly"
+    assert item.status(frozenset({"split"})) == "for the author to write"
+    assert Item("2", "Title", "…").status(frozenset(CONDITIONS)) == "for the author to write"
+
+
+def test_a_condition_must_hold_for_every_run(make_run):
+    evaluated, bare = make_run("a"), make_run("b", split=None, networks={})
+    both = Subject(read_runs([evaluated, bare]))
+    one = Subject(read_runs([evaluated]))
+    assert {"results", "intervals", "networks"} <= holding(one)
+    assert not {"results", "intervals", "networks"} & holding(both)
+    assert {"recipe", "history", "counts"} <= holding(both)
+
+
+def test_what_was_assessed_counts(make_run):
+    run = make_run()
+    assert "calibration" not in holding(Subject(read_runs([run])))
+    (run / "evaluation" / "val" / "assessment.json").write_text(json.dumps({"calibration": {}}))
+    assert "calibration" in holding(Subject(read_runs([run])))
+
+
+def test_the_tally_counts_every_item(make_run):
+    part = fill_checklist("claim-2024")(Subject(read_runs([make_run()])))
+    assert [status for status, _ in part["tally"]] == list(STATUSES)
+    assert sum(n for _, n in part["tally"]) == 44
+    status = {item.number: status for item, status in part["rows"]}
+    assert status["22"] == "filled"  # the networks
+    assert status["32"] == "partly"  # val is internal, but no test set
+    assert status["44"] == "for the author to write"  # funding
+
+
+def test_a_model_card_invents_nothing(make_run):
+    run = make_run(split=None, networks={}, finished=None, data={}, notes=[])
+    (card,) = write_cards(Subject(read_runs([run])))
+    fields = {name: value for _, group in card["groups"] for name, value in group}
+    assert fields["Data sets"] is None
+    assert fields["Licence"] is None
+    assert fields["Performance measures"] is None
+    assert fields["Unitary results"] is None
+
+
+def test_a_model_card_says_what_the_run_says(make_run):
+    (card,) = write_cards(Subject(read_runs([make_run()])))
+    fields = [(name, value) for _, group in card["groups"] for name, value in group]
+    assert (
+        "Data sets",
+        "radiographs, split train: 1,341 normal, 1,345 covid and 2,530 non-covid",
+    ) in fields
+    assert any(name == "Unitary results" and "20 of 25" in value for name, value in fields if value)
