@@ -41,6 +41,10 @@ class EvaluationError(HilumError):
     """A measure that was asked of data it cannot be computed from."""
 
 
+class StudyError(HilumError):
+    """A study whose variants make no comparison, or whose data changed on the way."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that ends a refusal: ' Did you mean X?' or ' Known: a, b, c.'
 

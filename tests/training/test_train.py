@@ -281,6 +281,20 @@ def test_a_folder_with_a_run_or_strangers_is_refused(tmp_path, spots, recipe):
         train(spots, recipe("epochs=1"), tmp_path / "new", resume=True)
 
 
+def test_what_a_kill_before_run_json_left_is_no_stranger(tmp_path, spots, recipe):
+    wanted = recipe("epochs=1")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/recipe.toml").write_text(wanted.to_toml())
+    (tmp_path / "run/.run.json.x.partial").touch()
+
+    train(spots, wanted, tmp_path / "run")
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/recipe.toml").write_text("mine = 1")
+    with pytest.raises(TrainingError, match=r"other files \(recipe.toml\)"):
+        train(spots, wanted, tmp_path / "other")
+
+
 def test_a_loss_that_is_not_finite_stops_and_names_the_batch(tmp_path, spots, recipe, monkeypatch):
     step = fit._Loop._train_step
 

@@ -21,6 +21,7 @@ from hilum.cli import (
     predict,
     report,
     split,
+    study,
     train,
 )
 from hilum.errors import HilumError, Interrupted
@@ -69,6 +70,7 @@ for _name, _verb, _example in (
     ("predict", predict.predict, predict.EXAMPLE),
     ("explain", explain.explain, explain.EXAMPLE),
     ("report", report.report, report.EXAMPLE),
+    ("study", study.study, study.EXAMPLE),
     ("models", models.models, models.EXAMPLE),
     ("import", import_weights.import_, import_weights.EXAMPLE),
 ):

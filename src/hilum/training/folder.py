@@ -62,7 +62,10 @@ def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> 
             f"{out}: holds a run already. Go on with it by --resume, or name another folder."
         )
     if not file.exists():
-        strangers = [p.name for p in out.iterdir() if p.name != ".lock"]
+        first = {"recipe.toml": plan.recipe.to_toml().encode()}
+        if division:
+            first[SPLIT_FILE] = division.table
+        strangers = [p.name for p in out.iterdir() if not _is_ours(p, first)]
         if strangers:
             raise TrainingError(
                 f"{out}: holds other files ({', '.join(sorted(strangers)[:5])}); name an empty "
@@ -71,9 +74,8 @@ def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> 
         if resume:
             raise TrainingError(f"{out}: there is no run to resume here.")
         facts = _facts(plan, division)
-        if division:
-            write_atomically(out / SPLIT_FILE, division.table)
-        write_atomically(out / "recipe.toml", plan.recipe.to_toml().encode())
+        for name, data in first.items():
+            write_atomically(out / name, data)
         write_facts(out, facts)
         return facts
     try:
@@ -82,6 +84,13 @@ def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> 
         raise TrainingError(f"{file}: damaged ({error}).") from None
     _refuse_differences(out, plan, division, found)
     return found
+
+
+def _is_ours(path: Path, first: dict[str, bytes]) -> bool:
+    """Whether a run that was killed before it wrote run.json may have left this file."""
+    if path.name == ".lock" or path.name.endswith(".partial"):
+        return True
+    return path.name in first and path.read_bytes() == first[path.name]
 
 
 def _refuse_differences(

@@ -1,0 +1,132 @@
+"""hilum study: compare variants of a recipe over several seeds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.data import open_data
+from hilum.cli.options import Classes, Device, Exclude, Json, Layout
+
+if TYPE_CHECKING:
+    from hilum.studies.results import StudyResult
+    from hilum.studies.runner import RunReport
+
+EXAMPLE = "hilum study batch-size DATA --seeds 5 --jobs 2"
+
+
+def study(
+    name: Annotated[
+        str | None, typer.Argument(help="A built-in study (--list) or a TOML file.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="Folder of radiographs, or a table or NPZ file.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for studies, which share the runs in it.")
+    ] = Path("studies"),
+    seeds: Annotated[
+        int | None, typer.Option(help="Runs of each variant. [dim]Default: the study's.[/dim]")
+    ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            help="What decides: accuracy, 'recall of covid', … [dim]Default: the study's.[/dim]"
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Runs that train at once.")] = 1,
+    restart: Annotated[
+        bool, typer.Option(help="Begin anew although the data changed since the study's runs.")
+    ] = False,
+    device: Device = None,
+    classes: Classes = None,
+    exclude: Exclude = None,
+    layout: Layout = None,
+    list_them: Annotated[bool, typer.Option("--list", help="List the built-in studies.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compare variants of a recipe over several seeds, with intervals and paired tests."""
+    from hilum.errors import StudyError
+    from hilum.studies.study import Study
+
+    if list_them:
+        _list(as_json)
+        return
+    if name is None or data is None:
+        raise StudyError(
+            "Name a study and the data: hilum study NAME_OR_FILE DATA; hilum study --list shows "
+            "the built-in ones."
+        )
+    from hilum.studies.runner import run_study
+
+    chosen = Study.load(name).with_settings(seeds=seeds, measure=measure, device=device)
+    settings = chosen.settings
+    with console.progress_bar() as progress:
+        dataset = open_data(
+            data,
+            classes=classes or settings.classes,
+            exclude=[*settings.exclude, *(exclude or [])],
+            layout=layout,
+            progress=progress,
+        )
+        result = run_study(
+            chosen, dataset, out, jobs=jobs, restart=restart, progress=progress, on_run=_say_run
+        )
+    if as_json:
+        console.print_json(result.to_json())
+        return
+    _print(result)
+    console.print_line(f"Study: {out / chosen.name / 'study.json'}")
+
+
+def _list(as_json: bool) -> None:
+    from hilum.studies.study import Study, study_names
+
+    studies = [Study.load(name) for name in study_names()]
+    if as_json:
+        console.print_json([s.settings.model_dump(mode="json") for s in studies])
+        return
+    console.print_table(
+        "Built-in studies",
+        ["study", "variants", "question"],
+        [[s.name, ", ".join(s.variants), s.settings.question] for s in studies],
+    )
+
+
+def _say_run(report: "RunReport") -> None:
+    run = report.run
+    left = ""
+    if report.seconds_left:
+        left = f", about {report.seconds_left / 60:.0f} min left"
+    console.say(
+        f"{run.variant}, seed {run.recipe.seed}: {report.error or 'done'}  "
+        f"({report.done} of {report.total} runs{left})"
+    )
+
+
+def _print(result: "StudyResult") -> None:
+    label = result.measure["label"]
+    console.print_table(
+        f"{result.name} on {result.data['name']}: {label}, mean over runs with 95 % interval",
+        ["variant", "runs", label, "held-out accuracy, pooled", "own val", "minutes a run"],
+        [
+            [
+                name,
+                str(len(variant.runs)),
+                console.with_interval(variant.mean),
+                console.with_interval(variant.pooled.accuracy) if variant.pooled else "—",
+                console.with_interval(variant.own_val_mean) if variant.own_val_mean else "—",
+                f"{variant.seconds / 60 / len(variant.runs):.1f}" if variant.runs else "—",
+            ]
+            for name, variant in result.variants.items()
+        ],
+    )
+    for sentence in result.sentences:
+        console.print_line(sentence)
+    for claim in result.published:
+        console.print_line(f"Published: {claim['statement']} Here: {claim['verdict']}.")
+    for note in result.notes:
+        console.print_line(note)
+    for failure in result.failures:
+        console.print_line(f"FAILED: {failure.variant}, seed {failure.seed}: {failure.error}")

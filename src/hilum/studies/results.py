@@ -1,0 +1,227 @@
+"""What a study found, as values and as study.json."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import EvaluationError, StudyError
+from hilum.evaluation.results import Evaluation, Matrix
+from hilum.records import Estimate
+from hilum.studies.compare import Comparison
+from hilum.studies.sentences import say
+from hilum.training.checkpoint import Row
+
+FORMAT = 1
+STUDY_FILE = "study.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that failed, and why."""
+
+    variant: str
+    seed: int
+    fold: int
+    run: str
+    error: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Failure":
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run: how it did on what it held out, and how it got there.
+
+    run: its folder below OUT/runs. value: the study's measure on the n held-out images, None
+    where it is undefined on them. own_val: accuracy on the data's own val, and own_val_matrix
+    the confusion matrix there (rows are the truth); None without one. seconds: of training.
+    history: a row per epoch and decision (history.jsonl).
+    """
+
+    run: str
+    seed: int
+    fold: int
+    n: int
+    n_train: int
+    value: float | None
+    own_val: Estimate | None
+    own_val_matrix: Matrix | None
+    seconds: float
+    device: str
+    precision: str
+    history: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        own_val = self.own_val.to_json() if self.own_val else None
+        matrix = [list(row) for row in self.own_val_matrix] if self.own_val_matrix else None
+        own = {"own_val": own_val, "own_val_matrix": matrix, "history": list(self.history)}
+        return {**plain, **own}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "RunResult":
+        own_val = Estimate.from_json(data["own_val"]) if data["own_val"] else None
+        matrix = data["own_val_matrix"]
+        own = {
+            "own_val": own_val,
+            "own_val_matrix": tuple(tuple(row) for row in matrix) if matrix else None,
+            "history": tuple(data["history"]),
+        }
+        return cls(**{**data, **own})
+
+
+@dataclass(frozen=True, slots=True)
+class VariantResult:
+    """One variant over its runs.
+
+    differences: of its recipe from the base. recipe: all of it. mean: of the measure over runs,
+    with the corrected resampled t interval. pooled: every measure on the held-out images of all
+    runs together, each image once, by the first run that held it out; None without a finished
+    run. own_val_mean: mean accuracy over runs on the data's own val, whose n is the number of
+    runs (the interval of each run, in own_val, speaks of its few images). predictions: the table
+    of the pooled predictions, below the folder of the study.
+    """
+
+    name: str
+    differences: tuple[str, ...]
+    recipe: dict[str, Any]
+    runs: tuple[RunResult, ...]
+    mean: Estimate
+    pooled: Evaluation | None
+    own_val_mean: Estimate | None
+    predictions: str | None
+
+    @property
+    def seconds(self) -> float:
+        """Training time of all runs."""
+        return sum(run.seconds for run in self.runs)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "differences": list(self.differences),
+            "recipe": self.recipe,
+            "runs": [run.to_json() for run in self.runs],
+            "mean": self.mean.to_json(),
+            "pooled": self.pooled.to_json() if self.pooled else None,
+            "own_val_mean": self.own_val_mean.to_json() if self.own_val_mean else None,
+            "predictions": self.predictions,
+            "seconds": round(self.seconds, 3),
+        }
+
+    @classmethod
+    def from_json(cls, name: str, data: Mapping[str, Any]) -> "VariantResult":
+        own_val = data["own_val_mean"]
+        return cls(
+            name=name,
+            differences=tuple(data["differences"]),
+            recipe=data["recipe"],
+            runs=tuple(RunResult.from_json(run) for run in data["runs"]),
+            mean=Estimate.from_json(data["mean"]),
+            pooled=Evaluation.from_json(data["pooled"]) if data["pooled"] else None,
+            own_val_mean=Estimate.from_json(own_val) if own_val else None,
+            predictions=data["predictions"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """A whole study.
+
+    study: the settings as in its file. measure: {"name", "label", "higher_is_better"}. data:
+    {"name", "fingerprint", "synthetic", "counts", "labels", "source", "groups"}: counts of the
+    data as opened; labels of what was compared; source: {"name", "title", "meaning"} of a data
+    set that is known, else null; groups: how many patients or blocks were divided.
+    versions, machine: with what and on what it was gathered; each run names its own device.
+    published: the conclusions of published work beside these (published.py), empty without.
+    """
+
+    study: dict[str, Any]
+    measure: dict[str, Any]
+    data: dict[str, Any]
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    variants: dict[str, VariantResult]
+    comparisons: tuple[Comparison, ...]
+    failures: tuple[Failure, ...]
+    published: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return str(self.study["name"])
+
+    @property
+    def question(self) -> str:
+        return str(self.study["question"])
+
+    @property
+    def compute_seconds(self) -> float:
+        """Training time of all runs of all variants."""
+        return sum(variant.seconds for variant in self.variants.values())
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What each comparison says, in plain words."""
+        return tuple(say(comparison) for comparison in self.comparisons)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields, with the sentences beside the comparisons."""
+        return {
+            "format": FORMAT,
+            "study": self.study,
+            "measure": self.measure,
+            "data": self.data,
+            "versions": self.versions,
+            "machine": self.machine,
+            "variants": {name: v.to_json() for name, v in self.variants.items()},
+            "comparisons": [comparison.to_json() for comparison in self.comparisons],
+            "sentences": list(self.sentences),
+            "failures": [failure.to_json() for failure in self.failures],
+            "published": list(self.published),
+            "compute_seconds": round(self.compute_seconds, 3),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> "StudyResult":
+        """The inverse of to_json. Raises StudyError for another form or format."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise StudyError(f"Not a study's result in format {FORMAT}.")
+        try:
+            return cls(
+                study=data["study"],
+                measure=data["measure"],
+                data=data["data"],
+                versions=data["versions"],
+                machine=data["machine"],
+                variants={k: VariantResult.from_json(k, v) for k, v in data["variants"].items()},
+                comparisons=tuple(Comparison.from_json(c) for c in data["comparisons"]),
+                failures=tuple(Failure.from_json(f) for f in data["failures"]),
+                published=tuple(data["published"]),
+                notes=tuple(data["notes"]),
+            )
+        except KeyError as error:
+            raise StudyError(f"The study's result lacks the key {error}.") from None
+        except (TypeError, AttributeError, EvaluationError) as error:
+            raise StudyError(f"The study's result holds a wrong value: {error}") from None
+
+
+def read_study(path: Path | str) -> StudyResult:
+    """Read a study.json, given it or the folder of the study. Raises StudyError."""
+    file = Path(path)
+    file = file / STUDY_FILE if file.is_dir() else file
+    try:
+        return StudyResult.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise StudyError(f"Cannot read {file}: {error.strerror}.") from None
+    except ValueError as error:
+        raise StudyError(f"{file} is not valid JSON: {error}.") from None
+    except StudyError as error:
+        raise StudyError(f"Cannot read {file}: {error}") from None

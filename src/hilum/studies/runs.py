@@ -1,0 +1,167 @@
+"""One run of a study: where it lies, how it is known again, and doing it.
+
+Runs lie in OUT/runs/KEY and are shared by all studies below OUT. The key is a digest of all that
+decides the training: the recipe's effective settings, the labels and the data as divided. So a
+variant that several studies have in common is trained once.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from hilum.classifier import Classifier
+from hilum.errors import EvaluationError, HilumError, StudyError
+from hilum.evaluation.evaluate import evaluate
+from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
+from hilum.files import sha256
+from hilum.labels import LabelTree
+from hilum.radiographs.dataset import Dataset
+from hilum.recipe import Recipe, Settings
+from hilum.studies.folds import Folds
+from hilum.training.checkpoint import Row
+from hilum.training.run import train
+
+#: Below RUN/evaluation: the fold that the run held out, and the data's own val.
+HELD_OUT, OWN_VAL = "held-out", "val"
+
+
+class RunIsBusy(Exception):  # noqa: N818 - it is not an error
+    """Another process holds this run at the moment."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a variant. number: from 0. key: the name of its folder below OUT/runs."""
+
+    variant: str
+    number: int
+    key: str
+    recipe: Recipe
+
+    def epochs(self, tree: LabelTree) -> int:
+        """Epochs over all its networks."""
+        return sum(self.recipe.settings(d.name).epochs for d in self.recipe.networks(tree))
+
+
+def make_run(variant: str, number: int, recipe: Recipe, data: Dataset) -> Run:
+    """A run on a data set as divided."""
+    return Run(variant, number, run_key(recipe, data.tree, data.fingerprint), recipe)
+
+
+def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:
+    """The folder name of a training, such as ``covinet-cascade-0-1f2e3d4c5b6a7988``.
+
+    Equal for recipes that differ only in name, description, device, kept checkpoints, or in
+    settings that every decision overrides. fingerprint: of the data set as divided.
+    """
+    # Keys with their default are left out, so that a key that is added later changes nothing.
+    whole = recipe.model_dump(mode="json", exclude_defaults=True)
+    aside = {"name", "description", "device", "keep_checkpoints", "decision"}
+    networks = {
+        d.name: recipe.settings(d.name).model_dump(mode="json", exclude_defaults=True)
+        for d in recipe.networks(tree)
+    }
+    content = {
+        "recipe": {k: v for k, v in whole.items() if k not in {*aside, *Settings.model_fields}},
+        "networks": networks,
+        "labels": tree.to_json(),
+        "data": fingerprint,
+    }
+    digest = sha256(json.dumps(content, sort_keys=True).encode())
+    return f"{recipe.network}-{recipe.strategy}-{recipe.seed}-{digest[:16]}"
+
+
+def read_facts(run: Path) -> dict[str, Any] | None:
+    """What run.json says of a run; None where there is none. Raises StudyError if damaged."""
+    file = run / "run.json"
+    try:
+        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{file}: damaged ({error}); remove the folder to train anew.") from None
+    return facts
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run has its classifier."""
+    facts = read_facts(run)
+    return bool(facts and facts.get("finished")) and (run / "classifier/classifier.json").is_file()
+
+
+def adopt_run(source: Path, runs: Path) -> Path:
+    """Move a finished run, trained elsewhere, into a folder of runs under its key.
+
+    source: a run folder of `hilum train`, trained on a fold as this package divides the data.
+    runs: OUT/runs. A study then finds it if it is one of the study's own: same settings, labels
+    and data. Returns its new place. Raises StudyError where it is not finished, or is there
+    already.
+    """
+    if not is_finished(source):
+        raise StudyError(f"{source}: not a finished run, so it cannot be adopted.")
+    target = runs / _own_key(source)
+    if target.exists():
+        raise StudyError(f"{source}: {target} is there already.")
+    runs.mkdir(parents=True, exist_ok=True)
+    return source.rename(target)
+
+
+def do_run(run: Run, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] | None) -> None:
+    """Train a run unless it is finished, and evaluate it unless that is done.
+
+    Raises RunIsBusy where another process is at it, Interrupted after a stop, and what training
+    and evaluation raise.
+    """
+    folder, part = runs / run.key, folds.part(run.number)
+    runs.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(runs / f".{run.key}.lock", timeout=0):
+            if is_finished(folder):
+                if _own_key(folder) != run.key:
+                    raise StudyError(
+                        f"{folder}: holds another training than its name says; remove it."
+                    )
+            else:
+                resume = (folder / "run.json").exists()
+                if not resume:
+                    _clear_unbegun(folder)
+                train(part, run.recipe, folder, resume=resume, on_epoch=on_epoch)
+            _evaluate(folder, HELD_OUT, part, run.recipe.device)
+            if folds.own_val:
+                _evaluate(folder, OWN_VAL, folds.own_val, run.recipe.device)
+    except filelock.Timeout:
+        raise RunIsBusy(run.key) from None
+
+
+def _clear_unbegun(folder: Path) -> None:
+    """Remove what a kill left of a run before its run.json, without which it cannot go on."""
+    for left in (*folder.glob("recipe.toml"), *folder.glob(".*.partial")):
+        left.unlink()
+
+
+def _evaluate(folder: Path, name: str, dataset: Dataset, device: str) -> None:
+    out = folder / "evaluation" / name
+    if (out / EVALUATION_FILE).is_file():
+        try:
+            if read_evaluation(out / EVALUATION_FILE).data["fingerprint"] == dataset.fingerprint:
+                return
+        except (EvaluationError, KeyError):
+            pass  # a damaged one is made anew
+    # Temperatures were fitted on the very fold that is evaluated here.
+    classifier = replace(Classifier.load(folder, device=device), temperatures={})
+    evaluate(classifier, dataset, "val", out=out)
+
+
+def _own_key(folder: Path) -> str:
+    """The key that a run's own files give it."""
+    facts = read_facts(folder)
+    try:
+        assert facts is not None
+        tree = LabelTree.from_json(facts["labels"])
+        return run_key(Recipe.load(folder / "recipe.toml"), tree, facts["data"]["fingerprint"])
+    except (HilumError, KeyError, TypeError) as error:
+        raise StudyError(f"{folder}: not a run of this version ({error}).") from None
