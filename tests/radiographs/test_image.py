@@ -334,7 +334,7 @@ def test_whatever_the_bytes_the_answer_is_pixels_or_a_data_error(
     ("content", "said"),
     [
         (b"", "the file is empty"),
-        (b"Thank you for downloading this data set.", "not a PNG, JPEG, TIFF or BMP image"),
+        (b"Thank you for downloading this data set.", "not a PNG, JPEG, TIFF, BMP or DICOM image"),
         (b"\x89PNG\r\n\x1a\n", "cannot be read"),
         (b"BM", "cannot be read"),
         (b"GIF89a" + bytes(20), "not a PNG"),

@@ -6,6 +6,7 @@ import pytest
 
 from hilum.errors import DataError
 from hilum.radiographs.layouts import LAYOUTS, Listing, read_layout
+from tests.radiographs.dicoms import dicom, save
 
 # Layouts look at names only, so these images are empty files.
 
@@ -363,9 +364,12 @@ def test_damaged_rsna(tmp_path: Path) -> None:
 
 
 def test_rsna_as_dicom(tmp_path: Path) -> None:
-    rsna_classes(touch(tmp_path, *(f"stage_2_train_images/{n}.dcm" for n in ("a1", "b2", "c3"))))
-    with pytest.raises(DataError, match="the images are DICOM files, which this version does not"):
-        read_layout(tmp_path)
+    for name in ("a1", "b2", "c3"):
+        ds = dicom(PatientID=name, PatientSex="F", ViewPosition="PA")
+        save(tmp_path / "stage_2_train_images" / f"{name}.dcm", ds)
+    listing = read_layout(rsna_classes(tmp_path))
+    assert seen(listing)[2] == ("stage_2_train_images/c3.dcm", "train", "Normal", None)
+    assert listing.found[0].attributes == {"view": "PA", "sex": "F"}
 
 
 # ---- which layout ------------------------------------------------------------------------------

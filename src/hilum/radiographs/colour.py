@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from hilum.errors import DataError
-from hilum.radiographs.image import open_image
+from hilum.radiographs.image import begins_as_dicom, open_image
 from hilum.radiographs.npz import item_of
 from hilum.records import PixelArray
 
@@ -38,13 +38,16 @@ def has_colour(image: PixelArray) -> bool:
 def file_has_colour(path: Path | str) -> bool:
     """Whether an image file is in colour; of a grey one only the header is read.
 
-    An image in an NPZ file is grey. Raises DataError, naming the file, where it cannot be read.
+    An image in an NPZ file is grey; DICOM in colour is refused where it is read. Raises
+    DataError, naming the file, where it cannot be read.
     """
     path = Path(path)
     if item_of(path):
         return False
     try:
         with path.open("rb") as file:
+            if begins_as_dicom(file):
+                return False
             image: Image.Image = open_image(file, path)
             if image.mode in _GREY_MODES:
                 return False

@@ -7,7 +7,8 @@ from PIL import Image
 from PIL.ImageFile import ImageFile
 
 from hilum.errors import DataError
-from hilum.radiographs.image import open_image
+from hilum.radiographs.dicom.reading import read_dicom_header
+from hilum.radiographs.image import begins_as_dicom, open_image
 from hilum.radiographs.npz import item_of, read_item
 
 #: Bits a sample of Pillow's modes that are not 8; 16-bit colour shows in the raw mode only.
@@ -18,8 +19,9 @@ _BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
 class Header:
     """Facts of a file, none of them about the patient.
 
-    format: 'PNG', 'JPEG', 'TIFF', 'BMP' or 'NPZ'. mode: how colours are kept, by Pillow's name
-    ('L' is grey, 'RGB' colour, 'P' a palette). bits: per sample. width, height: pixels as stored.
+    format: 'PNG', 'JPEG', 'TIFF', 'BMP', 'DICOM' or 'NPZ'. mode: how colours are kept, by Pillow's
+    name ('L' is grey, 'RGB' colour, 'P' a palette). bits: per sample. width, height: pixels as
+    stored.
     bytes: the size of the file; of an image inside an NPZ file its number of pixels.
     quantisation: mean of the JPEG's luma quantisation table, larger the more was thrown away; 0
     where it is no JPEG.
@@ -41,6 +43,10 @@ def read_header(path: Path) -> Header:
             height, width = read_item(*item).shape
             return Header("NPZ", "L", 8, width, height, width * height, 0.0)
         with path.open("rb") as file:
+            if begins_as_dicom(file):
+                said, size = read_dicom_header(file, path), path.stat().st_size
+                bits = said.bits_stored
+                return Header("DICOM", "L", bits, said.columns, said.rows, size, 0.0)
             image = open_image(file, path)
             width, height = image.size
             return Header(

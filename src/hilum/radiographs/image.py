@@ -1,7 +1,7 @@
 """Read one radiograph from an image file, as grey.
 
-PNG, JPEG, TIFF and BMP; 8 or 16 bit; grey, RGB, RGBA or palette. Other formats plug in here:
-a reader per format, chosen by the file's content.
+PNG, JPEG, TIFF and BMP; 8 or 16 bit; grey, RGB, RGBA or palette; and DICOM. The reader is chosen
+by the file's content, never by its name. Other formats plug in here.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,14 +18,14 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from hilum.errors import DataError
+from hilum.radiographs.dicom import START, is_dicom
+from hilum.radiographs.dicom.reading import read_dicom
+from hilum.radiographs.limits import MAX_PIXELS
 from hilum.radiographs.npz import item_of, read_item
 from hilum.records import PixelArray
 
-#: What a data folder is searched for; anything else in it is ignored.
+#: What a data folder is searched for, beside DICOM files, which are known by their content.
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-
-#: The largest image that is decoded. The largest detectors give about 20 million pixels.
-MAX_PIXELS = 80_000_000
 
 Reader = Callable[[IO[bytes]], ImageFile]
 
@@ -51,7 +51,8 @@ def read_radiograph(path: Path | str) -> PixelArray:
     luma (ITU-R BT.601); transparency is laid over black. Deeper than 8 bit is scaled linearly,
     never clipped: the white of a 16-bit file is the full scale of the fewest bits, of
     8, 10, 12, 14 or 16, that hold its brightest pixel, because detectors store 10 to 14
-    significant bits in 16. Of 16-bit colour the high byte counts.
+    significant bits in 16. Of 16-bit colour the high byte counts. DICOM says itself how its
+    values are to be seen (dicom.greyscale).
 
     Raises DataError, naming the file, where it cannot be read, is damaged, holds several
     images or more than MAX_PIXELS (known from its header, before any pixel is decoded).
@@ -90,12 +91,21 @@ def open_image(file: IO[bytes], path: Path) -> ImageFile:
         raise DataError(f"{path}: the file is empty.")
     reader = next((reader for magic, reader in _READERS if start.startswith(magic)), None)
     if reader is None:
-        raise DataError(f"{path}: not a PNG, JPEG, TIFF or BMP image.")
+        raise DataError(f"{path}: not a PNG, JPEG, TIFF, BMP or DICOM image.")
     file.seek(0)
     return reader(file)
 
 
+def begins_as_dicom(file: IO[bytes]) -> bool:
+    """Whether a file is DICOM, by its first bytes; it is then at its start again."""
+    start = file.read(START)
+    file.seek(0)
+    return is_dicom(start)
+
+
 def _read(file: IO[bytes], path: Path) -> PixelArray:
+    if begins_as_dicom(file):
+        return read_dicom(file, path)
     image = open_image(file, path)
     width, height = image.size
     if width * height > MAX_PIXELS:

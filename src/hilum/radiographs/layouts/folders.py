@@ -78,8 +78,8 @@ def _refuse_empty(folders: Sequence[Path], found: Sequence[Found]) -> None:
                     kinds = sorted({p.suffix or p.name for p in path.rglob("*") if p.is_file()})
                     held = f"it holds {', '.join(kinds[:4])} files" if kinds else "it is empty"
                     raise DataError(
-                        f"{path}: no image of this label ({held}; read are PNG, JPEG, TIFF and "
-                        "BMP). Fill the folder or remove it."
+                        f"{path}: no image of this label ({held}; read are PNG, JPEG, TIFF, "
+                        "BMP and DICOM). Fill the folder or remove it."
                     )
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from hilum.errors import DataError, nearest
+from hilum.errors import DataError
 from hilum.radiographs.layouts.attributes import COLUMNS, attributes_of
+from hilum.radiographs.layouts.dicom_tree import labels_by_uid
 from hilum.radiographs.layouts.listed import ListedImages
 from hilum.radiographs.layouts.listing import (
     SPLITS,
@@ -12,11 +13,15 @@ from hilum.radiographs.layouts.listing import (
     Layout,
     Listing,
     refuse_all,
-    split_of,
 )
-from hilum.radiographs.layouts.tables import TABLE_SUFFIXES, read_table
+from hilum.radiographs.layouts.tables import (
+    LABEL_TABLES,
+    label_tables,
+    labels_in,
+    read_table,
+    split_in,
+)
 
-_NAMES = ("manifest.csv", "labels.csv", "manifest.parquet", "labels.parquet")
 _ROLES = {
     "image": ["path", "filename", "image"],
     "label": ["label", "class"],
@@ -27,17 +32,16 @@ _ROLES = {
 }
 
 
-def _tables(data: Path) -> list[Path]:
-    if data.is_file():
-        return [data] if data.suffix.casefold() in TABLE_SUFFIXES else []
-    return [data / name for name in _NAMES if (data / name).is_file()]
+def _fits(data: Path) -> bool:
+    tables = label_tables(data)
+    return bool(tables) and not any(labels_by_uid(table) for table in tables)
 
 
 def _read(data: Path) -> Listing:
-    tables = _tables(data)
+    tables = label_tables(data)
     if len(tables) != 1:
         there = " and ".join(t.name for t in tables) or "none"
-        raise DataError(f"{data}: expected one of {', '.join(_NAMES)}; found {there}.")
+        raise DataError(f"{data}: expected one of {', '.join(LABEL_TABLES)}; found {there}.")
     (table,) = tables
     root = table.parent
     listed = ListedImages(root, table)
@@ -45,14 +49,9 @@ def _read(data: Path) -> Listing:
     splits: dict[str, dict[str, int]] = {}
     for line, row in read_table(table, _ROLES, ("image", "label")):
         path = listed.path(row["image"], line)
-        labels = tuple(part.strip() for part in row["label"].split("/"))
-        if not all(labels):
-            raise DataError(
-                f"{table}, line {line}: the label '{row['label']}' has an empty part; expected a "
-                "label such as covid, or nested labels such as infected/covid."
-            )
+        labels = labels_in(table, line, row)
         listed.add(path, line, labels)
-        split, patient = _split(table, line, row), row["patient"] or None
+        split, patient = split_in(table, line, row), row["patient"] or None
         if patient:
             splits.setdefault(patient, {}).setdefault(split, line)
         source, attributes = row["source"] or None, attributes_of(row)
@@ -63,17 +62,6 @@ def _read(data: Path) -> Listing:
     _refuse_divided_patients(table, splits)
     found.sort(key=lambda f: SPLITS.index(f.split))
     return Listing(root, LAYOUT.name, tuple(found))
-
-
-def _split(table: Path, line: int, row: Mapping[str, str]) -> str:
-    """The split of a row; train where the table has no such column or the cell is empty."""
-    split = split_of(row["split"] or "train")
-    if split is None:
-        raise DataError(
-            f"{table}, line {line}: there is no split '{row['split']}'."
-            + nearest(row["split"], SPLITS)
-        )
-    return split
 
 
 def _refuse_divided_patients(table: Path, splits: Mapping[str, Mapping[str, int]]) -> None:
@@ -93,6 +81,6 @@ LAYOUT = Layout(
     name="manifest",
     looks="manifest.csv or labels.csv (or .parquet) with the columns path and label",
     names=("*.csv", "*.parquet"),
-    fits=lambda data: bool(_tables(data)),
+    fits=_fits,
     read=_read,
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from hilum.errors import DataError, nearest
 from hilum.radiographs.layouts import (
     covidx,
+    dicom_tree,
     folders,
     kaggle,
     manifest,
@@ -14,26 +15,30 @@ from hilum.radiographs.layouts import (
     radiography_database,
     rsna,
 )
+from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
 from hilum.radiographs.layouts.listing import Layout, Listing
 from hilum.radiographs.layouts.walk import seen
 
 #: Layouts of their own kind; at most one of them may fit.
 SPECIFIC: tuple[Layout, ...] = (
     kaggle.LAYOUT, radiography_database.LAYOUT, covidx.LAYOUT, nih.LAYOUT, rsna.LAYOUT,
-    medmnist.LAYOUT, manifest.LAYOUT,
+    medmnist.LAYOUT, dicom_tree.LAYOUT, manifest.LAYOUT,
 )  # fmt: skip
 #: Folder trees, which almost anything looks like, are tried where none of the others fits.
 GENERAL: tuple[Layout, ...] = (folders.SPLIT_FOLDERS, folders.LABEL_FOLDERS)
 LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*SPECIFIC, *GENERAL)}
 
 
-def read_layout(data: Path | str, layout: str | None = None) -> Listing:
+def read_layout(
+    data: Path | str, layout: str | None = None, *, keep_identifiers: bool = False
+) -> Listing:
     """List the labelled images of a data set, whatever its layout.
 
     data: a folder, or a CSV, Parquet or NPZ file. layout: a name of LAYOUTS to read it as;
     without it the layout is recognised. In folder trees the images are in natural order of
     their names, and hidden files, ``__MACOSX``, ``masks`` and files that are not images are
-    ignored.
+    ignored. DICOM files give their patients and views, whatever the layout (see dicom_facts).
+    keep_identifiers: groups of DICOM files are PatientIDs, not salted hashes.
 
     Raises DataError where there is no such data, no layout fits, several do, or the one that
     fits is damaged.
@@ -42,7 +47,7 @@ def read_layout(data: Path | str, layout: str | None = None) -> Listing:
     if not data.exists():
         raise DataError(f"{data}: there is no such folder.")
     if layout is not None:
-        return _forced(data, layout)
+        return _with_facts(data, _forced(data, layout), keep_identifiers)
     fitting = [kind for kind in SPECIFIC if kind.fits(data)]
     if len(fitting) > 1:
         raise DataError(
@@ -57,12 +62,19 @@ def read_layout(data: Path | str, layout: str | None = None) -> Listing:
     for kind in fitting or [kind for kind in GENERAL if kind.fits(data)]:
         listing = kind.read(data)
         if listing.found:
-            return listing
+            return _with_facts(data, listing, keep_identifiers)
     raise DataError(
         f"{data}: no labelled images found (saw {seen(data)}). Expected folders by label, "
         "such as train/normal and val/normal, or normal and pneumonia, holding PNG, JPEG, "
-        f"TIFF or BMP files, or one of the layouts in docs/data.md.{_nearest(data)}"
+        f"TIFF, BMP or DICOM files, or one of the layouts in docs/data.md.{_nearest(data)}"
     )
+
+
+def _with_facts(data: Path, listing: Listing, keep_identifiers: bool) -> Listing:
+    listing = add_dicom_facts(listing, keep_identifiers=keep_identifiers)
+    if not listing.found:
+        raise DataError(f"{data}: no image is left. {' '.join(listing.notes)}")
+    return listing
 
 
 def _forced(data: Path, name: str) -> Listing:

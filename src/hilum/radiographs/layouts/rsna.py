@@ -16,7 +16,6 @@ from hilum.radiographs.layouts.tables import read_table
 
 _CLASSES = "stage_2_detailed_class_info.csv"
 _TARGETS = "stage_2_train_labels.csv"
-_DICOM = frozenset({".dcm"})
 
 #: 'No Lung Opacity / Not Normal' divides the abnormal, which the nesting says without a slash.
 _LABELS = {
@@ -65,18 +64,13 @@ def _read(root: Path) -> Listing:
             found.append(Found(path, "train", label))
         else:
             listed.absent(name, line)
-    if not found and index_by_name(root, _DICOM, stem=True):
-        raise DataError(
-            f"{root}: the images are DICOM files, which this version does not read; convert them "
-            "to PNG under the same names."
-        )
     listed.check()
     return Listing(root, LAYOUT.name, tuple(found), (_NOTE,))
 
 
 LAYOUT = Layout(
     name="rsna-pneumonia",
-    looks=f"{_CLASSES} or {_TARGETS}, and images named after the patientId as PNG or JPEG",
+    looks=f"{_CLASSES} or {_TARGETS}, and images named after the patientId: DICOM, PNG or JPEG",
     names=(_CLASSES, _TARGETS, "stage_2_*_images"),
     fits=_fits,
     read=_read,

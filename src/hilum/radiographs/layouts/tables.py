@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import DataError, nearest
+from hilum.radiographs.layouts.listing import SPLITS, split_of
 
 #: What each wanted column may be called, by the role that it plays.
 Roles = Mapping[str, Sequence[str]]
@@ -15,6 +16,8 @@ Roles = Mapping[str, Sequence[str]]
 Row = tuple[int, dict[str, str]]
 
 TABLE_SUFFIXES = frozenset({".csv", ".parquet"})
+#: What a table that labels the images around it may be called.
+LABEL_TABLES = ("manifest.csv", "labels.csv", "manifest.parquet", "labels.parquet")
 
 
 def read_table(file: Path, roles: Roles, required: Sequence[str]) -> Iterator[Row]:
@@ -69,6 +72,41 @@ def find_columns(
             )
         columns[role] = at[0] if at else None
     return columns
+
+
+def label_tables(data: Path) -> list[Path]:
+    """The tables that label a data folder's images, or the table that is given itself."""
+    if data.is_file():
+        return [data] if data.suffix.casefold() in TABLE_SUFFIXES else []
+    return [data / name for name in LABEL_TABLES if (data / name).is_file()]
+
+
+def column_names(file: Path) -> list[str]:
+    """The header of a table. Raises DataError where it cannot be read."""
+    rows = _parquet(file, {}) if file.suffix.casefold() == ".parquet" else _csv(file)
+    return next(rows, (1, []))[1]
+
+
+def labels_in(table: Path, line: int, row: Mapping[str, str]) -> tuple[str, ...]:
+    """The label of a row, which may nest. Raises DataError where a part of it is empty."""
+    labels = tuple(part.strip() for part in row["label"].split("/"))
+    if not all(labels):
+        raise DataError(
+            f"{table}, line {line}: the label '{row['label']}' has an empty part; expected a "
+            "label such as covid, or nested labels such as infected/covid."
+        )
+    return labels
+
+
+def split_in(table: Path, line: int, row: Mapping[str, str]) -> str:
+    """The split of a row; train where the table has no such column or the cell is empty."""
+    split = split_of(row["split"] or "train")
+    if split is None:
+        raise DataError(
+            f"{table}, line {line}: there is no split '{row['split']}'."
+            + nearest(row["split"], SPLITS)
+        )
+    return split
 
 
 def read_lines(file: Path) -> list[str]:

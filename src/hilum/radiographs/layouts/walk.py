@@ -2,12 +2,16 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from hilum.radiographs.dicom import START, is_dicom
 from hilum.radiographs.image import IMAGE_SUFFIXES
 
 _IGNORED_FOLDERS = frozenset({"__macosx", "masks"})
+#: The table of contents of a DICOM medium, which is DICOM itself (PS3.10, 8.6).
+_DICOM_CONTENTS = "dicomdir"
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -29,6 +33,7 @@ def walk(
 ) -> Iterator[tuple[str, list[str]]]:
     """Folders that hold images, with the images' names; ignored folders are not entered.
 
+    Images are the files with one of the suffixes, and of the others those that begin as DICOM.
     Linked folders are entered, except one that leads back to a folder on the way to it.
     """
     for directory, folders, files in os.walk(folder, followlinks=True):
@@ -38,10 +43,28 @@ def walk(
         )
         names = [
             f for f in files
-            if not f.startswith(".") and os.path.splitext(f)[1].casefold() in suffixes  # noqa: PTH122 - a Path per file is slow for 100,000 files
+            if not f.startswith(".")
+            and (os.path.splitext(f)[1].casefold() in suffixes or is_dicom_file(directory, f))  # noqa: PTH122 - a Path per file is slow for 100,000 files
         ]  # fmt: skip
         if names:
             yield directory, sorted(names, key=natural_key)
+
+
+def is_dicom_file(folder: str, name: str) -> bool:
+    """Whether a file holds DICOM, by its first bytes; a medium's table of contents does not count.
+
+    Of what cannot be opened it is not known, and it is no image.
+    """
+    if name.casefold() == _DICOM_CONTENTS:
+        return False
+    path = Path(folder, name)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
+            return False
+        with path.open("rb") as file:
+            return is_dicom(file.read(START))
+    except OSError:
+        return False
 
 
 def subfolders(root: Path) -> list[Path]:

@@ -1,0 +1,107 @@
+"""Read a DICOM file: its pixels, its header, or what it says of patient and study."""
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from hilum.radiographs.dicom import tags
+from hilum.radiographs.dicom.elements import Elements, read_contents
+from hilum.radiographs.dicom.greyscale import to_grey
+from hilum.radiographs.dicom.header import ImageHeader, image_header
+from hilum.radiographs.dicom.stored import stored_values
+from hilum.records import PixelArray
+
+_KEY_LENGTH = 16
+_LATERAL = frozenset({"LL", "RL", "LATERAL", "LAT"})
+#: Codes as PS3.3 defines them. Free text in their place could say anything, and is dropped.
+_VIEW = re.compile(r"[A-Z][A-Z0-9 _]{0,15}")
+_AGE = re.compile(r"\d{3}[DWMY]")
+_SEX = re.compile(r"[MFO]")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What a file says of its patient and study, for grouping; never for showing.
+
+    patient_id, issuer: as the file has them; '' where it does not say. sop_instance,
+    study_instance: UIDs of the image and of its study. view, age, sex: as codes of DICOM.
+    burned_in: the file says that text is part of its pixels. modality: '' where it is left out.
+    """
+
+    patient_id: str = field(repr=False)
+    issuer: str = field(repr=False)
+    sop_instance: str = field(repr=False)
+    study_instance: str = field(repr=False)
+    view: str
+    age: str
+    sex: str
+    burned_in: bool
+    modality: str
+
+    @property
+    def is_lateral(self) -> bool:
+        """Whether the image was taken from the side (PS3.3, C.8.1.1: View Position)."""
+        return self.view in _LATERAL
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """What images can be grouped by, under the names of layouts.attributes."""
+        cells = {"view": self.view, "age": self.age, "sex": self.sex}
+        return {name: cell for name, cell in cells.items() if cell}
+
+
+def read_dicom(file: IO[bytes], path: Path) -> PixelArray:
+    """Read a radiograph as it is meant to be seen: (H, W) uint8, 255 being white.
+
+    Raises DataError where the file is damaged or does not hold one grey radiograph; its text
+    quotes no value that could identify the patient.
+    """
+    contents = read_contents(file, path, tags.OF_THE_IMAGE)
+    header = image_header(contents)
+    return to_grey(stored_values(contents, header), header, contents.elements)
+
+
+def read_dicom_header(file: IO[bytes], path: Path) -> ImageHeader:
+    """What the file says of its image. Raises DataError as read_dicom does."""
+    return image_header(read_contents(file, path, tags.OF_THE_IMAGE))
+
+
+def read_study(file: IO[bytes], path: Path) -> StudyFacts:
+    """What the file says of patient and study. Raises DataError where it is damaged."""
+    wanted = tags.OF_THE_STUDY | {tags.MODALITY}
+    elements = read_contents(file, path, wanted).elements
+    return StudyFacts(
+        patient_id=_raw(elements, tags.PATIENT_ID),
+        issuer=_raw(elements, tags.ISSUER_OF_PATIENT_ID),
+        sop_instance=elements.text(tags.SOP_INSTANCE),
+        study_instance=elements.text(tags.STUDY_INSTANCE),
+        view=_code(elements, tags.VIEW_POSITION, _VIEW),
+        age=_code(elements, tags.PATIENT_AGE, _AGE),
+        sex=_code(elements, tags.PATIENT_SEX, _SEX),
+        burned_in=elements.text(tags.BURNED_IN_ANNOTATION) == "YES",
+        modality=elements.text(tags.MODALITY),
+    )
+
+
+def patient_key(patient_id: str, salt: bytes, issuer: str = "") -> str:
+    """A name for a patient that stays the same and cannot be guessed back without the salt.
+
+    issuer: who gave the number, since two hospitals may give one (PS3.3, C.7.1.1).
+    Returns 16 hexadecimal digits of an HMAC-SHA256 (RFC 2104).
+    """
+    message = f"{issuer}\0{patient_id}".encode("utf-8", "surrogateescape")
+    return hmac.new(salt, message, hashlib.sha256).hexdigest()[:_KEY_LENGTH]
+
+
+def _raw(elements: Elements, tag: int) -> str:
+    """A string of any character set, told apart by its bytes; '' where it is absent."""
+    element = elements.found.get(tag)
+    return element.value.strip(b" \0").decode("utf-8", "surrogateescape") if element else ""
+
+
+def _code(elements: Elements, tag: int, pattern: re.Pattern[str]) -> str:
+    text = elements.text(tag)
+    return text if pattern.fullmatch(text) else ""

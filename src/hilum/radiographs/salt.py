@@ -1,0 +1,34 @@
+"""The secret of a data set, by which patients get names that cannot be guessed back."""
+
+import os
+import secrets
+from pathlib import Path
+
+import filelock
+
+from hilum.errors import DataError
+from hilum.files import sha256, write_atomically
+from hilum.radiographs.cache import cache_folder, cache_refusal
+
+_BYTES = 32
+
+
+def salt_of(root: Path) -> bytes:
+    """The salt of the data set in a folder, made when it is first asked for: 32 random bytes.
+
+    It is kept in the cache and nowhere else. Where the cache is removed or the data are moved,
+    another is made, and patients get other names. Raises DataError where it cannot be kept.
+    """
+    file = cache_folder() / "salts" / f"{sha256(os.fsencode(root.resolve()))[:32]}.bin"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{file}.lock"):  # two processes must not make two
+            if not file.is_file():
+                write_atomically(file, secrets.token_bytes(_BYTES))
+                file.chmod(0o600)
+        salt = file.read_bytes()
+    except OSError as error:
+        raise cache_refusal(file.parent, error) from None
+    if len(salt) != _BYTES:
+        raise DataError(f"{file}: is damaged; remove it (patients then get other names).")
+    return salt
