@@ -15,6 +15,7 @@ from hilum.cli import (
     demo,
     evaluate,
     explain,
+    export,
     get,
     import_weights,
     models,
@@ -71,6 +72,7 @@ for _name, _verb, _example in (
     ("explain", explain.explain, explain.EXAMPLE),
     ("report", report.report, report.EXAMPLE),
     ("study", study.study, study.EXAMPLE),
+    ("export", export.export, export.EXAMPLE),
     ("models", models.models, models.EXAMPLE),
     ("import", import_weights.import_, import_weights.EXAMPLE),
 ):

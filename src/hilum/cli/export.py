@@ -1,0 +1,161 @@
+"""hilum export: a classifier as one ONNX file, or as one folder to give away."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hilum import console
+from hilum.cli.options import Json, Trained
+from hilum.errors import ClassifierError, nearest
+
+if TYPE_CHECKING:
+    from hilum.classifier import Classifier
+    from hilum.records import PixelArray
+
+EXAMPLE = "hilum export runs/first --to onnx --out first.onnx --check DATA/val"
+
+_FORMATS = ("onnx", "safetensors")
+_IMAGES = 32  # radiographs that a file is checked with
+
+
+def export(
+    classifier: Trained,
+    to: Annotated[str, typer.Option(help="onnx (one file) or safetensors (one folder).")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file or folder. [dim]Default: by the classifier's name.[/dim]"),
+    ] = None,
+    takes: Annotated[
+        str,
+        typer.Option(
+            "--input",
+            help="What the ONNX graph takes: images (decoded, of any size) or pixels (after the "
+            "classifier's preprocessing).",
+        ),
+    ] = "images",
+    operate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Operating points whose thresholds go into the ONNX file, e.g. "
+            "'covid: recall>=0.95'. Repeatable. [dim]Default: the presets.[/dim]"
+        ),
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            help="Radiographs to compare the ONNX file with the classifier on, beside random "
+            "images. [dim]Default: phantoms.[/dim]"
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Export a classifier, and check it before saying that it is done.
+
+    An ONNX file holds preprocessing, all networks, temperatures, probabilities and the predicted
+    class; labels, thresholds and provenance are in its metadata. A folder holds the classifier
+    with a model card, and no path of this machine.
+    """
+    from hilum.classifier import Classifier
+
+    if to not in _FORMATS:
+        raise ClassifierError(f"There is no format '{to}'.{nearest(to, _FORMATS)}")
+    given = {"--input": takes != "images", "--operate": operate, "--check": check}
+    foreign = [option for option, is_given in given.items() if is_given]
+    if to != "onnx" and foreign:
+        raise ClassifierError(f"{', '.join(foreign)}: only with --to onnx.")
+    model = Classifier.load(classifier, device="cpu")
+    name = classifier.resolve().name
+    if to == "onnx":
+        _onnx(model, out or Path(f"{name}.onnx"), takes, operate, check, as_json)
+    else:
+        _folder(model, out or Path(f"{name}-shared"), as_json)
+
+
+def _onnx(
+    model: "Classifier",
+    file: Path,
+    takes: str,
+    operate: Sequence[str] | None,
+    check: Path | None,
+    as_json: bool,
+) -> None:
+    from hilum.exporting.graph import parse_input
+    from hilum.exporting.onnx import OPSET, export_onnx
+
+    kind = parse_input(takes)
+    images = _radiographs(check) if check else _phantoms()
+    with without_exporter_noise():
+        agreement = export_onnx(model, file, takes=kind, operate=operate, radiographs=images)
+    if as_json:
+        console.print_json({"file": str(file), "opset": OPSET, **agreement.to_json()})
+        return
+    what = "radiographs" if check else "phantoms"
+    console.print_line(
+        f"Checked by ONNX Runtime: on {agreement.radiographs} {what} and {agreement.random} "
+        "random images the same classes as by PyTorch; probabilities differ by "
+        f"{agreement.largest:.1g} at most."
+    )
+    console.print_line(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
+
+
+def _folder(model: "Classifier", folder: Path, as_json: bool) -> None:
+    from hilum.exporting.bundle import CARD, export_folder
+
+    files = [file.name for file in export_folder(model, folder)]
+    if as_json:
+        console.print_json({"folder": str(folder), "files": files})
+        return
+    console.print_line(f"Written: {folder} ({', '.join(files)})")
+    console.print_line(f"Before you give it away, write what only you know into {folder / CARD}.")
+
+
+def _radiographs(folder: Path) -> "list[PixelArray]":
+    import numpy as np
+
+    from hilum.errors import DataError
+    from hilum.radiographs.image import read_radiograph
+    from hilum.radiographs.layouts import list_images
+
+    files = list_images(folder) if folder.is_dir() else [folder]
+    if not files:
+        raise DataError(f"{folder}: no images found to check the file with.")
+    rows = np.linspace(0, len(files) - 1, min(len(files), _IMAGES)).astype(int)
+    return [read_radiograph(files[row]) for row in rows]
+
+
+def _phantoms() -> "list[PixelArray]":
+    from hilum.radiographs.phantom import LABELS, render_phantom
+
+    return [
+        render_phantom(label, seed=0, index=i, size=size)[0]
+        for i, (label, size) in enumerate(
+            (label, size) for size in (150, 224, 256) for label in LABELS
+        )
+    ]
+
+
+@contextmanager
+def without_exporter_noise() -> Iterator[None]:
+    """Keep from the terminal what PyTorch's exporter says of its own insides.
+
+    It logs that torchvision is not installed, which Hilum does without, and warns of a
+    deprecation within PyTorch. Other warnings are given again.
+    """
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(record=True) as raised:
+            yield
+    finally:
+        logger.setLevel(before)
+    for warning in raised:
+        if "LeafSpec" not in str(warning.message):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )

@@ -1,0 +1,181 @@
+"""The model card of a classifier that is given away: what it says of itself; the rest is left.
+
+After Mitchell et al. 2019, Model Cards for Model Reporting, doi:10.1145/3287560.3287596. The front
+matter is the YAML block that model hubs read.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hilum.audit.provenance import known_sources
+from hilum.classifier import Classifier
+from hilum.exporting.provenance import shareable
+
+_OPEN = "*For the author to write.*"
+
+
+def write_card(classifier: Classifier, name: str) -> str:
+    """The card as Markdown. name: what the classifier is called, for the title."""
+    told = shareable(classifier.provenance)
+    lines = [_front_matter(), f"# {name}", ""]
+    for title, fields in _sections(classifier, told).items():
+        lines += [f"## {title}", ""]
+        lines += [f"- **{field}**: {text or _OPEN}" for field, text in fields.items()]
+        lines.append("")
+    return "\n".join([*lines, *_usage()])
+
+
+def _front_matter() -> str:
+    """Without a licence, which is the author's to choose: hubs then show none."""
+    return "\n".join(
+        [
+            "---",
+            "library_name: hilum",
+            "pipeline_tag: image-classification",
+            "tags:",
+            "  - hilum",
+            "  - chest-radiograph",
+            "  - image-classification",
+            "# license: for the author to choose",
+            "---",
+            "",
+        ]
+    )
+
+
+def _sections(classifier: Classifier, told: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
+    """The nine groups of the paper in its order: fields, and None where the author has to."""
+    height, width = classifier.preprocessing.image_size
+    return {
+        "Model details": {
+            "Person or organisation that develops it": None,
+            "Date": _date(told),
+            "Version": None,
+            "Type": _type(classifier),
+            "Labels": f"`{classifier.tree}`",
+            "Made with": _versions(told),
+            "Paper or other resource": None,
+            "Citation": None,
+            "Licence": None,
+            "Where to send questions": None,
+        },
+        "Intended use": {
+            "Primary uses": None,
+            "Primary users": None,
+            "Out of scope": "The care of patients: Hilum is for research, no medical device.",
+        },
+        "Factors": {"Relevant factors": None, "Evaluation factors": None},
+        "Metrics": {
+            "Performance measures": None,
+            "Decision thresholds": _rule(classifier),
+            "Temperatures": _temperatures(classifier),
+            "Variation": None,
+        },
+        "Evaluation data": {
+            "Data sets": None,
+            "Why these": None,
+            "Preprocessing": f"Grey, {height} × {width} pixels (height × width); "
+            f"`{_settings(classifier)}`",
+        },
+        "Training data": {
+            "Data sets": _trained_on(told),
+            "What the labels mean": _meaning(told),
+            "Calibrated on": _calibrated_on(classifier),
+        },
+        "Quantitative analyses": {"Unitary results": None, "Intersectional results": None},
+        "Ethical considerations": {
+            "Ethical considerations": None,
+            "What the files hold of training images": _remembered(classifier),
+        },
+        "Caveats and recommendations": {
+            "Notes": " ".join(str(note) for note in told.get("notes") or ()) or None
+        },
+    }
+
+
+def _usage() -> list[str]:
+    return [
+        "## How to use it",
+        "",
+        "```",
+        "pip install hilum",
+        "hilum predict THIS-FOLDER radiographs/",
+        "```",
+        "",
+        "`classifier.json` names every file with its SHA-256; weights are safetensors.",
+        "",
+    ]
+
+
+def _type(classifier: Classifier) -> str:
+    kinds = ", ".join(sorted(set(classifier.network_names.values())))
+    parameters = sum(p.numel() for n in classifier.networks.values() for p in n.parameters())
+    count = len(classifier.networks)
+    what = (
+        f"One network ({kinds}) over all classes"
+        if classifier.strategy == "flat"
+        else f"A cascade of {count} network{'s' * (count > 1)} ({kinds}), one for each decision "
+        f"({', '.join(classifier.networks)})"
+    )
+    return f"{what}; {parameters:,} parameters"
+
+
+def _rule(classifier: Classifier) -> str:
+    return {
+        "route": "`route`: the most probable option of each decision, from the root down",
+        "argmax": "`argmax`: the most probable class",
+    }[classifier.rule]
+
+
+def _temperatures(classifier: Classifier) -> str:
+    if classifier.validation is None:
+        return "None: the probabilities are not calibrated."
+    found = (f"{n} {t:.3f}" for n, t in classifier.temperatures.items())
+    return f"{', '.join(found)}, fitted on the images named below"
+
+
+def _settings(classifier: Classifier) -> str:
+    settings = classifier.preprocessing.model_dump(mode="json", exclude={"image_size"})
+    return json.dumps(settings)
+
+
+def _date(told: Mapping[str, Any]) -> str | None:
+    return str(told["finished"]) if told.get("finished") else None
+
+
+def _versions(told: Mapping[str, Any]) -> str | None:
+    return ", ".join(f"{k} {v}" for k, v in (told.get("versions") or {}).items()) or None
+
+
+def _trained_on(told: Mapping[str, Any]) -> str | None:
+    data = told.get("data") or {}
+    counts = (data.get("counts") or {}).get("train") or {}
+    if not counts:
+        return None
+    kind = "synthetic phantoms, not patients: " if data.get("synthetic") else ""
+    classes = ", ".join(f"{n:,} {label}" for label, n in counts.items())
+    return f"{data.get('name') or 'data of an unrecorded name'}, split train: {kind}{classes}"
+
+
+def _meaning(told: Mapping[str, Any]) -> str | None:
+    name = (told.get("data") or {}).get("source")
+    return next((source.meaning for source in known_sources() if source.name == name), None)
+
+
+def _calibrated_on(classifier: Classifier) -> str:
+    if classifier.validation is None:
+        return "Nothing."
+    about = classifier.validation.about
+    return f"{about.get('name')}, split {about.get('split')}: {about.get('n'):,} images"
+
+
+def _remembered(classifier: Classifier) -> str:
+    found = []
+    if classifier.reference is not None:
+        found.append("features of training images, to find similar ones")
+    if classifier.gate is not None:
+        found.append("statistics of training images, to tell what is unlike them")
+    if classifier.validation is not None:
+        found.append("classes and logits of validation images")
+    return ("; ".join(found) or "nothing beside the weights") + "; no image and no file name"

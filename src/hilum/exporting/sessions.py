@@ -1,0 +1,52 @@
+"""Running ONNX models by ONNX Runtime, on the CPU."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hilum.errors import ClassifierError
+
+if TYPE_CHECKING:
+    import onnxruntime  # type: ignore[import-untyped]
+
+_ERRORS_ONLY = 3
+
+
+def start_session(model: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
+    """Load a model. threads: how many compute one operation, at least 1.
+
+    Raises ClassifierError where ONNX Runtime is not installed or cannot read the model.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_onnx(error) from None
+    if threads < 1:
+        raise ClassifierError(f"ONNX Runtime needs at least 1 thread; got {threads}.")
+    options = onnxruntime.SessionOptions()
+    # Left alone, it takes every core, whatever the process was given.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base but this
+        first = str(error).splitlines()[0]
+        raise ClassifierError(f"ONNX Runtime cannot read the model ({first}).") from None
+
+
+def run_session(
+    session: "onnxruntime.InferenceSession", batch: npt.NDArray[Any]
+) -> list[npt.NDArray[Any]]:
+    """All outputs of a model with one input."""
+    name = session.get_inputs()[0].name
+    found: list[npt.NDArray[Any]] = session.run(None, {name: np.ascontiguousarray(batch)})
+    return found
+
+
+def missing_onnx(error: ImportError) -> ClassifierError:
+    """What to say where a library for ONNX is not installed."""
+    return ClassifierError(
+        f"ONNX needs the package '{error.name}', which is not installed: pip install 'hilum[onnx]'."
+    )
