@@ -4,12 +4,13 @@
 PYTHON = python3
 VENV = .venv
 DATA =
+JOBS = 1
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
-CODE = src tests benchmarks
+CODE = src tests benchmarks notebooks scripts
 TORCH = 2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test check format format-check lint types bench lock clean
+.PHONY: help setup dev demo test check format format-check lint types bench reproduction lock clean
 
 help: ## list the targets
 	@echo 'Hilum: make TARGET'
@@ -42,6 +43,10 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.runtime ## training speed against the notebook way, on DATA=folder or phantoms
 	@$(VENV)/bin/python benchmarks/bench_training.py $(if $(DATA),--data '$(DATA)')
+
+reproduction: $(VENV)/.runtime ## run the published experiments on DATA=folder; write docs/reproduction.md
+	@test -n '$(DATA)' || { echo 'name the radiographs: make reproduction DATA=folder' >&2; exit 2; }
+	@$(VENV)/bin/python scripts/reproduce.py '$(DATA)' --jobs $(JOBS)
 
 # Resolved from pyproject.toml in an empty environment, on the oldest Python that is supported, so
 # that every pin exists for the newer ones too. What only some machines need (the CUDA libraries
