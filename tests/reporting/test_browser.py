@@ -9,6 +9,7 @@ from hilum.reporting.report import write_report
 from tests.browser import Browser
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
+from tests.reporting.assessments import assess_run, evaluate_also, move_elsewhere
 from tests.reporting.conftest import make_run
 from tests.reporting.test_report import HOSTILE, noise
 
@@ -26,10 +27,19 @@ def hostile_run(folder: Path, name: str, wrong: tuple[int, ...]) -> Path:
     )
 
 
+def assess_fully(run: Path) -> None:
+    """Every measured section has something to show: val, data from elsewhere, and what is unmet."""
+    evaluate_also(run)
+    assess_run(run, "test")
+    move_elsewhere(run)
+    assess_run(run, same_images=True, missing={"conformal": "of <b>a reason</b>"}, conformal=None)
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     run = hostile_run(folder, "=one", (0,))
+    assess_fully(run)
     return write_report([run], folder / "report.html", images=noise)
 
 
@@ -37,6 +47,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared")
     runs = [hostile_run(folder, "=one", (0,)), hostile_run(folder, "two", (0, 4))]
+    for run in runs:
+        assess_fully(run)
     return write_report(runs, folder / "report.html", compare=True)
 
 

@@ -1,15 +1,17 @@
 """The checklists and the model card: complete, linked, and filled only by what is there."""
 
-import json
+from dataclasses import replace
 
 import pytest
 
+from hilum.evaluation.calibration_results import CalibrationChange
 from hilum.reporting.checklists import STATUSES, Item, fill_checklist, read_checklist
 from hilum.reporting.conditions import CONDITIONS, holding
 from hilum.reporting.model_card import write_cards
 from hilum.reporting.report import SECTIONS
 from hilum.reporting.runs import read_runs
 from hilum.reporting.subject import Subject
+from tests.reporting.assessments import assess_run, write
 
 
 @pytest.mark.parametrize("name", ["claim-2024", "tripod-ai"])
@@ -46,11 +48,36 @@ def test_a_condition_must_hold_for_every_run(make_run):
     assert {"recipe", "history", "counts"} <= holding(both)
 
 
+BEYOND = {"calibration", "temperature", "operating-points", "gate", "subgroups"}
+
+
 def test_what_was_assessed_counts(make_run):
     run = make_run()
-    assert "calibration" not in holding(Subject(read_runs([run])))
-    (run / "evaluation" / "val" / "assessment.json").write_text(json.dumps({"calibration": {}}))
-    assert "calibration" in holding(Subject(read_runs([run])))
+    assert not (BEYOND | {"external", "sources"}) & holding(Subject(read_runs([run])))
+    assess_run(run)
+    assert holding(Subject(read_runs([run]))) & {*BEYOND, "external", "sources"} == BEYOND
+
+
+def test_only_what_the_page_shows_counts(make_run):
+    run = make_run()
+    found = assess_run(run)
+    same = replace(
+        found.temperature.classes.log_loss, after=found.temperature.classes.log_loss.before
+    )
+    unscaled = CalibrationChange(replace(found.temperature.classes, log_loss=same), {})
+    rows = tuple(replace(row, result=None) for row in found.operating.rows)
+    counted = tuple(replace(a, p=None) for a in found.subgroups.attributes)
+    write(
+        run,
+        replace(
+            found,
+            temperature=unscaled,
+            operating=replace(found.operating, rows=rows),
+            gate=None,
+            subgroups=replace(found.subgroups, attributes=counted),
+        ),
+    )
+    assert holding(Subject(read_runs([run]))) & BEYOND == {"calibration"}
 
 
 def test_the_tally_counts_every_item(make_run):

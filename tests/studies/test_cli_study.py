@@ -45,6 +45,9 @@ def test_a_study_from_a_file(tmp_path, app):
     assert "Published: The cascade is better than one flat network. Here: not tested." in (
         shown.stdout
     )
+    page = tmp_path / "o" / "rates" / "study.html"
+    assert f"Study: {page}" in shown.stdout
+    assert "Which learning rate?" in page.read_text(encoding="utf-8")
     assert "slow, seed 0: done  (1 of 4 runs" in shown.stderr
 
     told = CliRunner().invoke(

@@ -21,6 +21,7 @@ from hilum.cli import (
     models,
     predict,
     report,
+    search,
     split,
     study,
     train,
@@ -73,6 +74,7 @@ for _name, _verb, _example in (
     ("report", report.report, report.EXAMPLE),
     ("study", study.study, study.EXAMPLE),
     ("export", export.export, export.EXAMPLE),
+    ("search", search.search, search.EXAMPLE),
     ("models", models.models, models.EXAMPLE),
     ("import", import_weights.import_, import_weights.EXAMPLE),
 ):

@@ -58,6 +58,7 @@ def study(
             "Name a study and the data: hilum study NAME_OR_FILE DATA; hilum study --list shows "
             "the built-in ones."
         )
+    from hilum.reporting.study_page import PAGE_FILE, write_study_page
     from hilum.studies.runner import run_study
 
     chosen = Study.load(name).with_settings(seeds=seeds, measure=measure, device=device)
@@ -73,11 +74,12 @@ def study(
         result = run_study(
             chosen, dataset, out, jobs=jobs, restart=restart, progress=progress, on_run=_say_run
         )
+    page = write_study_page(result, out / chosen.name / PAGE_FILE)
     if as_json:
         console.print_json(result.to_json())
         return
     _print(result)
-    console.print_line(f"Study: {out / chosen.name / 'study.json'}")
+    console.print_line(f"Study: {page}")
 
 
 def _list(as_json: bool) -> None:

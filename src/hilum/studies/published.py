@@ -60,13 +60,48 @@ class Experiment(_Figures):
     conclusions: tuple[Conclusion, ...]
 
 
+class LastEpoch(_Figures):
+    """Losses and accuracies of the last epoch of a decision's training."""
+
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+
+
+class Final(_Figures):
+    """The published cascade. recipe: the built-in one that trains it. last_epoch: by decision."""
+
+    recipe: str
+    confusion_matrix: tuple[tuple[int, ...], ...]
+    last_epoch: dict[str, LastEpoch]
+
+
+class Reported(_Figures):
+    """The published variant that is like a built-in recipe."""
+
+    experiment: str
+    variant: str
+
+
 class Published(_Figures):
-    """All of it. source: where it comes from. data: on which data. of: images per class in val."""
+    """All of it.
+
+    source: where it comes from. data: on which data. of: images per class in val. folders: where
+    these lie, by class. final: the cascade published in the end. reported: variants by recipe.
+    """
 
     source: str
     data: str
     of: int
+    folders: dict[str, str]
+    final: Final
+    reported: dict[str, Reported]
     experiments: dict[str, Experiment]
+
+    def images(self) -> tuple[str, ...]:
+        """The names below the data root of the images of val that the figures rest on."""
+        return tuple(f"{at}/{i}.jpg" for at in self.folders.values() for i in range(self.of))
 
 
 @cache

@@ -165,7 +165,7 @@ class Study:
 
     def differences(self, variant: str) -> list[str]:
         """In which keys a variant's recipe differs from the base, as ``key: base → variant``."""
-        plain = {"name": "", "description": "", "seed": 0}
+        plain = {"name": "", "description": "", "seed": 0, "device": "auto"}
         one, other = (r.model_copy(update=plain) for r in (self.base, self.variants[variant]))
         return differences(one, other)
 
