@@ -94,7 +94,12 @@ def test_the_page_shows_findings_and_pictures(audited, faulty, tmp_path):
     assert len(page.of("img")) >= 3 * 6 + 2 * 6 + 3 * 2
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
-    assert {a["href"].removeprefix("#") for a in page.of("a")} <= set(ids)
+    links = page.of("a")
+    downloads = [a for a in links if "download" in a]
+    assert len(downloads) == len(page.of("table")) >= 4
+    assert all(a["href"].startswith("data:text/csv") for a in downloads)
+    inside = {a["href"].removeprefix("#") for a in links if "download" not in a}
+    assert inside <= set(ids)
     assert not page.of("script")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from hilum.evaluation.calibration_results import Reliability
@@ -130,9 +131,12 @@ def _square(axes: Axes, *, legend: int) -> None:
     axes.set_yticks(*_TICKS)
     for side in ("left", "bottom"):
         axes.spines[side].set_bounds(0, 1)
-    for tick in _TICKS[0]:  # a grid would run on through the legend
-        axes.plot([0, 1], [tick, tick], color=_FAINT, linewidth=0.8, zorder=0)
-        axes.plot([tick, tick], [0, 1], color=_FAINT, linewidth=0.8, zorder=0)
+    # A grid would run on through the legend. All its lines are one, broken by NaN: a small file.
+    ticks = np.array(_TICKS[0])
+    ends = np.tile([0, 1, np.nan], len(ticks))
+    places = np.repeat(ticks, 3)
+    for x, y in ((ends, places), (places, ends)):
+        axes.plot(x, y, color=_FAINT, linewidth=0.8, zorder=0)
 
 
 def _legend_row(axes: Axes, i: int, rows: int, text: str, *, hollow: bool = False) -> None:

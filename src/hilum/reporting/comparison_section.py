@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from hilum.records import Estimate, FloatArray, IntArray
+from hilum.reporting.evaluations import SplitResult
 from hilum.reporting.results import splits_evaluated
-from hilum.reporting.runs import SplitResult
 from hilum.reporting.subject import Subject
 from hilum.statistics.comparison import mcnemar_exact
 from hilum.statistics.intervals import bootstrap

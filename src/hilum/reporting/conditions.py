@@ -1,11 +1,14 @@
 """What a run holds, as named conditions: they decide how far an item of a checklist is filled.
 
-A condition says that the report holds something, not that it is good.
+A condition says that the report shows something, not that it is good.
 """
 
 from collections.abc import Callable, Mapping
 
-from hilum.reporting.assessment_section import measured
+from hilum.evaluation.assess import Assessment
+from hilum.evaluation.subgroups import Attribute
+from hilum.explanation.split_results import EXPLANATIONS_FILE
+from hilum.reporting.calibration_section import was_scaled
 from hilum.reporting.data_section import known_source
 from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
@@ -13,8 +16,17 @@ from hilum.reporting.subject import Subject
 Condition = Callable[[Subject, Run], bool]
 
 
-def _measured(part: str) -> Condition:
-    return lambda subject, run: measured(run, part)
+def _assessed(shown: Callable[[Assessment], object]) -> Condition:
+    """Whether the report shows something of an assessment of the run's own data."""
+    return lambda subject, run: any(
+        result.assessment is not None and bool(shown(result.assessment)) for result in run.results
+    )
+
+
+def _compared(assessment: Assessment) -> list[Attribute]:
+    """The attributes whose subgroups were compared, not only counted."""
+    subgroups = assessment.subgroups
+    return [a for a in subgroups.attributes if a.p is not None] if subgroups else []
 
 
 CONDITIONS: Mapping[str, Condition] = {
@@ -40,12 +52,19 @@ CONDITIONS: Mapping[str, Condition] = {
         subject.images is not None and any(result.verdicts for result in run.results)
     ),
     # beyond the confusion matrix
-    "calibration": _measured("calibration"),
-    "operating-points": _measured("operating"),
-    "gate": _measured("gate"),
-    "subgroups": _measured("subgroups"),
-    "external": _measured("external"),
-    "explanations": _measured("explanation"),
+    "calibration": _assessed(lambda found: found.calibration),
+    "temperature": _assessed(lambda found: found.temperature and was_scaled(found.temperature)),
+    "operating-points": _assessed(
+        lambda found: found.operating and any(row.result for row in found.operating.rows)
+    ),
+    "gate": _assessed(lambda found: found.gate),
+    "subgroups": _assessed(_compared),
+    "sources": _assessed(lambda found: any(a.name == "source" for a in _compared(found))),
+    "external": lambda subject, run: bool(run.external),
+    "explanations": lambda subject, run: any(
+        (run.folder / "evaluation" / result.split / EXPLANATIONS_FILE).is_file()
+        for result in run.results
+    ),
 }
 
 

@@ -45,6 +45,8 @@ _RC: Final = {
 _ROW: Final = 42
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
+#: A number with more decimals than a screen can show, in units of 1/72 inch.
+_FINE = re.compile(r"-?\d+\.\d{3,}")
 _FONT = re.compile(r"\bfont(-family|-size)?:[^;]*(;|$)")
 
 
@@ -184,7 +186,12 @@ def radiograph_uri(pixels: PixelArray, *, longest: int = 224, quality: int = 82)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=quality, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return data_uri("image/jpeg", buffer.getvalue())
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """A picture as it stands in a page. kind: its media type, such as 'image/webp'."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def shorten(text: str, length: int) -> str:
@@ -268,6 +275,9 @@ def _inline(document: str, *, key: str, alt: str, rows: Sequence[str]) -> str:
                 element.set(name, f"#{key}-{value.removeprefix('#')}")
             elif name == "style":
                 element.set(name, _style(value))
+            elif name in ("d", "x", "y"):
+                shorter = _FINE.sub(lambda number: f"{float(number[0]):.2f}", value)
+                element.set(name, " ".join(shorter.split()))
             elif not (name == "transform" and value.startswith("rotate(-0 ")):
                 element.set(name, _REFERENCE.sub(rf"url(#{key}-\1)", value))
     for name in ("version", "width", "height"):

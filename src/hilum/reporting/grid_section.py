@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.errors import HilumError
+from hilum.reporting.evaluations import Verdict
 from hilum.reporting.figures import radiograph_uri
 from hilum.reporting.results import splits_evaluated
-from hilum.reporting.runs import Run, Verdict
+from hilum.reporting.runs import Run
 from hilum.reporting.subject import ImageSource, Subject
 
 #: How many radiographs are shown large; the others follow small, folded away.

@@ -67,10 +67,17 @@ def describe_decision_curve(curve: DecisionCurve) -> str:
         )
     if parts:
         text += f" {'; '.join(parts).capitalize()}."
+    return f"{text} {describe_useful(curve)}"
+
+
+def describe_useful(curve: DecisionCurve) -> str:
+    """At which threshold probabilities the classifier is worth acting on, in one sentence."""
+    if not curve.net_benefit:
+        return f"There is no decision curve of {curve.target}: {curve.reason}."
     better, surely = _ranges(curve.useful()), _ranges(curve.useful(surely=True))
     if not better:
-        return f"{text} At no threshold is it higher than acting on all and on none."
-    text += f" It is higher than acting on all and on none at {better}"
+        return "At no threshold is it higher than acting on all and on none."
+    text = f"It is higher than acting on all and on none at {better}"
     return f"{text}, and its whole band is at {surely}." if surely else f"{text}."
 
 

@@ -12,23 +12,32 @@ from typing import Any
 
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
+from hilum.evaluation.label_errors import LabelErrors
 from hilum.files import write_atomically
-from hilum.reporting.assessment_section import state_of
+from hilum.reporting.abstention_section import show_abstention
 from hilum.reporting.audit_section import read_audit
+from hilum.reporting.calibration_section import show_calibration
 from hilum.reporting.checklists import fill_checklist
 from hilum.reporting.clinical_section import describe_reading
 from hilum.reporting.comparison_section import compare_pairs
 from hilum.reporting.curves_section import draw_curves
 from hilum.reporting.data_section import describe_data
+from hilum.reporting.explanations_section import show_explanations
+from hilum.reporting.external_section import show_external
 from hilum.reporting.grid_section import show_radiographs
 from hilum.reporting.limits_section import list_limits
+from hilum.reporting.looks_section import show_looks
 from hilum.reporting.model_card import write_cards
 from hilum.reporting.networks_section import describe_networks
+from hilum.reporting.operating_section import show_operating_points
 from hilum.reporting.page import page_environment
 from hilum.reporting.provenance_section import tell_provenance
+from hilum.reporting.published_section import compare_published
 from hilum.reporting.results import result_sections
+from hilum.reporting.roc_section import show_roc
 from hilum.reporting.runs import Run, read_runs
 from hilum.reporting.settings_section import settings_table
+from hilum.reporting.subgroups_section import show_subgroups
 from hilum.reporting.subject import ImageSource, Subject
 from hilum.reporting.summary import listed
 from hilum.reporting.summary_section import summarise_runs
@@ -58,11 +67,16 @@ SECTIONS = (
     Section("settings", "Settings", settings_table),
     Section("curves", "Learning curves", draw_curves),
     Section("results", "Results", result_sections),
-    Section("calibration", "Calibration", state_of("calibration")),
-    Section("operating-points", "Operating points", state_of("operating-points")),
-    Section("abstention", "Abstention", state_of("abstention")),
+    Section("roc", "ROC and precision–recall", show_roc),
+    Section("calibration", "Calibration", show_calibration),
+    Section("operating-points", "Operating points", show_operating_points),
+    Section("abstention", "Abstention", show_abstention),
+    Section("subgroups", "Subgroups", show_subgroups),
+    Section("external", "Data from elsewhere", show_external),
+    Section("looks", "Looks at test images", show_looks),
     Section("radiographs", "Radiographs", show_radiographs),
-    Section("explanations", "Explanations", state_of("explanations")),
+    Section("explanations", "Errors and explanations", show_explanations),
+    Section("published", "Published figures", compare_published),
     Section("limits", "Limits", list_limits),
     Section("clinical", "How radiologists read", describe_reading),
     Section("model-card", "Model card", write_cards),
@@ -78,6 +92,7 @@ def write_report(
     *,
     images: ImageSource | None = None,
     audit: Path | None = None,
+    label_errors: LabelErrors | None = None,
     title: str | None = None,
     compare: bool = False,
 ) -> Path:
@@ -87,7 +102,8 @@ def write_report(
     folders of classifiers; what a run lacks, the report says. out: the file to write; its folder
     is made. images: gives the (H, W) uint8 pixels of radiographs by name, for the grid; None
     leaves the pictures out, and the report says so. audit: an audit.json about the data, whose
-    findings are shown. title: the heading; by default the names of the runs. compare: refuse runs
+    findings are shown. label_errors: the possible ones, from predictions that were held out.
+    title: the heading; by default the names of the runs. compare: refuse runs
     that no split allows to compare image by image.
 
     The file loads nothing and runs no script. Of this machine it holds the names of the run
@@ -95,7 +111,7 @@ def write_report(
     if runs cannot be compared, or if out cannot be written.
     """
     read = read_runs(runs)
-    subject = Subject(read, images, read_audit(audit, read) if audit else None)
+    subject = Subject(read, images, read_audit(audit, read) if audit else None, label_errors)
     parts = [(section, section.collect(subject)) for section in SECTIONS]
     if compare:
         _refuse_incomparable(subject, compare_pairs(subject))

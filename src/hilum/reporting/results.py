@@ -5,7 +5,8 @@ from typing import Any
 
 from hilum.evaluation.results import MEASURES, ClassMeasures, Evaluation
 from hilum.records import Estimate
-from hilum.reporting.runs import Run, SplitResult
+from hilum.reporting.evaluations import SplitResult
+from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
 from hilum.reporting.summary import cautions, listed
 
@@ -80,7 +81,7 @@ def _result(
         "n": evaluation.n,
         "errors": evaluation.errors,
         "cautions": cautions(run, result),
-        "matrix": _matrix(evaluation.classes, evaluation.confusion_matrix),
+        "matrix": confusion_table(evaluation.classes, evaluation.confusion_matrix),
         "measures": [_NAMES[measure] for measure in MEASURES],
         "per_class": rows(evaluation.per_class),
         "decisions": [
@@ -90,14 +91,14 @@ def _result(
                 "n": decision.n,
                 "accuracy": cell(decision.accuracy),
                 "caused": decision.errors_caused,
-                "matrix": _matrix(decision.options, decision.confusion_matrix),
+                "matrix": confusion_table(decision.options, decision.confusion_matrix),
             }
             for name, decision in evaluation.decisions.items()
         ],
     }
 
 
-def _matrix(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> dict[str, Any]:
+def confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> dict[str, Any]:
     """A confusion matrix with the share of each cell in its row; None in a row without images."""
     return {
         "names": list(names),

@@ -4,28 +4,17 @@ Nothing is computed or corrected here. A part that is absent is absent in the re
 report can say so; a part that is damaged is refused.
 """
 
-import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hilum.classifier_files import read_classifier_file
 from hilum.errors import HilumError
-from hilum.evaluation.assess import ASSESSMENT_FILE
-from hilum.evaluation.files import (
-    EVALUATION_FILE,
-    PREDICTIONS_FILE,
-    read_evaluation,
-    read_predictions,
-)
-from hilum.evaluation.results import Evaluation
 from hilum.labels import LabelTree, Strategy
-
-#: The order in which splits are told; others follow alphabetically.
-_SPLITS = ("val", "test", "train")
+from hilum.reporting.evaluations import SplitResult, parse_object, read_results
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +35,14 @@ class Epoch:
     images_per_second: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one run says of one radiograph: class names, and the predicted class's probability."""
-
-    name: str
-    truth: str
-    predicted: str
-    probability: float
-
-    @property
-    def correct(self) -> bool:
-        """Whether the predicted class is the true one."""
-        return self.truth == self.predicted
-
-
-@dataclass(frozen=True)
-class SplitResult:
-    """The evaluation of one split.
-
-    verdicts: by radiograph name, empty without predictions.csv. assessment: what assessment.json
-    holds beside it, by part, as plain JSON values; empty without one.
-    """
-
-    split: str
-    evaluation: Evaluation
-    verdicts: Mapping[str, Verdict]
-    assessment: Mapping[str, Any] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Run:
     """A run folder, read.
 
     name: as in run.json, with the folder's name where two runs of a report share one. info:
     run.json. recipe, recipe_text: recipe.toml, empty where absent. history: epochs per decision.
-    history_torn: the last line of history.jsonl was incomplete, as after a crash.
+    history_torn: the last line of history.jsonl was incomplete, as after a crash. results: on the
+    run's own data. external: on data from elsewhere.
     """
 
     folder: Path
@@ -93,12 +54,19 @@ class Run:
     history: Mapping[str, tuple[Epoch, ...]]
     history_torn: bool
     results: tuple[SplitResult, ...]
+    external: tuple[SplitResult, ...] = ()
 
     @property
     def data(self) -> Mapping[str, Any]:
         """What run.json says of the data set."""
         found: Mapping[str, Any] = self.info.get("data") or {}
         return found
+
+    @property
+    def classifier(self) -> Path | None:
+        """The folder of its classifier, or None where the training has not finished."""
+        folders = (self.folder, self.folder / "classifier")
+        return next((f for f in folders if (f / "classifier.json").is_file()), None)
 
     @property
     def imported(self) -> bool:
@@ -179,6 +147,7 @@ def _read_run(folder: Path) -> Run:
         raise HilumError(f"{recipe_file} is not TOML: {error}.") from error
     history, torn = _read_history(folder / "history.jsonl")
     tree = LabelTree.from_json(info["labels"])
+    results, external = read_results(folder / "evaluation")
     return Run(
         folder=folder,
         name=str(info.get("name") or folder.resolve().name),
@@ -188,7 +157,8 @@ def _read_run(folder: Path) -> Run:
         recipe_text=recipe_text,
         history=history,
         history_torn=torn,
-        results=_read_results(folder / "evaluation"),
+        results=results,
+        external=external,
     )
 
 
@@ -199,7 +169,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
     """
     about = folder / "run.json"
     if about.is_file():
-        info: dict[str, Any] = _parse_json(about, about.read_text(encoding="utf-8"))
+        info: dict[str, Any] = parse_object(about, about.read_text(encoding="utf-8"))
         for key in ("labels", "strategy"):
             if key not in info:
                 raise HilumError(f"{about} lacks the key '{key}', which tells what was trained.")
@@ -226,16 +196,6 @@ def _read_info(folder: Path) -> dict[str, Any]:
     )
 
 
-def _parse_json(file: Path, text: str) -> Any:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise HilumError(f"{file} is not JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise HilumError(f"{file} should hold a JSON object; found {type(found).__name__}.")
-    return found
-
-
 def _read_history(file: Path) -> tuple[dict[str, tuple[Epoch, ...]], bool]:
     """Epochs per decision, in order; an epoch that stands twice counts as it stands last."""
     if not file.is_file():
@@ -248,7 +208,7 @@ def _read_history(file: Path) -> tuple[dict[str, tuple[Epoch, ...]], bool]:
     for number, line in enumerate(lines[:-1] if torn else lines, start=1):
         if not line.strip():
             continue
-        row = _parse_json(file, line)
+        row = parse_object(file, line)
         try:
             epoch = Epoch(
                 epoch=int(row["epoch"]),
@@ -272,30 +232,3 @@ def _number(value: Any) -> float | None:
     if value is None or not math.isfinite(float(value)):
         return None
     return float(value)
-
-
-def _read_results(folder: Path) -> tuple[SplitResult, ...]:
-    found = [_read_result(file) for file in folder.glob(f"*/{EVALUATION_FILE}")]
-    order = {split: i for i, split in enumerate(_SPLITS)}
-    return tuple(sorted(found, key=lambda r: (order.get(r.split, len(order)), r.split)))
-
-
-def _read_result(file: Path) -> SplitResult:
-    evaluation = read_evaluation(file)
-    table = file.with_name(PREDICTIONS_FILE)
-    verdicts: dict[str, Verdict] = {}
-    if table.is_file():
-        truth, predictions = read_predictions(table)
-        classes = evaluation.classes
-        if len(predictions) != evaluation.n or predictions.probs.shape[1] != len(classes):
-            raise HilumError(
-                f"{table} holds {len(predictions)} predictions over {predictions.probs.shape[1]} "
-                f"classes, but {file} is about {evaluation.n} over {len(classes)}: evaluate again."
-            )
-        for i, name in enumerate(predictions.names):
-            k = int(predictions.predicted[i])
-            probability = float(predictions.probs[i, k])
-            verdicts[name] = Verdict(name, classes[int(truth[i])], classes[k], probability)
-    beside = file.with_name(ASSESSMENT_FILE)
-    text = beside.read_text(encoding="utf-8") if beside.is_file() else "{}"
-    return SplitResult(evaluation.split, evaluation, verdicts, _parse_json(beside, text))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hilum.evaluation.label_errors import LabelErrors
 from hilum.records import PixelArray
 from hilum.reporting.runs import Run
 
@@ -16,12 +17,13 @@ class Subject:
     """What every section is made from.
 
     runs: at least one. images: the pictures, or None where they are not at hand. audit: what
-    audit_section.read_audit found, or None.
+    audit_section.read_audit found, or None. label_errors: from held-out predictions, or None.
     """
 
     runs: tuple[Run, ...]
     images: ImageSource | None = None
     audit: dict[str, Any] | None = None
+    label_errors: LabelErrors | None = None
 
     @property
     def several(self) -> bool:

@@ -8,6 +8,7 @@ from hilum.reporting.results import splits_evaluated
 from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
 from hilum.reporting.summary import compare_runs, describe_result, describe_run, percent
+from hilum.reporting.summary_facts import main_facts
 
 
 def summarise_runs(subject: Subject) -> dict[str, Any]:
@@ -52,5 +53,6 @@ def _card(run: Run) -> dict[str, Any]:
         "what": describe_run(run),
         "sentences": [describe_result(result) for result in run.results],
         "split": first.split if first else None,
+        "facts": main_facts(run),
         "accuracy": first.evaluation.accuracy if first else None,
     }
