@@ -11,6 +11,9 @@ from tests.spots import write_spots
 
 def test_phantoms_to_report(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "PHANTOMS", {"train": 24, "val": 8, "test": 8})
+    # occlusion and integrated gradients would take most of the time
+    monkeypatch.setattr("hilum.explanation.split.METHOD", "gradcam")
+    monkeypatch.setattr("hilum.explanation.split.METHODS", ("gradcam",))
     quick = ["image_size=32"]
     monkeypatch.setattr(
         demo,
@@ -28,6 +31,8 @@ def test_phantoms_to_report(tmp_path, monkeypatch):
     page = result.report.read_text()
     assert "Synthetic phantoms" in page
     assert "Is the data sound?" in page
+    assert "Localisation on val, where it is known where the findings are" in page
+    assert "Not made for" not in page
 
     again = run_demo(tmp_path / "demo", on_epoch=seen.append)
     assert len(seen) == 3, "finished runs are used again"

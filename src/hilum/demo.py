@@ -1,11 +1,14 @@
-"""The main job, start to end: train a cascade and a flat classifier, evaluate, report."""
+"""The main job, start to end: train a cascade and a flat classifier, assess, explain, report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.audit.audit import run_audit, write_audit
-from hilum.evaluation.evaluate import Evaluation, evaluate
+from hilum.evaluation.assess import assess
+from hilum.evaluation.results import Evaluation
+from hilum.explanation.split import explain_split
+from hilum.explanation.split_results import SplitExplanation
 from hilum.labels import ROOT, LabelTree
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
@@ -41,7 +44,7 @@ def run_demo(
     progress: Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
 ) -> DemoResult:
-    """Audit the data, train and evaluate a cascade and a flat COVINet, and write one report.
+    """Audit the data; train, assess and explain a cascade and a flat COVINet; write one report.
 
     data: a folder of radiographs, or None for phantoms, which are made in out/phantoms. Runs that
     are already there and finished are used again; unfinished ones go on.
@@ -59,13 +62,17 @@ def run_demo(
         classifier = train(
             dataset, recipe, run, resume=resume, progress=progress, on_epoch=on_epoch
         )
-        evaluations[recipe.name] = {
-            split: evaluate(
-                classifier, dataset, split, out=run / "evaluation" / split, progress=progress
+        evaluations[recipe.name] = {}
+        checked: SplitExplanation | None = None
+        for split in dataset.splits:
+            if split == "train":
+                continue
+            folder = run / "evaluation" / split
+            evaluation, _ = assess(classifier, dataset, split, out=folder, progress=progress)
+            evaluations[recipe.name][split] = evaluation
+            checked = explain_split(
+                classifier, dataset, split, folder, checked=checked, progress=progress
             )
-            for split in dataset.splits
-            if split != "train"
-        }
         runs.append(run)
     report = write_report(runs, out / "report.html", images=image_source(dataset.root), audit=audit)
     return DemoResult(report, tuple(runs), evaluations)

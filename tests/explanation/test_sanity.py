@@ -36,6 +36,11 @@ def test_layers_are_randomised_from_the_last_down_and_the_network_is_left_alone(
     assert SanityCheck.from_json(found.to_json()) == found
 
 
+def test_the_last_step_alone_is_that_of_all_steps(region, pixels):
+    last = check_sanity(region, pixels, method="ig", every_step=False)
+    assert last.steps == check_sanity(region, pixels, method="ig").steps[-1:]
+
+
 def test_maps_that_ignore_the_weights_are_found_out(monkeypatch, region, pixels):
     maps = np.random.default_rng(0).normal(size=pixels.shape).astype(np.float32)
     maps[0] *= 2

@@ -1,6 +1,6 @@
 """Which pixels moved a decision: attribution maps, computed with Captum.
 
-What is exblacked is the log-odds of an option against the other options of its decision: the
+What is explained is the log-odds of an option against the other options of its decision: the
 logit of that option alone says nothing, since adding the same number to all logits changes no
 probability. Maps are positive where a pixel speaks for the option, and (but for Grad-CAM, which
 keeps only what speaks for it) negative where it speaks against it.
@@ -65,7 +65,7 @@ def attribute(
     """How much each pixel speaks for an option of a decision.
 
     pixels: (N, H, W) uint8 of the classifier's size. decision: whose network; None takes the
-    first. options: the option to exblack by name, or its index for each image (N,). method:
+    first. options: the option to explain by name, or its index for each image (N,). method:
 
     - gradcam: activations of a layer weighted by their mean gradients, positive part. Selvaraju et
       al. 2017, doi:10.1109/ICCV.2017.74. It supposes that only pooling follows the layer.
@@ -104,7 +104,7 @@ def attribute_probe(
     progress: Progress | None = None,
 ) -> MapArray:
     """attribute, for a network that was opened already."""
-    exblack = _exblacker(probe, parse_method(method), layer)
+    explain = _explainer(probe, parse_method(method), layer)
     targets = _targets(probe, options, len(pixels))
     parts: list[MapArray] = []
     for start in range(0, len(pixels), _BATCH):
@@ -113,10 +113,10 @@ def attribute_probe(
             x = probe.to_input(pixels[chunk]).requires_grad_()
             black = probe.to_input(np.zeros_like(pixels[chunk]))
             target = torch.from_numpy(targets[chunk]).to(probe.device)
-            maps = exblack(x, black, target)
+            maps = explain(x, black, target)
         parts.append(maps.detach().sum(dim=1).float().cpu().numpy())
         if progress:
-            progress("Exblacking", min(start + _BATCH, len(pixels)), len(pixels))
+            progress("Explaining", min(start + _BATCH, len(pixels)), len(pixels))
     return np.concatenate(parts)
 
 
@@ -135,10 +135,10 @@ class LogOdds(nn.Module):
         return logits - others.logsumexp(dim=2)
 
 
-_Exblacker = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+_Explainer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def _exblacker(probe: Probe, method: Method, layer: str | None) -> _Exblacker:
+def _explainer(probe: Probe, method: Method, layer: str | None) -> _Explainer:
     """A function from input, black input and options to maps (B, 1, H, W)."""
     network = LogOdds(probe.network)
     height, width = probe.preprocessing.image_size

@@ -1,8 +1,7 @@
 """The errors of a classifier on a split, one by one, with what helps to understand them."""
 
-import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -10,9 +9,14 @@ import numpy as np
 from hilum.classifier import Classifier
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import Method, attribute
-from hilum.explanation.neighbours import Neighbour, find_neighbours, nearest_correct
+from hilum.explanation.neighbours import (
+    Neighbour,
+    nearest_correct,
+    nearest_training,
+    remembers,
+)
 from hilum.explanation.overlay import draw_overlay
-from hilum.explanation.pictures import thumbnail_png
+from hilum.explanation.pictures import from_text, thumbnail_png, to_text
 from hilum.labels import FLAT, Decision, LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
@@ -24,14 +28,38 @@ PICTURED: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class ErrorPictures:
-    """PNG bytes of an error: its attribution drawn over it, and its neighbours.
+    """PNG bytes of an error: the radiograph, its attribution drawn over it, and its neighbours.
 
-    alt: the attribution in words. neighbours: in the order of the case's own.
+    alt: the attribution in words. neighbours: in the order of the case's own. counterpart: as the
+    case's own.
     """
 
+    radiograph: bytes
     overlay: bytes
     alt: str
     neighbours: tuple[bytes, ...]
+    counterpart: bytes | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; PNG in Base64."""
+        return {
+            "radiograph": to_text(self.radiograph),
+            "overlay": to_text(self.overlay),
+            "alt": self.alt,
+            "neighbours": [to_text(png) for png in self.neighbours],
+            "counterpart": None if self.counterpart is None else to_text(self.counterpart),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ErrorPictures":
+        """The inverse of to_json."""
+        return cls(
+            radiograph=from_text(data["radiograph"]),
+            overlay=from_text(data["overlay"]),
+            alt=data["alt"],
+            neighbours=tuple(from_text(png) for png in data["neighbours"]),
+            counterpart=data["counterpart"] and from_text(data["counterpart"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +68,10 @@ class ErrorCase:
 
     name: below the data root. truth, predicted: classes. decision: of the label tree, where the
     paths of the two part; true_option and chosen_option: the sides they take there. probs: by
-    class. decision_probs: by decision and option. neighbours: the training radiographs that the
-    network which erred takes for most alike. counterpart: the rightly classified radiograph of
-    the predicted class, in the same split, that is nearest to it; None where there is none.
-    pictures: None beyond the first few.
+    class. decision_probs: by decision and option. neighbours: the nearest training
+    radiographs, as nearest_training finds them for the network that erred. counterpart: the rightly
+    classified radiograph of the predicted class, in the same split, that is nearest to it; None
+    where there is none. pictures: None beyond the first few.
     """
 
     name: str
@@ -60,11 +88,6 @@ class ErrorCase:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; pictures are PNG in Base64."""
-        pictures = self.pictures and {
-            "overlay": _text(self.pictures.overlay),
-            "alt": self.pictures.alt,
-            "neighbours": [_text(png) for png in self.pictures.neighbours],
-        }
         return {
             "name": self.name,
             "truth": self.truth,
@@ -76,17 +99,13 @@ class ErrorCase:
             "decision_probs": self.decision_probs,
             "neighbours": [neighbour.to_json() for neighbour in self.neighbours],
             "counterpart": self.counterpart,
-            "pictures": pictures,
+            "pictures": self.pictures and self.pictures.to_json(),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "ErrorCase":
         """The inverse of to_json."""
-        pictures = data["pictures"] and ErrorPictures(
-            overlay=base64.b64decode(data["pictures"]["overlay"]),
-            alt=data["pictures"]["alt"],
-            neighbours=tuple(base64.b64decode(png) for png in data["pictures"]["neighbours"]),
-        )
+        pictures = data["pictures"] and ErrorPictures.from_json(data["pictures"])
         neighbours = tuple(Neighbour(**neighbour) for neighbour in data["neighbours"])
         return cls(**{**data, "neighbours": neighbours, "pictures": pictures})
 
@@ -166,7 +185,12 @@ def collect_errors(
     if len(wrong) > pictured:
         notes.append(f"Of {len(wrong)} errors the {pictured} most confident are shown in pictures.")
     shown = [int(i) for i in wrong[:pictured]]
-    if shown and "train" not in dataset.splits:
+    if shown and remembers(classifier, dataset):
+        notes.append(
+            "Nearest training radiographs are those that the classifier remembers, by the features "
+            "of all its networks together."
+        )
+    elif shown and "train" not in dataset.splits:
         notes.append("The data have no split 'train', so there are no nearest training images.")
     for network in _networks_that_erred(classifier, [cases[i] for i in shown]):
         members = [i for i in shown if _network(classifier, cases[i]) == network.name]
@@ -175,12 +199,12 @@ def collect_errors(
             method=method, k=k, progress=progress,
         )  # fmt: skip
         for i, (neighbours, counterpart, pictures) in zip(members, found, strict=True):
-            before = cases[i]
-            cases[i] = ErrorCase(
-                before.name, before.truth, before.predicted, before.decision, before.true_option,
-                before.chosen_option, before.probs, before.decision_probs, neighbours,
-                None if counterpart is None else names[counterpart], pictures,
-            )  # fmt: skip
+            cases[i] = replace(
+                cases[i],
+                neighbours=neighbours,
+                counterpart=None if counterpart is None else names[counterpart],
+                pictures=pictures,
+            )
     return ErrorGallery(split, len(rows), method, tuple(cases.values()), tuple(notes))
 
 
@@ -233,35 +257,37 @@ def _pictured(
     maps = attribute(
         classifier, queries, method=method, options=chosen, decision=network.name, progress=progress
     )
-    near: list[list[tuple[Neighbour, bytes]]] = [[] for _ in members]
-    train = dataset.indices("train") if "train" in dataset.splits else np.empty(0, np.int64)
-    own = [int(np.flatnonzero(train == rows[i])[0]) if rows[i] in train else -1 for i in members]
-    most = len(train) - any(row >= 0 for row in own)
-    if most > 0:
-        found, distances = find_neighbours(
-            classifier, queries, pixels[train], decision=network.name, k=min(k, most), own=own,
-            progress=progress,
-        )  # fmt: skip
-        for q, (nearest, away) in enumerate(zip(found, distances, strict=True)):
-            for row, distance in zip(train[nearest], away, strict=True):
-                record = dataset.records[row]
-                neighbour = Neighbour(record.name, tree.classes[record.label], float(distance))
-                near[q].append((neighbour, thumbnail_png(pixels[row])))
+    own = rows[members]
+    found, distances = nearest_training(
+        classifier, dataset, queries, own.tolist(), decision=network.name, k=k, progress=progress
+    )
     counterparts = nearest_correct(
         classifier, pixels[rows], truth, predictions.predicted, members, decision=network.name
     )
     result = []
-    for q, i in enumerate(members):
+    for q, counterpart in enumerate(counterparts):
         overlay = draw_overlay(
             queries[q],
             maps[q],
             method=method,
             option=network.options[chosen[q]],
             decision=network.name,
-            name=dataset.records[rows[i]].name,
+            name=dataset.records[own[q]].name,
         )
-        pictures = ErrorPictures(overlay.png, overlay.alt, tuple(png for _, png in near[q]))
-        result.append((tuple(n for n, _ in near[q]), counterparts[q], pictures))
+        near = [
+            Neighbour(record.name, tree.classes[record.label], float(distance))
+            for record, distance in zip(
+                (dataset.records[row] for row in found[q]), distances[q], strict=True
+            )
+        ]
+        pictures = ErrorPictures(
+            radiograph=thumbnail_png(queries[q], 176),
+            overlay=overlay.png,
+            alt=overlay.alt,
+            neighbours=tuple(thumbnail_png(pixels[row]) for row in found[q]),
+            counterpart=None if counterpart is None else thumbnail_png(pixels[rows[counterpart]]),
+        )
+        result.append((tuple(near), counterpart, pictures))
     return result
 
 
@@ -278,7 +304,3 @@ def _networks_that_erred(
 
 def _named(names: Sequence[str], values: Any) -> dict[str, float]:
     return {name: float(value) for name, value in zip(names, values, strict=True)}
-
-
-def _text(png: bytes) -> str:
-    return base64.b64encode(png).decode("ascii")

@@ -18,7 +18,7 @@ from hilum.explanation.feature_maps import (
     draw_feature_maps,
 )
 from hilum.explanation.localisation import Localisation, measure_localisation
-from hilum.explanation.neighbours import Neighbour, find_neighbours, nearest_correct
+from hilum.explanation.neighbours import Neighbour, nearest_correct, nearest_training
 from hilum.explanation.overlay import draw_overlay
 from hilum.explanation.pictures import thumbnail_png
 from hilum.explanation.results import Explanation, ImageExplanation, Picture
@@ -223,26 +223,21 @@ class _Job:
     def find_training_images(
         self, dataset: Dataset, records: Sequence[int]
     ) -> list[tuple[Neighbour, ...]]:
-        """The nearest training radiographs of each image, to the last network on its way."""
+        """The nearest training radiographs of each image (see nearest_training)."""
         found: list[tuple[Neighbour, ...]] = [()] * len(self.names)
-        if "train" not in dataset.splits:
-            return found
-        train = dataset.indices("train")
-        position = {int(row): p for p, row in enumerate(train)}
-        known = dataset.pixels(self.classifier.preprocessing, self.progress)[train]
         for network in self.classifier.tree.networks(self.classifier.strategy):
             mine = [i for i in range(len(found)) if self.last_network(i).name == network.name]
-            if mine:
-                near, away = find_neighbours(
-                    self.classifier, self.pixels[mine], known, decision=network.name,
-                    k=min(NEAREST, len(train) - 1), progress=self.progress,
-                    own=[position.get(records[i], -1) for i in mine],
-                )  # fmt: skip
-                for i, rows, distances in zip(mine, train[near], away, strict=True):
-                    found[i] = tuple(
-                        Neighbour(r.name, dataset.tree.classes[r.label], float(d))
-                        for r, d in zip((dataset.records[k] for k in rows), distances, strict=True)
-                    )
+            if not mine:
+                continue
+            near, away = nearest_training(
+                self.classifier, dataset, self.pixels[mine], [records[i] for i in mine],
+                decision=network.name, k=NEAREST, progress=self.progress,
+            )  # fmt: skip
+            for i, rows, distances in zip(mine, near, away, strict=True):
+                found[i] = tuple(
+                    Neighbour(r.name, dataset.tree.classes[r.label], float(d))
+                    for r, d in zip((dataset.records[k] for k in rows), distances, strict=True)
+                )
         return found
 
     def compare_errors(self, dataset: Dataset, records: Sequence[int]) -> dict[int, Picture]:

@@ -8,9 +8,11 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from hilum.calibration.features import compute_features
+from hilum.calibration.reference import Reference
 from hilum.classifier import Classifier
 from hilum.errors import EvaluationError
 from hilum.explanation.probe import check_pixels, open_probe
+from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, IntArray, PixelArray
 
@@ -19,8 +21,8 @@ from hilum.records import FloatArray, IntArray, PixelArray
 class Neighbour:
     """A radiograph near another: its name, its label, and how far away it is.
 
-    distance: Euclidean, between the network's penultimate features; comparable only among the
-    neighbours that one network finds.
+    distance: Euclidean, between penultimate features; comparable only among the neighbours that
+    were found in one way (see nearest_training).
     """
 
     name: str
@@ -30,6 +32,64 @@ class Neighbour:
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields."""
         return {"name": self.name, "label": self.label, "distance": self.distance}
+
+
+def remembers(classifier: Classifier, dataset: Dataset) -> bool:
+    """Whether the classifier remembers training radiographs, and they are of these very data."""
+    reference = classifier.reference
+    return reference is not None and reference.about.get("fingerprint") == dataset.fingerprint
+
+
+def nearest_training(
+    classifier: Classifier,
+    dataset: Dataset,
+    queries: PixelArray,
+    own: Sequence[int],
+    *,
+    decision: str,
+    k: int = 3,
+    progress: Progress | None = None,
+) -> tuple[IntArray, FloatArray]:
+    """The training radiographs that are nearest to each query.
+
+    Where the classifier remembers those of these data (see remembers), they are the nearest by
+    the features of all its networks together; otherwise by those of a decision's network, among
+    the split 'train'. queries: (Q, H, W) uint8 of the classifier's size. own: for each its row in
+    the data set, which is passed over, or -1. k: how many, fewer where there are fewer.
+    Returns rows of the data set (Q, k), nearest first, and distances (Q, k).
+    """
+    reference = classifier.reference
+    if reference is not None and remembers(classifier, dataset):
+        return _nearest_remembered(classifier, reference, queries, np.asarray(own), k)
+    train = dataset.indices("train") if "train" in dataset.splits else np.empty(0, np.int64)
+    place = {int(row): i for i, row in enumerate(train)}
+    places = [place.get(int(row), -1) for row in own]
+    k = min(k, len(train) - any(i >= 0 for i in places))
+    if k < 1:
+        return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0))
+    known = dataset.pixels(classifier.preprocessing, progress)[train]
+    found, distances = find_neighbours(
+        classifier, queries, known, decision=decision, k=k, own=places, progress=progress
+    )
+    return train[found], distances
+
+
+def _nearest_remembered(
+    classifier: Classifier, reference: Reference, queries: PixelArray, own: IntArray, k: int
+) -> tuple[IntArray, FloatArray]:
+    embedded = reference.embed(
+        {
+            name: compute_features(network, queries, classifier.preprocessing, classifier.device)
+            for name, network in classifier.networks.items()
+        }
+    )
+    # One more than asked for, because a query may find itself.
+    found, distances = reference.neighbours(embedded, min(k + 1, len(reference)))
+    rows = reference.rows[found]
+    distances[rows == own[:, None]] = np.inf
+    k = min(k, len(reference) - bool(np.isin(own, reference.rows).any()))
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
 
 
 def find_neighbours(

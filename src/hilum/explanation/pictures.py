@@ -1,5 +1,6 @@
 """Arrays as small pictures: colours that everyone can tell apart, PNG bytes."""
 
+import base64
 import io
 from typing import Final, Literal
 
@@ -41,3 +42,13 @@ def thumbnail_png(pixels: PixelArray, longest: int = 96) -> bytes:
     image = Image.fromarray(pixels)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return to_png(np.asarray(image, dtype=np.uint8))
+
+
+def to_text(png: bytes) -> str:
+    """A picture in Base64, for JSON."""
+    return base64.b64encode(png).decode("ascii")
+
+
+def from_text(text: str) -> bytes:
+    """The inverse of to_text."""
+    return base64.b64decode(text)

@@ -45,7 +45,7 @@ class SanityCheck:
     similarity: mean Spearman correlation over the pixels of the absolute maps of the trained and
     of the randomised network, in [-1, 1]; 1 is the same map. n: radiographs. draws: random
     networks, over which it is averaged. steps: from the last layer down, each on top of those
-    before it, so that in the last step nothing of the training is left.
+    before it, so that in the last step nothing of the training is left; maybe only that one.
     """
 
     method: Method
@@ -95,6 +95,7 @@ def check_sanity(
     method: Method,
     decision: str | None = None,
     draws: int = 2,
+    every_step: bool = True,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SanityCheck:
@@ -102,9 +103,10 @@ def check_sanity(
 
     pixels: (N, H, W) uint8 of the classifier's size; about 8 radiographs tell enough. Each is
     explained for the option that the trained network chooses. decision: whose network; None takes
-    the first. draws: how many random networks, at least 1. seed: of their weights; torch's own
-    generator is left where it was. Pairs in which a map is constant have no correlation and are
-    left out. Raises EvaluationError for a method or decision that is not there.
+    the first. draws: how many random networks, at least 1. every_step: measure after each layer;
+    otherwise only at the end, with all of them random, on which the verdict rests. seed: of their
+    weights; torch's own generator is left where it was. Pairs in which a map is constant have no
+    correlation and are left out. Raises EvaluationError for a method or decision that is not there.
     """
     check_pixels(classifier, pixels)
     if draws < 1:
@@ -114,17 +116,23 @@ def check_sanity(
     options: IntArray = logits.argmax(axis=1).astype(np.int64)
     trained = attribute_probe(probe, pixels, method=method, options=options)
     layers = _layers_from_the_top(probe.network)
-    similarity = np.empty((draws, len(layers), len(pixels)))
+    measured = [k for k in range(len(layers)) if every_step or k == len(layers) - 1]
+    similarity = np.empty((draws, len(measured), len(pixels)))
     for draw in range(draws):
         network = copy.deepcopy(probe.network)
         for k, layer in enumerate(layers):
             _randomise(network.get_submodule(layer), seed=seed + 1000 * draw + k)
+            if k not in measured:
+                continue
             other = replace(probe, network=network)
             maps = attribute_probe(other, pixels, method=method, options=options)
-            similarity[draw, k] = map_similarity(trained, maps)
+            done = measured.index(k)
+            similarity[draw, done] = map_similarity(trained, maps)
             if progress:
-                progress("Checking the maps", draw * len(layers) + k + 1, draws * len(layers))
-    steps = tuple(Step(layer, _mean(similarity[:, k])) for k, layer in enumerate(layers))
+                progress(
+                    "Checking the maps", draw * len(measured) + done + 1, draws * len(measured)
+                )
+    steps = tuple(Step(layers[k], _mean(similarity[:, i])) for i, k in enumerate(measured))
     return SanityCheck(method, probe.decision.name, len(pixels), draws, steps)
 
 
