@@ -36,6 +36,8 @@ LAYERS = (
     "classifier",
     "importing",
     "calibrating",
+    "exporting",
+    "prediction",
     "training",
     "evaluation",
     "explanation",

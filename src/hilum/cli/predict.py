@@ -1,63 +1,151 @@
-"""hilum predict: classify radiographs."""
+"""hilum predict: classify radiographs, from one to any number."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hilum import console
 from hilum.cli.options import Device, Json, Trained
 
+if TYPE_CHECKING:
+    from hilum.labels import LabelTree
+    from hilum.prediction.table import Row, Table
+
 EXAMPLE = "hilum predict runs/first image.png folder/ --out predictions.csv"
+
+_SHOWN = 1000  # rows that are printed; a table longer than this belongs into a file
 
 
 def predict(
     classifier: Trained,
-    images: Annotated[list[Path], typer.Argument(help="Image files and folders of them.")],
-    out: Annotated[Path | None, typer.Option(help="Write a CSV file instead of printing.")] = None,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders (every image below), 'patterns/**/*.png', @FILE (a list of "
+            "paths) and - (the same from standard input)."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a row each to a .csv, .jsonl or .parquet file instead of printing. If it "
+            "was begun before, go on."
+        ),
+    ] = None,
+    operate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Add a column for an operating point: 'LABEL: MEASURE>=VALUE', or public-health, "
+            "clinic. Chosen on the classifier's validation images. Repeatable."
+        ),
+    ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of each class that its prediction sets are to hold. [dim]Default: 0.9, if "
+            "the classifier was calibrated.[/dim]"
+        ),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin the file anew, whatever it holds.")
+    ] = False,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Classify radiographs: the probability of every class and decision."""
+    """Classify radiographs: the probability of every class and decision.
+
+    Exit code 1 says that some files could not be read; their rows say why.
+    """
     from hilum.classifier import Classifier
-    from hilum.evaluation.files import predictions_csv
-    from hilum.files import write_atomically
-    from hilum.radiographs.layouts import list_images
+    from hilum.errors import DataError, Interrupted
+    from hilum.prediction.predict import predict_files, predict_rows
+    from hilum.prediction.table import Table
 
     model = Classifier.load(classifier, device=device or "auto")
-    files = [f for path in images for f in (list_images(path) if path.is_dir() else [path])]
-    with console.progress_bar() as progress:
-        found = model.predict(files, progress)
-    classes = [model.tree.classes[k] for k in found.predicted]
-    if out:
-        write_atomically(out, predictions_csv(found, model.tree).encode("utf-8", "surrogateescape"))
-        console.say(f"Written: {out} ({len(found)} images)")
-    elif as_json:
-        console.print_json(
-            [
-                {
-                    "path": name,
-                    "predicted": classes[i],
-                    "probs": _rounded(model.tree.classes, found.probs[i]),
-                    "decisions": {
-                        d.name: _rounded(d.options, found.decision_probs[d.name][i])
-                        for d in model.tree.decisions
-                    },
-                }
-                for i, name in enumerate(found.names)
-            ]
-        )
+    lines = sys.stdin.buffer
+    if out is None:
+        if restart:
+            raise DataError("--restart begins a file anew: name it with --out.")
+        table = Table.of(model, operate or (), coverage)
+        rows = list(islice(predict_rows(model, inputs, table, stdin=lines), _SHOWN + 1))
+        if len(rows) > _SHOWN:
+            raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
+        failed = _print_rows(rows, table, as_json)
+        images = len(rows)
     else:
-        console.print_table(
-            "Predictions: research software, not a diagnosis",
-            ["image", "predicted", *model.tree.classes],
+        try:
+            with console.progress_bar() as progress:
+                done = predict_files(
+                    model,
+                    inputs,
+                    out,
+                    operate=operate or (),
+                    coverage=coverage,
+                    restart=restart,
+                    stdin=lines,
+                    progress=progress,
+                )
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"Stopped. The rows in {out} stay, and the same command goes on with the rest."
+            ) from None
+        failed, images = done.failed, done.images
+        if as_json:
+            console.print_json(done.to_json())
+        before = f", {done.found} of them from before" if done.found else ""
+        console.say(f"Written: {out} ({images} images{before})")
+    if failed:
+        console.say(f"{failed} of {images} files cannot be read; their rows say why.")
+        raise typer.Exit(1)
+
+
+def _print_rows(rows: "list[Row]", table: "Table", as_json: bool) -> int:
+    """Print what was found; returns how many files could not be read."""
+    from hilum.prediction.table import FAILED
+
+    found = [dict(zip(table.columns, row, strict=True)) for row in rows]
+    unread = [row for row in found if row["status"] == FAILED]
+    if as_json:
+        console.print_json([_nested(row, table.tree) for row in found])
+        return len(unread)
+    classes = table.tree.classes
+    # of what else there is, the table shows what is short
+    also = [c for c in table.columns if c in ("set", "referral")]
+    console.print_table(
+        "Predictions: research software, not a diagnosis",
+        ["image", "predicted", *classes, *also],
+        [
             [
-                [name, classes[i], *(f"{p:.3f}" for p in found.probs[i])]
-                for i, name in enumerate(found.names)
-            ],
-        )
+                str(row["path"]),
+                str(row["predicted"] or row["status"]),
+                *("" if row["predicted"] is None else f"{row[f'p({c})']:.3f}" for c in classes),
+                *(str(row[c] or "") for c in also),
+            ]
+            for row in found
+        ],
+    )
+    for row in unread:
+        console.say(f"{row['path']}: {row['reason']}")
+    return len(unread)
 
 
-def _rounded(names: Sequence[str], probs: Iterable[float]) -> dict[str, float]:
-    return {name: round(float(p), 6) for name, p in zip(names, probs, strict=True)}
+def _nested(row: dict[str, Any], tree: "LabelTree") -> dict[str, Any]:
+    """A row as JSON for a program: probabilities by class, and by decision and option."""
+    options = [(d.name, option) for d in tree.decisions for option in d.options]
+    own = {f"p({c})" for c in tree.classes} | {f"{d}/{o}" for d, o in options}
+    nested = {key: value for key, value in row.items() if key not in own}
+    if row["predicted"] is None:
+        return nested
+    nested["probs"] = _rounded((c, row[f"p({c})"]) for c in tree.classes)
+    nested["decisions"] = {
+        d.name: _rounded((o, row[f"{d.name}/{o}"]) for o in d.options) for d in tree.decisions
+    }
+    return nested
+
+
+def _rounded(probs: Iterable[tuple[str, float]]) -> dict[str, float]:
+    return {name: round(p, 6) for name, p in probs}

@@ -1,0 +1,174 @@
+"""A file that rows are added to, and beside it a journal of how far it is to be believed.
+
+After each batch of rows the file is forced to disk, and then the journal says how many rows, bytes
+and inputs that makes. Whatever a kill leaves after that, a torn line or whole rows, is cut off when
+the file is opened again. So a run that was killed and one that was not leave the same bytes.
+
+``predictions.csv.journal.json`` holds ``format``; ``made_by``: the classifier's digest and the
+options; ``rows``, ``failed``: how many, and of how many files that could not be read; ``inputs``:
+a SHA-256 of the paths in their order; ``bytes``, ``sha256``: of the file; ``finished``.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+from hilum.errors import DataError
+from hilum.files import write_atomically
+
+_FORMAT = 1
+_AGAIN = "Begin anew with --restart, or name another file."
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """How far a table of predictions has come; the fields are told at the head of this file."""
+
+    made_by: dict[str, Any]
+    rows: int = 0
+    failed: int = 0
+    inputs: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    finished: bool = False
+    format: int = _FORMAT
+
+
+def journal_path(out: Path) -> Path:
+    """Where the journal of a table lies."""
+    return out.with_name(f"{out.name}.journal.json")
+
+
+def read_journal(out: Path, made_by: dict[str, Any]) -> Journal | None:
+    """The journal of a table; None where neither is there.
+
+    Raises DataError where there is a table without a journal, a damaged journal, or one of another
+    classifier or with other options.
+    """
+    path = journal_path(out)
+    try:
+        journal = Journal(**json.loads(path.read_bytes()))
+        if journal.format != _FORMAT:
+            raise ValueError(f"format {journal.format}, expected {_FORMAT}")
+    except FileNotFoundError:
+        if out.exists():
+            raise DataError(
+                f"{out}: is there already, and has no journal ({path.name}) to go on by. {_AGAIN}"
+            ) from None
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: damaged ({error}). {_AGAIN}") from None
+    changed = _changes(journal.made_by, made_by)
+    if changed:
+        raise DataError(
+            f"{out}: was made by another classifier or with other options. {_AGAIN}\n"
+            + "\n".join(f"  {line}" for line in changed)
+        )
+    return journal
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs, a line for each key; of lists only what is not in both."""
+    lines = []
+    for key in dict.fromkeys([*before, *now]):
+        old, new = before.get(key), now.get(key)
+        if old == new:
+            continue
+        if isinstance(old, list) and isinstance(new, list):
+            old, new = [v for v in old if v not in new], [v for v in new if v not in old]
+        lines.append(f"{key}: {_shown(old)} → {_shown(new)}")
+    return lines
+
+
+def _shown(value: Any) -> str:
+    text = ", ".join(value) if isinstance(value, list) else str(value or "")
+    return (f"{text[:12]}…" if len(text) == 64 else text) or "none"  # of a digest, the beginning
+
+
+@dataclass
+class InputDigest:
+    """A SHA-256 of paths in their order, which can be asked for after each."""
+
+    _hash: Any = field(default_factory=hashlib.sha256)
+
+    def add(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            self._hash.update(os.fsencode(path) + b"\0")  # no path holds a zero byte
+
+    def __str__(self) -> str:
+        return str(self._hash.hexdigest())
+
+
+class RowFile:
+    """A file that rows are added to, open; use it in a `with` block.
+
+    path: the file, which may be another than the table's own, out. journal: as it stands.
+    """
+
+    def __init__(self, path: Path, out: Path, journal: Journal) -> None:
+        self.path, self.out, self.journal = path, out, journal
+        self._hash = hashlib.sha256()
+        if journal.rows:
+            self._file: IO[bytes] = self._cut()
+        else:
+            # The journal comes first: a kill never leaves a file that has none.
+            write_journal(out, journal)
+            self._file = path.open("wb")
+
+    def _cut(self) -> IO[bytes]:
+        """Open it and cut off what the journal does not vouch for.
+
+        Raises DataError where what it vouches for is gone or was changed.
+        """
+        try:
+            file = self.path.open("r+b")
+            left = self.journal.bytes
+            while chunk := file.read(min(left, 1 << 20)):
+                self._hash.update(chunk)
+                left -= len(chunk)
+            if self._hash.hexdigest() == self.journal.sha256:
+                file.seek(self.journal.bytes)
+                file.truncate()
+                return file
+            file.close()
+        except FileNotFoundError:
+            pass
+        raise DataError(
+            f"{self.path}: its {self.journal.rows} rows are not as they were written (edited, or "
+            f"removed?). {_AGAIN}"
+        )
+
+    def add(self, data: bytes, *, rows: int, failed: int, inputs: InputDigest) -> None:
+        """Write some rows, and vouch for them once they are on the disk.
+
+        data: the rows as bytes. failed: how many of them are of files that cannot be read.
+        """
+        self._file.write(data)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._hash.update(data)
+        self.journal = replace(
+            self.journal,
+            rows=self.journal.rows + rows,
+            failed=self.journal.failed + failed,
+            inputs=str(inputs),
+            bytes=self.journal.bytes + len(data),
+            sha256=self._hash.hexdigest(),
+            finished=False,
+        )
+        write_journal(self.out, self.journal)
+
+    def __enter__(self) -> "RowFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def write_journal(out: Path, journal: Journal) -> None:
+    text = json.dumps(asdict(journal), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(journal_path(out), text.encode())

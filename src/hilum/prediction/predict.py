@@ -1,0 +1,212 @@
+"""Classify any number of radiographs into a table that survives a kill."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from hilum.classifier import Classifier
+from hilum.errors import DataError
+from hilum.prediction.formats import (
+    CSV,
+    ENCODERS,
+    PARQUET,
+    check_format,
+    encode_header,
+    write_parquet,
+)
+from hilum.prediction.identity import classifier_digest
+from hilum.prediction.journal import (
+    InputDigest,
+    Journal,
+    RowFile,
+    journal_path,
+    read_journal,
+    write_journal,
+)
+from hilum.prediction.sources import STDIN, check_sources, count_sources, list_sources
+from hilum.prediction.stream import BATCH, Answers, Classify, predict_stream, read_file
+from hilum.prediction.table import Row, Table
+from hilum.radiographs.pixels import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a table of predictions holds.
+
+    images: number of rows. failed: of them, files that cannot be read. found: rows that were there
+    from an earlier run.
+    """
+
+    out: Path
+    images: int
+    failed: int
+    found: int
+
+    def to_json(self) -> dict[str, Any]:
+        """{"out", "images", "failed", "found"}."""
+        return {
+            "out": str(self.out),
+            "images": self.images,
+            "failed": self.failed,
+            "found": self.found,
+        }
+
+
+def predict_files(
+    classifier: Classifier,
+    inputs: Sequence[str],
+    out: Path,
+    *,
+    operate: Sequence[str] = (),
+    coverage: float | None = None,
+    restart: bool = False,
+    stdin: Iterable[bytes] = (),
+    classify: Classify | None = None,
+    batch_size: int = BATCH,
+    progress: Progress | None = None,
+) -> Summary:
+    """Classify radiographs into a CSV, JSON lines or Parquet file, a row each, in input order.
+
+    inputs, stdin: see sources.list_sources. out: its name's ending says the format. operate,
+    coverage: see Table.of. classify: what runs the networks; the classifier itself if none is
+    given, and something that gives the same otherwise. batch_size: images classified together.
+
+    A file that cannot be read becomes a row with its reason. Rows are on the disk batch by batch.
+    Where out is there already, its rows are kept and the rest is added, so that the same call goes
+    on after a kill; the bytes are then those of a run that was not killed. restart: begin anew.
+    Numbers equal those of Classifier.predict, bit for bit where every file can be read and to
+    the rounding of float32 otherwise, because other images then share a batch.
+
+    Raises DataError where out was made by another classifier, with other options, of other inputs
+    so far, or was changed; where another process writes it; where there is no image at all, and
+    where out cannot be written. Raises also what Table.of and sources.check_sources do.
+    """
+    ending = check_format(out)
+    check_sources(inputs)
+    table = Table.of(classifier, operate, coverage)
+    made_by = {
+        "classifier": classifier_digest(classifier),
+        "device": classifier.device.type,
+        "columns": list(table.columns),
+        "coverage": table.conformal.coverage if table.conformal else None,
+        "batch_size": batch_size,
+    }
+    total = count_sources(inputs) if progress and STDIN not in inputs else 0
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
+            work = _Work(out, ending, table, made_by, restart)
+            paths = work.skip_done(list_sources(inputs, stdin))
+            answers = predict_stream(
+                paths, _reader(classifier), classify or classifier.predict_pixels,
+                batch_size=batch_size,
+            )  # fmt: skip
+            return work.add_all(answers, progress if total else None, total)
+    except filelock.Timeout:
+        raise DataError(f"{out}: another process writes this file now.") from None
+    except OSError as error:
+        raise DataError(
+            f"{out}: cannot be written ({error.strerror or error}). The same command goes on "
+            "from the rows that are there."
+        ) from error
+
+
+def predict_rows(
+    classifier: Classifier, inputs: Sequence[str], table: Table, *, stdin: Iterable[bytes] = ()
+) -> Iterator[Row]:
+    """The rows that predict_files would write, one by one. Raises DataError if there is none."""
+    check_sources(inputs)
+    paths = _at_least_one(list_sources(inputs, stdin))
+    answers = predict_stream(paths, _reader(classifier), classifier.predict_pixels)
+    return (row for answer in answers for row in table.rows(answer))
+
+
+def _reader(classifier: Classifier) -> Any:
+    colour = classifier.gate is not None
+    return partial(read_file, transform=classifier.preprocessing, colour=colour)
+
+
+def _at_least_one(paths: Iterator[Path]) -> Iterator[Path]:
+    first = next(paths, None)
+    if first is None:
+        raise DataError("No images found: no path was given.")
+    return chain([first], paths)
+
+
+class _Work:
+    """A table on its way. Parquet rows are gathered beside it, in a file of JSON lines."""
+
+    def __init__(
+        self, out: Path, ending: str, table: Table, made_by: dict[str, Any], restart: bool
+    ) -> None:
+        self.out, self.ending, self.table = out, ending, table
+        self.gathered = out.with_name(f"{out.name}.partial.jsonl") if ending == PARQUET else out
+        if restart:
+            for path in (journal_path(out), out, self.gathered):  # the journal first
+                path.unlink(missing_ok=True)
+        self.journal = read_journal(out, made_by) or Journal(made_by)
+        self.inputs = InputDigest()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is a Parquet file, to which nothing can be added."""
+        return self.ending == PARQUET and self.journal.finished
+
+    def skip_done(self, paths: Iterator[Path]) -> Iterator[Path]:
+        """Pass over the inputs that have rows already, and see that they are the same.
+
+        Raises DataError where they are not, or where there are no inputs at all.
+        """
+        done = self.journal.rows
+        if not done:
+            return _at_least_one(paths)
+        self.inputs.add(islice(paths, done))
+        if str(self.inputs) != self.journal.inputs:
+            raise DataError(
+                f"{self.out}: its {done} rows are of other files than the first {done} inputs, or "
+                "in another order. Give the same inputs, begin anew with --restart, or name "
+                "another file."
+            )
+        if self.is_whole and (added := next(paths, None)):
+            raise DataError(
+                f"{self.out}: is finished, and a Parquet file takes no more rows, but there are "
+                f"more inputs now (the first is {added}). Begin anew with --restart, or name "
+                "another file."
+            )
+        return paths
+
+    def add_all(self, answers: Iterator[Answers], progress: Progress | None, total: int) -> Summary:
+        found = self.journal.rows
+        with RowFile(self.out if self.is_whole else self.gathered, self.out, self.journal) as file:
+            for answer in answers:
+                rows = self.table.rows(answer)
+                data = ENCODERS[self.ending](list(self.table.columns), rows)
+                if self.ending == CSV and file.journal.rows == 0:
+                    data = encode_header(self.table.columns) + data
+                self.inputs.add(answer.paths)
+                failed = sum(1 for reason in answer.reasons if reason)
+                file.add(data, rows=len(rows), failed=failed, inputs=self.inputs)
+                if progress:
+                    progress("Predicting", file.journal.rows, total)
+        self.journal = file.journal
+        self._finish()
+        return Summary(self.out, self.journal.rows, self.journal.failed, found)
+
+    def _finish(self) -> None:
+        if not self.journal.finished:
+            self.journal = replace(self.journal, finished=True)
+            if self.ending == PARQUET:
+                write_parquet(self.gathered, self.table.columns, self.out)
+                with self.out.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = self.out.stat().st_size
+                self.journal = replace(self.journal, bytes=size, sha256=digest)
+            write_journal(self.out, self.journal)
+        if self.gathered != self.out:
+            self.gathered.unlink(missing_ok=True)

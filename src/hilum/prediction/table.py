@@ -1,0 +1,145 @@
+"""The columns of a table of predictions, and its rows.
+
+- ``path``, ``predicted``, ``status`` ('ok' or 'failed') and ``reason`` (why it failed);
+- ``p(CLASS)`` and ``DECISION/OPTION`` as in an evaluation's ``predictions.csv``;
+- a column for each operating point, by its name: 1 where it calls the radiograph positive, else 0;
+- ``set``: the classes that cannot be ruled out, joined by ``|`` in the tree's order;
+- ``gate_p_value``: the share of training radiographs that are at least as odd;
+- ``referred`` (1 or 0) and ``referral``: whether a radiologist should look, and why.
+
+The last three groups are there where the classifier has what they need. Of a file that cannot be
+read, everything after its reason is empty.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from hilum.calibration.conformal import COVERAGE, Conformal, fit_conformal, refer
+from hilum.calibration.operating_points import (
+    OperatingPoint,
+    apply_operating_point,
+    fit_operating_point,
+    parse_operating_points,
+)
+from hilum.classifier import Classifier
+from hilum.labels import LabelTree
+from hilum.prediction.stream import Answers
+from hilum.records import Predictions
+
+Cell = str | int | float | None
+Row = tuple[Cell, ...]
+Kind = Literal["text", "flag", "number"]
+
+OK, FAILED = "ok", "failed"
+BETWEEN = "|"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is told of each radiograph beyond its probabilities.
+
+    points: fitted operating points. conformal: the thresholds of prediction sets. false_alarms:
+    the p-value from which on the gate flags. None where the classifier cannot say.
+    """
+
+    tree: LabelTree
+    points: tuple[OperatingPoint, ...] = ()
+    conformal: Conformal | None = None
+    false_alarms: float | None = None
+    columns: dict[str, Kind] = field(init=False)
+
+    def __post_init__(self) -> None:
+        tree = self.tree
+        columns: dict[str, Kind] = dict.fromkeys(("path", "predicted", "status", "reason"), "text")
+        columns |= dict.fromkeys((f"p({name})" for name in tree.classes), "number")
+        options = (f"{d.name}/{option}" for d in tree.decisions for option in d.options)
+        columns |= dict.fromkeys(options, "number")
+        columns |= dict.fromkeys(map(str, self.points), "flag")
+        if self.conformal:
+            columns["set"] = "text"
+        if self.false_alarms is not None:
+            columns["gate_p_value"] = "number"
+        if self.refers:
+            columns |= {"referred": "flag", "referral": "text"}
+        object.__setattr__(self, "columns", columns)
+
+    @property
+    def refers(self) -> bool:
+        """Whether anything is referred: by the gate, by prediction sets or by both."""
+        return self.conformal is not None or self.false_alarms is not None
+
+    @classmethod
+    def of(
+        cls, classifier: Classifier, operate: Sequence[str] = (), coverage: float | None = None
+    ) -> "Table":
+        """The table that a classifier can fill.
+
+        operate: operating points, as parse_operating_points reads them. coverage: of the
+        prediction sets, in (0, 1); None takes 0.9 if the classifier can make sets at all.
+        Raises ClassifierError where points or sets are asked of a classifier without validation
+        figures; EvaluationError and LabelError as the fitting does, and where the demands of a
+        point cannot be met.
+        """
+        tree = classifier.tree
+        points: list[OperatingPoint] = []
+        conformal = None
+        if operate or coverage is not None or classifier.validation is not None:
+            truth, known = classifier.validation_predictions()
+            for point in parse_operating_points(operate, tree):
+                points.append(fit_operating_point(point, tree, truth, known))
+                apply_operating_point(points[-1], tree, known)  # refuses now what it would later
+            conformal = fit_conformal(
+                tree, truth, known, COVERAGE if coverage is None else coverage
+            )
+        alarms = classifier.gate.false_alarms if classifier.gate else None
+        return cls(tree, tuple(points), conformal, alarms)
+
+    def rows(self, answers: Answers) -> list[Row]:
+        """A row for each input, in order, with a cell for each column."""
+        empty = (None,) * (len(self.columns) - 4)
+        told = iter(() if answers.predictions is None else self._told(answers))
+        rows: list[Row] = []
+        for path, reason in zip(answers.paths, answers.reasons, strict=True):
+            if reason:
+                rows.append((str(path), None, FAILED, reason, *empty))
+            else:
+                predicted, *rest = next(told)
+                rows.append((str(path), predicted, OK, "", *rest))
+        return rows
+
+    def _told(self, answers: Answers) -> list[list[Cell]]:
+        """Of each file that was read its predicted class and the cells after the reason."""
+        found = answers.predictions
+        assert found is not None
+        tree = self.tree
+        parts: list[Sequence[Any]] = [
+            [tree.classes[k] for k in found.predicted],
+            *found.probs.T.tolist(),
+            *(column for d in tree.decisions for column in found.decision_probs[d.name].T.tolist()),
+        ]
+        for point in self.points:
+            parts.append(apply_operating_point(point, tree, found).astype(int).tolist())
+        parts += self._doubts(found, answers)
+        return [list(cells) for cells in zip(*parts, strict=True)]
+
+    def _doubts(self, found: Predictions, answers: Answers) -> list[Sequence[Any]]:
+        if not self.refers:
+            return []
+        parts: list[Sequence[Any]] = []
+        # Without prediction sets, every image has its one class, and only the gate refers.
+        sets = np.eye(len(self.tree.classes), dtype=bool)[found.predicted]
+        if self.conformal:
+            sets = self.conformal.sets(found.probs)
+            classes = np.array(self.tree.classes)
+            parts.append([BETWEEN.join(classes[held]) for held in sets])
+        flagged = None
+        if self.false_alarms is not None:
+            p_values = found.gate_p_values
+            assert p_values is not None, "a classifier with a gate judges every image"
+            flagged = (p_values <= self.false_alarms) | answers.coloured
+            parts.append(p_values.tolist())
+        referral = refer(sets, flagged)
+        return [*parts, referral.referred.astype(int).tolist(), referral.reasons]

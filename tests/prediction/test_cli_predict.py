@@ -1,0 +1,88 @@
+"""`hilum predict` as a person and as a program use it."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from hilum import cli
+
+
+@pytest.fixture
+def predict(monkeypatch, capsys, tmp_path, plain):
+    """Run `hilum predict CLASSIFIER …`; returns (exit code, stdout, stderr)."""
+    plain.save(tmp_path / "classifier")
+
+    def call(*arguments, stdin=b""):
+        argv = ["hilum", "predict", tmp_path / "classifier", *arguments, "--device", "cpu"]
+        monkeypatch.setattr(sys, "argv", list(map(str, argv)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_some_files_that_fail_are_exit_code_1(tmp_path, folder, predict):
+    out = tmp_path / "p.csv"
+
+    code, said, err = predict(folder, "--out", out)
+    assert (code, said) == (1, "")
+    assert err == (
+        f"Written: {out} (12 images)\n2 of 12 files cannot be read; their rows say why.\n"
+    )
+    code, said, err = predict(folder, "--out", out, "--json")
+    assert json.loads(said) == {"out": str(out), "images": 12, "failed": 2, "found": 12}
+    assert (code, err.splitlines()[0]) == (1, f"Written: {out} (12 images, 12 of them from before)")
+
+
+def test_all_well_is_0_and_a_refusal_2(tmp_path, folder, predict):
+    out = tmp_path / "p.csv"
+    assert predict(folder / "infected", "--out", out)[0] == 0
+    code, _, err = predict(folder, "--out", out.with_suffix(".xlsx"))
+    assert (code, err.startswith("hilum: ")) == (2, True)
+    code, _, err = predict(folder / "normal", "--out", out)
+    assert (code, "--restart" in err) == (2, True)
+    assert predict(folder / "normal", "--out", out, "--restart")[0] == 1
+    assert len(out.read_text().splitlines()) == 5
+    code, _, err = predict(folder, "--restart")
+    assert (code, "--out" in err) == (2, True)
+
+
+def test_paths_from_standard_input_are_printed(folder, predict):
+    names = [folder / "normal/0.png", folder / "normal/1.png", folder / "no.png"]
+
+    code, said, err = predict("-", stdin="\n".join(map(str, names)).encode())
+
+    assert code == 1
+    assert "not a diagnosis" in said
+    assert said.count("failed") == 2
+    assert f"{names[2]}: there is no such file." in err.splitlines()
+
+
+def test_json_says_what_failed(folder, predict):
+    code, said, _ = predict(folder / "normal", "--json")
+
+    found = json.loads(said)
+    assert code == 1
+    assert found[1]["status"] == "failed"
+    assert "probs" not in found[1]
+    assert sum(found[0]["probs"].values()) == pytest.approx(1, abs=1e-5)
+    assert set(found[0]["decisions"]) == {"root", "infected"}
+
+
+def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(tmp_path, folder, predict, monkeypatch):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hilum.classifier.Classifier.predict_pixels", stop)
+    code, _, err = predict(folder, "--out", tmp_path / "p.csv")
+
+    assert code == 130
+    assert "the same command goes on" in err
