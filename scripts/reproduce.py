@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--document", type=Path, default=DOCUMENT, help="the file to write")
     given = parser.parse_args()
     keep_freed_memory()
-    from hilum.reporting.reproduction import write_reproduction
+    from hilum.reporting.study.reproduction import write_reproduction
     from hilum.studies.published import published_names
     from hilum.studies.results import read_study
 

@@ -17,7 +17,7 @@ from hilum.errors import DataError, HilumError
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
 from hilum.radiographs.phantom import write_phantoms
-from hilum.reporting.audit_page import preprocessing_samples, write_audit_page
+from hilum.reporting.audit.page import preprocessing_samples, write_audit_page
 from tests.reporting.test_report import HOSTILE, Page
 
 

@@ -13,17 +13,17 @@ from hilum.evaluation.ledger import Look
 from hilum.evaluation.subgroups import Subgroups
 from hilum.labels import LabelTree
 from hilum.records import Estimate
-from hilum.reporting.abstention_section import show_abstention
-from hilum.reporting.assessed import assessed
-from hilum.reporting.calibration_section import show_calibration
-from hilum.reporting.external_section import show_external
-from hilum.reporting.looks_section import describe_ledger, show_looks
-from hilum.reporting.operating_section import show_operating_points
 from hilum.reporting.page import page_environment
 from hilum.reporting.report import SECTIONS
-from hilum.reporting.roc_section import show_roc
 from hilum.reporting.runs import read_runs
-from hilum.reporting.subgroups_section import show_subgroups
+from hilum.reporting.sections.abstention import show_abstention
+from hilum.reporting.sections.assessed import assessed
+from hilum.reporting.sections.calibration import show_calibration
+from hilum.reporting.sections.external import show_external
+from hilum.reporting.sections.looks import describe_ledger, show_looks
+from hilum.reporting.sections.operating import show_operating_points
+from hilum.reporting.sections.roc import show_roc
+from hilum.reporting.sections.subgroups import show_subgroups
 from hilum.reporting.subject import Subject
 from hilum.statistics.intervals import wilson
 from tests.reporting.assessments import GATE, assess_run, evaluate_also, move_elsewhere, write

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from hilum.evaluation.calibration_results import CalibrationChange
-from hilum.reporting.checklists import STATUSES, Item, fill_checklist, read_checklist
-from hilum.reporting.conditions import CONDITIONS, holding
-from hilum.reporting.model_card import write_cards
 from hilum.reporting.report import SECTIONS
 from hilum.reporting.runs import read_runs
+from hilum.reporting.sections.checklists import STATUSES, Item, fill_checklist, read_checklist
+from hilum.reporting.sections.conditions import CONDITIONS, holding
+from hilum.reporting.sections.model_card import write_cards
 from hilum.reporting.subject import Subject
 from tests.reporting.assessments import assess_run, write
 

@@ -9,9 +9,9 @@ import pytest
 from hilum import cli
 from hilum.explanation.localisation import Localisation
 from hilum.records import Estimate
-from hilum.reporting.explanations_section import show_explanations
 from hilum.reporting.report import write_report
 from hilum.reporting.runs import read_runs
+from hilum.reporting.sections.explanations import show_explanations
 from hilum.reporting.subject import Subject
 from tests.browser import Browser
 from tests.browser import browser as browser

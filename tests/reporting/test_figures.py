@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.reporting.figures import (
+from hilum.reporting.figures.charts import (
     Interval,
     Series,
     class_bars,

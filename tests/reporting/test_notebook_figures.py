@@ -18,7 +18,7 @@ from hilum.labels import LabelTree
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
 from hilum.records import Estimate, Predictions
-from hilum.reporting.notebook_figures import (
+from hilum.reporting.notebook.figures import (
     show_confusion,
     show_counts,
     show_findings,
@@ -27,8 +27,8 @@ from hilum.reporting.notebook_figures import (
     show_measures,
     show_operating_points,
 )
-from hilum.reporting.notebook_parts import Shown, show, table
-from hilum.reporting.notebook_pictures import (
+from hilum.reporting.notebook.parts import Shown, show, table
+from hilum.reporting.notebook.pictures import (
     show_counterpart,
     show_errors,
     show_explanation,

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from hilum.records import Estimate
-from hilum.reporting.published_section import Figure, compare_published
 from hilum.reporting.report import write_report
 from hilum.reporting.runs import read_runs
+from hilum.reporting.sections.published import Figure, compare_published
 from hilum.reporting.subject import Subject
 from hilum.studies.published import read_published
 from tests.reporting.test_report import Page

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import HilumError, StudyError
-from hilum.reporting.reproduction import (
+from hilum.reporting.study.reproduction import (
     code,
     describe_reproduction,
     markdown,

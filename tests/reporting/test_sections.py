@@ -8,12 +8,12 @@ from hilum.errors import HilumError
 from hilum.importing import import_checkpoints
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network
-from hilum.reporting.clinical_section import describe_reading
-from hilum.reporting.comparison_section import compare_pairs
-from hilum.reporting.networks_section import describe_networks
 from hilum.reporting.report import write_report
 from hilum.reporting.runs import read_runs
-from hilum.reporting.settings_section import settings_table
+from hilum.reporting.sections.clinical import describe_reading
+from hilum.reporting.sections.comparison import compare_pairs
+from hilum.reporting.sections.networks import describe_networks
+from hilum.reporting.sections.settings import settings_table
 from hilum.reporting.subject import Subject
 
 

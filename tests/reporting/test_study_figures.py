@@ -1,7 +1,7 @@
 import re
 
 from hilum.records import Estimate
-from hilum.reporting.study_figures import (
+from hilum.reporting.study.figures import (
     Band,
     Difference,
     Runs,

@@ -8,9 +8,9 @@ import pytest
 
 from hilum.errors import HilumError
 from hilum.records import Estimate
-from hilum.reporting.study_curves import draw_study_curves
-from hilum.reporting.study_page import write_study_page
-from hilum.reporting.study_published import judged_conclusions, published_beside
+from hilum.reporting.study.curves import draw_study_curves
+from hilum.reporting.study.page import write_study_page
+from hilum.reporting.study.published import judged_conclusions, published_beside
 from hilum.studies.results import Failure, read_study
 from hilum.studies.study import Study
 from tests.browser import browser as browser

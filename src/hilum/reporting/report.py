@@ -14,33 +14,33 @@ from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.evaluation.label_errors import LabelErrors
 from hilum.files import write_atomically
-from hilum.reporting.abstention_section import show_abstention
-from hilum.reporting.audit_section import read_audit
-from hilum.reporting.calibration_section import show_calibration
-from hilum.reporting.checklists import fill_checklist
-from hilum.reporting.clinical_section import describe_reading
-from hilum.reporting.comparison_section import compare_pairs
-from hilum.reporting.curves_section import draw_curves
-from hilum.reporting.data_section import describe_data
-from hilum.reporting.explanations_section import show_explanations
-from hilum.reporting.external_section import show_external
-from hilum.reporting.grid_section import show_radiographs
-from hilum.reporting.limits_section import list_limits
-from hilum.reporting.looks_section import show_looks
-from hilum.reporting.model_card import write_cards
-from hilum.reporting.networks_section import describe_networks
-from hilum.reporting.operating_section import show_operating_points
 from hilum.reporting.page import page_environment
-from hilum.reporting.provenance_section import tell_provenance
-from hilum.reporting.published_section import compare_published
-from hilum.reporting.results import result_sections
-from hilum.reporting.roc_section import show_roc
 from hilum.reporting.runs import Run, read_runs
-from hilum.reporting.settings_section import settings_table
-from hilum.reporting.subgroups_section import show_subgroups
+from hilum.reporting.sections.abstention import show_abstention
+from hilum.reporting.sections.audit import read_audit
+from hilum.reporting.sections.calibration import show_calibration
+from hilum.reporting.sections.checklists import fill_checklist
+from hilum.reporting.sections.clinical import describe_reading
+from hilum.reporting.sections.comparison import compare_pairs
+from hilum.reporting.sections.curves import draw_curves
+from hilum.reporting.sections.data import describe_data
+from hilum.reporting.sections.explanations import show_explanations
+from hilum.reporting.sections.external import show_external
+from hilum.reporting.sections.grid import show_radiographs
+from hilum.reporting.sections.limits import list_limits
+from hilum.reporting.sections.looks import show_looks
+from hilum.reporting.sections.model_card import write_cards
+from hilum.reporting.sections.networks import describe_networks
+from hilum.reporting.sections.operating import show_operating_points
+from hilum.reporting.sections.provenance import tell_provenance
+from hilum.reporting.sections.published import compare_published
+from hilum.reporting.sections.results import result_sections
+from hilum.reporting.sections.roc import show_roc
+from hilum.reporting.sections.settings import settings_table
+from hilum.reporting.sections.subgroups import show_subgroups
+from hilum.reporting.sections.summary import summarise_runs
 from hilum.reporting.subject import ImageSource, Subject
 from hilum.reporting.summary import listed
-from hilum.reporting.summary_section import summarise_runs
 
 __all__ = ["ImageSource", "page_environment", "write_report"]
 

@@ -1,0 +1,183 @@
+"""What notebooks show: a piece of HTML that Jupyter draws, and the parts that it is made of."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from hilum.records import Estimate, PixelArray
+from hilum.reporting.figures.charts import radiograph_uri, shorten
+
+# Notebooks are light or dark, and their pages know it, not we: text takes the colour of the page,
+# and lines have colours that stand out from both. Scoped, because a cell shares its page.
+_STYLE = """<style>
+.hilum-shown { --series-1: #c2661c; --series-2: #2f7dc4; --series-3: #5f8f2e; --series-4: #9068bd;
+  --rule: rgb(128 128 128 / .38); font: 14px/1.45 system-ui, sans-serif;
+  font-variant-numeric: tabular-nums; overflow-wrap: break-word; max-width: 62rem; }
+.hilum-shown svg { display: block; width: 100%; height: auto; }
+.hilum-shown figure { margin: .3rem 0; min-width: 0; }
+.hilum-shown figcaption { font-size: 12px; line-height: 1.35; margin-top: .2rem; }
+.hilum-shown .row { display: flex; flex-wrap: wrap; gap: .8rem 1.6rem; }
+.hilum-shown .row figure { flex: 1 1 19rem; max-width: 23rem; }
+.hilum-shown .grid { display: flex; flex-wrap: wrap; gap: .7rem; align-items: flex-start; }
+.hilum-shown .grid figure { flex: none; width: 7.5rem; margin: 0; }
+.hilum-shown .grid figure.wide { width: auto; max-width: 100%; }
+.hilum-shown .grid figure.wide figcaption { max-width: 40rem; }
+.hilum-shown img { display: block; max-width: 100%; height: auto; margin: 0; }
+.hilum-shown .grid figure:not(.wide) img { width: 100%; }
+.hilum-shown .grid figure.wide img { min-width: 6rem; }
+.hilum-shown h4 { font-size: 14px; font-weight: 650; margin: .9rem 0 .3rem; }
+.hilum-shown p { margin: .3rem 0; max-width: 46rem; }
+.hilum-shown .scroll { overflow-x: auto; }
+.hilum-shown table { border-collapse: collapse; font-size: 13px; margin: .3rem 0; }
+.hilum-shown caption { caption-side: top; text-align: left; font-weight: 650; color: inherit;
+  padding: .2rem 0; white-space: nowrap; }
+.hilum-shown th, .hilum-shown td { text-align: right; padding: .25rem .7rem; vertical-align: top;
+  border-bottom: 1px solid var(--rule); max-width: none; }
+.hilum-shown th:first-child, .hilum-shown th.text { text-align: left; }
+.hilum-shown td.text { text-align: left; max-width: 40rem; }
+.hilum-shown small { font-size: 12px; white-space: nowrap; }
+.hilum-shown .key { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px;
+  margin: 0 .35rem 0 .9rem; vertical-align: -1px; }
+.hilum-shown .key:first-child { margin-left: 0; }
+</style>"""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Shown:
+    """What a cell of a notebook shows: html, and the same in words (alt).
+
+    Jupyter draws the HTML; where there is none, such as in a terminal, the words are printed.
+    """
+
+    html: str
+    alt: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+    def __repr__(self) -> str:
+        return self.alt
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A picture with a caption. uri: of the picture. alt: what it shows. wide: in its own size."""
+
+    uri: str
+    alt: str
+    caption: str
+    wide: bool = False
+
+
+def show(html: str, alt: str) -> Shown:
+    """A piece of HTML in the style of notebooks. html: with everything foreign escaped.
+
+    MathJax leaves it alone: a '$' in a name is no formula.
+    """
+    kind = "hilum-shown tex2jax_ignore mathjax_ignore"
+    return Shown(f'{_STYLE}<div class="{kind}">{html}</div>', alt)
+
+
+def sentence(text: str) -> Shown:
+    """Words alone."""
+    return show(paragraph(text), text)
+
+
+def paragraph(text: str) -> str:
+    """Words as HTML."""
+    return f"<p>{escape(text)}</p>"
+
+
+def heading(text: str) -> str:
+    """A heading within what a cell shows."""
+    return f"<h4>{escape(text)}</h4>"
+
+
+def table(
+    caption: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str | Estimate]],
+    *,
+    text: Sequence[int] = (),
+) -> str:
+    """A table as HTML. The first cell of a row names it; text: columns of words, not numbers."""
+
+    def cell(content: str | Estimate, place: int) -> str:
+        shown = estimate(content) if isinstance(content, Estimate) else escape(content)
+        if place == 0:
+            return f'<th scope="row">{shown}</th>'
+        return f'<td class="text">{shown}</td>' if place in text else f"<td>{shown}</td>"
+
+    head = "".join(
+        f'<th scope="col"{kind}>{escape(name)}</th>'
+        for kind, name in ((' class="text"' * (k in text), name) for k, name in enumerate(columns))
+    )
+    body = "".join(
+        f"<tr>{''.join(cell(content, k) for k, content in enumerate(row))}</tr>" for row in rows
+    )
+    return (
+        f'<div class="scroll"><table><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def estimate(value: Estimate) -> str:
+    """An estimate with its interval below it, as HTML; what is undefined says why."""
+    if value.value is None:
+        return f"<small>undefined: {escape(value.reason)}</small>"
+    if value.low is None or value.high is None:
+        return f"{value.value:.3f}"
+    return f"{value.value:.3f}<br><small>{value.low:.3f} to {value.high:.3f}</small>"
+
+
+def words(value: Estimate) -> str:
+    """An estimate with its interval as plain text."""
+    if value.value is None:
+        return f"undefined ({value.reason})"
+    if value.low is None or value.high is None:
+        return f"{value.value:.3f}"
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def charts(*drawn: str) -> str:
+    """Charts (inline SVG) side by side, or below each other where there is no room."""
+    return f'<div class="row">{"".join(f"<figure>{svg}</figure>" for svg in drawn)}</div>'
+
+
+def legend(names: Sequence[str]) -> str:
+    """Which colour is whose: the i-th name has the i-th colour of the charts."""
+    keys = "".join(
+        f'<span class="key" style="background: var(--series-{i % 4 + 1})"></span>{escape(name)}'
+        for i, name in enumerate(names)
+    )
+    return f"<p>{keys}</p>"
+
+
+def cards(shown: Sequence[Card]) -> str:
+    """Pictures with their captions, as many in a line as fit."""
+    figures = "".join(
+        f'<figure class="{"wide" if card.wide else ""}">'
+        f'<img src="{escape(card.uri)}" alt="{escape(card.alt)}">'
+        f"<figcaption>{escape(card.caption)}</figcaption></figure>"
+        for card in shown
+    )
+    return f'<div class="grid">{figures}</div>'
+
+
+def radiograph_card(pixels: PixelArray, name: str, caption: str) -> Card:
+    """A radiograph (H, W) uint8 with its caption; a long name loses its middle."""
+    uri = radiograph_uri(pixels, longest=160)
+    return Card(uri, f"Radiograph {shorten(name, 60)}: {caption}", caption)
+
+
+def png_card(png: bytes, alt: str, caption: str) -> Card:
+    """A picture as it is, in its own size."""
+    uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return Card(uri, alt, caption, wide=True)
+
+
+def key_of(text: str) -> str:
+    """A prefix for the ids of a chart: cells share a page, and different charts differ in it."""
+    return "h" + hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:10]

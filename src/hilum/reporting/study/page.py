@@ -1,0 +1,205 @@
+"""The page of a study: one self-contained HTML file that answers its question, as far as it can."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from hilum.errors import HilumError
+from hilum.evaluation.evaluate import SYNTHETIC
+from hilum.evaluation.results import MEASURES
+from hilum.files import write_atomically
+from hilum.records import Estimate
+from hilum.reporting.page import page_environment
+from hilum.reporting.sections.results import confusion_table
+from hilum.reporting.study.curves import draw_study_curves
+from hilum.reporting.study.figures import Difference, Runs, forest_plot, runs_chart
+from hilum.reporting.study.published import (
+    experiment_of,
+    judged_conclusions,
+    own_val_of,
+    published_beside,
+)
+from hilum.reporting.study.settings import (
+    COLUMNS,
+    commands_of,
+    recipe_of,
+    settings_rows,
+    study_file,
+)
+from hilum.reporting.study.words import difference, p_value, unit_of, with_codes
+from hilum.studies.published import read_published
+from hilum.studies.results import StudyResult, VariantResult
+
+PAGE_FILE = "study.html"
+
+#: What a reader calls the measures of the pooled evaluation.
+_OVERALL = (
+    ("accuracy", "Accuracy"),
+    ("balanced_accuracy", "Balanced accuracy"),
+    ("macro_auroc", "AUROC, mean over classes"),
+)
+_MEASURES = {
+    "precision": "Precision (PPV)",
+    "recall": "Recall (sensitivity)",
+    "specificity": "Specificity",
+    "f1": "F1",
+    "auroc": "AUROC",
+}
+
+
+def write_study_page(result: StudyResult, out: Path) -> Path:
+    """Write what a study found as one self-contained HTML file.
+
+    result: as read_study gives it. out: the file to write; its folder is made. The file loads
+    nothing and runs no script, and every table can be downloaded from it as CSV. Variants stand
+    in the order of the study file, and are ranked nowhere.
+    Returns out. Raises HilumError if it cannot be written, or holds a recipe that this version
+    cannot read.
+    """
+    page = (
+        page_environment()
+        .get_template("study.html.j2")
+        .render(
+            made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            result=result,
+            title=result.question or result.name,
+            label=result.measure["label"],
+            notes=notes_of(result),
+            found=sum(c.shown for c in result.comparisons),
+            sentences=[with_codes(sentence) for sentence in result.sentences],
+            charts=_charts(result),
+            published=_published(result),
+            variants=[_variant(variant) for variant in result.variants.values()],
+            own_val=_own_val(result),
+            curves=draw_study_curves(result),
+            overall=_OVERALL,
+            measures=_MEASURES,
+            columns=COLUMNS,
+            settings=settings_rows(result),
+            commands=commands_of(result),
+            study_file=study_file(result),
+            difference=difference,
+            p_value=p_value,
+            devices=sorted(
+                {f"{r.device} in {r.precision}" for v in result.variants.values() for r in v.runs}
+            ),
+        )
+    )
+    # A name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
+    try:
+        write_atomically(out, page.encode("utf-8", errors="replace"))
+    except OSError as error:
+        raise HilumError(f"Cannot write the page {out}: {error.strerror}.") from error
+    return out
+
+
+def notes_of(result: StudyResult) -> list[str]:
+    """What every reader must know: of the data, of the study, and of its runs; each once."""
+    source = result.data["source"]
+    notes = [source["meaning"]] if source else []
+    notes += result.notes
+    for variant in result.variants.values():
+        notes += variant.pooled.notes if variant.pooled else ()
+    return [note for note in dict.fromkeys(notes) if note != SYNTHETIC]  # the banner says it
+
+
+# ---- charts --------------------------------------------------------------------------------
+
+
+def _charts(result: StudyResult) -> dict[str, str]:
+    """'forest' and 'runs', each where there is something to draw."""
+    label = result.measure["label"]
+    unit = unit_of(label)
+    charts = {}
+    if result.comparisons:
+        quantity = f"difference in {_kind(label)}" + (f", {unit.name}" if unit.name else "")
+        rows = [
+            Difference(
+                f"{c.a} minus {c.b}",
+                c.difference,
+                difference(c.difference, label, named=False),
+                c.shown,
+            )
+            for c in result.comparisons
+        ]
+        charts["forest"] = forest_plot(
+            rows,
+            quantity=quantity,
+            scale=unit.scale,
+            key="forest",
+            alt=f"Paired {quantity}, mean over runs with 95 % interval:",
+        )
+    if any(variant.runs for variant in result.variants.values()):
+        charts["runs"] = runs_chart(
+            [
+                Runs(name, tuple(_point(run.value) for run in variant.runs), variant.mean)
+                for name, variant in result.variants.items()
+            ],
+            quantity=f"{_kind(label)} on held-out images",
+            key="runs",
+            alt="Every run of each variant, and the mean over runs with its 95 % interval:",
+        )
+    return charts
+
+
+def _point(value: float | None) -> Estimate:
+    return Estimate.undefined("undefined on these images") if value is None else Estimate(value)
+
+
+def _kind(label: str) -> str:
+    """A measure without its label, which may hold what matplotlib takes for mathematics."""
+    return label.split(" of ")[0]
+
+
+# ---- parts ---------------------------------------------------------------------------------
+
+
+def _published(result: StudyResult) -> dict[str, Any] | None:
+    experiment = experiment_of(result)
+    if experiment is None:
+        return None
+    return {
+        "source": read_published(),
+        "experiment": experiment,
+        "beside": published_beside(result),
+        "judged": judged_conclusions(result),
+        "has_test": any(v.test_accuracy is not None for v in experiment.variants.values()),
+    }
+
+
+def _variant(variant: VariantResult) -> dict[str, Any]:
+    pooled = variant.pooled
+    return {
+        "result": variant,
+        "n_runs": len(variant.runs),
+        "own_val": own_val_of(variant),
+        "toml": recipe_of(variant).to_toml(),
+        "matrix": confusion_table(pooled.classes, pooled.confusion_matrix) if pooled else None,
+        "per_class": [
+            (name, m.support, [getattr(m, measure) for measure in MEASURES])
+            for name, m in (pooled.per_class.items() if pooled else ())
+        ],
+        "decisions": [
+            (name, d, confusion_table(d.options, d.confusion_matrix))
+            for name, d in (pooled.decisions.items() if pooled else ())
+        ],
+    }
+
+
+def _own_val(result: StudyResult) -> dict[str, Any] | None:
+    """The small val beside the held-out images: {"n", "chart"}; None where there is none."""
+    rows = [
+        Runs(name, tuple(run.own_val for run in variant.runs if run.own_val))
+        for name, variant in result.variants.items()
+    ]
+    rows = [row for row in rows if row.runs]
+    if not rows:
+        return None
+    chart = runs_chart(
+        rows,
+        quantity="accuracy on the data's own val",
+        intervals=True,
+        key="own-val",
+        alt="Accuracy of every run on the data's own val, with Wilson intervals:",
+    )
+    return {"n": max(run.n for row in rows for run in row.runs), "chart": chart}

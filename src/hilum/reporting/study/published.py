@@ -1,0 +1,162 @@
+"""What was published beside what a study found: figure by figure, and conclusion by conclusion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hilum.evaluation.results import Evaluation, Matrix
+from hilum.records import Estimate
+from hilum.reporting.study.words import difference
+from hilum.statistics.intervals import wilson
+from hilum.studies.published import Experiment, Published, PublishedVariant, read_published
+from hilum.studies.results import StudyResult, VariantResult
+from hilum.studies.sentences import say
+
+NOT_TESTED = "The study holds no comparison of the two."
+
+
+@dataclass(frozen=True, slots=True)
+class OverRuns:
+    """A share on the data's own val, of all runs together, and its lowest and highest run.
+
+    All None where it is undefined in every run. undefined: in how many runs it is.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    undefined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A published figure beside those found here.
+
+    what: 'accuracy', 'recall of covid', …. published: with a Wilson interval where the count
+    behind it was published. own_val: on the data's own val; held_out: on what the runs held out,
+    each image once. None where there is none.
+    """
+
+    what: str
+    published: Estimate
+    own_val: OverRuns | None
+    held_out: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A published conclusion and what became of it.
+
+    difference: of the study's measure, the better one less the other; '—' if not tested.
+    """
+
+    statement: str
+    basis: str
+    better: str
+    than: str
+    verdict: str
+    difference: str
+    sentence: str
+
+
+def published_beside(result: StudyResult) -> dict[str, tuple[Figure, ...]] | None:
+    """By variant, in the order of the study, its published figures beside those found here.
+
+    None where the study names no published experiment, or one that is not carried any more.
+    """
+    found = experiment_of(result)
+    if found is None:
+        return None
+    published = read_published()
+    return {
+        name: tuple(_figures(published, found.variants[name], variant))
+        for name, variant in result.variants.items()
+        if name in found.variants
+    }
+
+
+def experiment_of(result: StudyResult) -> Experiment | None:
+    """The published experiment of a study, if it names one."""
+    name = result.study.get("published")
+    return read_published().experiments.get(str(name)) if name else None
+
+
+def judged_conclusions(result: StudyResult) -> tuple[Judged, ...]:
+    """The conclusions of the published experiment, as the study judged them."""
+    return tuple(_judged(claim, result) for claim in result.published)
+
+
+def own_val_of(variant: VariantResult) -> OverRuns | None:
+    """Accuracy on the data's own val over the runs of a variant; None without it."""
+    matrices = [run.own_val_matrix for run in variant.runs if run.own_val_matrix]
+    pairs = [(sum(row[k] for k, row in enumerate(m)), sum(map(sum, m))) for m in matrices]
+    return _over_runs(pairs)
+
+
+def _judged(claim: dict[str, Any], result: StudyResult) -> Judged:
+    amount, sentence = "—", NOT_TESTED
+    for c in result.comparisons:
+        if {c.a, c.b} == {claim["better"], claim["than"]}:
+            amount = difference(c.difference, c.label, flip=c.a != claim["better"])
+            sentence = say(c)
+    told = {key: claim[key] for key in ("statement", "basis", "better", "than", "verdict")}
+    return Judged(**told, difference=amount, sentence=sentence)
+
+
+def _figures(
+    published: Published, figures: PublishedVariant, variant: VariantResult
+) -> list[Figure]:
+    """In the order: accuracy, test accuracy, then recalls and precisions by class or option."""
+    pooled = variant.pooled
+    matrices = [run.own_val_matrix for run in variant.runs if run.own_val_matrix]
+    found = []
+    accuracy = figures.accuracy(published.of)
+    if accuracy is not None:
+        held = pooled.accuracy if pooled else None
+        found.append(Figure("accuracy", accuracy, own_val_of(variant), held))
+    if figures.test_accuracy is not None:
+        # There is nothing to set beside it but the accuracy on other images.
+        given = Estimate(figures.test_accuracy, reason="a mean over batches: no count")
+        held = pooled.accuracy if pooled else None
+        found.append(Figure("accuracy on test", given, None, held))
+    for name, correct in figures.correct.items():
+        given = wilson(correct, published.of)
+        found.append(_of_label("recall", name, given, pooled, matrices))
+    for name, values in figures.val.items():
+        for kind in ("recall", "precision"):
+            if kind in values:
+                given = Estimate(values[kind], reason="published without counts")
+                found.append(_of_label(kind, name, given, pooled, matrices))
+    return found
+
+
+def _of_label(
+    kind: str,
+    name: str,
+    published: Estimate,
+    pooled: Evaluation | None,
+    matrices: Sequence[Matrix],
+) -> Figure:
+    own_val = held = None
+    if pooled and name in pooled.classes:
+        k = pooled.classes.index(name)
+        held = getattr(pooled.per_class[name], kind)
+        own_val = _share_of(matrices, k, columns=kind == "precision")
+    return Figure(f"{kind} of {name}", published, own_val, held)
+
+
+def _share_of(matrices: Sequence[Matrix], k: int, *, columns: bool) -> OverRuns | None:
+    pairs = [(m[k][k], sum(row[k] for row in m) if columns else sum(m[k])) for m in matrices]
+    return _over_runs(pairs)
+
+
+def _over_runs(pairs: Sequence[tuple[int, int]]) -> OverRuns | None:
+    """A share of all runs together from (part, whole) of each; None without runs."""
+    if not pairs:
+        return None
+    shares = [part / whole for part, whole in pairs if whole]
+    missing = len(pairs) - len(shares)
+    if not shares:
+        return OverRuns(None, None, None, missing)
+    value = sum(part for part, _ in pairs) / sum(whole for _, whole in pairs)
+    return OverRuns(value, min(shares), max(shares), missing)
