@@ -69,11 +69,11 @@ for _name, _verb, _example in (
     ("train", train.train, train.EXAMPLE),
     ("evaluate", evaluate.evaluate, evaluate.EXAMPLE),
     ("calibrate", calibrate.calibrate, calibrate.EXAMPLE),
-    ("predict", predict.predict, predict.EXAMPLE),
     ("explain", explain.explain, explain.EXAMPLE),
     ("report", report.report, report.EXAMPLE),
-    ("study", study.study, study.EXAMPLE),
+    ("predict", predict.predict, predict.EXAMPLE),
     ("export", export.export, export.EXAMPLE),
+    ("study", study.study, study.EXAMPLE),
     ("search", search.search, search.EXAMPLE),
     ("models", models.models, models.EXAMPLE),
     ("import", import_weights.import_, import_weights.EXAMPLE),
@@ -82,7 +82,7 @@ for _name, _verb, _example in (
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 2 refused, 130 interrupted."""
+    """Run the command line. Exit codes: 0 done, 1 some files failed, 2 refused, 130 interrupted."""
     debug = "--debug" in sys.argv
     sys.argv = [a for a in sys.argv if a != "--debug"]
     keep_freed_memory()
