@@ -34,7 +34,7 @@ def audit(
     """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
     from hilum.audit.audit import run_audit, write_audit
     from hilum.radiographs.image import image_source
-    from hilum.reporting.audit_page import (
+    from hilum.reporting.audit.page import (
         augmentation_samples,
         preprocessing_samples,
         write_audit_page,

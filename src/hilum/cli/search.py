@@ -65,7 +65,7 @@ def search(
     from hilum.audit.splits import BLOCK_SIZE
     from hilum.files import safe_name
     from hilum.recipe import Recipe
-    from hilum.reporting.search_page import PAGE_FILE, write_search_page
+    from hilum.reporting.search.page import PAGE_FILE, write_search_page
     from hilum.studies.search import plan_search, run_search
     from hilum.studies.space import Space
 

@@ -58,7 +58,7 @@ def study(
             "Name a study and the data: hilum study NAME_OR_FILE DATA; hilum study --list shows "
             "the built-in ones."
         )
-    from hilum.reporting.study_page import PAGE_FILE, write_study_page
+    from hilum.reporting.study.page import PAGE_FILE, write_study_page
     from hilum.studies.runner import run_study
 
     chosen = Study.load(name).with_settings(seeds=seeds, measure=measure, device=device)

@@ -10,7 +10,7 @@ from hilum.labels import LabelTree
 from hilum.records import Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics import curves as lines
 from hilum.statistics.checks import check_predictions
-from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, resample, bootstrap
+from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, resample
 from hilum.statistics.metrics import aurocs
 
 __all__ = ["Band", "Curve", "Curves", "OptionCurves", "measure_curves"]

@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 
 from hilum.errors import EvaluationError
-from hilum.statistics.checks import check_predictions
 from hilum.evaluation.results import Evaluation
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.labels import LabelTree
 from hilum.records import FloatArray, IntArray, Predictions
+from hilum.statistics.checks import check_predictions
 
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"

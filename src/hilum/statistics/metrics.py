@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import EvaluationError
-from hilum.statistics.checks import check_classes
 from hilum.records import FloatArray, IntArray
+from hilum.statistics.checks import check_classes
 
 BoolArray = npt.NDArray[np.bool_]
 
