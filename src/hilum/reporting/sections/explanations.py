@@ -121,7 +121,8 @@ def _trust(explanation: SplitExplanation) -> dict[str, Any]:
 
 
 def _sanity_sentence(check: SanityCheck) -> str:
-    method = METHOD_NAMES[check.method]
+    name = METHOD_NAMES[check.method]
+    method = name if name == "Grad-CAM" else name.lower()  # within a sentence
     of = f"The {method} maps of the decision {check.decision}"
     return {
         "depends": f"{of} depend on what the network learned: they change when it forgets it.",
