@@ -393,11 +393,16 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SETTINGS = {
     "network": TEXT,
     "epochs": st.integers(1, 10_000),
+    "passes": st.integers(0, 10**9),
     "batch_size": st.integers(1, 65_536),
     "optimizer": st.sampled_from(["sgd", "adam", "adamw"]),
     "learning_rate": POSITIVE,
     "weight_decay": st.floats(0, 10),
-    "momentum": st.floats(0, 1, exclude_max=True),
+    "sampling": st.sampled_from(["all", "balanced"]),
+    "momentum": st.floats(0, 1, exclude_min=True, exclude_max=True),
+    "nesterov": st.booleans(),
+    "clip_norm": st.floats(0, 1e6),
+    "warmup": st.floats(0, 1, exclude_max=True),
     "scheduler": st.sampled_from(["none", "step", "cosine", "one-cycle"]),
     "step_size": st.integers(1, 99),
     "gamma": st.floats(0, 1, exclude_min=True),
@@ -409,6 +414,9 @@ SETTINGS = {
     | st.fixed_dictionaries(
         {}, optional={"mirror": st.booleans(), "rotate": st.floats(0, 180), "mixup": POSITIVE}
     ),
+    "ema": st.floats(0, 1, exclude_max=True),
+    "mirror_test": st.booleans(),
+    "members": st.integers(1, 100),
     "select": st.sampled_from(["last", "best"]),
 }
 RUN = {

@@ -34,6 +34,7 @@ from hilum.errors import ClassifierError, DataError, LabelError
 from hilum.files import safe_name, write_atomically
 from hilum.inference import compute_logits
 from hilum.labels import FLAT, LabelTree, Rule, Strategy
+from hilum.networks.ensemble import join_networks, split_network
 from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.image import read_radiograph, scale_to_8_bit
 from hilum.radiographs.layouts import list_images
@@ -60,11 +61,12 @@ _CHUNK = 512  # radiographs decoded at a time: bounds memory for folders of any 
 class Classifier:
     """Networks, the label tree they decide, and what turns an image into their input.
 
-    networks: one module per decision of the strategy, by the decision's name. network_names:
-    their registered names. provenance: where it came from, as plain JSON values. temperatures:
-    by network, what its logits are divided by; 1 where none is given. validation: what the
-    networks said of images that trained none of them; reference: what it remembers of its training
-    images; gate: whether an image is like them. None where it was not calibrated.
+    networks: one module per decision of the strategy, by the decision's name; members of an
+    ensemble are joined in one (networks/ensemble.py). network_names: their registered names.
+    provenance: where it came from, as plain JSON values. temperatures: by network, what its logits
+    are divided by; 1 where none is given. validation: what the networks said of images that
+    trained none of them; reference: what it remembers of its training images; gate: whether an
+    image is like them. None where it was not calibrated.
     """
 
     tree: LabelTree
@@ -190,6 +192,7 @@ class Classifier:
         for decision in self.tree.networks(self.strategy):
             name = decision.name
             weights = pack_weights(self.networks[name].state_dict())
+            members, mirror = split_network(self.networks[name])
             written = write_part(folder, f"{safe_name(name)}.safetensors", weights)
             entries[name] = NetworkEntry(
                 name=self.network_names[name],
@@ -197,6 +200,8 @@ class Classifier:
                 weights=written.file,
                 sha256=written.sha256,
                 temperature=self.temperatures.get(name, 1.0),
+                members=len(members),
+                mirror=mirror,
             )
         parts = {
             name: write_part(folder, file, part.to_bytes())
@@ -216,8 +221,13 @@ class Classifier:
         write_atomically(folder / "classifier.json", text.encode())
 
     @classmethod
-    def load(cls, path: Path | str, *, device: str = "auto") -> "Classifier":
+    def load(
+        cls, path: Path | str, *, device: str = "auto", allow_code: bool = False
+    ) -> "Classifier":
         """Read a classifier from its folder, or from the folder of the run that trained it.
+
+        allow_code: import a network of the user's own (``module:Class``), which runs that module;
+        the environment variable HILUM_ALLOW_CODE allows it by module.
 
         Raises ClassifierError where files are missing, damaged (by their SHA-256) or do not fit.
         """
@@ -235,7 +245,9 @@ class Classifier:
                     f"{folder}: classifier.json has no fitting network for the decision "
                     f"'{decision.name}' ({', '.join(decision.options)})."
                 )
-            networks[decision.name] = _load_network(folder, entry, content.preprocessing)
+            networks[decision.name] = _load_network(
+                folder, entry, content.preprocessing, allow_code
+            )
         parts = {}
         for name, (_, kind) in _PARTS.items():
             entry = getattr(content, name)
@@ -256,11 +268,20 @@ class Classifier:
         )
 
 
-def _load_network(folder: Path, entry: NetworkEntry, preprocessing: Preprocessing) -> nn.Module:
+def _load_network(
+    folder: Path, entry: NetworkEntry, preprocessing: Preprocessing, allow_code: bool
+) -> nn.Module:
     data = read_part(folder, entry.weights, entry.sha256, "the weights are")
-    network = create_network_to_load(
-        entry.name, outputs=entry.outputs, image_size=preprocessing.image_size
-    )
+    members = [
+        create_network_to_load(
+            entry.name,
+            outputs=entry.outputs,
+            image_size=preprocessing.image_size,
+            allow_code=allow_code,
+        )
+        for _ in range(entry.members)
+    ]
+    network = join_networks(members, mirror=entry.mirror)
     try:
         network.load_state_dict(safetensors.torch.load(data))
     except (SafetensorError, RuntimeError) as error:

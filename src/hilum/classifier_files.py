@@ -27,7 +27,11 @@ class FileEntry(BaseModel):
 
 
 class NetworkEntry(BaseModel):
-    """One network: registered name, outputs, weights file and its SHA-256, and its temperature."""
+    """One network: registered name, outputs, weights file and its SHA-256, and its temperature.
+
+    members: how many networks answer together, all of them in the one file. mirror: whether an
+    image's mirror image is asked as well.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,6 +40,8 @@ class NetworkEntry(BaseModel):
     weights: str = Field(pattern=r"^[\w.-]+\.safetensors$")
     sha256: str
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    members: int = Field(default=1, ge=1, le=100)
+    mirror: bool = False
 
 
 class ClassifierFile(BaseModel):

@@ -27,10 +27,10 @@ def import_checkpoints(
 ) -> Classifier:
     """Make a classifier from one checkpoint per decision.
 
-    network: registered name; its weights must have the checkpoint's names and shapes. files: by
-    decision name, one for each decision of the tree (a cascade), or one called 'flat'. A file
-    holds a state dict, bare or under 'model_state_dict'. Files are never unpickled: they are read
-    with weights_only=True.
+    network: registered name, or 'module:Class', whose code then runs; its weights must have the
+    checkpoint's names and shapes. files: by decision name, one for each decision of the tree (a
+    cascade), or one called 'flat'. A file holds a state dict, bare or under 'model_state_dict'.
+    Files are never unpickled: they are read with weights_only=True.
     Raises ClassifierError where files and decisions, or weights and network, do not match.
     """
     strategy: Strategy = "flat" if set(files) == {FLAT} else "cascade"
@@ -47,7 +47,10 @@ def import_checkpoints(
         path = files[decision.name]
         state, facts = _read_state(path)
         module = create_network_to_load(
-            network, outputs=len(decision.options), image_size=image_size
+            network,
+            outputs=len(decision.options),
+            image_size=image_size,
+            allow_code=True,  # the caller named it, not a file
         )
         try:
             module.load_state_dict(state)

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from hilum.errors import RecipeError, nearest
 from hilum.image_settings import Augmentation, PreprocessingSettings
@@ -25,38 +33,58 @@ Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 ClassWeights = Literal["none", "balanced"] | list[float] | dict[str, float]
 
 
+#: Bounds of the number of epochs that image passes come to.
+FEWEST_EPOCHS, MOST_EPOCHS = 3, 300
+
+
 class Settings(BaseModel):
     """How one decision is trained.
 
-    network: a registered name (`hilum models`). class_weights: 'none', 'balanced' (inverse to
-    the counts in training), or positive numbers by option, in order or by name. scheduler: 'step'
-    multiplies the learning rate by gamma every step_size epochs; 'cosine' decays to 0;
-    'one-cycle' warms up over the first 30 % of all steps and decays to almost 0 (learning_rate is
-    the peak). momentum serves sgd only. select: which epoch's weights the classifier gets, the
-    'last' or the 'best' by monitored loss.
+    network: a registered name (`hilum models`), a class of the user's own as 'module:Class', or
+    one of MONAI's as 'monai:Class'. passes: image passes, which decide the epochs by
+    the number of training images (see epochs_for); 0: epochs holds. sampling: 'balanced' visits
+    the options equally often. class_weights: 'none', 'balanced' (inverse to how often an epoch
+    visits each), or positive numbers by option, in order or by name. clip_norm: the largest norm
+    of a step's gradient, 0 for any. scheduler: 'step' multiplies the learning rate by gamma every
+    step_size epochs; 'cosine' decays to 0; 'one-cycle' warms up over the first 30 % of all steps
+    and decays to almost 0 (learning_rate is the peak). warmup: the share of all steps in which the
+    other schedules rise linearly. momentum and nesterov serve sgd only. ema: decay per step of a
+    moving average of the weights, which the classifier then gets; 0 for none. mirror_test: every
+    use averages the probabilities for an image and its mirror image. members: networks that are
+    trained from different seeds, and whose probabilities are averaged. select: which epoch's
+    weights the classifier gets, the 'last' or the 'best' by monitored loss.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     network: str = "covinet"
     epochs: int = Field(default=10, ge=1, le=10_000)
+    passes: int = Field(default=0, ge=0, le=1_000_000_000)
     batch_size: int = Field(default=32, ge=1, le=65_536)
+    sampling: Literal["all", "balanced"] = "all"
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0, le=10)
     weight_decay: float = Field(default=0.0, ge=0, le=10)
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = Field(default=False, strict=True)
+    clip_norm: float = Field(default=0.0, ge=0)
     scheduler: Literal["none", "step", "cosine", "one-cycle"] = "none"
+    warmup: float = Field(default=0.0, ge=0, lt=1)
     step_size: int = Field(default=5, ge=1)
     gamma: float = Field(default=0.1, gt=0, le=1)
     class_weights: ClassWeights = "none"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    mirror_test: bool = Field(default=False, strict=True)
+    members: int = Field(default=1, ge=1, le=100)
     select: Literal["last", "best"] = "last"
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_switches(cls, value: Any) -> Any:
-        if isinstance(value, bool):  # which would pass for 1 or 0, and no key is a switch
+    def _no_switches(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation is not bool:  # it would pass for 1 or 0
             raise ValueError("neither true nor false is a value of this key")
         return value
 
@@ -67,6 +95,22 @@ class Settings(BaseModel):
         if not isinstance(weights, str) and not all(isinstance(w, float) and w > 0 for w in values):
             raise ValueError("class_weights must be positive")
         return self
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "Settings":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov = true needs a momentum above 0")
+        return self
+
+    def epochs_for(self, n: int) -> int:
+        """How often n training images are gone through, n ≥ 1.
+
+        With passes, as often as it takes to make about so many of them, but at least 3 times,
+        which a schedule needs, and at most 300, beyond which few images are learnt by heart.
+        """
+        if not self.passes:
+            return self.epochs
+        return min(max(round(self.passes / n), FEWEST_EPOCHS), MOST_EPOCHS)
 
     def weights_for(self, decision: Decision, counts: Iterable[int]) -> list[float] | None:
         """The loss weight of each option of a decision, or None for an unweighted loss.

@@ -15,7 +15,7 @@ from hilum.calibration.features import (
 )
 from hilum.errors import ClassifierError
 from hilum.inference import compute_logits
-from hilum.networks.registry import create_network, network_names
+from hilum.networks.registry import create_network, create_network_to_load, network_names
 from hilum.records import PixelArray
 from hilum.transforms.preprocess import Preprocessing
 
@@ -30,19 +30,22 @@ def _seeded() -> Iterator[None]:
         yield
 
 
-def images(n: int = 5) -> PixelArray:
-    return np.random.default_rng(0).integers(0, 256, (n, 32, 32)).astype(np.uint8)
+def images(n: int = 5, side: int = 32) -> PixelArray:
+    return np.random.default_rng(0).integers(0, 256, (n, side, side)).astype(np.uint8)
 
 
 @pytest.mark.parametrize("name", network_names())
 def test_the_last_layer_turns_features_into_the_logits(name: str) -> None:
-    network = create_network(name, outputs=3, image_size=(32, 32))
+    pixels, preprocessing = images(side=40), Preprocessing(image_size=(40, 40))
+    network = create_network_to_load(name, outputs=3, image_size=(40, 40))
     seen: list[torch.Tensor] = []
     last = [m for m in network.modules() if isinstance(m, nn.Linear)][-1]
 
     with last.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0].clone())):
-        expected = compute_logits(network, images(), SMALL, CPU)
-    logits, features = compute_logits_and_features(network, images(), SMALL, CPU, batch_size=2)
+        expected = compute_logits(network, pixels, preprocessing, CPU)
+    logits, features = compute_logits_and_features(
+        network, pixels, preprocessing, CPU, batch_size=2
+    )
 
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(features, project(seen[0].numpy()), rtol=1e-4, atol=1e-5)

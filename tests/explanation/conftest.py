@@ -7,7 +7,7 @@ from torch import nn
 
 from hilum.classifier import Classifier
 from hilum.labels import LabelTree
-from hilum.networks.registry import create_network
+from hilum.networks.registry import create_network_to_load
 from hilum.transforms.preprocess import Preprocessing
 
 SIDE = 16
@@ -56,7 +56,7 @@ def untrained(strategy="cascade", name="covinet", size=32):
     with torch.random.fork_rng():
         torch.manual_seed(3)
         networks = {
-            d.name: create_network(name, outputs=len(d.options), image_size=(size, size))
+            d.name: create_network_to_load(name, outputs=len(d.options), image_size=(size, size))
             for d in tree.networks(strategy)
         }
     return Classifier(

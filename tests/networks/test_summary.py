@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hilum.networks.registry import create_network, network_names
+from hilum.networks.registry import create_network, create_network_to_load, network_names
 from hilum.networks.summary import LayerRow, summarise
 
 
@@ -94,7 +94,7 @@ def test_what_returns_more_than_one_tensor_gets_no_row() -> None:
 
 @pytest.mark.parametrize("name", network_names())
 def test_the_network_is_left_as_it_was(name: str) -> None:
-    network = create_network(name, outputs=2, image_size=(40, 40)).train()
+    network = create_network_to_load(name, outputs=2, image_size=(40, 40)).train()
     frozen = next(network.children()).eval()
     before = {k: v.clone() for k, v in network.state_dict().items()}
     modes = [m.training for m in network.modules()]
@@ -118,9 +118,9 @@ def test_a_failing_network_is_left_as_it_was_too() -> None:
 
 @pytest.mark.parametrize("name", network_names())
 def test_rows_add_up_to_the_totals_and_survive_json(name: str) -> None:
-    summary = summarise(create_network(name, outputs=2), (150, 150))
+    summary = summarise(create_network_to_load(name, outputs=2), (150, 150))
     assert sum(r.parameters for r in summary.rows) == summary.total_parameters
     data = summary.to_json()
     assert json.loads(json.dumps(data)) == data
     assert data["total_mb"] == summary.total_mb
-    assert data["rows"][0]["layer"] == "Conv2d-1"
+    assert [row["layer"].split("-")[-1] for row in data["rows"][:2]] == ["1", "2"]

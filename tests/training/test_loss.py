@@ -34,6 +34,14 @@ def test_a_share_is_a_share_of_the_loss():
     assert weighted(logits, shares).item() == pytest.approx(expected)
 
 
+def test_weights_shares_and_smoothing_together():
+    # Smoothing by 0.2 over two options turns shares (3/4, 1/4) into (0.7, 0.3).
+    logits, shares = torch.tensor([[0.0, math.log(3)]]), torch.tensor([[0.75, 0.25]])
+    expected = (0.7 * 2 * math.log(4) + 0.3 * 4 * math.log(4 / 3)) / 2.5
+    loss = DecisionLoss([2.0, 4.0], 0.2, CPU)(logits, shares)
+    assert loss.item() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("weights", [None, [3.0, 1.0, 0.5]])
 def test_batches_add_up(weights):
     loss = DecisionLoss(weights, 0.05, CPU)

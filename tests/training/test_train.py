@@ -15,8 +15,8 @@ from hilum.errors import DataError, HilumError, TrainingError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training import fit
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, best_epoch
-from hilum.training.fit import sample_order
 from hilum.training.history import read_history
+from hilum.training.order import sample_order
 from hilum.training.plan import TEST_USED
 from hilum.training.run import train
 from tests.spots import write_spots
@@ -298,8 +298,8 @@ def test_what_a_kill_before_run_json_left_is_no_stranger(tmp_path, spots, recipe
 def test_a_loss_that_is_not_finite_stops_and_names_the_batch(tmp_path, spots, recipe, monkeypatch):
     step = fit._Loop._train_step
 
-    def poisoned(self, positions, epoch):
-        loss, weight, correct = step(self, positions, epoch)
+    def poisoned(self, visits, batch, epoch):
+        loss, weight, correct = step(self, visits, batch, epoch)
         bad = self.decision.name == "root" and epoch == 2 and self.step == 2
         return (loss * float("nan") if bad else loss), weight, correct
 

@@ -18,32 +18,41 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List the networks, or show the layers of one."""
-    import torch
-
-    from hilum.networks.registry import create_network, describe_network, network_names
-    from hilum.networks.summary import summarise
+    from hilum.networks.registry import create_network_to_load, describe_network, network_names
+    from hilum.networks.summary import Summary, summarise
 
     size = (image_size, image_size)
-    names = [name] if name else list(network_names())
-    with torch.random.fork_rng(devices=[]):
-        made = {n: create_network(n, outputs=outputs, image_size=size) for n in names}
+
+    def summary_of(network: str, batch: int = 1) -> Summary:
+        # as if to load weights: published ones need not be installed for a table of layers
+        made = create_network_to_load(network, outputs=outputs, image_size=size, allow_code=True)
+        return summarise(made, size, batch)
+
     if name is None:
-        counts = {n: sum(p.numel() for p in net.parameters()) for n, net in made.items()}
+        found = {n: summary_of(n) for n in network_names()}
         if as_json:
             console.print_json(
                 [
-                    {"name": n, "parameters": k, "about": describe_network(n)}
-                    for n, k in counts.items()
+                    {
+                        "name": n,
+                        "parameters": s.total_parameters,
+                        "multiply_adds": s.multiply_adds,
+                        "about": describe_network(n),
+                    }
+                    for n, s in found.items()
                 ]
             )
             return
         console.print_table(
             f"Networks, with {outputs} outputs at {image_size} x {image_size}",
-            ["name", "parameters", "about"],
-            [[n, f"{k:,}", describe_network(n)] for n, k in counts.items()],
+            ["name", "parameters", "multiply-adds", "about"],
+            [
+                [n, f"{s.total_parameters:,}", f"{s.multiply_adds:,}", describe_network(n)]
+                for n, s in found.items()
+            ],
         )
         return
-    summary = summarise(made[name], size, batch)
+    summary = summary_of(name, batch)
     if as_json:
         console.print_json({"name": name, "about": describe_network(name), **summary.to_json()})
         return

@@ -17,6 +17,7 @@ from torch import nn
 from hilum.classifier import Classifier
 from hilum.errors import DataError, EvaluationError, nearest
 from hilum.labels import Decision
+from hilum.networks.ensemble import split_network
 from hilum.records import PixelArray
 from hilum.transforms.preprocess import Preprocessing
 
@@ -78,6 +79,8 @@ class Probe:
 def open_probe(classifier: Classifier, decision: str | None = None) -> Probe:
     """A copy of one of a classifier's networks to look into.
 
+    Of several that answer together it is the first member, and it sees no mirror images: a layer
+    gives one map per image only where it runs once.
     decision: its name, 'flat' under the flat strategy; None takes the first.
     Raises EvaluationError with the nearest name.
     """
@@ -89,7 +92,8 @@ def open_probe(classifier: Classifier, decision: str | None = None) -> Probe:
             f"{nearest(decision, decisions)}"
         )
     with torch.inference_mode(False):
-        network = copy.deepcopy(classifier.networks[decision]).eval().requires_grad_(False)
+        (first, *_), _ = split_network(classifier.networks[decision])
+        network = copy.deepcopy(first).eval().requires_grad_(False)
         for module in network.modules():
             if getattr(module, "inplace", False):
                 setattr(module, "inplace", False)  # noqa: B010 - modules type it as a tensor

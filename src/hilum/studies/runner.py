@@ -204,10 +204,10 @@ class _Account:
     """How far a study is, in runs, epochs and seconds."""
 
     def __init__(self, plan: StudyPlan, runs: Path, jobs: int, progress: Progress | None) -> None:
-        self.tree, self.runs, self.jobs, self.progress = plan.folds.tree, runs, jobs, progress
+        self.runs, self.jobs, self.progress = runs, jobs, progress
         self.waiting = {run.key: run for run in plan.runs}
         self.total, self.done = len(plan.runs), 0
-        self.epochs_total = sum(run.epochs(self.tree) for run in plan.runs)
+        self.epochs_total = sum(run.epochs for run in plan.runs)
         self.epochs = dict.fromkeys(self.waiting, 0)
         self.seconds: dict[str, tuple[float, int]] = {}  # by variant: of how many epochs
         for run in plan.runs:
@@ -220,7 +220,7 @@ class _Account:
 
     def finish(self, run: Run, *, failed: bool) -> None:
         was_new = self.epochs[run.key] > 0
-        self.epochs[run.key] = run.epochs(self.tree)  # also those before an interruption
+        self.epochs[run.key] = run.epochs  # also those before an interruption
         del self.waiting[run.key]
         self.done += 1
         if was_new and not failed:
@@ -234,7 +234,7 @@ class _Account:
         facts = read_facts(self.runs / run.key) or {}
         seconds, epochs = self.seconds.get(run.variant, (0.0, 0))
         seconds += facts.get("seconds") or 0.0
-        self.seconds[run.variant] = (seconds, epochs + run.epochs(self.tree))
+        self.seconds[run.variant] = (seconds, epochs + run.epochs)
 
     def _seconds_left(self) -> float | None:
         """By the seconds an epoch takes: of the same variant where one was timed, else of all."""
@@ -246,7 +246,7 @@ class _Account:
             if is_finished(self.runs / run.key):
                 continue
             seconds, epochs = self.seconds.get(run.variant, timed)
-            left += run.epochs(self.tree) * seconds / epochs
+            left += run.epochs * seconds / epochs
         return left / self.jobs
 
     def _tell(self) -> None:

@@ -35,21 +35,28 @@ class RunIsBusy(Exception):  # noqa: N818 - it is not an error
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a variant. number: from 0. key: the name of its folder below OUT/runs."""
+    """A run of a variant.
+
+    number: from 0. key: the name of its folder below OUT/runs. epochs: over all its networks, for
+    progress; blocks that its recipe holds out of train are not taken off first.
+    """
 
     variant: str
     number: int
     key: str
     recipe: Recipe
-
-    def epochs(self, tree: LabelTree) -> int:
-        """Epochs over all its networks."""
-        return sum(self.recipe.settings(d.name).epochs for d in self.recipe.networks(tree))
+    epochs: int
 
 
 def make_run(variant: str, number: int, recipe: Recipe, data: Dataset) -> Run:
     """A run on a data set as divided."""
-    return Run(variant, number, run_key(recipe, data.tree, data.fingerprint), recipe)
+    labels = data.labels[data.indices("train")]
+    epochs = 0
+    for decision in recipe.networks(data.tree):
+        settings = recipe.settings(decision.name)
+        n = int((decision.targets(labels) >= 0).sum())
+        epochs += settings.epochs_for(n) * settings.members
+    return Run(variant, number, run_key(recipe, data.tree, data.fingerprint), recipe, epochs)
 
 
 def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:

@@ -181,7 +181,7 @@ class _Watch:
 
     def see(self, row: Row) -> None:
         accuracy = row["monitor_accuracy"]
-        if accuracy is None:
+        if accuracy is None or row.get("member", 1) > 1:  # members follow the first one's course
             return
         network = self.run * len(self.names) + self.names.index(row["decision"])
         self.trial.report(network + accuracy, network * _STRIDE + row["epoch"])

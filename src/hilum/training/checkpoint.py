@@ -27,8 +27,9 @@ class Checkpoint:
     """The state of one decision's training.
 
     epoch: how many epochs are complete. step: how many steps of the next one are done; 0 but
-    after an interrupt. running: the sums over those steps. rng_state: torch's generators by
-    device. history: one row per complete epoch.
+    after an interrupt. running: the sums over those steps, and the learning rate of the first.
+    rng_state: torch's generators by device. history: one row per complete epoch. average: the
+    moving average of the model, None where none is kept.
     """
 
     epoch: int
@@ -39,16 +40,24 @@ class Checkpoint:
     rng_state: dict[str, torch.Tensor]
     running: dict[str, float]
     history: list[Row]
+    average: dict[str, torch.Tensor] | None = None
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What a classifier gets: the average where there is one."""
+        return self.model if self.average is None else self.average
 
     def to_bytes(self) -> bytes:
         """The file's content, with the last epoch's figures at the top level."""
         last = self.history[-1] if self.history else {}
+        average = {} if self.average is None else {"average_state_dict": self.average}
         buffer = io.BytesIO()
         torch.save(
             {
                 "epoch": self.epoch,
                 "step": self.step,
                 "model_state_dict": self.model,
+                **average,
                 "optimizer_state_dict": self.optimizer,
                 "scheduler_state_dict": self.scheduler,
                 "rng_state": self.rng_state,
@@ -83,6 +92,7 @@ class Checkpoint:
             rng_state=state["rng_state"],
             running=state["running"],
             history=state["history"],
+            average=state.get("average_state_dict"),
         )
 
 

@@ -1,38 +1,43 @@
 """The one training loop: for any decision, strategy, network and device.
 
 The order of samples is a pure function of (seed, decision, epoch) and a sample's augmentation of
-(seed, epoch, index), and a checkpoint holds the random state behind dropout, so a run that was
-killed and resumed ends with the same weights, bit for bit, as one that was not: on the same
-machine, with the same wheels and the same number of threads.
+(seed, epoch, index, and which of its visits it is), and a checkpoint holds the random state behind
+dropout, so a run that was killed and resumed ends with the same weights, bit for bit, as one that
+was not: on the same machine, with the same wheels and the same number of threads.
 """
 
 import math
 import time
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import one_hot
 
 from hilum.device import Format, as_channels_last
 from hilum.errors import Interrupted, TrainingError
 from hilum.inference import compute_logits
 from hilum.labels import Decision
+from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress
 from hilum.recipe import Settings
 from hilum.records import IntArray, PixelArray
+from hilum.training.average import AveragedWeights
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row
 from hilum.training.interrupt import StopRequest
 from hilum.training.loss import DecisionLoss
 from hilum.training.optim import Schedule, make_optimizer
+from hilum.training.order import Visits, plan_epoch, seed_of
+from hilum.training.randomness import own_randomness, rng_state, set_rng_state
 from hilum.transforms.augment import augment, mix, mixup_partners
 from hilum.transforms.preprocess import Preprocessing
 
 _CHECK_EVERY = {"cpu": 1}  # steps between looks at the loss: a look makes a GPU wait, so 50 there
+
+_NOTHING_YET = {"loss": 0.0, "weight": 0.0, "correct": 0.0, "seconds": 0.0}  # of an epoch
 
 
 @dataclass(frozen=True)
@@ -80,8 +85,7 @@ def fit(
     start = checkpoints.newest()
     if start and start.epoch >= settings.epochs:
         return start
-    with _own_randomness(machine.device):
-        torch.manual_seed(_mix(seed, decision.name))
+    with own_randomness(machine.device, seed_of(seed, decision.name)):
         loop = _Loop(decision, settings, seed, train, monitored, preprocessing, machine)
         if start:
             loop.restore(start)
@@ -94,11 +98,6 @@ def fit(
             if stop.requested and loop.epoch < settings.epochs:
                 raise Interrupted(f"stopped in epoch {loop.epoch + 1} of '{decision.name}'")
     return checkpoint
-
-
-def sample_order(seed: int, decision: str, epoch: int, n: int) -> IntArray:
-    """The order in which an epoch (from 1) visits n samples: a pure function of its arguments."""
-    return np.random.default_rng([_mix(seed, decision), epoch]).permutation(n)
 
 
 class _Loop:
@@ -124,35 +123,42 @@ class _Loop:
             image_size=preprocessing.image_size,
         )
         self.network = as_channels_last(network, device)
+        self.averaged = AveragedWeights(self.network, settings.ema) if settings.ema else None
         self.steps = math.ceil(len(train.rows) / settings.batch_size)
         self.optimizer = make_optimizer(settings, self.network.parameters())
         self.schedule = Schedule(settings, self.optimizer, self.steps)
-        counts = np.bincount(train.targets, minlength=len(decision.options)).tolist()
+        counts = np.bincount(train.targets, minlength=len(decision.options))
+        if settings.sampling == "balanced":  # what counts is how often each option is visited
+            counts = np.full_like(counts, 1)
         self.loss = DecisionLoss(
-            settings.weights_for(decision, counts), settings.label_smoothing, device
+            settings.weights_for(decision, counts.tolist()), settings.label_smoothing, device
         )
         self.resident = _on_device(train.pixels, device)
         self.epoch = 0
         self.step = 0
-        self.running = {"loss": 0.0, "weight": 0.0, "correct": 0.0, "seconds": 0.0}
+        self.running = dict(_NOTHING_YET)
         self.history: list[Row] = []
 
     def restore(self, start: Checkpoint) -> None:
         self.network.load_state_dict(start.model)
+        if self.averaged:
+            assert start.average is not None  # another recipe is refused before
+            self.averaged.network.load_state_dict(start.average)
         self.optimizer.load_state_dict(start.optimizer)
         self.schedule.load_state_dict(start.scheduler)
         self.epoch, self.step = start.epoch, start.step
         self.running, self.history = dict(start.running), list(start.history)
-        _set_rng_state(start.rng_state, self.machine.device)
+        set_rng_state(start.rng_state, self.machine.device)
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint(
             epoch=self.epoch,
             step=self.step,
             model=self.network.state_dict(),
+            average=self.averaged.network.state_dict() if self.averaged else None,
             optimizer=self.optimizer.state_dict(),
             scheduler=self.schedule.state_dict(),
-            rng_state=_rng_state(self.machine.device),
+            rng_state=rng_state(self.machine.device),
             running=dict(self.running),
             history=list(self.history),
         )
@@ -160,8 +166,8 @@ class _Loop:
     def run_epoch(self, stop: StopRequest, progress: Progress | None) -> bool:
         """Train an epoch from the current step on; False if it was stopped on the way."""
         epoch, n = self.epoch + 1, len(self.train.rows)
-        order = sample_order(self.seed, self.decision.name, epoch, n)
-        learning_rate = self.schedule.learning_rate
+        visits = plan_epoch(self.settings, self.seed, self.decision.name, epoch, self.train.targets)
+        self.running.setdefault("learning_rate", self.schedule.learning_rate)  # of its first step
         check_every = _CHECK_EVERY.get(self.machine.device.type, 50)
         what = f"{self.decision.name}: epoch {epoch} of {self.settings.epochs}"
         began = time.perf_counter()
@@ -180,8 +186,9 @@ class _Loop:
         self.network.train()
         while self.step < self.steps:
             b = self.settings.batch_size
-            positions = order[self.step * b : (self.step + 1) * b]
-            unchecked.append((self.step + 1, positions, *self._train_step(positions, epoch)))
+            batch = slice(self.step * b, (self.step + 1) * b)
+            step = self._train_step(visits, batch, epoch)
+            unchecked.append((self.step + 1, visits.positions[batch], *step))
             self.step += 1
             if self.step % check_every == 0 or self.step == self.steps or stop.requested:
                 settle()
@@ -202,35 +209,39 @@ class _Loop:
                 "train_accuracy": self.running["correct"] / n,
                 "monitor_loss": monitor_loss,
                 "monitor_accuracy": monitor_accuracy,
-                "learning_rate": learning_rate,
+                "learning_rate": self.running["learning_rate"],
                 "seconds": seconds,
                 "images_per_second": n / seconds,
             }
         )
         self.epoch, self.step = epoch, 0
-        self.running = dict.fromkeys(self.running, 0.0)
+        self.running = dict(_NOTHING_YET)
         return True
 
     def _train_step(
-        self, positions: IntArray, epoch: int
+        self, visits: Visits, batch: slice, epoch: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """One optimizer step; returns the mean loss, its weight and the number correct.
 
         Correct is what mixup made the larger part of an image.
         """
         device, doses = self.machine.device, self.settings.augmentation
-        rows = self.train.rows[positions]
+        positions = visits.positions[batch]
+        # A sample that is visited again in an epoch is another one to augmentation.
+        indices = self.train.rows[positions] + visits.repeats[batch] * len(self.train.pixels)
         pixels, main_targets = self._read(positions)
         targets = main_targets
         if doses.mixup:
             partners, share = mixup_partners(
-                doses.mixup, len(self.train.rows), seed=self.seed, epoch=epoch, indices=rows
+                doses.mixup, len(self.train.rows), seed=self.seed, epoch=epoch, indices=indices
             )
+            if self.settings.sampling == "balanced":
+                partners = visits.positions[partners]
             other_pixels, other_targets = self._read(partners)
             pixels = mix(pixels, other_pixels, share)
             k = len(self.decision.options)
             targets = mix(one_hot(main_targets, k), one_hot(other_targets, k), share)
-        pixels = augment(pixels, doses, seed=self.seed, epoch=epoch, indices=rows)
+        pixels = augment(pixels, doses, seed=self.seed, epoch=epoch, indices=indices)
         x = self.preprocessing.to_input(pixels).contiguous(memory_format=torch.channels_last)
         with torch.autocast(
             device.type, torch.bfloat16, enabled=self.machine.number_format == "bfloat16"
@@ -239,7 +250,11 @@ class _Loop:
         loss = self.loss(logits, targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.settings.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
         self.optimizer.step()
+        if self.averaged:
+            self.averaged.update(self.network, (epoch - 1) * self.steps + self.step)
         last = self.step + 1 == self.steps and epoch == self.settings.epochs
         self.schedule.after_batch(last=last)
         correct = (logits.detach().argmax(dim=1) == main_targets).sum()
@@ -259,7 +274,9 @@ class _Loop:
         if samples is None:
             return None, None
         pixels = samples.pixels[samples.rows]
-        logits = compute_logits(self.network, pixels, self.preprocessing, device, progress=progress)
+        network = self.averaged.network if self.averaged else self.network
+        network = join_networks([network], mirror=self.settings.mirror_test)
+        logits = compute_logits(network, pixels, self.preprocessing, device, progress=progress)
         targets = torch.from_numpy(samples.targets).to(device)
         loss = self.loss(torch.from_numpy(logits).to(device), targets)
         return loss.item(), float((logits.argmax(axis=1) == samples.targets).mean())
@@ -273,35 +290,8 @@ class _Loop:
         )
 
 
-def _mix(seed: int, name: str) -> int:
-    """A seed of its own for every decision, in 32 bits: PyTorch's CPU generator drops any more."""
-    entropy = [seed, zlib.crc32(name.encode())]
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
-
-
 def _on_device(pixels: PixelArray, device: torch.device) -> torch.Tensor | None:
     """All pixels on a GPU if they take less than half of its free memory; None otherwise."""
     if device.type != "cuda" or pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
         return None
     return torch.from_numpy(np.array(pixels)).to(device)
-
-
-@contextmanager
-def _own_randomness(device: torch.device) -> Iterator[None]:
-    """Leave torch's global generators as they were found."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield
-
-
-def _rng_state(device: torch.device) -> dict[str, torch.Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_rng_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)

@@ -143,6 +143,7 @@ def _facts(plan: Plan, division: Division | None) -> dict[str, Any]:
         "monitored": {"split": recipe.monitor, "n": len(plan.monitor_rows)},
         "allowed": list(plan.allowed),
         "notes": list(plan.notes),
+        "epochs": {name: settings.epochs for name, settings in plan.settings.items()},
         "device": plan.machine.device.type,
         "precision": plan.machine.number_format,
         "versions": {

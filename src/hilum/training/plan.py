@@ -15,7 +15,7 @@ from hilum.errors import TrainingError
 from hilum.labels import Decision
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import Dataset
-from hilum.recipe import Recipe
+from hilum.recipe import Recipe, Settings
 from hilum.records import IntArray
 from hilum.training.fit import Machine, Samples
 from hilum.training.holdout import hold_out_blocks
@@ -29,12 +29,16 @@ TEST_USED = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is about to do, checked against the data before anything is written."""
+    """What a run is about to do, checked against the data before anything is written.
+
+    settings: of every decision, by its name; their epochs are those for these data.
+    """
 
     dataset: Dataset
     recipe: Recipe
     preprocessing: Preprocessing
     decisions: tuple[Decision, ...]
+    settings: dict[str, Settings]
     train_rows: IntArray
     monitor_rows: IntArray
     machine: Machine
@@ -70,6 +74,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
             f"{dataset.root}: there is no split '{recipe.monitor}' to monitor (found "
             f"{', '.join(dataset.splits)}). Hold blocks out of train with --monitor blocks."
         )
+    settings_of: dict[str, Settings] = {}
     for decision in decisions:  # settings that do not fit are refused before the first epoch
         settings = recipe.settings(decision.name)
         counts = np.bincount(
@@ -77,6 +82,8 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
             minlength=len(decision.options),
         )
         settings.weights_for(decision, counts.tolist())
+        epochs = settings.epochs_for(int(counts.sum()))
+        settings_of[decision.name] = settings.model_copy(update={"epochs": epochs})
         with torch.device("meta"):
             create_network(
                 settings.network, outputs=len(decision.options), image_size=recipe.image_size
@@ -95,6 +102,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         recipe,
         preprocessing,
         decisions,
+        settings_of,
         train_rows,
         monitor_rows,
         machine,

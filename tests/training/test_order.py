@@ -1,0 +1,98 @@
+"""Which samples an epoch visits."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hilum.recipe import Settings
+from hilum.training import fit
+from hilum.training.order import balanced_order, member_seed, plan_epoch, sample_order
+from hilum.training.run import train
+
+RARE = np.array([0] * 2 + [1] * 6)
+
+
+def test_every_option_comes_equally_often():
+    visits = balanced_order(0, "root", 1, RARE)
+    assert np.bincount(RARE[visits.positions]).tolist() == [4, 4]
+    counts = np.bincount(visits.positions, minlength=8)
+    assert counts[:2].tolist() == [2, 2]  # the rare ones twice
+    assert sorted(counts[2:].tolist()) == [0, 0, 1, 1, 1, 1]  # of the common ones, 4 of 6
+    for sample in (0, 1):
+        assert sorted(visits.repeats[visits.positions == sample]) == [0, 1]
+    assert visits.repeats[visits.positions > 1].tolist() == [0] * 4
+
+
+def test_over_epochs_every_sample_of_an_option_comes_equally_often():
+    visited = np.concatenate([balanced_order(5, "x", e, RARE).positions for e in (1, 2, 3)])
+    assert np.bincount(visited).tolist() == [6, 6] + [2] * 6
+
+
+def test_a_pure_function_that_changes_with_epoch_decision_and_seed():
+    targets = np.arange(100) % 3
+    one = balanced_order(0, "root", 1, targets)
+    again = balanced_order(0, "root", 1, targets)
+    assert (one.positions == again.positions).all()
+    assert (one.repeats == again.repeats).all()
+    for other in ((1, "root", 1), (0, "infected", 1), (0, "root", 2)):
+        assert (one.positions != balanced_order(*other, targets).positions).any()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.integers(1, 50))
+def test_balance_whatever_the_counts(targets, epoch):
+    targets = np.array(targets)
+    visits = balanced_order(0, "root", epoch, targets)
+    assert len(visits.positions) == len(targets)
+    counts = [(targets[visits.positions] == option).sum() for option in np.unique(targets)]
+    assert max(counts) - min(counts) <= 1
+    assert len({*zip(visits.positions, visits.repeats, strict=True)}) == len(targets)
+    assert visits.repeats.min() >= 0
+
+
+def test_all_is_a_permutation():
+    visits = plan_epoch(Settings(), 3, "root", 2, RARE)
+    assert (visits.positions == sample_order(3, "root", 2, 8)).all()
+    assert not visits.repeats.any()
+    balanced = plan_epoch(Settings(sampling="balanced"), 3, "root", 2, RARE)
+    assert (balanced.positions == balanced_order(3, "root", 2, RARE).positions).all()
+
+
+def test_members_share_no_seed_with_the_runs_of_a_study():
+    assert member_seed(7, 0) == 7
+    seeds = [member_seed(seed, member) for seed in range(10) for member in range(5)]
+    assert len(set(seeds)) == 50
+
+
+def test_a_training_visits_rare_images_again_and_changes_them_anew(
+    tmp_path, spots, recipe, monkeypatch
+):
+    seen, mixed, losses = [], [], []
+    augment, partners_of, loss_of = fit.augment, fit.mixup_partners, fit.DecisionLoss
+
+    def spy_augment(pixels, doses, *, seed, epoch, indices):
+        seen.append((epoch, indices))
+        return augment(pixels, doses, seed=seed, epoch=epoch, indices=indices)
+
+    def spy_partners(alpha, n, *, seed, epoch, indices):
+        mixed.append((n, indices))
+        return partners_of(alpha, n, seed=seed, epoch=epoch, indices=indices)
+
+    def spy_loss(weights, smoothing, device):
+        losses.append(weights)
+        return loss_of(weights, smoothing, device)
+
+    monkeypatch.setattr(fit, "augment", spy_augment)
+    monkeypatch.setattr(fit, "mixup_partners", spy_partners)
+    monkeypatch.setattr(fit, "DecisionLoss", spy_loss)
+    quick = recipe(
+        "sampling=balanced", "class_weights=balanced", "epochs=2", "augmentation.mixup=0.2",
+        "augmentation.noise=0.01", "decision.infected.epochs=1",
+    )  # fmt: skip
+    train(spots, quick, tmp_path / "run")
+    root = np.concatenate([indices for epoch, indices in seen[:5] if epoch == 1])
+    assert len(root) == len(set(root)) == 36  # no image is the same twice
+    normal = spots.labels[root % len(spots.labels)] == 0
+    assert normal.sum() == 18  # of 12 images; the other two classes are 24
+    assert [n for n, _ in mixed[:5]] == [36] * 5
+    assert losses[0] == [1.0, 1.0]
