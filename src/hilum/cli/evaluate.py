@@ -1,5 +1,6 @@
 """hilum evaluate: evaluate a classifier on a split."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,15 @@ from hilum.files import safe_name
 
 if TYPE_CHECKING:
     from hilum.evaluation.operating import OperatingAssessment
+    from hilum.evaluation.stress_results import Stress as Stressed
+
+
+class Stress(StrEnum):
+    """How many strengths of each corruption a stress test takes."""
+
+    full = "full"
+    quick = "quick"
+
 
 EXAMPLE = 'hilum evaluate runs/first DATA --split test --operate "covid: recall>=0.95"'
 
@@ -51,6 +61,13 @@ def evaluate(
             "[dim]Default: the run's own of test, or else of val.[/dim]"
         ),
     ] = None,
+    stress: Annotated[
+        Stress | None,
+        typer.Option(
+            help="Also measure it on corrupted copies of the images (another exposure, framing, "
+            "sharpness, noise, markers): in five strengths (full), or two of them (quick)."
+        ),
+    ] = None,
     exclude: Exclude = None,
     layout: Layout = None,
     label_map: Map = None,
@@ -62,9 +79,12 @@ def evaluate(
     from hilum.evaluation.assess import assess
     from hilum.evaluation.external import read_internal, write_external
     from hilum.evaluation.ledger import describe_looks, is_external, record_look
+    from hilum.evaluation.stress import measure_stress
+    from hilum.evaluation.stress_results import write_stress
     from hilum.labels import parse_rule
     from hilum.statistics.prevalence import parse_prevalence
     from hilum.training.division import as_divided
+    from hilum.transforms.corrupt import QUICK_STRENGTHS, STRENGTHS
 
     model = Classifier.load(classifier, device=device or "auto")
     shares = parse_prevalence(prevalence or (), model.tree)
@@ -93,6 +113,17 @@ def evaluate(
             out=out,
             progress=progress,
         )
+        stressed = None
+        if stress:
+            stressed = measure_stress(
+                model,
+                dataset,
+                split,
+                rule=parse_rule(rule) if rule else None,
+                strengths=STRENGTHS if stress is Stress.full else QUICK_STRENGTHS,
+                progress=progress,
+            )
+            write_stress(stressed, out)
     looks = record_look(classifier, model, dataset, result)
     drop = None
     if external or internal:
@@ -100,6 +131,8 @@ def evaluate(
         drop = write_external(inside, result, out) if inside else None
     if as_json:
         beyond = {"assessment": assessment.to_json(), "external": drop and drop.to_json()}
+        if stressed:
+            beyond["stress"] = stressed.to_json()
         console.print_json({**result.to_json(), **beyond})
         return
     show = console.with_interval
@@ -149,11 +182,26 @@ def evaluate(
             ["measure", "there", "here", "drop"],
             [[d.name, show(d.internal), show(d.external), show(d.drop)] for d in drop.drops],
         )
+    if stressed:
+        console.print_line(_describe_stress(stressed))
     for part, reason in assessment.missing.items():
         console.print_line(f"Not measured: {part}: {reason}")
     for note in (*result.notes, *((describe_looks(looks),) if looks else ())):
         console.print_line(f"Note: {note}")
-    console.print_line(f"Written: {out}/ (predictions.csv, evaluation.json, assessment.json)")
+    files = ["predictions.csv", "evaluation.json", "assessment.json"]
+    files += ["stress.json"] if stressed else []
+    console.print_line(f"Written: {out}/ ({', '.join(files)})")
+
+
+def _describe_stress(stress: "Stressed") -> str:
+    show = console.with_interval
+    worst = stress.worst
+    return (
+        f"Under stress ({len(stress.corruptions)} corruptions in {len(stress.strengths)} "
+        f"strengths): accuracy {show(stress.stressed.measures.accuracy)}, a drop of "
+        f"{show(stress.stressed.drop.accuracy)}; worst under {worst.name}: "
+        f"{show(worst.mean.measures.accuracy)}"
+    )
 
 
 def _print_operating_points(operating: "OperatingAssessment") -> None:

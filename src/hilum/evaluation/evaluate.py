@@ -90,7 +90,7 @@ def run_split(
     names = tuple(dataset.records[row].name for row in rows)
     pixels = dataset.pixels(classifier.preprocessing, progress)
     predictions = classifier.predict_pixels(pixels[rows], names, progress)
-    provenance, truth = classifier.provenance, dataset.labels[rows]
+    truth = dataset.labels[rows]
     evaluation = evaluate_predictions(
         classifier.tree,
         truth,
@@ -99,16 +99,25 @@ def run_split(
         strategy=classifier.strategy,
         split=split,
         notes=_notes(classifier, dataset, split),
-        data={
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "synthetic": dataset.synthetic,
-        },
-        classifier={
-            key: provenance[key] for key in ("name", "data", "finished") if key in provenance
-        },
+        data=describe_data(dataset),
+        classifier=describe_classifier(classifier),
     )
     return SplitRun(classifier, rows, names, truth, predictions, evaluation)
+
+
+def describe_data(dataset: Dataset) -> dict[str, Any]:
+    """What an evaluation records of the data set, as JSON values."""
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "synthetic": dataset.synthetic,
+    }
+
+
+def describe_classifier(classifier: Classifier) -> dict[str, Any]:
+    """What an evaluation records of where the classifier came from, as JSON values."""
+    provenance = classifier.provenance
+    return {key: provenance[key] for key in ("name", "data", "finished") if key in provenance}
 
 
 def _notes(classifier: Classifier, dataset: Dataset, split: str) -> list[str]:

@@ -20,6 +20,7 @@ from hilum.evaluation.files import (
     read_predictions,
 )
 from hilum.evaluation.results import Evaluation
+from hilum.evaluation.stress_results import STRESS_FILE, Stress, read_stress
 
 #: The order in which splits are told; others follow alphabetically.
 _SPLITS = ("val", "test", "train")
@@ -47,8 +48,8 @@ class Verdict:
 class SplitResult:
     """The evaluation of one split.
 
-    verdicts: by radiograph name, empty without predictions.csv. assessment, drop: what
-    assessment.json and external.json hold beside it; None without one.
+    verdicts: by radiograph name, empty without predictions.csv. assessment, drop, stress: what
+    assessment.json, external.json and stress.json hold beside it; None without one.
     """
 
     split: str
@@ -56,6 +57,7 @@ class SplitResult:
     verdicts: Mapping[str, Verdict]
     assessment: Assessment | None = None
     drop: ExternalDrop | None = None
+    stress: Stress | None = None
 
 
 def read_results(folder: Path) -> tuple[tuple[SplitResult, ...], tuple[SplitResult, ...]]:
@@ -90,7 +92,7 @@ def _read_result(file: Path) -> SplitResult:
             k = int(predictions.predicted[i])
             probability = float(predictions.probs[i, k])
             verdicts[name] = Verdict(name, classes[int(truth[i])], classes[k], probability)
-    assessment = drop = None
+    assessment = drop = stress = None
     if (beside := file.with_name(ASSESSMENT_FILE)).is_file():
         assessment = read_assessment(beside)
         _refuse_older(beside, (assessment.n, assessment.split), evaluation)
@@ -100,7 +102,11 @@ def _read_result(file: Path) -> SplitResult:
         except EvaluationError as error:
             raise HilumError(f"Cannot read {beside}: {error}") from None
         _refuse_older(beside, (drop.external.get("n"), drop.external.get("split")), evaluation)
-    return SplitResult(evaluation.split, evaluation, verdicts, assessment, drop)
+    if (beside := file.with_name(STRESS_FILE)).is_file():
+        stress = read_stress(beside)
+        _refuse_older(beside, (stress.n, stress.split), evaluation)
+        _refuse_other(beside, stress, evaluation)
+    return SplitResult(evaluation.split, evaluation, verdicts, assessment, drop, stress)
 
 
 def _refuse_older(file: Path, about: tuple[Any, Any], evaluation: Evaluation) -> None:
@@ -108,6 +114,17 @@ def _refuse_older(file: Path, about: tuple[Any, Any], evaluation: Evaluation) ->
         raise HilumError(
             f"{file} is about {about[0]} images of {about[1]}, but {EVALUATION_FILE} beside it "
             f"about {evaluation.n} of {evaluation.split}: evaluate again."
+        )
+
+
+def _refuse_other(file: Path, stress: Stress, evaluation: Evaluation) -> None:
+    """A stress test takes minutes: it is easily left behind when a run is evaluated anew."""
+    keys = ("rule", "data", "classifier")
+    differ = [key for key in keys if getattr(stress, key) != getattr(evaluation, key)]
+    if differ:
+        raise HilumError(
+            f"{file} is not about the same {' and '.join(differ)} as {EVALUATION_FILE} beside it: "
+            "evaluate again with --stress, or remove it."
         )
 
 

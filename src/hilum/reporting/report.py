@@ -37,6 +37,7 @@ from hilum.reporting.sections.published import compare_published
 from hilum.reporting.sections.results import result_sections
 from hilum.reporting.sections.roc import show_roc
 from hilum.reporting.sections.settings import settings_table
+from hilum.reporting.sections.stress import show_stress
 from hilum.reporting.sections.subgroups import show_subgroups
 from hilum.reporting.sections.summary import summarise_runs
 from hilum.reporting.subject import ImageSource, Subject
@@ -72,6 +73,7 @@ SECTIONS = (
     Section("operating-points", "Operating points", show_operating_points),
     Section("abstention", "Abstention", show_abstention),
     Section("subgroups", "Subgroups", show_subgroups),
+    Section("stress", "Stress tests", show_stress),
     Section("external", "Data from elsewhere", show_external),
     Section("looks", "Looks at test images", show_looks),
     Section("radiographs", "Radiographs", show_radiographs),

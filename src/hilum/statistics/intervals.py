@@ -80,6 +80,16 @@ def bootstrap(
         return Estimate.undefined("undefined on these images", n)
     blocks = resample(n, strata, seed, resamples)
     replicates = np.concatenate([measure(counts) for counts in blocks])
+    return percentile_interval(value, replicates, n, confidence)
+
+
+def percentile_interval(
+    value: float, replicates: FloatArray, n: int, confidence: float = CONFIDENCE
+) -> Estimate:
+    """The percentile bootstrap interval of a value, from its (R,) values in R resamples.
+
+    For measures that share their resamples; see bootstrap, also for where there is no interval.
+    """
     if np.isnan(replicates).any():
         reason = "no interval: some resamples leave the measure undefined"
         return Estimate(value, n=n, method="bootstrap", reason=reason)

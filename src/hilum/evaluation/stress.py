@@ -1,0 +1,282 @@
+"""Stress tests: how a classifier does on radiographs as another hospital would have made them.
+
+stress_run gives the predictions, summarise_stress the measures; measure_stress is both. A study
+pools the predictions of several runs in between.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hilum.classifier import Classifier
+from hilum.errors import EvaluationError
+from hilum.evaluation.evaluate import describe_classifier, describe_data
+from hilum.evaluation.stress_results import (
+    MEASURES,
+    CorruptionStress,
+    Stress,
+    StressLevel,
+    StressMean,
+    StressMeasures,
+)
+from hilum.labels import LabelTree, Rule
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.pixels import Progress, in_parallel
+from hilum.records import Estimate, FloatArray, IntArray, PixelArray, Predictions
+from hilum.statistics import metrics
+from hilum.statistics.checks import check_predictions
+from hilum.statistics.intervals import RESAMPLES, percentile_interval, resample, wilson
+from hilum.transforms.corrupt import (
+    CORRUPTIONS,
+    STRENGTHS,
+    Corruption,
+    corrupt,
+    select_corruptions,
+)
+
+#: Bytes of corrupted pixels held at a time.
+_HELD = 64_000_000
+
+#: A corruption by name, and a strength.
+Setting = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class StressRun:
+    """What a classifier says of N radiographs as they are and under every corruption.
+
+    truth: (N,) class indices. clean, and stressed by (corruption, strength): of the same images
+    in the same order.
+    """
+
+    truth: IntArray
+    clean: Predictions
+    stressed: Mapping[Setting, Predictions]
+
+    def correct(self) -> FloatArray:
+        """(N,) the share of its corrupted copies, in [0, 1], of which each image's class is right.
+
+        Its mean is the stressed accuracy, where every corruption has the same strengths. To
+        compare two classifiers, take the mean of the differences, over images or groups of them.
+        """
+        right = [p.predicted == self.truth for p in self.stressed.values()]
+        return np.asarray(np.mean(right, axis=0), dtype=np.float64)
+
+
+def measure_stress(
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str | IntArray = "val",
+    *,
+    rule: Rule | None = None,
+    corruptions: Sequence[str] | None = None,
+    strengths: Sequence[int] = STRENGTHS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Stress:
+    """Measure a classifier on the images of a split as they are and under corruptions.
+
+    split: its name, 'all', or (N,) positions in the data set, told as 'some'. rule: None takes
+    the classifier's. The other arguments and the errors are those of stress_run.
+    """
+    rows = dataset.indices(split) if isinstance(split, str) else split
+    model = classifier if rule is None else replace(classifier, rule=rule)
+    run = stress_run(
+        model,
+        dataset,
+        rows,
+        corruptions=corruptions,
+        strengths=strengths,
+        seed=seed,
+        progress=progress,
+    )
+    found = summarise_stress(model.tree, run, split if isinstance(split, str) else "some", seed)
+    return replace(
+        found,
+        rule=model.rule,
+        data=describe_data(dataset),
+        classifier=describe_classifier(model),
+    )
+
+
+def stress_run(
+    classifier: Classifier,
+    dataset: Dataset,
+    rows: IntArray,
+    *,
+    corruptions: Sequence[str] | None = None,
+    strengths: Sequence[int] = STRENGTHS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> StressRun:
+    """Classify radiographs as they are and under every corruption at every strength.
+
+    dataset: with the classifier's labels. rows: (N,) positions in it, N ≥ 1; they and the seed
+    settle what is drawn, so that two classifiers meet the same images, whichever others are tested
+    beside them. corruptions: names; None takes all. strengths: of 1 to 5, each once.
+
+    Every file is decoded once, corrupted at its own size, and only then preprocessed. The gate
+    is not asked: it would take longer than all the rest.
+    Raises EvaluationError where the labels differ or nothing is asked for, and DataError for an
+    unknown corruption or strength, or files that cannot be read.
+    """
+    if dataset.tree != classifier.tree:
+        raise EvaluationError(
+            f"The classifier decides between '{classifier.tree}', but the labels of "
+            f"{dataset.root} are '{dataset.tree}'."
+        )
+    chosen = CORRUPTIONS if corruptions is None else select_corruptions(corruptions)
+    if not len(rows) or not strengths or len(set(strengths)) < len(strengths):
+        raise EvaluationError("A stress test needs an image, and strengths from 1 to 5, each once.")
+    model = replace(classifier, gate=None)
+    settings = [(corruption, strength) for corruption in chosen for strength in strengths]
+    copies = 1 + len(settings)
+    height, width = classifier.preprocessing.image_size
+    step = max(1, _HELD // (copies * height * width))
+    parts: list[Predictions] = []
+
+    def made(row: int) -> PixelArray:
+        image = read_radiograph(dataset.records[row].path)
+        return _copies(classifier, image, settings, seed, row)
+
+    for start in range(0, len(rows), step):
+        held = [int(row) for row in rows[start : start + step]]
+        pixels = np.concatenate(in_parallel(made, held, "", None))
+        names = [dataset.records[row].name for row in held for _ in range(copies)]
+        parts.append(model.predict_pixels(pixels, names))
+        if progress:
+            progress("Stress tests", start + len(held), len(rows))
+    by_copy = [_every(parts, i, copies) for i in range(copies)]
+    keys = [(corruption.name, strength) for corruption, strength in settings]
+    return StressRun(dataset.labels[rows], by_copy[0], dict(zip(keys, by_copy[1:], strict=True)))
+
+
+def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0) -> Stress:
+    """Every measure of a stress test, with its interval. A pure function.
+
+    run: as stress_run gives it, or of several runs one after the other. split: recorded as it is.
+    Accuracies carry Wilson intervals, all else bootstrap intervals, stratified by true class; of
+    a drop it is paired. All take the images as independent: give each only once.
+    Raises EvaluationError as check_predictions does.
+    """
+    settings = list(run.stressed)
+    for predictions in (run.clean, *run.stressed.values()):
+        check_predictions(tree, run.truth, predictions)
+    replicates = _Replicates(tree, run, seed)
+    known = {corruption.name: corruption for corruption in CORRUPTIONS}
+    names = tuple(dict.fromkeys(name for name, _ in settings))
+    found = []
+    for name in names:
+        corruption = known[name]
+        places = [i for i, (other, _) in enumerate(settings) if other == name]
+        levels = [_level(corruption, settings[i][1], replicates.one(1 + i)) for i in places]
+        found.append(
+            CorruptionStress(
+                name=name,
+                family=corruption.family,
+                quantity=corruption.quantity,
+                augmented_by=corruption.augmented_by,
+                levels=tuple(levels),
+                mean=replicates.mean([1 + i for i in places]),
+            )
+        )
+    new = [1 + i for i, (name, _) in enumerate(settings) if not known[name].augmented_by]
+    return Stress(
+        n=len(run.truth),
+        split=split,
+        strengths=tuple(sorted({strength for _, strength in settings})),
+        seed=seed,
+        clean=replicates.one(0),
+        stressed=replicates.mean(list(range(1, 1 + len(settings)))),
+        new_kinds=replicates.mean(new) if new else None,
+        corruptions=tuple(found),
+    )
+
+
+def _level(corruption: Corruption, strength: int, measures: StressMeasures) -> StressLevel:
+    return StressLevel(strength, corruption.amounts[strength - 1], measures)
+
+
+def _copies(
+    classifier: Classifier,
+    image: PixelArray,
+    settings: Sequence[tuple[Corruption, int]],
+    seed: int,
+    row: int,
+) -> PixelArray:
+    """(1 + S, H, W): one radiograph as it is and under every setting, preprocessed."""
+    corrupted = (corrupt(image, c, strength, seed=seed, index=row) for c, strength in settings)
+    ready = classifier.preprocessing.to_pixels
+    return np.stack([ready(image), *(ready(copy) for copy in corrupted)])
+
+
+def _every(parts: Sequence[Predictions], first: int, step: int) -> Predictions:
+    """Of every radiograph the same one of its `step` copies."""
+    return Predictions(
+        names=tuple(name for part in parts for name in part.names[first::step]),
+        probs=np.concatenate([part.probs[first::step] for part in parts]),
+        decision_probs={
+            name: np.concatenate([part.decision_probs[name][first::step] for part in parts])
+            for name in parts[0].decision_probs
+        },
+        predicted=np.concatenate([part.predicted[first::step] for part in parts]),
+    )
+
+
+class _Replicates:
+    """Every measure of every copy of the images, on them all and on the same R resamples of them.
+
+    values: by measure, (1 + S, 1 + R): copy 0 is the clean one, column 0 all images. A measure
+    that these images do not define has its reason instead.
+    """
+
+    def __init__(self, tree: LabelTree, run: StressRun, seed: int) -> None:
+        truth, copies = run.truth, [run.clean, *run.stressed.values()]
+        self.n, size = len(truth), len(tree.classes)
+        support = np.bincount(truth, minlength=size)
+        absent = [tree.classes[k] for k in np.flatnonzero(support == 0)]
+        self.missing = f"no image of {', '.join(absent)}" if absent else ""
+        right = np.stack([copy.predicted == truth for copy in copies]).astype(np.float64)
+        self.successes = right.sum(axis=1).astype(int).tolist()
+        every = np.ones((1, self.n), dtype=np.int64)
+        blocks: dict[str, list[FloatArray]] = {name: [] for name in MEASURES}
+        for counts in (every, *resample(self.n, truth, seed, RESAMPLES)):
+            drawn = counts.astype(np.float64)
+            blocks["accuracy"].append(right @ drawn.T / self.n)
+            if absent:
+                continue
+            # classes are drawn within themselves, so that their sizes stay as they are
+            weights = 1 / (size * support[truth])
+            blocks["balanced_accuracy"].append((right * weights) @ drawn.T)
+            areas = [
+                np.mean(
+                    [metrics.aurocs(truth == k, copy.probs[:, k], counts) for k in range(size)],
+                    axis=0,
+                )
+                for copy in copies
+            ]
+            blocks["macro_auroc"].append(np.stack(areas))
+        self.values = {name: np.hstack(found) for name, found in blocks.items() if found}
+
+    def one(self, copy: int) -> StressMeasures:
+        """The measures of one copy."""
+        found = self._measures({name: v[copy] for name, v in self.values.items()})
+        return replace(found, accuracy=wilson(self.successes[copy], self.n))
+
+    def mean(self, copies: Sequence[int]) -> StressMean:
+        """The mean over copies, each of which weighs the same, and the drop from the clean one."""
+        means = {name: v[copies].mean(axis=0) for name, v in self.values.items()}
+        # rounded, because equal counts shall give a drop of 0, and not of -10⁻¹⁷
+        drops = {name: np.round(v[0] - means[name], 12) for name, v in self.values.items()}
+        return StressMean(self._measures(means), self._measures(drops))
+
+    def _measures(self, values: Mapping[str, FloatArray]) -> StressMeasures:
+        found = {
+            name: percentile_interval(float(values[name][0]), values[name][1:], self.n)
+            if name in values
+            else Estimate.undefined(self.missing, self.n)
+            for name in MEASURES
+        }
+        return StressMeasures(**found)

@@ -1,0 +1,55 @@
+"""hilum evaluate --stress: the file, the line, and what a program reads."""
+
+import json
+import sys
+
+import pytest
+
+from hilum import cli
+from tests.untrained import untrained
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["hilum", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def test_stress_is_measured_on_request(spots, tmp_path, run):
+    folder, out = tmp_path / "classifier", tmp_path / "e"
+    untrained(spots).save(folder)
+
+    code, text, err = run("evaluate", folder, spots.root, "--stress", "quick", "--out", out)
+
+    assert code == 0, err
+    found = json.loads((out / "stress.json").read_text())
+    assert found["strengths"] == [2, 4]
+    accuracy = found["stressed"]["measures"]["accuracy"]["value"]
+    assert f"Under stress (16 corruptions in 2 strengths): accuracy {accuracy:.3f}" in text
+    assert "assessment.json, stress.json)" in text
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert found["clean"]["accuracy"] == evaluation["accuracy"]
+    assert (found["rule"], found["data"], found["classifier"]) == tuple(
+        evaluation[key] for key in ("rule", "data", "classifier")
+    )
+
+    code, text, err = run("evaluate", folder, spots.root, "--json", "--out", tmp_path / "f")
+    assert code == 0, err
+    assert "stress" not in json.loads(text)
+    assert not (tmp_path / "f/stress.json").exists()
+
+
+def test_another_word_is_refused(spots, run):
+    code, _, err = run("evaluate", spots.root, spots.root, "--stress", "some")
+    assert code == 2
+    assert "full" in err
+    assert "quick" in err
