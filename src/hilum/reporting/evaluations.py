@@ -22,8 +22,8 @@ from hilum.evaluation.files import (
 from hilum.evaluation.results import Evaluation
 from hilum.evaluation.stress_results import STRESS_FILE, Stress, read_stress
 
-#: The order in which splits are told; others follow alphabetically.
-_SPLITS = ("val", "test", "train")
+#: The order in which splits are told, the most telling first; others follow alphabetically.
+_SPLITS = ("test", "val", "train")
 
 #: How the folders begin that evaluations of data from elsewhere are written to.
 EXTERNAL_PREFIX = "external-"
