@@ -5,6 +5,7 @@ coloured; in a pipe they are plain text, so that ``hilum … | grep`` and log fi
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def print_line(text: str) -> None:
     """Print a line of results."""
     sys.stdout.write(text + "\n")
+
+
+def finish() -> None:
+    """Write out what is still buffered; a reader that has gone away, as in `| head`, is no error."""
+    try:
+        sys.__stdout__.flush()  # type: ignore[union-attr]
+    except BrokenPipeError:
+        # what is left goes nowhere, or the interpreter would complain of it when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
 
 
 def print_json(value: Any) -> None:

@@ -93,3 +93,5 @@ def main() -> None:
             raise
         console.refuse(str(error))
         sys.exit(130 if isinstance(error, Interrupted) else 2)
+    finally:
+        console.finish()
