@@ -49,7 +49,7 @@ def print_line(text: str) -> None:
 
 
 def finish() -> None:
-    """Write out what is still buffered; a reader that has gone away, as in `| head`, is no error."""
+    """Write out what is buffered; a reader that has gone away, as in `| head`, is no error."""
     try:
         sys.__stdout__.flush()  # type: ignore[union-attr]
     except BrokenPipeError:
