@@ -8,7 +8,6 @@ from hilum.audit.audit import run_audit, write_audit
 from hilum.evaluation.assess import assess
 from hilum.evaluation.results import Evaluation
 from hilum.explanation.split import explain_split
-from hilum.explanation.split_results import SplitExplanation
 from hilum.labels import ROOT, LabelTree
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
@@ -63,16 +62,14 @@ def run_demo(
             dataset, recipe, run, resume=resume, progress=progress, on_epoch=on_epoch
         )
         evaluations[recipe.name] = {}
-        checked: SplitExplanation | None = None
-        for split in dataset.splits:
-            if split == "train":
-                continue
+        held_out = [split for split in dataset.splits if split != "train"]
+        for split in held_out:
             folder = run / "evaluation" / split
             evaluation, _ = assess(classifier, dataset, split, out=folder, progress=progress)
             evaluations[recipe.name][split] = evaluation
-            checked = explain_split(
-                classifier, dataset, split, folder, checked=checked, progress=progress
-            )
+        for split in held_out[-1:]:  # the errors of test, where there is one, say the most
+            folder = run / "evaluation" / split
+            explain_split(classifier, dataset, split, folder, progress=progress)
         runs.append(run)
     report = write_report(runs, out / "report.html", images=image_source(dataset.root), audit=audit)
     return DemoResult(report, tuple(runs), evaluations)
