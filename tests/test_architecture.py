@@ -43,6 +43,7 @@ LAYERS = (
     "explanation",
     "studies",
     "reporting",
+    "serving",
     "demo",
     "console",
     "cli",

@@ -1,0 +1,122 @@
+"""Who may ask, and what a browser may do with the answers."""
+
+import hmac
+import ipaddress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hilum.serving.limits import ServingError
+from hilum.serving.problems import drain, problem_response
+
+#: Names that a browser on this machine reaches the server by. Any other, on a server without a
+#: token, is a page of the web whose name was pointed at this machine (DNS rebinding).
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_SHORTEST = 16
+#: Behind the token: what computes, and what tells of the classifier or its use.
+_PROTECTED = ("/v1/", "/metrics")
+
+#: Pictures come as data: and blob: because answers hold them in Base64; nothing else is inline.
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_token(path: Path) -> str:
+    """The token in a file, without what surrounds it.
+
+    Raises ServingError where the file cannot be read or holds no token worth the name.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ServingError(f"{path}: the token cannot be read ({error}).") from None
+    if len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token:
+        raise ServingError(
+            f"{path}: expected a token of at least {_SHORTEST} letters and digits on one line. "
+            "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return token
+
+
+class Guard:
+    """What stands before an application: names, origins, the token; and security headers.
+
+    token: demanded as ``Authorization: Bearer TOKEN``. Without one, only requests to a loopback
+    name are answered, and none that a page of another origin sends.
+    """
+
+    def __init__(self, app: ASGIApp, *, token: str | None) -> None:
+        self._app = app
+        self._token = None if token is None else token.encode("ascii")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what may be asked; refuse the rest."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(scope["path"], Headers(scope=scope))
+        if refusal is None:
+            await self._app(scope, receive, send_guarded)
+            return
+        status, detail = refusal
+        await drain(receive)
+        headers = {"Connection": "close"}  # more of a body may follow
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        await problem_response(status, detail, headers)(scope, receive, send_guarded)
+
+    def _refusal(self, path: str, headers: Headers) -> tuple[int, str] | None:
+        if self._token is not None:
+            protected = path.startswith(_PROTECTED)
+            if protected and not self._is_token(headers.get("authorization", "")):
+                return 401, "This server demands its token: Authorization: Bearer TOKEN."
+            return None
+        host = headers.get("host", "")
+        if _host_name(f"//{host}") not in LOOPBACK:
+            return 421, "This server answers only to a name of this machine, such as localhost."
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return 403, "This server does not answer pages of another origin."
+        return None
+
+    def _is_token(self, authorization: str) -> bool:
+        scheme, _, given = authorization.partition(" ")
+        assert self._token is not None
+        same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token)
+        return same and scheme.lower() == "bearer"
+
+
+def _host_name(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

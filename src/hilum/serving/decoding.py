@@ -1,0 +1,74 @@
+"""From an uploaded file to pixels, by the code that reads files, without a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hilum.errors import DataError
+from hilum.explanation.pictures import thumbnail_png, to_text
+from hilum.prediction.stream import Reading
+from hilum.radiographs.colour import _GREY_MODES, _SAMPLED, has_colour
+from hilum.radiographs.dicom.reading import read_dicom_header
+from hilum.radiographs.image import _read, begins_as_dicom, open_image
+from hilum.radiographs.pixels import PixelTransform
+from hilum.serving.uploads import Upload
+
+#: Stands for the file in refusals, so that no name that came from outside can reach a log.
+_FILE = Path("file")
+_LONGEST = 1024  # pixels of a preview's longer side
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One file. width, height: of the radiograph as it is seen; None where it cannot be read.
+
+    preview: a grey PNG in Base64, at most 1024 pixels long, where it was asked for.
+    """
+
+    reading: Reading
+    width: int | None = None
+    height: int | None = None
+    preview: str | None = None
+
+
+def decode(
+    upload: Upload, transform: PixelTransform, most_pixels: int, *, preview: bool = False
+) -> Decoded:
+    """Read and prepare an upload; where that is not possible, the reading says why.
+
+    transform: the classifier's preprocessing. most_pixels: refused before decoding beyond that.
+    """
+    try:
+        coloured = _is_coloured_or_refused(upload, most_pixels)
+        upload.file.seek(0)
+        image = _read(upload.file, _FILE)
+        height, width = image.shape
+        reading = Reading(transform.to_pixels(image), coloured=coloured)
+        shown = to_text(thumbnail_png(image, _LONGEST)) if preview else None
+        return Decoded(reading, width, height, shown)
+    except DataError as error:
+        return Decoded(Reading(None, " ".join(str(error).removeprefix(f"{_FILE}: ").split())))
+    except Exception as error:  # a decoder that is fed damaged bytes may raise almost anything
+        return Decoded(Reading(None, " ".join(f"cannot be read ({error}).".split())))
+
+
+def _is_coloured_or_refused(upload: Upload, most_pixels: int) -> bool:
+    """Whether it is in colour. Raises DataError for too many pixels, before any is decoded."""
+    file = upload.file
+    if begins_as_dicom(file):
+        header = read_dicom_header(file, _FILE)
+        _check_size(header.columns, header.rows, most_pixels)
+        return False
+    image = open_image(file, _FILE)
+    _check_size(*image.size, most_pixels)
+    if image.mode in _GREY_MODES:
+        return False
+    # the same pixels as file_has_colour looks at
+    step = max(1, min(image.size) // _SAMPLED)
+    return has_colour(np.asarray(image.convert("RGB"))[::step, ::step])
+
+
+def _check_size(width: int, height: int, most: int) -> None:
+    if width * height > most:
+        raise DataError(f"{width} x {height} pixels are too many (at most {most:,}).")

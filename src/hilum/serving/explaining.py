@@ -1,0 +1,118 @@
+"""Explanations over the network: one method, one decision, one radiograph."""
+
+import copy
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from hilum.calibration.features import compute_features
+from hilum.classifier import Classifier
+from hilum.errors import EvaluationError, LabelError, nearest
+from hilum.explanation.attribution import SIGNED, attribute, parse_method
+from hilum.explanation.feature_maps import MapArray
+from hilum.explanation.overlay import draw_overlay
+from hilum.explanation.pictures import colour, thumbnail_png, to_png, to_text
+from hilum.labels import Decision
+from hilum.records import PixelArray
+from hilum.serving.schemas import ExplanationTold, HeatMap, NeighbourTold
+
+_NEAREST: Final = 5
+#: As explanation.overlay draws it: where the scale ends, and how strong its end is drawn.
+_CLIP: Final = 0.995
+_STRONGEST: Final = 0.9
+
+
+class Explainer:
+    """Explains a classifier, through a copy of its networks: others use them meanwhile."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = replace(classifier, networks=copy.deepcopy(classifier.networks))
+
+    def explain(
+        self, pixels: PixelArray, method: str, decision: str | None, option: str | None
+    ) -> ExplanationTold:
+        """Explain stored pixels (H, W) uint8.
+
+        decision, option: None takes the first network's, and its most probable option. Under the
+        flat strategy, which has one network over all classes, an option is a class, whatever
+        decision of the tree it was named with.
+        Raises EvaluationError or LabelError for a method, decision or option that is not there.
+        """
+        classifier, stack = self._classifier, pixels[None]
+        chosen = parse_method(method)
+        network = self._network(decision)
+        option = self._option(network, option, stack)
+        values = attribute(classifier, stack, method=chosen, options=option, decision=network.name)[
+            0
+        ]
+        overlay = draw_overlay(pixels, values, method=chosen, option=option, decision=network.name)
+        signed = chosen in SIGNED
+        scaled = _scaled(values, signed=signed)
+        height, width = scaled.shape
+        return ExplanationTold(
+            method=chosen,
+            decision=network.name,
+            option=option,
+            overlay=to_text(overlay.png),
+            radiograph=to_text(thumbnail_png(pixels, max(height, width))),
+            map=HeatMap(
+                width=width,
+                height=height,
+                png=to_text(to_png_with_alpha(scaled, signed=signed)),
+            ),
+            alt=overlay.alt,
+            neighbours=self._neighbours(stack),
+        )
+
+    def _network(self, name: str | None) -> Decision:
+        tree, strategy = self._classifier.tree, self._classifier.strategy
+        networks = {d.name: d for d in tree.networks(strategy)}
+        of_tree = {d.name for d in tree.decisions}
+        if name is None or (strategy == "flat" and name in of_tree):
+            return next(iter(networks.values()))
+        if name not in networks:
+            raise LabelError(f"There is no decision '{name}'.{nearest(name, networks)}")
+        return networks[name]
+
+    def _option(self, network: Decision, name: str | None, stack: PixelArray) -> str:
+        if name is None:
+            found = self._classifier.predict_pixels(stack)
+            by_network = {"flat": found.probs, **found.decision_probs}
+            return network.options[int(by_network[network.name][0].argmax())]
+        if name not in network.options:
+            raise EvaluationError(
+                f"The network of '{network.name}' has no option '{name}'."
+                f"{nearest(name, network.options)}"
+            )
+        return name
+
+    def _neighbours(self, stack: PixelArray) -> list[NeighbourTold] | None:
+        classifier, reference = self._classifier, self._classifier.reference
+        if reference is None:
+            return None
+        features = {
+            name: compute_features(network, stack, classifier.preprocessing, classifier.device)
+            for name, network in classifier.networks.items()
+        }
+        rows, distances = reference.neighbours(
+            reference.embed(features), min(_NEAREST, len(reference))
+        )
+        return [
+            NeighbourTold(label=classifier.tree.classes[reference.labels[row]], distance=distance)
+            for row, distance in zip(rows[0], distances[0].tolist(), strict=True)
+        ]
+
+
+def _scaled(values: MapArray, *, signed: bool) -> MapArray:
+    """A map in [-1, 1], or in [0, 1] where it knows no sign; 0 everywhere if it is."""
+    scale = float(np.quantile(np.abs(values), _CLIP)) or float(np.abs(values).max()) or 1.0
+    scaled: MapArray = np.clip(values / scale, -1 if signed else 0, 1).astype(np.float32)
+    return scaled
+
+
+def to_png_with_alpha(scaled: MapArray, *, signed: bool) -> bytes:
+    """A map (H, W) in [-1, 1] as PNG bytes, the more transparent the weaker it is."""
+    colours = colour((scaled + 1) / 2, "PuOr_r") if signed else colour(scaled, "viridis")
+    alpha = np.rint(255 * _STRONGEST * np.sqrt(np.abs(scaled))).astype(np.uint8)
+    return to_png(np.dstack([colours, alpha]))

@@ -1,0 +1,172 @@
+"""From uploads to answers: threads that decode, one that classifies, one that explains."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hilum.classifier import Classifier
+from hilum.errors import HilumError
+from hilum.exporting.runtime import Runtime, run_by_onnx
+from hilum.prediction.stream import Answers
+from hilum.prediction.table import Table
+from hilum.serving.batching import Batcher
+from hilum.serving.decoding import Decoded, decode
+from hilum.serving.describing import describe_classifier
+from hilum.serving.explaining import Explainer
+from hilum.serving.limits import Limits
+from hilum.serving.metrics import Metrics
+from hilum.serving.problems import Problem
+from hilum.serving.schemas import DecisionTold, ExplanationTold, Item
+from hilum.serving.uploads import Upload, Uploads
+
+_RETRY_AFTER = 5
+
+
+class Service:
+    """A classifier at work. stopping: set when new requests are to be refused."""
+
+    def __init__(self, classifier: Classifier, limits: Limits, runtime: Runtime) -> None:
+        self.limits, self.metrics, self.uploads = limits, Metrics(), Uploads(limits)
+        self.stopping = False
+        self._classifier = classifier
+        self._table = Table.of(classifier)
+        self._table_at = lru_cache(maxsize=32)(
+            lambda coverage: Table.of(classifier, coverage=coverage)
+        )
+        self.described = describe_classifier(classifier, self._table, limits)
+        run = run_by_onnx(classifier) if runtime == "onnx" else classifier
+        self.batcher = Batcher(run.predict_pixels, limits, self.metrics.batches.observe)
+        self.metrics.waiting.set_function(lambda: self.batcher.taken)
+        self.metrics.held.set_function(lambda: self.uploads.held)
+        self._explainer = Explainer(classifier)
+        self._explaining = 0
+        self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, "hilum-decode")
+        self._explainers = ThreadPoolExecutor(1, "hilum-explain")
+
+    def check_open(self) -> None:
+        """Raises Problem where a request should not even be read: stopping, or the queue full."""
+        if self.stopping:
+            raise Problem(503, "The server is stopping.", retry_after=_RETRY_AFTER, unread=True)
+        self.batcher.check_room()
+
+    async def predict(
+        self, uploads: Sequence[Upload], coverage: float | None, *, preview: bool
+    ) -> list[Item]:
+        """An item for each upload, in order. Raises Problem for a coverage that cannot be had."""
+        table = self._table if coverage is None else self._table_of(coverage)
+        with self.batcher.place(len(uploads)):
+            decoded = await self._decode(uploads, preview=preview)
+            read = [d.reading.pixels for d in decoded if d.reading.pixels is not None]
+            found = None
+            if read:
+                found = await asyncio.wrap_future(self.batcher.submit(np.stack(read)))
+        answers = Answers(
+            (Path(),) * len(decoded),
+            tuple(d.reading.reason for d in decoded),
+            found,
+            np.array([d.reading.coloured for d in decoded if not d.reading.reason], dtype=bool),
+        )
+        items = _items(uploads, decoded, answers, table)
+        for item in items:
+            self.metrics.radiographs.labels(item.status).inc()
+        return items
+
+    async def explain(
+        self, upload: Upload, method: str, decision: str | None, option: str | None
+    ) -> ExplanationTold:
+        """Explain one upload. Raises Problem where it cannot be read or the question makes none."""
+        if self._explaining >= self.limits.explanations:
+            raise Problem(
+                429,
+                f"{self._explaining} explanations are being computed; try again in a moment.",
+                retry_after=_RETRY_AFTER,
+            )
+        self._explaining += 1
+        try:
+            (decoded,) = await self._decode([upload], preview=False)
+            pixels = decoded.reading.pixels
+            if pixels is None:
+                raise Problem(422, f"The file {decoded.reading.reason}")
+            return await asyncio.get_running_loop().run_in_executor(
+                self._explainers, self._explainer.explain, pixels, method, decision, option
+            )
+        except HilumError as error:
+            raise Problem(422, str(error)) from None
+        finally:
+            self._explaining -= 1
+
+    def close(self) -> None:
+        """Finish what was begun and end the threads."""
+        self._decoders.shutdown()
+        self._explainers.shutdown()
+        self.batcher.close()
+
+    def _table_of(self, coverage: float) -> Table:
+        try:
+            return self._table_at(coverage)
+        except HilumError as error:
+            raise Problem(422, str(error)) from None
+
+    async def _decode(self, uploads: Sequence[Upload], *, preview: bool) -> list[Decoded]:
+        def one(upload: Upload) -> Decoded:
+            return decode(
+                upload, self._classifier.preprocessing, self.limits.pixels, preview=preview
+            )
+
+        loop = asyncio.get_running_loop()
+        return list(
+            await asyncio.gather(*(loop.run_in_executor(self._decoders, one, u) for u in uploads))
+        )
+
+
+def _items(
+    uploads: Sequence[Upload], decoded: Sequence[Decoded], answers: Answers, table: Table
+) -> list[Item]:
+    """What the rows of a table say, as items."""
+    sets = None
+    if table.conformal and answers.predictions is not None:
+        sets = iter(table.conformal.sets(answers.predictions.probs))
+    items: list[Item] = []
+    for upload, one, cells in zip(uploads, decoded, table.rows(answers), strict=True):
+        if one.reading.reason:
+            items.append(Item(name=upload.name, status="failed", reason=one.reading.reason))
+            continue
+        row: dict[str, Any] = dict(zip(table.columns, cells, strict=True))
+        held = None if sets is None else next(sets)
+        items.append(
+            Item(
+                name=upload.name,
+                status="ok",
+                predicted=row["predicted"],
+                probs={name: row[f"p({name})"] for name in table.tree.classes},
+                decisions=_path(row, table),
+                set=None
+                if held is None
+                else [c for c, is_in in zip(table.tree.classes, held, strict=True) if is_in],
+                referred=bool(row.get("referred", 0)),
+                referred_because=row.get("referral", ""),
+                gate_p_value=row.get("gate_p_value"),
+                colour=one.reading.coloured,
+                width=one.width,
+                height=one.height,
+                preview=one.preview,
+            )
+        )
+    return items
+
+
+def _path(row: dict[str, Any], table: Table) -> list[DecisionTold]:
+    """The decisions from the root to the predicted class."""
+    tree = table.tree
+    reached = {tree.decisions[0].name, *tree.paths[tree.class_index(row["predicted"])]}
+    return [
+        DecisionTold(name=d.name, options={o: row[f"{d.name}/{o}"] for o in d.options})
+        for d in tree.decisions
+        if d.name in reached
+    ]

@@ -1,0 +1,253 @@
+// The page: what was dropped, which radiograph is chosen, and who is told when that changes.
+
+import { ServerError, Server } from "./api.js";
+import { save, toCsv } from "./csv.js";
+import { byId, count, decodePng, el } from "./dom.js";
+import { ExplainPanel } from "./explaining.js";
+import { membersOf } from "./labels.js";
+import { drawThumb, rowOf, updateRow } from "./list.js";
+import { OperatingPanel } from "./operating.js";
+import { answerOf } from "./reading.js";
+import { bindKeys } from "./shortcuts.js";
+import { Viewer } from "./viewer.js";
+
+const AT_ONCE = 2; // requests under way; the server batches those of all its readers
+
+const items = []; // {name, file, state: waiting|sent|done|failed, result, reason, preview …}
+const server = new Server(askToken);
+const viewer = new Viewer();
+let classifier;
+let members;
+let operating;
+let explaining;
+let chosen = null;
+let sending = 0;
+
+start();
+
+async function start() {
+  try {
+    classifier = await server.classifier();
+  } catch (error) {
+    complain(error.message);
+    return;
+  }
+  members = membersOf(classifier.labels);
+  describe();
+  operating = new OperatingPanel(byId("operate-panel"), classifier, members, refresh);
+  explaining = new ExplainPanel(server, classifier, members, viewer, refreshReading);
+  byId("operate").hidden = false;
+  bindFiles();
+  bindShortcuts();
+  byId("export").onclick = exportCsv;
+  byId("clear").onclick = removeAll;
+  byId("help-open").onclick = () => byId("help").showModal();
+  document.body.dataset.ready = "true";
+  refresh();
+}
+
+function describe() {
+  const name = classifier.name || "classifier";
+  byId("classifier-name").textContent = name;
+  document.title = `${name} · Hilum`;
+  byId("notes").replaceChildren(...classifier.notes.map((note) => el("li", {}, note)));
+  byId("about").hidden = !classifier.notes.length;
+  const { bytes } = classifier.limits;
+  byId("limits").textContent = `PNG, JPEG, DICOM; up to ${megabytes(bytes)}`;
+}
+
+const megabytes = (bytes) => `${Math.floor(bytes / 1e6)}\u00a0MB`;
+
+function complain(text) {
+  byId("trouble").textContent = text;
+  byId("trouble").hidden = !text;
+}
+
+// ---- files ----------------------------------------------------------------------------------
+
+function bindFiles() {
+  const choose = byId("choose");
+  choose.onchange = () => {
+    add(choose.files);
+    choose.value = ""; // the same file can be chosen again
+  };
+  const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    document.body.classList.add("dragging");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) document.body.classList.remove("dragging");
+  });
+  document.addEventListener("drop", (event) => {
+    document.body.classList.remove("dragging");
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    add(event.dataTransfer.files);
+  });
+}
+
+function add(files) {
+  complain("");
+  if (!items.length) byId("about").open = false; // read by now, and in the way
+  for (const file of files) {
+    const item = { file, name: file.name, state: "waiting" };
+    items.push(item);
+    byId("list").append(rowOf(item, choose));
+  }
+  if (!chosen && items.length) choose(items[0]);
+  send();
+  refresh();
+}
+
+function send() {
+  while (sending < AT_ONCE) {
+    const item = items.find(({ state }) => state === "waiting");
+    if (!item) return;
+    item.state = "sent";
+    sending += 1;
+    predict(item).finally(() => {
+      sending -= 1;
+      send();
+      refresh();
+      if (item !== chosen) return;
+      refreshReading();
+      showPicture();
+    });
+  }
+}
+
+async function predict(item) {
+  const [size, most] = [item.file.size, classifier.limits.bytes];
+  if (size > most) { // the server would cut it off, and a browser does not show why
+    return fail(item, `The file has ${megabytes(size)}; the server takes ${megabytes(most)}.`);
+  }
+  try {
+    const found = await server.predict(item.file, (seconds) => {
+      item.waiting = `server busy, again in ${seconds} s`;
+      refresh();
+    });
+    if (found.status !== "ok") return fail(item, found.reason);
+    item.state = "done";
+    item.result = found;
+    item.preview = found.preview;
+    if (item.preview) drawThumb(item, await decodePng(item.preview));
+  } catch (error) {
+    if (!(error instanceof ServerError)) throw error;
+    fail(item, error.message, () => retry(item));
+  }
+}
+
+function fail(item, reason, again = null) {
+  Object.assign(item, { state: "failed", reason, retry: again });
+}
+
+function retry(item) {
+  Object.assign(item, { state: "waiting", reason: null, retry: null, waiting: null });
+  send();
+  refresh();
+  refreshReading();
+}
+
+function removeAll() {
+  items.length = 0;
+  byId("list").replaceChildren();
+  choose(null);
+  byId("choose").focus();
+}
+
+// ---- what is chosen -------------------------------------------------------------------------
+
+function choose(item) {
+  chosen = item;
+  refresh();
+  refreshReading();
+  showPicture();
+}
+
+function step(by) {
+  const next = items[items.indexOf(chosen) + by];
+  if (!next) return;
+  choose(next);
+  next.button.focus();
+}
+
+async function showPicture() {
+  const item = chosen;
+  const preview = item?.preview;
+  const image = preview ? await decodePng(preview) : null;
+  if (item !== chosen) return; // another was chosen while this one was decoded
+  viewer.show(image, item?.name ?? "");
+  const words = {
+    failed: "No picture: the file was not read.",
+    done: "The server sent no picture.",
+  };
+  byId("no-picture").hidden = image !== null;
+  byId("no-picture").textContent = words[item?.state] ?? "Reading …";
+}
+
+function refresh() {
+  const [first, call] = [items.length === 0, operating.call];
+  const over = items.filter(({ state }) => state === "done" || state === "failed");
+  const failed = over.filter(({ state }) => state === "failed").length;
+  byId("files").classList.toggle("empty", first);
+  byId("view").hidden = byId("reading").hidden = byId("clear").hidden = first;
+  byId("export").disabled = !over.length;
+  byId("progress").textContent = first ? ""
+    : `${over.length - failed} of ${count(items.length, "radiograph")} read`
+      + `${failed ? `, ${failed} failed` : ""}.`;
+  for (const item of items) updateRow(item, item === chosen, call);
+  operating.update(over.filter(({ result }) => result).map(({ result }) => result));
+}
+
+function refreshReading() {
+  explaining.turnTo(chosen);
+  if (!chosen) return;
+  byId("view-title").textContent = chosen.name;
+  byId("answer").replaceChildren(...answerOf(chosen, classifier, members));
+}
+
+function exportCsv() {
+  const over = items.filter(({ state }) => state === "done" || state === "failed");
+  const calls = operating.call ? [operating.call] : [];
+  save("hilum-predictions.csv", toCsv(over, classifier, calls));
+}
+
+// ---- keys and the token ---------------------------------------------------------------------
+
+function bindShortcuts() {
+  bindKeys([
+    ["u", "Choose files", () => byId("choose").click()],
+    ["j", "Next radiograph", () => step(1)],
+    ["k", "Radiograph before", () => step(-1)],
+    ["+", "Zoom in", () => viewer.zoomBy(1.25)],
+    ["-", "Zoom out", () => viewer.zoomBy(0.8)],
+    ["0", "Reset the view", () => viewer.reset()],
+    ["[", "Narrower window: more contrast", () => viewer.widen(-16)],
+    ["]", "Wider window: less contrast", () => viewer.widen(16)],
+    [",", "Lower level: brighter", () => viewer.raise(-8)],
+    [".", "Higher level: darker", () => viewer.raise(8)],
+    ["i", "Invert", () => viewer.invert()],
+    ["o", "Map on or off", () => explaining.toggle()],
+    ["t", "Go to the threshold", () => operating.focus()],
+    ["s", "Export CSV", () => !byId("export").disabled && exportCsv()],
+    ["?", "This help", () => byId("help").showModal()],
+  ]);
+}
+
+function askToken(refused) {
+  const dialog = byId("token-dialog");
+  if (refused) byId("token-why").textContent = "The server did not take this token.";
+  dialog.oncancel = (event) => event.preventDefault(); // there is nothing to see without it
+  dialog.showModal();
+  return new Promise((done) => {
+    byId("token-form").onsubmit = (event) => {
+      event.preventDefault();
+      const token = byId("token").value.trim();
+      byId("token").value = "";
+      dialog.close();
+      done(token);
+    };
+  });
+}

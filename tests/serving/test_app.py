@@ -1,0 +1,242 @@
+"""What the server answers, against what the classifier says itself."""
+
+import base64
+import io
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hilum.prediction.predict import predict_rows
+from hilum.prediction.table import Table
+from tests.serving.conftest import png
+from tests.untrained import untrained
+
+
+def test_answers_what_the_classifier_predicts(server, served, radiographs):
+    expected = served.predict(radiographs)
+
+    items = server.predict(*(p.read_bytes() for p in radiographs)).json()["predictions"]
+
+    classes = served.tree.classes
+    assert [i["predicted"] for i in items] == [classes[k] for k in expected.predicted]
+    found = [[i["probs"][c] for c in classes] for i in items]
+    assert found == expected.probs.tolist()  # the same batch, so the same to the bit
+    assert [i["gate_p_value"] for i in items] == expected.gate_p_values.tolist()
+
+
+def test_answers_the_rows_of_hilum_predict(server, served, radiographs):
+    table = Table.of(served, coverage=0.6)
+    names = list(table.columns)
+    rows = [
+        dict(zip(names, r, strict=True))
+        for r in predict_rows(served, [str(p) for p in radiographs], table)
+    ]
+
+    answer = server.predict(*(p.read_bytes() for p in radiographs), params={"coverage": 0.6})
+
+    for item, row in zip(answer.json()["predictions"], rows, strict=True):
+        assert "|".join(item["set"]) == row["set"]
+        assert item["referred"] == bool(row["referred"])
+        assert item["referred_because"] == row["referral"]
+        for decision in item["decisions"]:
+            for option, p in decision["options"].items():
+                assert p == row[f"{decision['name']}/{option}"]
+
+
+def test_tells_the_decisions_on_the_way_to_the_class(server, radiographs):
+    items = server.predict(*(p.read_bytes() for p in radiographs)).json()["predictions"]
+
+    for item in items:
+        way = ["root"] if item["predicted"] == "normal" else ["root", "infected"]
+        assert [d["name"] for d in item["decisions"]] == way
+
+
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(server):
+    items = server.predict(png(), ("notes.txt", b"no image"), ("empty", b""), png(seed=1)).json()
+
+    assert [i["status"] for i in items["predictions"]] == ["ok", "failed", "failed", "ok"]
+    failed = items["predictions"][1]
+    assert failed["name"] == "notes.txt"
+    assert failed["reason"] == "not a PNG, JPEG, TIFF, BMP or DICOM image."
+    assert failed["predicted"] is None
+    assert failed["probs"] == {}
+
+
+def test_only_unreadable_files(server):
+    items = server.predict(b"no", b"none").json()["predictions"]
+
+    assert [i["status"] for i in items] == ["failed", "failed"]
+
+
+def test_a_dicom_file_is_read(server, served, tmp_path):
+    from pydicom.data import get_testdata_file
+
+    path = get_testdata_file("MR_small.dcm", download=False)
+    (row,) = predict_rows(served, [path], Table.of(served))
+
+    (item,) = server.predict(("a.dcm", Path(path).read_bytes())).json()["predictions"]
+
+    assert (item["status"], item["reason"] or "") == (row[2], row[3])
+
+
+def test_colour_is_told_and_referred(server):
+    (item,) = server.predict(png(mode="RGB")).json()["predictions"]
+
+    assert item["colour"] is True
+    assert item["referred"] is True
+    assert item["referred_because"] == "not such a radiograph"
+
+
+def test_previews_are_grey_pngs_of_a_bounded_size(server):
+    (item,) = server.predict(png((1500, 300)), params={"preview": "true"}).json()["predictions"]
+
+    with Image.open(io.BytesIO(base64.b64decode(item["preview"]))) as image:
+        assert (image.format, image.mode, image.size) == ("PNG", "L", (1024, 205))
+    assert (item["width"], item["height"]) == (1500, 300)
+
+
+def test_no_previews_unless_asked(server):
+    assert server.predict(png()).json()["predictions"][0]["preview"] is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "a\\b.png", "<script>.png", "=1+1.png", "ä\u202e.png", "x" * 300, ""],
+)
+def test_hostile_names_are_only_data(server, name):
+    answer = server.predict((name or "empty", png()))
+
+    (item,) = answer.json()["predictions"]
+    assert item["status"] == "ok"
+    assert item["name"] == (name or "empty")[:255]
+
+
+def test_tells_the_classifier(server, served):
+    told = server.get("/v1/classifier").json()
+
+    assert told["name"] == "spots"
+    assert told["labels"] == ["normal", {"infected": ["covid", "non-covid"]}]
+    assert told["decisions"] == [
+        {"name": "root", "options": ["normal", "infected"]},
+        {"name": "infected", "options": ["covid", "non-covid"]},
+    ]
+    assert "covid is a bright spot." in told["notes"]
+    assert told["validation"]["n"] == 36
+    assert (told["coverage"], told["gate"], told["neighbours"]) == (0.9, True, True)
+    targets = [p["target"] for p in told["presets"]["clinic"]]
+    assert targets == ["infected", "covid", "non-covid"]
+    assert all(p["chosen"] for p in told["presets"]["public-health"])
+
+
+def test_the_operating_curve_counts_validation_images(server, served):
+    truth, known = served.validation_predictions()
+    scores, positive = known.probs[:, 1], truth == 1
+
+    curve = server.get("/v1/classifier").json()["operating_curve"]["covid"]
+
+    assert curve["thresholds"][:3] == [0.0, 0.01, 0.02]
+    assert len(curve["thresholds"]) == 101
+    assert curve["sensitivity"][0]["value"] == 1.0
+    for i in (20, 33, 50):
+        called = scores >= i / 100
+        assert curve["sensitivity"][i]["value"] == pytest.approx(called[positive].mean())
+        assert curve["specificity"][i]["value"] == pytest.approx((~called[~positive]).mean())
+        assert curve["specificity"][i]["n"] == 24
+
+
+def test_without_calibration_nothing_is_made_up(spots):
+    from tests.serving.conftest import server_of
+
+    with server_of(untrained(spots)) as plain:
+        told = plain.get("/v1/classifier").json()
+        (item,) = plain.predict(png()).json()["predictions"]
+        refused = plain.predict(png(), params={"coverage": 0.9})
+
+    assert (told["validation"], told["coverage"], told["operating_curve"]) == (None, None, {})
+    assert told["presets"] == {"public-health": [], "clinic": []}
+    assert item["set"] is None
+    assert item["gate_p_value"] is None
+    assert refused.status_code == 422
+    assert "hilum calibrate" in refused.json()["detail"]
+
+
+def test_explains(server):
+    answer = server.post(
+        "/v1/explanations",
+        files={"file": ("a.png", png())},
+        params={"method": "occlusion", "decision": "infected", "option": "covid"},
+    )
+
+    told = answer.json()
+    assert (told["method"], told["decision"], told["option"]) == ("occlusion", "infected", "covid")
+    with Image.open(io.BytesIO(base64.b64decode(told["map"]["png"]))) as image:
+        assert (image.mode, image.size) == ("RGBA", (32, 32))
+    assert "covid" in told["alt"]
+    distances = [n["distance"] for n in told["neighbours"]]
+    assert distances == sorted(distances)
+
+
+def test_explains_the_most_probable_option_unless_told(server):
+    (item,) = server.predict(png()).json()["predictions"]
+    options = item["decisions"][0]["options"]
+
+    told = server.post("/v1/explanations", files={"file": png()}, params={"method": "ig"}).json()
+
+    assert told["decision"] == "root"
+    assert told["option"] == max(options, key=options.get)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"method": "gradcan"}, "Did you mean 'gradcam'?"),
+        ({"decision": "infect"}, "Did you mean 'infected'?"),
+        ({"option": "covid"}, "no option 'covid'"),
+    ],
+)
+def test_refuses_explanations_of_what_is_not_there(server, params, words):
+    answer = server.post("/v1/explanations", files={"file": png()}, params=params)
+
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+def test_nothing_that_is_sent_reaches_the_disk(server, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file")
+
+    for name in ("SpooledTemporaryFile", "NamedTemporaryFile", "TemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    monkeypatch.setattr("starlette.formparsers.SpooledTemporaryFile", refuse)
+
+    answer = server.predict(png((2000, 1500)), png())  # 3 MB, beyond what is spooled
+
+    assert [i["status"] for i in answer.json()["predictions"]] == ["ok", "ok"]
+
+
+def test_counts_without_names(server):
+    server.predict(("Mrs Example.png", png()))
+
+    figures = server.get("/metrics").text
+
+    assert 'hilum_radiographs_total{status="ok"}' in figures
+    assert 'route="/v1/predictions",status="200"' in figures
+    assert "Example" not in figures
+
+
+def test_onnx_runtime_runs_the_networks_where_it_is_asked_for(make, bare, monkeypatch):
+    asked = []
+
+    def instead(classifier):
+        asked.append(classifier)
+        return replace(classifier, temperatures={"root": 1e9})  # so that its answers show
+
+    monkeypatch.setattr("hilum.serving.service.run_by_onnx", instead)
+
+    (item,) = make(runtime="onnx").predict(png()).json()["predictions"]
+
+    assert asked == [bare]
+    assert item["probs"]["normal"] == pytest.approx(0.5, abs=1e-6)
