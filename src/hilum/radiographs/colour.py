@@ -35,6 +35,14 @@ def has_colour(image: PixelArray) -> bool:
     return bool((spread > _COLOURED).mean() >= _SHARE)
 
 
+def image_has_colour(image: Image.Image) -> bool:
+    """has_colour of an opened image, whose pixels are read only if it can hold colour."""
+    if image.mode in _GREY_MODES:
+        return False
+    step = max(1, min(image.size) // _SAMPLED)
+    return has_colour(np.asarray(image.convert("RGB"))[::step, ::step])
+
+
 def file_has_colour(path: Path | str) -> bool:
     """Whether an image file is in colour; of a grey one only the header is read.
 
@@ -48,11 +56,7 @@ def file_has_colour(path: Path | str) -> bool:
         with path.open("rb") as file:
             if begins_as_dicom(file):
                 return False
-            image: Image.Image = open_image(file, path)
-            if image.mode in _GREY_MODES:
-                return False
-            step = max(1, min(image.size) // _SAMPLED)
-            return has_colour(np.asarray(image.convert("RGB"))[::step, ::step])
+            return image_has_colour(open_image(file, path))
     except DataError:
         raise
     except Exception as error:  # a decoder that is fed damaged bytes may raise almost anything

@@ -62,7 +62,7 @@ def read_radiograph(path: Path | str) -> PixelArray:
         if item := item_of(path):
             return np.array(read_item(*item))
         with path.open("rb") as file:
-            return _read(file, path)
+            return read_open_radiograph(file, path)
     except DataError:
         raise
     except FileNotFoundError:
@@ -103,7 +103,8 @@ def begins_as_dicom(file: IO[bytes]) -> bool:
     return is_dicom(start)
 
 
-def _read(file: IO[bytes], path: Path) -> PixelArray:
+def read_open_radiograph(file: IO[bytes], path: Path) -> PixelArray:
+    """read_radiograph of an open file; path names it in refusals. Other errors come as they are."""
     if begins_as_dicom(file):
         return read_dicom(file, path)
     image = open_image(file, path)

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from hilum.errors import DataError
 from hilum.explanation.pictures import thumbnail_png, to_text
 from hilum.prediction.stream import Reading
-from hilum.radiographs.colour import _GREY_MODES, _SAMPLED, has_colour
+from hilum.radiographs.colour import image_has_colour
 from hilum.radiographs.dicom.reading import read_dicom_header
-from hilum.radiographs.image import _read, begins_as_dicom, open_image
+from hilum.radiographs.image import begins_as_dicom, open_image, read_open_radiograph
 from hilum.radiographs.pixels import PixelTransform
 from hilum.serving.uploads import Upload
 
@@ -42,7 +40,7 @@ def decode(
     try:
         coloured = _is_coloured_or_refused(upload, most_pixels)
         upload.file.seek(0)
-        image = _read(upload.file, _FILE)
+        image = read_open_radiograph(upload.file, _FILE)
         height, width = image.shape
         reading = Reading(transform.to_pixels(image), coloured=coloured)
         shown = to_text(thumbnail_png(image, _LONGEST)) if preview else None
@@ -62,11 +60,7 @@ def _is_coloured_or_refused(upload: Upload, most_pixels: int) -> bool:
         return False
     image = open_image(file, _FILE)
     _check_size(*image.size, most_pixels)
-    if image.mode in _GREY_MODES:
-        return False
-    # the same pixels as file_has_colour looks at
-    step = max(1, min(image.size) // _SAMPLED)
-    return has_colour(np.asarray(image.convert("RGB"))[::step, ::step])
+    return image_has_colour(image)
 
 
 def _check_size(width: int, height: int, most: int) -> None:
