@@ -5,7 +5,6 @@ So workers of other machines are no different from those beside this one.
 
 import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,10 +19,10 @@ from optuna.trial import TrialState
 from hilum.errors import StudyError
 from hilum.studies.search_storage import open_storage, quiet_optuna, revive_lost
 from hilum.studies.trials import Objective, Task, TrialSampler, counts
+from hilum.studies.workers import GRACE, end_with_parent
 from hilum.training.interrupt import StopRequest, stop_on_signal
 
 _POLL = 0.5  # seconds between looks at the storage
-_GRACE = 120.0  # seconds that a stopped worker has for its step and checkpoint
 
 
 def open_study(task: Task, storage: RDBStorage) -> optuna.Study:
@@ -105,7 +104,7 @@ def _end(workers: list[BaseProcess]) -> None:
     for worker in workers:
         if worker.is_alive():
             worker.terminate()
-    deadline = time.monotonic() + _GRACE
+    deadline = time.monotonic() + GRACE
     for worker in workers:
         worker.join(max(0.0, deadline - time.monotonic()))
         if worker.is_alive():
@@ -123,20 +122,10 @@ def _live(task: Task, threads: int, refusals: Any) -> None:
         os.setsid()  # Ctrl-C reaches the parent alone, which then asks each worker once to stop
     keep_freed_memory()
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         with quiet_optuna(), stop_on_signal() as stop, open_storage(task.url) as storage:
             work(task, open_study(task, storage), stop, lambda: None)
     except StudyError as error:
         with suppress(OSError):
             refusals.put(str(error))
-
-
-def _end_with_parent() -> None:
-    """Ask this process to stop when its parent is gone: training then writes a checkpoint."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_GRACE)
-    os._exit(1)

@@ -28,7 +28,7 @@ from hilum.training.checkpoint import Row
 from hilum.training.interrupt import StopRequest, stop_on_signal
 
 _BUSY_WAIT = 1.0  # seconds until a run that another study holds is tried again
-_GRACE = 120.0  # seconds that a stopped worker has for its step and checkpoint
+GRACE = 120.0  # seconds that a stopped worker has for its step and checkpoint
 
 OnEpoch = Callable[[Run, Row], None]
 
@@ -161,7 +161,7 @@ def _end(workers: Sequence[_Worker]) -> None:
         if worker.run and worker.process.is_alive():
             worker.process.terminate()
         worker.pipe.close()  # who waits for a run sees that there is none
-    deadline = time.monotonic() + _GRACE
+    deadline = time.monotonic() + GRACE
     for worker in workers:
         worker.process.join(max(0.0, deadline - time.monotonic()))
         if worker.process.is_alive():
@@ -179,7 +179,7 @@ def _work(pipe: "Connection[Any, Any]", folds: Folds, folder: Path, threads: int
         os.setsid()
     keep_freed_memory()
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     # A stop between trainings, too, waits until what is being written is written.
     with stop_on_signal() as stop:
         while not stop.requested:
@@ -219,13 +219,13 @@ def _tell(stop: StopRequest, tell: Callable[[Row], None], row: Row) -> None:
     _refuse_stopped(stop)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ask this process to stop when its parent is gone: training then writes a checkpoint."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_GRACE)
+    time.sleep(GRACE)
     os._exit(1)
 
 
