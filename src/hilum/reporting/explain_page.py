@@ -1,14 +1,11 @@
 """An explanation of radiographs as one HTML file that opens offline."""
 
 import base64
-import datetime
 from pathlib import Path
 
-from hilum.errors import HilumError
 from hilum.explanation.attribution import METHOD_NAMES
 from hilum.explanation.results import Explanation
-from hilum.files import write_atomically
-from hilum.reporting.report import page_environment
+from hilum.reporting.page import made_now, page_environment, write_page
 
 _KINDS = {
     "radiograph": "As the classifier sees it",
@@ -45,12 +42,7 @@ def write_explanation_page(explanation: Explanation, out: Path) -> Path:
             explanation=explanation,
             images=images,
             names=METHOD_NAMES,
-            made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            made=made_now(),
         )
     )
-    # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
-    try:
-        write_atomically(out, page.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise HilumError(f"Cannot write the page {out}: {error.strerror}.") from error
-    return out
+    return write_page(page, out)

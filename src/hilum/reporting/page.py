@@ -1,9 +1,13 @@
 """How every page is rendered: escaping, strict names, and the filters of numbers."""
 
+import datetime
 from functools import cache
+from pathlib import Path
 
 import jinja2
 
+from hilum.errors import HilumError
+from hilum.files import write_atomically
 from hilum.records import Estimate
 from hilum.reporting.summary import listed, percent
 from hilum.reporting.tables import table_with_csv
@@ -29,6 +33,24 @@ def page_environment() -> jinja2.Environment:
     }
     environment.globals["table"] = table_with_csv
     return environment
+
+
+def write_page(page: str, out: Path, what: str = "page") -> Path:
+    """Write a rendered page and return where; what it is, for the refusal.
+
+    A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
+    Raises HilumError where it cannot be written.
+    """
+    try:
+        write_atomically(out, page.encode("utf-8", errors="replace"))
+    except OSError as error:
+        raise HilumError(f"Cannot write the {what} {out}: {error.strerror}.") from error
+    return out
+
+
+def made_now() -> str:
+    """The time at which a page is made, for its head: '2026-11-23 01:00 UTC'."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def number(value: float) -> str:

@@ -4,7 +4,6 @@ Every section has a module that makes plain values of the subject, and a templat
 shows them.
 """
 
-import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.evaluation.label_errors import LabelErrors
-from hilum.files import write_atomically
-from hilum.reporting.page import page_environment
+from hilum.reporting.page import made_now, page_environment, write_page
 from hilum.reporting.runs import Run, read_runs
 from hilum.reporting.sections.abstention import show_abstention
 from hilum.reporting.sections.audit import read_audit
@@ -125,12 +123,7 @@ def write_report(
             **_frame(subject, title),
         )
     )
-    # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
-    try:
-        write_atomically(out, page.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise HilumError(f"Cannot write the report {out}: {error.strerror}.") from error
-    return out
+    return write_page(page, out, "report")
 
 
 def _frame(subject: Subject, title: str | None) -> dict[str, Any]:
@@ -138,7 +131,7 @@ def _frame(subject: Subject, title: str | None) -> dict[str, Any]:
     synthetic = [run.name for run in subject.runs if run.synthetic]
     return {
         "title": title or f"Report on {listed(run.name for run in subject.runs)}",
-        "made": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "made": made_now(),
         "synthetic": synthetic,
         "all_synthetic": len(synthetic) == len(subject.runs),
         "notes": _notes(subject.runs),

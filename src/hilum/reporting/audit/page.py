@@ -1,6 +1,5 @@
 """The audit as one HTML file that opens offline."""
 
-import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ from hilum.audit.audit import Audit
 from hilum.audit.describe import Description, decision_counts
 from hilum.audit.findings import SEVERITIES
 from hilum.errors import HilumError
-from hilum.files import write_atomically
 from hilum.image_settings import AUGMENTATIONS, Augmentation
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.records import PixelArray, Record
 from hilum.reporting.audit.figures import auroc_bars
 from hilum.reporting.figures.charts import Interval, class_bars, radiograph_uri
-from hilum.reporting.page import page_environment
+from hilum.reporting.page import made_now, page_environment, write_page
 from hilum.reporting.sections.audit import WORDS
 from hilum.reporting.subject import ImageSource
 from hilum.transforms.augment import augmentation_grid
@@ -56,7 +54,7 @@ def write_audit_page(
         .get_template("audit.html.j2")
         .render(
             title=f"Audit of {audit.data['name']}",
-            made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            made=made_now(),
             data=audit.data,
             total=len(described.records),
             findings=[{**f.to_json(), "word": WORDS[f.severity]} for f in audit.findings],
@@ -74,12 +72,7 @@ def write_audit_page(
             augmentation=_cards(augmentation or {}),
         )
     )
-    # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
-    try:
-        write_atomically(out, page.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise HilumError(f"Cannot write the page {out}: {error.strerror}.") from error
-    return out
+    return write_page(page, out)
 
 
 def preprocessing_samples(dataset: Dataset) -> dict[str, list[tuple[str, PixelArray]]]:

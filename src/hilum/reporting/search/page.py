@@ -1,13 +1,10 @@
 """A search as one HTML file that opens offline."""
 
-import datetime
 import json
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import HilumError
-from hilum.files import write_atomically
-from hilum.reporting.page import page_environment
+from hilum.reporting.page import made_now, page_environment, write_page
 from hilum.reporting.search.figures import history_chart, importance_chart, slice_chart
 from hilum.studies.search_results import SearchResult
 
@@ -38,15 +35,10 @@ def write_search_page(result: SearchResult, out: Path) -> Path:
                 for k, t in result.space.items()
             ],
             shown=_shown,
-            made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            made=made_now(),
         )
     )
-    # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
-    try:
-        write_atomically(out, page.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise HilumError(f"Cannot write the page {out}: {error.strerror}.") from error
-    return out
+    return write_page(page, out)
 
 
 def _told(table: dict[str, Any]) -> str:

@@ -1,15 +1,12 @@
 """The page of a study: one self-contained HTML file that answers its question, as far as it can."""
 
-import datetime
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.evaluation.results import MEASURES
-from hilum.files import write_atomically
 from hilum.records import Estimate
-from hilum.reporting.page import page_environment
+from hilum.reporting.page import made_now, page_environment, write_page
 from hilum.reporting.sections.results import confusion_table
 from hilum.reporting.study.curves import draw_study_curves
 from hilum.reporting.study.figures import Difference, Runs, forest_plot, runs_chart
@@ -60,7 +57,7 @@ def write_study_page(result: StudyResult, out: Path) -> Path:
         page_environment()
         .get_template("study.html.j2")
         .render(
-            made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            made=made_now(),
             result=result,
             title=result.question or result.name,
             label=result.measure["label"],
@@ -85,12 +82,7 @@ def write_study_page(result: StudyResult, out: Path) -> Path:
             ),
         )
     )
-    # A name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
-    try:
-        write_atomically(out, page.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise HilumError(f"Cannot write the page {out}: {error.strerror}.") from error
-    return out
+    return write_page(page, out)
 
 
 def notes_of(result: StudyResult) -> list[str]:
