@@ -4,7 +4,6 @@
 with the reason.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,9 @@ from hilum.evaluation.calibration_results import Calibration, CalibrationChange
 from hilum.evaluation.curves import Curves, measure_curves
 from hilum.evaluation.decision_curves import DecisionCurve, measure_decision_curves
 from hilum.evaluation.evaluate import Evaluation, SplitRun, run_split
+from hilum.evaluation.files import read_result, write_result
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.evaluation.subgroups import Subgroups, measure_subgroups
-from hilum.files import write_atomically
 from hilum.labels import Rule
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
@@ -181,23 +180,12 @@ def assess(
 
 def write_assessment(assessment: Assessment, out: Path) -> None:
     """Write assessment.json into a folder. Raises EvaluationError where it cannot be written."""
-    text = json.dumps(assessment.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        write_atomically(out / ASSESSMENT_FILE, text.encode())
-    except OSError as error:
-        raise EvaluationError(f"Cannot write {out / ASSESSMENT_FILE}: {error.strerror}.") from None
+    write_result(assessment.to_json(), out / ASSESSMENT_FILE)
 
 
 def read_assessment(path: Path) -> Assessment:
     """Read an assessment.json. Raises EvaluationError if it is missing, damaged or foreign."""
-    try:
-        return Assessment.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
-    except ValueError as error:
-        raise EvaluationError(f"{path} is not valid JSON: {error}.") from None
-    except EvaluationError as error:
-        raise EvaluationError(f"Cannot read {path}: {error}") from None
+    return read_result(path, Assessment.from_json)
 
 
 def _same_images(run: SplitRun, dataset: Dataset) -> bool:

@@ -1,14 +1,12 @@
 """How much worse a classifier does on another data set than on its own."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import EvaluationError
-from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
+from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, write_result
 from hilum.evaluation.results import Evaluation
-from hilum.files import write_atomically
 from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
 from hilum.statistics.mover import mover_difference
@@ -236,9 +234,5 @@ def read_internal(path: Path) -> Evaluation | None:
 def write_external(internal: Evaluation, external: Evaluation, out: Path) -> ExternalDrop:
     """Compare, and write external.json into a folder. Raises as compare_external does."""
     drop = compare_external(internal, external)
-    text = json.dumps(drop.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        write_atomically(out / EXTERNAL_FILE, text.encode())
-    except OSError as error:
-        raise EvaluationError(f"Cannot write {out / EXTERNAL_FILE}: {error.strerror}.") from None
+    write_result(drop.to_json(), out / EXTERNAL_FILE, indent=2)
     return drop

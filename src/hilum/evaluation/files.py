@@ -18,8 +18,9 @@ formula. A text that begins so is written with a ``'`` in front, and so is one t
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.labels import LabelTree
 from hilum.records import FloatArray, IntArray, Predictions
 from hilum.statistics.checks import check_predictions
+
+T = TypeVar("T")
 
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
@@ -158,6 +161,32 @@ def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
     return labels[:, 0], predictions
 
 
+def write_result(
+    value: Any, path: Path, *, indent: int | None = None, errors: str = "strict"
+) -> None:
+    """Write the JSON values of a result. errors: what becomes of text that UTF-8 cannot hold.
+
+    Raises EvaluationError where the file cannot be written.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
+    _write(path, text, errors)
+
+
+def read_result(path: Path, parse: Callable[[Any], T], *, errors: str = "strict") -> T:
+    """Read what write_result wrote; parse makes the result of the values.
+
+    Raises EvaluationError if the file is missing, damaged or foreign.
+    """
+    try:
+        return parse(json.loads(path.read_text(encoding="utf-8", errors=errors)))
+    except OSError as error:
+        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise EvaluationError(f"{path} is not valid JSON: {error}.") from None
+    except EvaluationError as error:
+        raise EvaluationError(f"Cannot read {path}: {error}") from None
+
+
 def _text(path: Path) -> str:
     try:
         # A spreadsheet that saved the table may have put a byte order mark in front.
@@ -167,8 +196,8 @@ def _text(path: Path) -> str:
         raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, text: str, errors: str = ODD_NAMES) -> None:
     try:
-        write_atomically(path, text.encode("utf-8", ODD_NAMES))
+        write_atomically(path, text.encode("utf-8", errors))
     except OSError as error:
         raise EvaluationError(f"Cannot write {path}: {error.strerror}.") from None

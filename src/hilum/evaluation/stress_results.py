@@ -1,12 +1,11 @@
 """What a stress test found, as values and as stress.json."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import EvaluationError
-from hilum.files import write_atomically
+from hilum.evaluation.files import read_result, write_result
 from hilum.records import Estimate
 
 FORMAT = 1
@@ -182,20 +181,9 @@ class Stress:
 
 def write_stress(stress: Stress, out: Path) -> None:
     """Write stress.json into a folder. Raises EvaluationError where it cannot be written."""
-    text = json.dumps(stress.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        write_atomically(out / STRESS_FILE, text.encode())
-    except OSError as error:
-        raise EvaluationError(f"Cannot write {out / STRESS_FILE}: {error.strerror}.") from None
+    write_result(stress.to_json(), out / STRESS_FILE, indent=2)
 
 
 def read_stress(path: Path) -> Stress:
     """Read a stress.json. Raises EvaluationError if it is missing, damaged or foreign."""
-    try:
-        return Stress.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
-    except ValueError as error:
-        raise EvaluationError(f"{path} is not valid JSON: {error}.") from None
-    except EvaluationError as error:
-        raise EvaluationError(f"Cannot read {path}: {error}") from None
+    return read_result(path, Stress.from_json)

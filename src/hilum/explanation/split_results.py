@@ -1,18 +1,18 @@
 """What the explanation of an evaluated split holds, as values and as JSON."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from hilum.errors import EvaluationError
+from hilum.evaluation.files import read_result, write_result
 from hilum.explanation.attribution import Method
 from hilum.explanation.errors import ErrorGallery
 from hilum.explanation.localisation import Localisation
 from hilum.explanation.pictures import from_text, to_text
 from hilum.explanation.sanity import SanityCheck
-from hilum.files import ODD_NAMES, write_atomically
+from hilum.files import ODD_NAMES
 
 #: Beside evaluation.json.
 EXPLANATIONS_FILE: Final = "explanations.json"
@@ -159,22 +159,9 @@ class SplitExplanation:
 
 def write_explanations(explanation: SplitExplanation, out: Path) -> None:
     """Write explanations.json into a folder. Raises EvaluationError where that cannot be done."""
-    text = json.dumps(explanation.to_json(), ensure_ascii=False, allow_nan=False) + "\n"
-    try:
-        write_atomically(out / EXPLANATIONS_FILE, text.encode("utf-8", ODD_NAMES))
-    except OSError as error:
-        raise EvaluationError(
-            f"Cannot write {out / EXPLANATIONS_FILE}: {error.strerror}."
-        ) from None
+    write_result(explanation.to_json(), out / EXPLANATIONS_FILE, errors=ODD_NAMES)
 
 
 def read_explanations(path: Path) -> SplitExplanation:
     """Read an explanations.json. Raises EvaluationError if it is missing, damaged or foreign."""
-    try:
-        return SplitExplanation.from_json(json.loads(path.read_text("utf-8", ODD_NAMES)))
-    except OSError as error:
-        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
-    except ValueError as error:
-        raise EvaluationError(f"{path} is not valid JSON: {error}.") from None
-    except EvaluationError as error:
-        raise EvaluationError(f"Cannot read {path}: {error}") from None
+    return read_result(path, SplitExplanation.from_json, errors=ODD_NAMES)
