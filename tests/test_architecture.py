@@ -20,6 +20,7 @@ LAYERS = (
     "memory",
     "files",
     "records",
+    "spacing",
     "labels",
     "image_settings",
     "recipe",

@@ -21,6 +21,7 @@ from hilum.inference import compute_logits
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray
+from hilum.spacing import evenly_spaced
 
 
 def calibrate_on(
@@ -114,8 +115,7 @@ def remember(
     which up to 5,000 at equal steps are kept. The gate is left out where there are too few images
     to set its false-alarm rate by, or where they are all alike; provenance tells.
     """
-    kept = np.linspace(0, len(training_rows) - 1, min(len(training_rows), MAX_IMAGES))
-    rows = training_rows[kept.astype(np.int64)]
+    rows = training_rows[evenly_spaced(len(training_rows), MAX_IMAGES)]
     seen, labels = np.asarray(pixels[rows]), dataset.labels[rows]
     features = {
         name: compute_features(

@@ -31,6 +31,7 @@ from safetensors import SafetensorError
 from hilum.calibration.picture import SIDE, describe_pictures
 from hilum.errors import ClassifierError, DataError
 from hilum.records import FloatArray, IntArray, PixelArray
+from hilum.spacing import evenly_spaced
 
 BoolArray = npt.NDArray[np.bool_]
 Float32Array = npt.NDArray[np.float32]
@@ -152,7 +153,7 @@ def fit_gate(
         raise ClassifierError(
             f"A false-alarm rate lies between 0 and 1, for example 0.01; got {false_alarms}."
         )
-    rows = np.linspace(0, len(pixels) - 1, min(len(pixels), _MAX_IMAGES)).astype(np.int64)
+    rows = evenly_spaced(len(pixels), _MAX_IMAGES)
     if len(rows) < images_needed(false_alarms):
         raise ClassifierError(
             f"A gate with {100 * false_alarms:g} % false alarms needs at least "

@@ -18,6 +18,7 @@ from hilum.radiographs.negatives import (
     draw_negative,
 )
 from hilum.records import Estimate, PixelArray
+from hilum.spacing import evenly_spaced
 from hilum.statistics.intervals import wilson
 from hilum.transforms.preprocess import Preprocessing
 
@@ -78,7 +79,7 @@ def score_gate(
         return wilson(int(gate.judge(pixels).flagged.sum()), len(pixels))
 
     size = max(SMALLEST, *preprocessing.image_size)
-    chosen = np.linspace(0, len(radiographs) - 1, min(per_kind, len(radiographs))).astype(int)
+    chosen = evenly_spaced(len(radiographs), per_kind)
     detected: dict[str, Estimate] = {}
     for kind in DRAWN_KINDS:
         detected[kind] = flagged(

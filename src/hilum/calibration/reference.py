@@ -19,6 +19,7 @@ from scipy.spatial.distance import cdist
 from hilum.calibration.features import FeatureArray
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.records import FloatArray, IntArray
+from hilum.spacing import evenly_spaced
 
 #: At most so many images, at equal steps through the data set, and so many dimensions, are kept.
 MAX_IMAGES = 5000
@@ -69,7 +70,7 @@ class Reference:
                 "A reference needs features, labels and rows of the same two or more images; "
                 f"found lengths {sorted(lengths)}."
             )
-        kept = np.linspace(0, len(labels) - 1, min(len(labels), MAX_IMAGES)).astype(np.int64)
+        kept = evenly_spaced(len(labels), MAX_IMAGES)
         parts = {name: f[kept].astype(np.float64) for name, f in features.items()}
         for name, part in parts.items():
             if not np.isfinite(part).all():

@@ -115,16 +115,15 @@ def _folder(model: "Classifier", folder: Path, as_json: bool) -> None:
 
 
 def _radiographs(folder: Path) -> "list[PixelArray]":
-    import numpy as np
-
     from hilum.errors import DataError
     from hilum.radiographs.image import read_radiograph
     from hilum.radiographs.layouts import list_images
+    from hilum.spacing import evenly_spaced
 
     files = list_images(folder) if folder.is_dir() else [folder]
     if not files:
         raise DataError(f"{folder}: no images found to check the file with.")
-    rows = np.linspace(0, len(files) - 1, min(len(files), _IMAGES)).astype(int)
+    rows = evenly_spaced(len(files), _IMAGES)
     return [read_radiograph(files[row]) for row in rows]
 
 

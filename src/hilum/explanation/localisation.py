@@ -20,6 +20,7 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
 from hilum.records import Estimate, FloatArray, IntArray, PixelArray
+from hilum.spacing import evenly_spaced
 from hilum.statistics.intervals import bootstrap, wilson
 from hilum.transforms.cropping import body_box, lungs_box
 from hilum.transforms.preprocess import Preprocessing
@@ -221,7 +222,7 @@ def _with_findings(
         for row in dataset.indices(split)[targets(dataset.labels[dataset.indices(split)]) >= 0]
         if _mask_file(dataset, int(row)).is_file()
     ]
-    chosen = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, min(n, len(rows)))]
+    chosen = [rows[i] for i in evenly_spaced(len(rows), n)] if rows else []
     found: list[tuple[int, MaskArray]] = []
     for row in chosen:
         image = read_radiograph(dataset.records[row].path)

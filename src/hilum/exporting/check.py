@@ -15,6 +15,7 @@ from hilum.exporting.graph import Input, logits_name, output_names
 from hilum.exporting.sessions import run_session, start_session
 from hilum.files import safe_name
 from hilum.records import PixelArray, Predictions
+from hilum.spacing import evenly_spaced
 
 #: The largest difference between two probabilities that is allowed.
 TOLERANCE = 1e-4
@@ -58,7 +59,7 @@ def check_onnx(
     most; random images, blank ones and gradients of many shapes are always compared.
     Raises ClassifierError where a probability differs by TOLERANCE or more, or a class differs.
     """
-    rows = np.linspace(0, len(radiographs) - 1, min(len(radiographs), _RADIOGRAPHS)).astype(int)
+    rows = evenly_spaced(len(radiographs), _RADIOGRAPHS)
     real = [radiographs[row][None] for row in rows]
     made = list(_random_batches(classifier.preprocessing.image_size))
     reference, session = _on_cpu(classifier), start_session(model)
