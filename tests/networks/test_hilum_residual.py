@@ -1,4 +1,4 @@
-"""hilum-s and hilum-m: their sizes, and what their blocks do."""
+"""hilum-xs, hilum-s and hilum-m: their sizes, and what their blocks do."""
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ def _block(channels: int, width: int) -> int:
 @pytest.mark.parametrize(
     ("name", "widths", "depths"),
     [
+        ("hilum-xs", (16, 32, 64, 128), (1, 2, 2, 2)),
         ("hilum-s", (32, 64, 128, 256), (1, 2, 2, 2)),
         ("hilum-m", (48, 96, 192, 384), (1, 2, 3, 3)),
     ],
@@ -41,6 +42,7 @@ def test_parameters_and_shapes(name: str, widths: list[int], depths: list[int]) 
 
 def test_the_sizes_that_the_documentation_gives() -> None:
     for name, parameters, multiply_adds in [
+        ("hilum-xs", 0.70e6, 0.18e9),
         ("hilum-s", 2.78e6, 0.70e9),
         ("hilum-m", 9.57e6, 2.1e9),
     ]:

@@ -1,4 +1,4 @@
-"""hilum-s and hilum-m: compact residual networks for grey radiographs of 100 to 512 pixels."""
+"""hilum-xs, hilum-s and hilum-m: compact residual networks for grey radiographs."""
 
 from collections.abc import Sequence
 
@@ -76,6 +76,20 @@ class ResidualBlock(nn.Module):
         return result
 
 
+@register("hilum-xs", smallest=17)
+class HilumXS(ResidualNetwork):
+    """Seven residual blocks of 16 to 128 channels for grey radiographs: for a first look.
+
+    hilum-s at half its width: 0.7 million parameters, 0.18 billion multiply-adds at 150 x 150.
+
+    Source: as hilum-s.
+    """
+
+    def __init__(self, *, outputs: int, image_size: tuple[int, int] = (150, 150)) -> None:
+        # Global pooling makes the layers independent of image_size.
+        super().__init__((16, 32, 64, 128), (1, 2, 2, 2), outputs)
+
+
 @register("hilum-s", smallest=17)
 class HilumS(ResidualNetwork):
     """Seven residual blocks of 32 to 256 channels for grey radiographs: small and fast.
@@ -92,7 +106,6 @@ class HilumS(ResidualNetwork):
     """
 
     def __init__(self, *, outputs: int, image_size: tuple[int, int] = (150, 150)) -> None:
-        # Global pooling makes the layers independent of image_size.
         super().__init__((32, 64, 128, 256), (1, 2, 2, 2), outputs)
 
 
