@@ -12,6 +12,7 @@ from hilum.reporting.study.curves import draw_study_curves
 from hilum.reporting.study.page import write_study_page
 from hilum.reporting.study.published import judged_conclusions, published_beside
 from hilum.studies.results import Failure, read_study
+from hilum.studies.stressed import StressedRun, compare_stressed, summarise_stressed
 from hilum.studies.study import Study
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
@@ -227,3 +228,29 @@ def test_it_opens_without_a_fault(browser, tmp_path: Path, size, dark):
     visit.check_fits()
     visit.check_quiet()
     assert visit.page.locator("img").count() == 0
+
+
+def test_under_stress(read):
+    result = cascade_loses()
+    assert "Under stress" not in read(result).words
+
+    def runs(*blurred):
+        return [StressedRun(100, 0.8, {"gamma-dark": 0.7, "blur": v}, "f") for v in blurred]
+
+    found = {"flat": runs(0.5, 0.52, 0.5), "cascade": runs(0.1, 0.12, 0.11)}
+    numbered = {name: dict(enumerate(r)) for name, r in found.items()}
+    result = replace(
+        result,
+        variants={
+            name: replace(v, runs=(), stressed=summarise_stressed(found[name], 0.25))
+            for name, v in result.variants.items()
+        },
+        stressed=compare_stressed([("flat", "cascade")], numbered, 0.25),
+    )
+    words = read(result).words
+    assert "100 held-out images of every run" in words
+    assert "as they are under stress exposure sharpness" in words
+    assert "flat 0.800" in words
+    # the mean of two corruptions: (0.40 + 0.40 + 0.39) / 3 / 2 = 0.198
+    assert "19.8 points" in words
+    assert "1 of 1 are shown" in words

@@ -111,13 +111,22 @@ def _print(result: "StudyResult") -> None:
     label = result.measure["label"]
     console.print_table(
         f"{result.name} on {result.data['name']}: {label}, mean over runs with 95 % interval",
-        ["variant", "runs", label, "held-out accuracy, pooled", "own val", "minutes a run"],
+        [
+            "variant",
+            "runs",
+            label,
+            "held-out accuracy, pooled",
+            "under stress",
+            "own val",
+            "minutes a run",
+        ],
         [
             [
                 name,
                 str(len(variant.runs)),
                 console.with_interval(variant.mean),
                 console.with_interval(variant.pooled.accuracy) if variant.pooled else "—",
+                console.with_interval(variant.stressed.stressed) if variant.stressed else "—",
                 console.with_interval(variant.own_val_mean) if variant.own_val_mean else "—",
                 f"{variant.seconds / 60 / len(variant.runs):.1f}" if variant.runs else "—",
             ]

@@ -27,6 +27,13 @@ from hilum.studies.pooling import HeldOut, pool
 from hilum.studies.published import judge_all
 from hilum.studies.results import Failure, RunResult, StudyResult, VariantResult
 from hilum.studies.runs import HELD_OUT, OWN_VAL, Run, read_facts
+from hilum.studies.stressed import (
+    STRESSED_FILE,
+    StressedRun,
+    compare_stressed,
+    read_stressed,
+    summarise_stressed,
+)
 from hilum.studies.study import Study
 from hilum.training.history import read_history
 
@@ -49,11 +56,15 @@ def collect(
     """
     failed = {failure.run for failure in failures}
     held: dict[str, dict[int, HeldOut]] = {name: {} for name in study.variants}
+    stressed: dict[str, dict[int, StressedRun]] = {name: {} for name in study.variants}
     variants: dict[str, VariantResult] = {}
     for name in study.variants:
         mine = [run for run in runs if run.variant == name and run.key not in failed]
         held[name] = {run.number: _held_out(run, folds, out / "runs") for run in mine}
-        variants[name] = _variant(study, name, mine, held[name], folds, measure, out)
+        stressed[name] = {r.number: _stressed(r, out / "runs") for r in mine if r.stress}
+        variants[name] = _variant(
+            study, name, mine, held[name], stressed[name], folds, measure, out
+        )
     comparisons = []
     for a, b in study.pairs:
         both = sorted(held[a].keys() & held[b].keys())  # paired: a failed run leaves both
@@ -97,6 +108,7 @@ def collect(
         failures=tuple(failures),
         published=judge_all(study.settings.published, adjusted) if study.settings.published else (),
         notes=tuple(_notes(study, folds, variants)),
+        stressed=compare_stressed(study.pairs, stressed, _ratio(held)),
     )
 
 
@@ -107,11 +119,22 @@ def _held_out(run: Run, folds: Folds, runs: Path) -> HeldOut:
     return HeldOut(truth, predictions, len(folds.part(run.number).indices("train")))
 
 
+def _stressed(run: Run, runs: Path) -> StressedRun:
+    return read_stressed(runs / run.key / "evaluation" / STRESSED_FILE)
+
+
+def _ratio(held: Mapping[str, Mapping[int, HeldOut]]) -> float:
+    """Images held out per image trained on, over all runs."""
+    ratios = [run.test_train_ratio for runs in held.values() for run in runs.values()]
+    return sum(ratios) / len(ratios) if ratios else 0.0
+
+
 def _variant(
     study: Study,
     name: str,
     runs: Sequence[Run],
     held: Mapping[int, HeldOut],
+    stressed: Mapping[int, StressedRun],
     folds: Folds,
     measure: Measure,
     out: Path,
@@ -119,14 +142,16 @@ def _variant(
     results = [_run(run, held[run.number], folds, measure, out / "runs") for run in runs]
     recipe = study.variants[name]
     own_val = [r.own_val.value for r in results if r.own_val and r.own_val.value is not None]
-    pooled = predictions = None
+    pooled = predictions = under_stress = None
     mean = Estimate.undefined("no run of it finished")
     if held:
         folder = out / study.name / safe_name(name)
         pooled = _pool(name, runs, held, folds, out, folder)
         predictions = f"{folder.name}/{PREDICTIONS_FILE}"
-        ratio = sum(h.test_train_ratio for h in held.values()) / len(held)
+        ratio = _ratio({name: held})
         mean = mean_of_runs(measure, [r.value for r in results], ratio)
+        if stressed:
+            under_stress = summarise_stressed(list(stressed.values()), ratio)
     return VariantResult(
         name=name,
         differences=tuple(study.differences(name)),
@@ -143,6 +168,7 @@ def _variant(
         if own_val
         else None,
         predictions=predictions,
+        stressed=under_stress,
     )
 
 

@@ -11,6 +11,7 @@ from hilum.evaluation.results import Evaluation, Matrix
 from hilum.records import Estimate
 from hilum.studies.compare import Comparison
 from hilum.studies.sentences import say
+from hilum.studies.stressed import StressedComparison, StressedVariant
 from hilum.training.checkpoint import Row
 
 FORMAT = 1
@@ -86,7 +87,8 @@ class VariantResult:
     runs together, each image once, by the first run that held it out; None without a finished
     run. own_val_mean: mean accuracy over runs on the data's own val, whose n is the number of
     runs (the interval of each run, in own_val, speaks of its few images). predictions: the table
-    of the pooled predictions, below the folder of the study.
+    of the pooled predictions, below the folder of the study. stressed: its runs under stress, None
+    where the study asks for no stress test.
     """
 
     name: str
@@ -97,6 +99,7 @@ class VariantResult:
     pooled: Evaluation | None
     own_val_mean: Estimate | None
     predictions: str | None
+    stressed: StressedVariant | None = None
 
     @property
     def seconds(self) -> float:
@@ -112,6 +115,7 @@ class VariantResult:
             "pooled": self.pooled.to_json() if self.pooled else None,
             "own_val_mean": self.own_val_mean.to_json() if self.own_val_mean else None,
             "predictions": self.predictions,
+            "stressed": self.stressed.to_json() if self.stressed else None,
             "seconds": round(self.seconds, 3),
         }
 
@@ -127,6 +131,7 @@ class VariantResult:
             pooled=Evaluation.from_json(data["pooled"]) if data["pooled"] else None,
             own_val_mean=Estimate.from_json(own_val) if own_val else None,
             predictions=data["predictions"],
+            stressed=StressedVariant.from_json(data["stressed"]) if data["stressed"] else None,
         )
 
 
@@ -140,6 +145,7 @@ class StudyResult:
     set that is known, else null; groups: how many patients or blocks were divided.
     versions, machine: with what and on what it was gathered; each run names its own device.
     published: the conclusions of published work beside these (published.py), empty without.
+    stressed: the comparisons under stress (stressed.py), empty without.
     """
 
     study: dict[str, Any]
@@ -152,6 +158,7 @@ class StudyResult:
     failures: tuple[Failure, ...]
     published: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
+    stressed: tuple[StressedComparison, ...] = ()
 
     @property
     def name(self) -> str:
@@ -187,6 +194,7 @@ class StudyResult:
             "published": list(self.published),
             "compute_seconds": round(self.compute_seconds, 3),
             "notes": list(self.notes),
+            "stressed": [comparison.to_json() for comparison in self.stressed],
         }
 
     @classmethod
@@ -206,6 +214,7 @@ class StudyResult:
                 failures=tuple(Failure.from_json(f) for f in data["failures"]),
                 published=tuple(data["published"]),
                 notes=tuple(data["notes"]),
+                stressed=tuple(StressedComparison.from_json(c) for c in data["stressed"]),
             )
         except KeyError as error:
             raise StudyError(f"The study's result lacks the key {error}.") from None

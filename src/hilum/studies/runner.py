@@ -68,7 +68,7 @@ def plan_study(study: Study, dataset: Dataset) -> StudyPlan:
     for variant in study.variants:
         make_plan(folds.part(0), study.recipe_of(variant, 0))
     runs = tuple(
-        make_run(variant, i, study.recipe_of(variant, i), folds.part(i))
+        make_run(variant, i, study.recipe_of(variant, i), folds.part(i), stress=settings.stress)
         for i in range(settings.seeds)
         for variant in study.variants
     )

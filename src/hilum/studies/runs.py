@@ -22,6 +22,7 @@ from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, Settings
 from hilum.studies.folds import Folds
+from hilum.studies.stressed import measure_under_stress
 from hilum.training.checkpoint import Row
 from hilum.training.run import train
 
@@ -38,7 +39,8 @@ class Run:
     """A run of a variant.
 
     number: from 0. key: the name of its folder below OUT/runs. epochs: over all its networks, for
-    progress; blocks that its recipe holds out of train are not taken off first.
+    progress; blocks that its recipe holds out of train are not taken off first. stress: how many
+    held-out images it is tested on under corruptions.
     """
 
     variant: str
@@ -46,9 +48,10 @@ class Run:
     key: str
     recipe: Recipe
     epochs: int
+    stress: int = 0
 
 
-def make_run(variant: str, number: int, recipe: Recipe, data: Dataset) -> Run:
+def make_run(variant: str, number: int, recipe: Recipe, data: Dataset, *, stress: int = 0) -> Run:
     """A run on a data set as divided."""
     labels = data.labels[data.indices("train")]
     epochs = 0
@@ -56,7 +59,8 @@ def make_run(variant: str, number: int, recipe: Recipe, data: Dataset) -> Run:
         settings = recipe.settings(decision.name)
         n = int((decision.targets(labels) >= 0).sum())
         epochs += settings.epochs_for(n) * settings.members
-    return Run(variant, number, run_key(recipe, data.tree, data.fingerprint), recipe, epochs)
+    key = run_key(recipe, data.tree, data.fingerprint)
+    return Run(variant, number, key, recipe, epochs, stress)
 
 
 def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:
@@ -140,6 +144,8 @@ def do_run(run: Run, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] |
             _evaluate(folder, HELD_OUT, part, run.recipe.device)
             if folds.own_val:
                 _evaluate(folder, OWN_VAL, folds.own_val, run.recipe.device)
+            if run.stress:
+                measure_under_stress(folder, part, run.stress, run.recipe.device)
     except filelock.Timeout:
         raise RunIsBusy(run.key) from None
 

@@ -49,7 +49,8 @@ class StudySettings(BaseModel):
     in measures.py. seeds: runs of each variant; run i has the seed of the recipe plus i and holds
     out fold i modulo folds. folds: into how many parts the train split is cut, 0 to take the
     data's own train and val. block_size: neighbouring file numbers that stay in one fold where
-    no patient is known. decision: train and compare one decision of the labels alone. classes,
+    no patient is known. stress: how many held-out images of each run are also tested under
+    corruptions. decision: train and compare one decision of the labels alone. classes,
     exclude: how the data are opened. variants: overrides of the recipe's keys, or ``recipe`` to
     start from another. comparisons: pairs of variants. published: a table of published figures.
     """
@@ -63,6 +64,7 @@ class StudySettings(BaseModel):
     seeds: int = Field(default=5, ge=1, le=1000, strict=True)
     folds: int = Field(default=5, ge=0, le=100, strict=True)
     block_size: int = Field(default=BLOCK_SIZE, ge=1, strict=True)
+    stress: int = Field(default=0, ge=0, strict=True)
     decision: str | None = None
     classes: str | None = None
     exclude: tuple[str, ...] = ()

@@ -75,6 +75,7 @@ def write_study_page(result: StudyResult, out: Path) -> Path:
             settings=settings_rows(result),
             commands=commands_of(result),
             study_file=study_file(result),
+            stressed=_stressed(result),
             difference=difference,
             p_value=p_value,
             devices=sorted(
@@ -175,6 +176,19 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
             (name, d, confusion_table(d.options, d.confusion_matrix))
             for name, d in (pooled.decisions.items() if pooled else ())
         ],
+    }
+
+
+def _stressed(result: StudyResult) -> dict[str, Any] | None:
+    """The variants under stress: {"n", "families", "rows", "shown"}; None without a stress test."""
+    rows = [(name, v.stressed) for name, v in result.variants.items() if v.stressed]
+    if not rows:
+        return None
+    return {
+        "n": rows[0][1].n,
+        "families": list(rows[0][1].families),
+        "rows": rows,
+        "shown": sum(c.shown for c in result.stressed),
     }
 
 

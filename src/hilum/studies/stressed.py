@@ -1,0 +1,228 @@
+"""Variants under stress: held-out images as another hospital would have made them.
+
+Every run is also tested on some of its held-out images under every corruption of stress tests, at
+two strengths. What is compared is the stressed accuracy: the mean over all corrupted copies.
+Clean images choose what suits this hospital; the stressed ones tell what may suit another.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hilum.classifier import Classifier
+from hilum.errors import EvaluationError
+from hilum.evaluation.files import read_result, write_result
+from hilum.evaluation.stress import stress_run
+from hilum.radiographs.dataset import Dataset
+from hilum.records import Estimate
+from hilum.spacing import evenly_spaced
+from hilum.statistics.comparison import holm
+from hilum.statistics.power import ALPHA
+from hilum.statistics.runs import corrected_resampled_t, mean_over_runs
+from hilum.transforms.corrupt import CORRUPTIONS, QUICK_STRENGTHS
+
+STRESSED_FILE = "stressed.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StressedRun:
+    """One run under stress.
+
+    n: images, the same ones for every variant. clean: accuracy on them as they are. corruptions:
+    by name, the mean accuracy over the strengths. fingerprint: of the data as divided.
+    """
+
+    n: int
+    clean: float
+    corruptions: Mapping[str, float]
+    fingerprint: str
+
+    @property
+    def accuracy(self) -> float:
+        """The stressed accuracy: every corruption weighs the same."""
+        return float(np.mean(list(self.corruptions.values())))
+
+    @property
+    def families(self) -> dict[str, float]:
+        """The mean over the corruptions of each family: exposure, framing, …"""
+        names: dict[str, list[float]] = {}
+        for corruption in CORRUPTIONS:
+            if corruption.name in self.corruptions:
+                found = names.setdefault(corruption.family, [])
+                found.append(self.corruptions[corruption.name])
+        return {family: float(np.mean(values)) for family, values in names.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the format's number in front."""
+        return {
+            "format": FORMAT,
+            "n": self.n,
+            "clean": self.clean,
+            "corruptions": dict(self.corruptions),
+            "fingerprint": self.fingerprint,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> "StressedRun":
+        """The inverse of to_json. Raises EvaluationError for another form or format."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise EvaluationError(f"Not a run under stress in format {FORMAT}.")
+        try:
+            return cls(data["n"], data["clean"], data["corruptions"], data["fingerprint"])
+        except KeyError as error:
+            raise EvaluationError(f"Not a run under stress: {error} is missing.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class StressedVariant:
+    """A variant's runs under stress: means over them, with the corrected resampled t interval.
+
+    runs: the stressed accuracy of each. n: images of a run. clean: accuracy on the same images as
+    they are. families: by family of corruptions.
+    """
+
+    n: int
+    runs: tuple[float, ...]
+    clean: Estimate
+    stressed: Estimate
+    families: Mapping[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "n": self.n,
+            "runs": list(self.runs),
+            "clean": self.clean.to_json(),
+            "stressed": self.stressed.to_json(),
+            "families": {name: e.to_json() for name, e in self.families.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "StressedVariant":
+        return cls(
+            n=data["n"],
+            runs=tuple(data["runs"]),
+            clean=Estimate.from_json(data["clean"]),
+            stressed=Estimate.from_json(data["stressed"]),
+            families={name: Estimate.from_json(e) for name, e in data["families"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StressedComparison:
+    """The paired difference of two variants' stressed accuracies, a less b, over runs.
+
+    p: two-sided; p_adjusted: by Holm's method over the comparisons of the study. None without an
+    interval.
+    """
+
+    a: str
+    b: str
+    difference: Estimate
+    p: float | None
+    p_adjusted: float | None
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval leaves 0 out and the adjusted p is below 0.05."""
+        low, high = self.difference.low, self.difference.high
+        if low is None or high is None or self.p_adjusted is None:
+            return False
+        return (low > 0 or high < 0) and self.p_adjusted < ALPHA
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "a": self.a,
+            "b": self.b,
+            "difference": self.difference.to_json(),
+            "p": self.p,
+            "p_adjusted": self.p_adjusted,
+            "shown": self.shown,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "StressedComparison":
+        difference = Estimate.from_json(data["difference"])
+        return cls(data["a"], data["b"], difference, data["p"], data["p_adjusted"])
+
+
+def measure_under_stress(run: Path, part: Dataset, images: int, device: str) -> StressedRun:
+    """Test a finished run on held-out images under every corruption, and write it down.
+
+    run: its folder; what is found there already, of the same data and as many images, is taken.
+    part: the data as the run divides them. images: how many of what it holds out, evenly spaced,
+    so that every class has its share.
+    """
+    file = run / "evaluation" / STRESSED_FILE
+    rows = part.indices("val")
+    rows = rows[evenly_spaced(len(rows), images)]
+    if file.is_file():
+        try:
+            found = read_stressed(file)
+            if (found.n, found.fingerprint) == (len(rows), part.fingerprint):
+                return found
+        except EvaluationError:
+            pass  # a damaged one is made anew
+    # Temperatures were fitted on the very fold that is tested here.
+    classifier = replace(Classifier.load(run, device=device), temperatures={})
+    tested = stress_run(classifier, part, rows, strengths=QUICK_STRENGTHS)
+    right: dict[str, list[float]] = {}
+    for (name, _), predictions in tested.stressed.items():
+        right.setdefault(name, []).append(float((predictions.predicted == tested.truth).mean()))
+    result = StressedRun(
+        n=len(rows),
+        clean=float((tested.clean.predicted == tested.truth).mean()),
+        corruptions={name: float(np.mean(shares)) for name, shares in right.items()},
+        fingerprint=part.fingerprint,
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_result(result.to_json(), file, indent=2)
+    return result
+
+
+def read_stressed(file: Path) -> StressedRun:
+    """Read what measure_under_stress wrote. Raises EvaluationError if missing or damaged."""
+    return read_result(file, StressedRun.from_json)
+
+
+def summarise_stressed(runs: Sequence[StressedRun], test_train_ratio: float) -> StressedVariant:
+    """The runs of one variant together.
+
+    runs: at least one. test_train_ratio: of all that a run held out, which is what decides how
+    alike the runs are; the images under stress are fewer.
+    """
+
+    def mean(values: Sequence[float]) -> Estimate:
+        return mean_over_runs(values, test_train_ratio)
+
+    families = [run.families for run in runs]
+    return StressedVariant(
+        n=runs[0].n,
+        runs=tuple(run.accuracy for run in runs),
+        clean=mean([run.clean for run in runs]),
+        stressed=mean([run.accuracy for run in runs]),
+        families={name: mean([f[name] for f in families]) for name in families[0]},
+    )
+
+
+def compare_stressed(
+    pairs: Sequence[tuple[str, str]],
+    runs: Mapping[str, Mapping[int, StressedRun]],
+    test_train_ratio: float,
+) -> tuple[StressedComparison, ...]:
+    """Every pair of variants that have runs in common.
+
+    runs: by variant and number of the run; runs with the same number are paired.
+    """
+    found = []
+    for a, b in pairs:
+        both = sorted(runs[a].keys() & runs[b].keys())
+        if both:
+            differences = [runs[a][i].accuracy - runs[b][i].accuracy for i in both]
+            test = corrected_resampled_t(differences, test_train_ratio)
+            found.append(StressedComparison(a, b, test.estimate, test.p, test.p))
+    adjusted = holm([c.p for c in found])
+    return tuple(replace(c, p_adjusted=p) for c, p in zip(found, adjusted, strict=True))
