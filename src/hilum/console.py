@@ -88,9 +88,7 @@ def with_interval(estimate: "Estimate") -> str:
     """An estimate as text: ``0.792 (0.595 to 0.908)``, or a dash and why it is undefined."""
     if estimate.value is None:
         return f"— {estimate.reason}"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    return estimate.in_words()
 
 
 def say_epoch(row: "Row") -> None:

@@ -86,6 +86,14 @@ class Estimate:
         """A measure that these data do not define; never reported as 0."""
         return cls(value=None, n=n, reason=reason)
 
+    def in_words(self, digits: int = 3) -> str:
+        """As text: '0.746 (0.703 to 0.789)', '0.746' without an interval, or 'undefined (why)'."""
+        if self.value is None:
+            return f"undefined ({self.reason})" if self.reason else "undefined"
+        if self.low is None or self.high is None:
+            return f"{self.value:.{digits}f}"
+        return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; of an undefined measure {"value": null, "reason": …, "n": …}."""
         if self.value is None:

@@ -55,7 +55,7 @@ def test_charts_of_runs_in_words_and_with_intervals():
     plain = runs_chart([Runs("a", runs, mean)], quantity="q", key="r", alt="Runs:")
     assert "Runs: a: runs 0.750, undefined, mean 0.700 (0.600 to 0.800).</title>" in plain
     spread = runs_chart([Runs("a", runs)], quantity="q", intervals=True, key="r", alt="Runs:")
-    assert "a: runs 0.750 (0.500 to 0.900), undefined.</title>" in spread
+    assert "a: runs 0.750 (0.500 to 0.900), undefined (none).</title>" in spread
     assert "a: runs none." in runs_chart([Runs("a", ())], quantity="q", key="r", alt="Runs:")
 
 

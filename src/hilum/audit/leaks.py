@@ -106,7 +106,7 @@ def _nobody(resemblance: Resemblance | None) -> Finding:
             "tell: file names give neither a patient nor an order.",
             "Get the patients' identifiers, or list them in a table (column patient_id).",
         )
-    told = f"{excess.value:.3f} ({excess.low:.3f} to {excess.high:.3f})"
+    told = excess.in_words()
     if excess.low > 0:
         return Finding(
             "warning",

@@ -204,7 +204,7 @@ def _outside_the_lungs(outside: Sequence[Shortcut], told: tuple[str, ...]) -> li
 def _told(auroc: Estimate) -> str:
     if auroc.value is None or auroc.low is None or auroc.high is None:
         return "undefined" if auroc.value is None else f"{auroc.value:.2f} ({auroc.reason})"
-    return f"{auroc.value:.2f} ({auroc.low:.2f} to {auroc.high:.2f})"
+    return auroc.in_words(2)
 
 
 # ---- features ------------------------------------------------------------------------------

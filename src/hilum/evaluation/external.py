@@ -42,7 +42,9 @@ class Drop:
         """The difference in words."""
         if self.drop.value is None:
             return f"{self.name}: not compared ({self.drop.reason})."
-        head = f"{self.name}: {_shown(self.internal)} inside, {_shown(self.external)} outside"
+        head = (
+            f"{self.name}: {self.internal.in_words(2)} inside, {self.external.in_words(2)} outside"
+        )
         if self.drop.low is None or self.drop.high is None:
             return f"{head}; the difference has no interval ({self.drop.reason})."
         drop, low, high = self.drop.value, self.drop.low, self.drop.high
@@ -210,12 +212,6 @@ def _notes(internal: Evaluation, external: Evaluation, shared: list[str]) -> tup
         )
         notes.append(_MIX.format(mix=mix))
     return tuple(notes)
-
-
-def _shown(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2f}"
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
 
 
 EXTERNAL_FILE = "external.json"

@@ -61,14 +61,15 @@ class OperatingRow:
         measured = self.result.measured
         text = (
             f"{self.point}: from a probability of {chosen.threshold:.3g}, sensitivity "
-            f"{_words(measured.sensitivity)}, specificity {_words(measured.specificity)}, PPV "
-            f"{_words(measured.ppv)}, NPV {_words(measured.npv)}"
+            f"{measured.sensitivity.in_words(2)}, specificity "
+            f"{measured.specificity.in_words(2)}, PPV {measured.ppv.in_words(2)}, NPV "
+            f"{measured.npv.in_words(2)}"
         )
         if self.at_prevalence:
             at = self.at_prevalence
             text += (
-                f"; at a prevalence of {at.prevalence:g}, PPV {_words(at.ppv)} and NPV "
-                f"{_words(at.npv)}"
+                f"; at a prevalence of {at.prevalence:g}, PPV {at.ppv.in_words(2)} and NPV "
+                f"{at.npv.in_words(2)}"
             )
         return f"{text}." if chosen.satisfied else f"{text}. {chosen.reason}"
 
@@ -214,11 +215,3 @@ def _notes(
     if idle:
         notes.append(f"No operating point uses the prevalence given for {', '.join(idle)}.")
     return tuple(notes)
-
-
-def _words(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return f"undefined ({estimate.reason})"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2f}"
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"

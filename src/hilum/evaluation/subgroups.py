@@ -279,14 +279,10 @@ def _say(attribute: Attribute, tested: int) -> str:
         return f"{attribute.name}: no difference that these data show ({p})."
     worst = next(s for s in attribute.subgroups if s.name == attribute.worst)
     return (
-        f"{attribute.name}: worse for {worst.name}: accuracy {_shown(worst.accuracy)} in "
+        f"{attribute.name}: worse for {worst.name}: accuracy {worst.accuracy.in_words(2)} in "
         f"{worst.n} images, where their mix of classes alone would give {worst.expected:.2f}, "
-        f"against {_shown(attribute.rest)} in the {attribute.rest.n} others; {p}."
+        f"against {attribute.rest.in_words(2)} in the {attribute.rest.n} others; {p}."
     )
-
-
-def _shown(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
 
 
 def _p(value: float) -> str:

@@ -191,7 +191,7 @@ def _in_words(estimate: Estimate) -> str:
         return f"undefined, {estimate.reason}"
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.2f} ({estimate.reason})"
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
+    return estimate.in_words(2)
 
 
 def _short(estimate: Estimate) -> str:

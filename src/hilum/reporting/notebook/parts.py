@@ -134,11 +134,7 @@ def estimate(value: Estimate) -> str:
 
 def words(value: Estimate) -> str:
     """An estimate with its interval as plain text."""
-    if value.value is None:
-        return f"undefined ({value.reason})"
-    if value.low is None or value.high is None:
-        return f"{value.value:.3f}"
-    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+    return value.in_words()
 
 
 def charts(*drawn: str) -> str:

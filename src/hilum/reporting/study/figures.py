@@ -124,7 +124,7 @@ def runs_chart(
                 axes.plot([row.mean.value], [y], "D", color=_SERIES[1], markersize=5.5)
             _name(axes, i, low, tops[i] + 0.32)
             if row.mean:
-                _words(axes, high, tops[i] + 0.32, _value(row.mean))
+                _words(axes, high, tops[i] + 0.32, row.mean.in_words())
         axes.set_yticks([])
         axes.set_ylim(tops[-1] + 0.05, -0.05)
         axes.set_xlim(low, high)
@@ -193,16 +193,8 @@ def _in_words(name: str) -> str:
 
 def _describe(row: Runs, *, intervals: bool) -> str:
     runs = ", ".join(
-        _value(run) if intervals else "undefined" if run.value is None else f"{run.value:.3f}"
+        run.in_words() if intervals else "undefined" if run.value is None else f"{run.value:.3f}"
         for run in row.runs
     )
-    mean = f", mean {_value(row.mean)}" if row.mean else ""
+    mean = f", mean {row.mean.in_words()}" if row.mean else ""
     return f"{_in_words(row.name)}: runs {runs or 'none'}{mean}."
-
-
-def _value(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "undefined"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"

@@ -64,8 +64,4 @@ def with_codes(text: str) -> Markup:
 
 def spread(estimate: Estimate) -> str:
     """A value with its interval as text: '0.746 (0.703 to 0.789)'; '—' without a value."""
-    if estimate.value is None:
-        return "—"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    return "—" if estimate.value is None else estimate.in_words()
