@@ -209,21 +209,23 @@ class Recipe(Settings):
         """Change keys by ``key=value``, as on the command line.
 
         Values are read as TOML (numbers, true, lists, tables), anything else as text;
-        ``decision.root.epochs=3`` reaches into a table. Raises RecipeError.
+        ``decision.root.epochs=3`` reaches into a table. Epochs that are given without passes
+        switch the passes off. Raises RecipeError.
         """
         data = {**self.to_dict(), "augmentation": dict(self.augmentation)}
+        given: dict[str, Any] = {}
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
             if not equals or not key.strip():
                 raise RecipeError(f"'{assignment}' is not of the form key=value.")
             *tables, last = key.strip().split(".")
-            target = data
+            target, told = data, given
             for table in tables:
-                target = target.setdefault(table, {})
+                target, told = target.setdefault(table, {}), told.setdefault(table, {})
                 if not isinstance(target, dict):
                     raise RecipeError(f"'{key}' reaches into '{table}', which is not a table.")
-            target[last] = _parse_value(text.strip())
-        return self.from_dict(data)
+            target[last] = told[last] = _parse_value(text.strip())
+        return self.from_dict(let_epochs_hold(data, given))
 
     # ---- reading and writing ---------------------------------------------------------------
 
@@ -273,6 +275,23 @@ class Recipe(Settings):
     def to_toml(self) -> str:
         """The recipe as TOML, every key written out."""
         return tomli_w.dumps(self.to_dict())
+
+
+def let_epochs_hold(data: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Switch passes off where somebody gave epochs and no passes: they would count for nothing.
+
+    data: a recipe's, with what was given on top; it is changed, and returned. given: keys and
+    tables as in data.
+    """
+    places = [(data, given)]
+    if isinstance(given.get("decision"), Mapping):
+        places += [(data["decision"][name], own) for name, own in given["decision"].items()]
+    for place, own in places:
+        if not isinstance(own, Mapping) or "epochs" not in own or "passes" in own:
+            continue
+        if place.get("passes", data.get("passes", 0)):
+            place["passes"] = 0
+    return data
 
 
 def recipe_names() -> tuple[str, ...]:

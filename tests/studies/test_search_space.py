@@ -168,3 +168,8 @@ def test_errors_keep_their_kind(base, tmp_path):
     part = divide(small_data(tmp_path / "spots"), 2, 1).part(0)
     with pytest.raises(RecipeError):
         Space.from_dict({"batch_size": {"choices": [0, 8]}}).check(base, part)
+
+
+def test_searched_epochs_hold_over_the_passes_of_the_recipe():
+    space = Space.from_dict({"epochs": {"low": 2, "high": 6}})
+    assert space.apply(Recipe.load("default"), {"epochs": 4}).settings("flat").epochs_for(9) == 4

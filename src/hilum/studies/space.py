@@ -37,7 +37,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hilum.errors import HilumError, RecipeError, StudyError, nearest
 from hilum.radiographs.dataset import Dataset
-from hilum.recipe import Recipe
+from hilum.recipe import Recipe, let_epochs_hold
 from hilum.training.plan import make_plan
 
 #: Keys that change no training, or what trials are compared by, and why they cannot be searched.
@@ -206,10 +206,12 @@ class Space:
     def apply(self, base: Recipe, drawn: Mapping[str, Any]) -> Recipe:
         """The recipe with what was drawn. Raises RecipeError where it refuses."""
         data = copy.deepcopy({**base.to_dict(), "augmentation": dict(base.augmentation)})
+        given: dict[str, Any] = {}
         for p in self.parameters:
             if p.name in drawn:
-                _put(data, p.path, p.value(drawn[p.name]))
-        return Recipe.from_dict(data)
+                for target in (data, given):
+                    _put(target, p.path, p.value(drawn[p.name]))
+        return Recipe.from_dict(let_epochs_hold(data, given))
 
     def check(self, base: Recipe, data: Dataset) -> None:
         """Refuse what the recipe or the data would refuse, before anything is trained.

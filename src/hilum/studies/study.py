@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hilum.audit.splits import BLOCK_SIZE
 from hilum.errors import RecipeError, StudyError, nearest
-from hilum.recipe import Recipe, differences, recipe_names
+from hilum.recipe import Recipe, differences, let_epochs_hold, recipe_names
 from hilum.studies.published import published_names
 
 BUILTIN = Path(__file__).parent / "builtin"
@@ -194,7 +194,7 @@ def _make_variant(source: str, base: Recipe, overrides: Mapping[str, Any], folde
         if key in own:
             raise StudyError(f"{source}: '{key}' is set by the study; leave it out.")
     data = {**start.to_dict(), "augmentation": dict(start.augmentation), "seed": base.seed}
-    return Recipe.from_dict(_merged(data, own), source)
+    return Recipe.from_dict(let_epochs_hold(_merged(data, own), own), source)
 
 
 def _merged(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
