@@ -72,7 +72,8 @@ def test_train_evaluate_predict(tmp_path, data, trained, run):
     assert set(found[0]["decisions"]) == {"root", "infected"}
 
     table = tmp_path / "p.csv"
-    code, out, _ = run("predict", trained, data / "val/normal/0.png", "--out", table)
+    image = data / "val/normal/0.png"
+    code, out, _ = run("predict", trained, image, "--out", table, "--runtime", "torch")
     assert (code, out) == (0, "")
     assert table.read_text().startswith('"path","predicted"')
 

@@ -1,7 +1,11 @@
-"""A calibrated classifier, and a folder of radiographs with some that cannot be read."""
+"""Classifiers, a folder of radiographs with some that cannot be read, and the verb."""
+
+import io
+import sys
 
 import pytest
 
+from hilum import cli
 from hilum.calibrating import calibrate_on
 from hilum.radiographs.dataset import open_dataset
 from tests.spots import write_spots
@@ -29,3 +33,25 @@ def folder(tmp_path):
     (root / "normal/1.png").write_bytes(b"no image")
     (root / "normal/3.png").write_bytes(b"")
     return root
+
+
+@pytest.fixture
+def predict(monkeypatch, capsys, tmp_path, plain):
+    """Run `hilum predict CLASSIFIER …`; returns (exit code, stdout, stderr)."""
+    plain.save(tmp_path / "classifier")
+
+    def call(*arguments, stdin=b"", device="cpu"):
+        argv = ["hilum", "predict", tmp_path / "classifier", *arguments, "--device", device]
+        if "--runtime" not in arguments:  # translating every test's networks would take long
+            argv += ["--runtime", "torch"]
+        monkeypatch.setattr(sys, "argv", list(map(str, argv)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

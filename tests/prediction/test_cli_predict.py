@@ -1,32 +1,8 @@
 """`hilum predict` as a person and as a program use it."""
 
-import io
 import json
-import sys
 
 import pytest
-
-from hilum import cli
-
-
-@pytest.fixture
-def predict(monkeypatch, capsys, tmp_path, plain):
-    """Run `hilum predict CLASSIFIER …`; returns (exit code, stdout, stderr)."""
-    plain.save(tmp_path / "classifier")
-
-    def call(*arguments, stdin=b""):
-        argv = ["hilum", "predict", tmp_path / "classifier", *arguments, "--device", "cpu"]
-        monkeypatch.setattr(sys, "argv", list(map(str, argv)))
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_some_files_that_fail_are_exit_code_1(tmp_path, folder, predict):

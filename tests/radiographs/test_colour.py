@@ -4,13 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from hilum.errors import DataError
-from hilum.radiographs.colour import file_has_colour, has_colour
+from hilum.radiographs.colour import has_colour
+from hilum.radiographs.image import read_picture, read_radiograph
 from hilum.radiographs.negatives import draw_colour_photograph
 from hilum.radiographs.phantom import render_phantom
 from hilum.records import PixelArray
+
+
+def file_has_colour(path: Path) -> bool:
+    return read_picture(path, colour=True).coloured
 
 
 @pytest.fixture
@@ -68,10 +73,37 @@ def test_images_in_an_npz_file_are_grey(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"b\.png: cannot be read"):
+    with pytest.raises(DataError, match=r"b\.png: there is no such file"):
         file_has_colour(tmp_path / "b.png")
     Image.fromarray(draw_colour_photograph(seed=0, index=0)).save(tmp_path / "c.png")
     data = (tmp_path / "c.png").read_bytes()
     (tmp_path / "c.png").write_bytes(data[: len(data) // 2])
     with pytest.raises(DataError, match=r"c\.png: cannot be read"):
         file_has_colour(tmp_path / "c.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
+def test_looking_for_colours_decodes_nothing_twice_and_changes_no_pixel(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # on its side
+    more = {} if suffix == "bmp" else {"exif": exif}
+    photograph = draw_colour_photograph(seed=0, index=0, size=300)
+    Image.fromarray(photograph[:200]).save(path, **more)
+    expected = read_radiograph(path)
+    decoded = []
+    real = ImageFile.ImageFile.load_prepare
+
+    def load_prepare(image: ImageFile.ImageFile) -> None:  # called before an image is decoded
+        decoded.append(image)
+        real(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", load_prepare)
+    found = read_picture(path, colour=True)
+
+    assert found.coloured
+    assert found.pixels.shape == ((200, 300) if suffix == "bmp" else (300, 200))
+    np.testing.assert_array_equal(found.pixels, expected)
+    assert len(decoded) == 1

@@ -6,18 +6,22 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from hilum import cli
 from hilum.audit.thumbnail import Thumbnail
 from hilum.errors import DataError
-from hilum.radiographs.colour import file_has_colour
+from hilum.labels import LabelTree
 from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.dicom.reading import patient_key
+from hilum.radiographs.image import read_picture
 from hilum.radiographs.layouts import Listing, list_images, read_layout
 from hilum.radiographs.salt import salt_of
 from tests.radiographs.dicoms import dicom, save
 
 PATIENT = "Q-4711-XW"
+TREE = LabelTree.from_text("normal, covid")
 KEY = "7b00e4c9c1204755"
 
 
@@ -95,6 +99,29 @@ def test_identifiers_are_kept_if_asked_for(tmp_path: Path) -> None:
     image(tmp_path, "normal/1", PatientID=PATIENT)
 
     assert read_layout(tmp_path, keep_identifiers=True).found[0].group == PATIENT
+    image(tmp_path, "normal/2", PatientID="B")
+    dataset = open_dataset(tmp_path, every_class=False, keep_identifiers=True, tree=TREE)
+    assert [r.group for r in dataset.records] == [PATIENT, "B"]
+
+
+@pytest.mark.parametrize("option", [[], ["--keep-identifiers"]])
+def test_hilum_split_names_patients_as_it_is_asked_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(8):  # each of four patients has an image of both classes
+        label = "normal" if i < 4 else "covid"
+        image(tmp_path, f"data/{label}/{i}", i, PatientID=f"{PATIENT}{i % 4}",
+              PixelData=rng.integers(0, 4096, (16, 16), dtype=np.uint16).tobytes())  # fmt: skip
+    out = tmp_path / "split.csv"
+    argv = ["hilum", "split", tmp_path / "data", "--folds", "2", "--out", out, *option]
+    monkeypatch.setattr("sys.argv", [str(a) for a in argv])
+
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+
+    assert stop.value.code == 0
+    assert (PATIENT in out.read_text(encoding="utf-8")) == bool(option)
 
 
 def test_nothing_that_identifies_gets_out(
@@ -230,8 +257,15 @@ def test_a_table_that_divides_a_patient(tmp_path: Path, key: str) -> None:
     assert PATIENT not in str(error.value).replace(str(tmp_path), "")
 
 
-def test_dicom_is_not_in_colour(tmp_path: Path) -> None:
-    assert not file_has_colour(image(tmp_path, "a"))
+def test_a_picture_of_dicom(tmp_path: Path) -> None:
+    path = image(tmp_path, "a", 47)
+
+    found = read_picture(path, colour=True, study=True)
+
+    assert not found.coloured
+    assert found.study == "1.2.4"
+    assert "1.2.4" not in repr(found)
+    assert read_picture(path).study == ""
 
 
 def test_pixels_of_a_data_set(tmp_path: Path) -> None:

@@ -21,11 +21,12 @@ def open_data(
     layout: str | None = None,
     label_map: str | None = None,
     every_class: bool = True,
+    keep_identifiers: bool = False,
     progress: "Progress | None" = None,
 ) -> "Dataset":
     """Open a data set as the options say, and tell what its layout left out or decided.
 
-    label_map: the text of --map. every_class: as of open_dataset.
+    label_map: the text of --map. every_class, keep_identifiers: as of open_dataset.
     """
     from hilum.errors import LabelError
     from hilum.labels import LabelTree
@@ -43,6 +44,7 @@ def open_data(
         layout=layout,
         rename=parse_label_map(label_map, tree) if label_map and tree else {},
         every_class=every_class,
+        keep_identifiers=keep_identifiers,
         progress=progress,
     )
     for note in dataset.notes:

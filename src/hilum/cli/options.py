@@ -37,4 +37,18 @@ Map = Annotated[
     ),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        help="What runs the networks: torch, onnx (ONNX Runtime, on the CPU), or auto: onnx where "
+        "it is installed and pays."
+    ),
+]
+KeepIdentifiers = Annotated[
+    bool,
+    typer.Option(
+        "--keep-identifiers",
+        help="Name patients and studies of DICOM files as the files do, not by salted hashes.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]

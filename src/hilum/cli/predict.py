@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Json, Trained
+from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
+from hilum.cli.runtime import load_to_run
 
 if TYPE_CHECKING:
     from hilum.labels import LabelTree
@@ -53,6 +54,8 @@ def predict(
     restart: Annotated[
         bool, typer.Option("--restart", help="Begin the file anew, whatever it holds.")
     ] = False,
+    keep_identifiers: KeepIdentifiers = False,
+    runtime: Runtime = "auto",
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -60,18 +63,19 @@ def predict(
 
     Exit code 1 says that some files could not be read; their rows say why.
     """
-    from hilum.classifier import Classifier
     from hilum.errors import DataError, Interrupted
     from hilum.prediction.predict import predict_files, predict_rows
+    from hilum.prediction.studies import StudyNames
     from hilum.prediction.table import Table
 
-    model = Classifier.load(classifier, device=device or "auto")
+    model, run, kind = load_to_run(classifier, runtime, device, many=out is not None)
     lines = sys.stdin.buffer
     if out is None:
         if restart:
             raise DataError("--restart begins a file anew: name it with --out.")
-        table = Table.of(model, operate or (), coverage)
-        rows = list(islice(predict_rows(model, inputs, table, stdin=lines), _SHOWN + 1))
+        table = Table.of(model, operate or (), coverage, StudyNames(Path(), keep_identifiers))
+        found = predict_rows(model, inputs, table, stdin=lines, classify=run.predict_pixels)
+        rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
         failed = _print_rows(rows, table, as_json)
@@ -86,7 +90,10 @@ def predict(
                     operate=operate or (),
                     coverage=coverage,
                     restart=restart,
+                    keep_identifiers=keep_identifiers,
                     stdin=lines,
+                    classify=run.predict_pixels,
+                    runtime=kind,
                     progress=progress,
                 )
         except KeyboardInterrupt:

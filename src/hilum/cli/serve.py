@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Trained
+from hilum.cli.options import Device, Runtime, Trained
+from hilum.cli.runtime import load_to_run
 
 EXAMPLE = "hilum serve runs/first"
 
@@ -21,9 +22,7 @@ def serve(
         Path | None,
         typer.Option(help="A file with the token that requests must carry as their bearer token."),
     ] = None,
-    runtime: Annotated[
-        str, typer.Option(help="What runs the networks: torch or onnx (ONNX Runtime, on the CPU).")
-    ] = "torch",
+    runtime: Runtime = "auto",
     max_bytes: Annotated[
         int | None,
         typer.Option(help="The most that one request may send. [dim]Default: 64 MiB.[/dim]", min=1),
@@ -39,25 +38,20 @@ def serve(
     The page is at /, the description of the API at /openapi.json. Nothing that is sent is stored
     or logged.
     """
-    from hilum.classifier import Classifier
-    from hilum.cli.export import without_exporter_noise
-    from hilum.exporting.runtime import parse_runtime
     from hilum.serving.access import read_token
     from hilum.serving.app import create_app
     from hilum.serving.limits import Limits
     from hilum.serving.run import open_socket
     from hilum.serving.run import serve as run
 
-    kind = parse_runtime(runtime)
     given = {"bytes": max_bytes, "files": max_files}
     chosen = {name: value for name, value in given.items() if value is not None}
     chosen["held_bytes"] = max(Limits().held_bytes, chosen.get("bytes", 0))
     limits = Limits(**chosen)
     token = None if token_file is None else read_token(token_file)
-    model = Classifier.load(classifier, device=device or "auto")
-    with open_socket(host, port, token) as listening:
-        with without_exporter_noise():
-            app = create_app(model, token=token, limits=limits, runtime=kind)
+    with open_socket(host, port, token) as listening:  # refused before anything takes long
+        model, _, kind = load_to_run(classifier, runtime, device, many=True)
+        app = create_app(model, token=token, limits=limits, runtime=kind)
         shown = f"[{host}]" if ":" in host else host
         console.say(
             f"Serving {classifier} at http://{shown}:{listening.getsockname()[1]} "

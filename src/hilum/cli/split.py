@@ -7,7 +7,7 @@ import typer
 
 from hilum import console
 from hilum.cli.data import open_data
-from hilum.cli.options import Classes, Data, Exclude, Json, Layout
+from hilum.cli.options import Classes, Data, Exclude, Json, KeepIdentifiers, Layout
 
 EXAMPLE = "hilum split DATA --out split.csv · hilum split DATA --folds 5 --out folds.csv"
 
@@ -31,6 +31,7 @@ def split(
     classes: Classes = None,
     exclude: Exclude = None,
     layout: Layout = None,
+    keep_identifiers: KeepIdentifiers = False,
     as_json: Json = False,
 ) -> None:
     """Divide a data set by patients or blocks of file numbers; copies stay together."""
@@ -40,7 +41,12 @@ def split(
 
     with console.progress_bar() as progress:
         dataset = open_data(
-            data, classes=classes, exclude=exclude, layout=layout, progress=progress
+            data,
+            classes=classes,
+            exclude=exclude,
+            layout=layout,
+            keep_identifiers=keep_identifiers,
+            progress=progress,
         )
         copies = find_duplicates(dataset, progress=progress)
     made = make_split(

@@ -4,9 +4,10 @@ After each batch of rows the file is forced to disk, and then the journal says h
 and inputs that makes. Whatever a kill leaves after that, a torn line or whole rows, is cut off when
 the file is opened again. So a run that was killed and one that was not leave the same bytes.
 
-``predictions.csv.journal.json`` holds ``format``; ``made_by``: the classifier's digest and the
-options; ``rows``, ``failed``: how many, and of how many files that could not be read; ``inputs``:
-a SHA-256 of the paths in their order; ``bytes``, ``sha256``: of the file; ``finished``.
+``predictions.csv.journal.json`` holds ``format``; ``made_by``: the classifier's digest, the runtime
+and the options; ``rows``, ``failed``: how many, and of how many files that could not be read;
+``inputs``: a SHA-256 of the paths in their order; ``studies``: one of the salt by which studies of
+DICOM files are named, '' where none is; ``bytes``, ``sha256``: of the file; ``finished``.
 """
 
 import hashlib
@@ -32,6 +33,7 @@ class Journal:
     rows: int = 0
     failed: int = 0
     inputs: str = ""
+    studies: str = ""
     bytes: int = 0
     sha256: str = ""
     finished: bool = False
@@ -142,10 +144,13 @@ class RowFile:
             f"removed?). {_AGAIN}"
         )
 
-    def add(self, data: bytes, *, rows: int, failed: int, inputs: InputDigest) -> None:
+    def add(
+        self, data: bytes, *, rows: int, failed: int, inputs: InputDigest, studies: str
+    ) -> None:
         """Write some rows, and vouch for them once they are on the disk.
 
         data: the rows as bytes. failed: how many of them are of files that cannot be read.
+        studies: as in the journal; '' where these rows name none.
         """
         self._file.write(data)
         self._file.flush()
@@ -156,6 +161,7 @@ class RowFile:
             rows=self.journal.rows + rows,
             failed=self.journal.failed + failed,
             inputs=str(inputs),
+            studies=studies or self.journal.studies,
             bytes=self.journal.bytes + len(data),
             sha256=self._hash.hexdigest(),
             finished=False,

@@ -31,6 +31,7 @@ from hilum.prediction.journal import (
 )
 from hilum.prediction.sources import STDIN, check_sources, count_sources, list_sources
 from hilum.prediction.stream import BATCH, Answers, Classify, predict_stream, read_file
+from hilum.prediction.studies import StudyNames
 from hilum.prediction.table import Row, Table
 from hilum.radiographs.pixels import Progress
 
@@ -66,16 +67,20 @@ def predict_files(
     operate: Sequence[str] = (),
     coverage: float | None = None,
     restart: bool = False,
+    keep_identifiers: bool = False,
     stdin: Iterable[bytes] = (),
     classify: Classify | None = None,
+    runtime: str = "torch",
     batch_size: int = BATCH,
     progress: Progress | None = None,
 ) -> Summary:
     """Classify radiographs into a CSV, JSON lines or Parquet file, a row each, in input order.
 
     inputs, stdin: see sources.list_sources. out: its name's ending says the format. operate,
-    coverage: see Table.of. classify: what runs the networks; the classifier itself if none is
-    given, and something that gives the same otherwise. batch_size: images classified together.
+    coverage: see Table.of. keep_identifiers: name studies of DICOM files by their UIDs, not by
+    salted hashes. classify: what runs the networks; the classifier itself if none is given, and
+    something that gives the same to the rounding of float32 otherwise. runtime: what that is
+    called, since rows of two do not go into one file. batch_size: images classified together.
 
     A file that cannot be read becomes a row with its reason. Rows are on the disk batch by batch.
     Where out is there already, its rows are kept and the rest is added, so that the same call goes
@@ -89,12 +94,14 @@ def predict_files(
     """
     ending = check_format(out)
     check_sources(inputs)
-    table = Table.of(classifier, operate, coverage)
+    table = Table.of(classifier, operate, coverage, StudyNames(out.parent, keep_identifiers))
     made_by = {
         "classifier": classifier_digest(classifier),
+        "runtime": runtime,
         "device": classifier.device.type,
         "columns": list(table.columns),
         "coverage": table.conformal.coverage if table.conformal else None,
+        "identifiers": "kept" if keep_identifiers else "hashed",
         "batch_size": batch_size,
     }
     total = count_sources(inputs) if progress and STDIN not in inputs else 0
@@ -118,12 +125,17 @@ def predict_files(
 
 
 def predict_rows(
-    classifier: Classifier, inputs: Sequence[str], table: Table, *, stdin: Iterable[bytes] = ()
+    classifier: Classifier,
+    inputs: Sequence[str],
+    table: Table,
+    *,
+    stdin: Iterable[bytes] = (),
+    classify: Classify | None = None,
 ) -> Iterator[Row]:
     """The rows that predict_files would write, one by one. Raises DataError if there is none."""
     check_sources(inputs)
     paths = _at_least_one(list_sources(inputs, stdin))
-    answers = predict_stream(paths, _reader(classifier), classifier.predict_pixels)
+    answers = predict_stream(paths, _reader(classifier), classify or classifier.predict_pixels)
     return (row for answer in answers for row in table.rows(answer))
 
 
@@ -151,7 +163,18 @@ class _Work:
             for path in (journal_path(out), out, self.gathered):  # the journal first
                 path.unlink(missing_ok=True)
         self.journal = read_journal(out, made_by) or Journal(made_by)
+        self._check_studies()
         self.inputs = InputDigest()
+
+    def _check_studies(self) -> None:
+        """Raises DataError where a study would have one name above and another below."""
+        names = self.table.studies
+        if self.journal.studies and names and names.salt_digest != self.journal.studies:
+            raise DataError(
+                f"{self.out}: its studies are named under a salt that the cache no longer holds, "
+                "so further rows would name them otherwise. Begin anew with --restart, or name "
+                "another file."
+            )
 
     @property
     def is_whole(self) -> bool:
@@ -191,7 +214,10 @@ class _Work:
                     data = encode_header(self.table.columns) + data
                 self.inputs.add(answer.paths)
                 failed = sum(1 for reason in answer.reasons if reason)
-                file.add(data, rows=len(rows), failed=failed, inputs=self.inputs)
+                file.add(
+                    data, rows=len(rows), failed=failed, inputs=self.inputs,
+                    studies=self.table.salt_digest(answer),
+                )  # fmt: skip
                 if progress:
                     progress("Predicting", file.journal.rows, total)
         self.journal = file.journal

@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import DataError
-from hilum.radiographs.colour import file_has_colour
-from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.image import read_picture
 from hilum.radiographs.pixels import PixelTransform
 from hilum.records import PixelArray, Predictions
 
@@ -31,12 +30,14 @@ _BATCHES_AHEAD = 2  # so many are decoded, or wait to be, while one is classifie
 class Reading:
     """One file. pixels: (H, W) uint8, or None where reason says why it cannot be read.
 
-    coloured: whether the file is in colour; False where that was not asked.
+    coloured: whether the file is in colour; False where that was not asked. study: of a DICOM
+    file its Study Instance UID, else ''.
     """
 
     pixels: PixelArray | None
     reason: str = ""
     coloured: bool = False
+    study: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,15 @@ class Answers:
     """What was said of B inputs that follow each other.
 
     paths: (B,). reasons: (B,) why a file cannot be read, '' where it was. predictions: of the R
-    files that were read, in order; None if there is none. coloured: (R,), as in Reading.
+    files that were read, in order; None if there is none. coloured, studies: (R,), as in Reading;
+    studies may be left out where no table tells of them.
     """
 
     paths: tuple[Path, ...]
     reasons: tuple[str, ...]
     predictions: Predictions | None
     coloured: npt.NDArray[np.bool_]
+    studies: tuple[str, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -62,8 +65,9 @@ def read_file(path: Path, transform: PixelTransform, *, colour: bool = False) ->
     transform: the classifier's preprocessing. colour: whether to look for colours, too.
     """
     try:
-        pixels = transform.to_pixels(read_radiograph(path))
-        return Reading(pixels, coloured=colour and file_has_colour(path))
+        picture = read_picture(path, colour=colour, study=True)
+        pixels = transform.to_pixels(picture.pixels)
+        return Reading(pixels, coloured=picture.coloured, study=picture.study)
     except DataError as error:
         # The row names the file already, and a row is one line.
         return Reading(None, " ".join(str(error).removeprefix(f"{path}: ").split()))
@@ -101,10 +105,11 @@ def predict_stream(
 
 
 def _answer(paths: Sequence[Path], readings: Sequence[Reading], classify: Classify) -> Answers:
-    read = [(r.pixels, r.coloured) for r in readings if r.pixels is not None]
+    read = [(r.pixels, r.coloured, r.study) for r in readings if r.pixels is not None]
     return Answers(
         tuple(paths),
         tuple(r.reason for r in readings),
-        classify(np.stack([pixels for pixels, _ in read])) if read else None,
-        np.array([coloured for _, coloured in read], dtype=bool),
+        classify(np.stack([pixels for pixels, _, _ in read])) if read else None,
+        np.array([coloured for _, coloured, _ in read], dtype=bool),
+        tuple(study for _, _, study in read),
     )

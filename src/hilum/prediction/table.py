@@ -1,13 +1,15 @@
 """The columns of a table of predictions, and its rows.
 
 - ``path``, ``predicted``, ``status`` ('ok' or 'failed') and ``reason`` (why it failed);
+- ``study``: of a DICOM file the name of its study (studies.StudyNames); empty of others;
 - ``p(CLASS)`` and ``DECISION/OPTION`` as in an evaluation's ``predictions.csv``;
 - a column for each operating point, by its name: 1 where it calls the radiograph positive, else 0;
 - ``set``: the classes that cannot be ruled out, joined by ``|`` in the tree's order;
 - ``gate_p_value``: the share of training radiographs that are at least as odd;
 - ``referred`` (1 or 0) and ``referral``: whether a radiologist should look, and why.
 
-The last three groups are there where the classifier has what they need. Of a file that cannot be
+The last three groups are there where the classifier has what they need; ``study`` where studies
+are to be named. Of a file that cannot be
 read, everything after its reason is empty.
 """
 
@@ -27,6 +29,7 @@ from hilum.calibration.operating_points import (
 from hilum.classifier import Classifier
 from hilum.labels import LabelTree
 from hilum.prediction.stream import Answers
+from hilum.prediction.studies import StudyNames
 from hilum.records import Predictions
 
 Cell = str | int | float | None
@@ -42,18 +45,22 @@ class Table:
     """What is told of each radiograph beyond its probabilities.
 
     points: fitted operating points. conformal: the thresholds of prediction sets. false_alarms:
-    the p-value from which on the gate flags. None where the classifier cannot say.
+    the p-value from which on the gate flags. None where the classifier cannot say. studies: how
+    they are named; None where they are not told.
     """
 
     tree: LabelTree
     points: tuple[OperatingPoint, ...] = ()
     conformal: Conformal | None = None
     false_alarms: float | None = None
+    studies: StudyNames | None = None
     columns: dict[str, Kind] = field(init=False)
 
     def __post_init__(self) -> None:
         tree = self.tree
         columns: dict[str, Kind] = dict.fromkeys(("path", "predicted", "status", "reason"), "text")
+        if self.studies:
+            columns["study"] = "text"
         columns |= dict.fromkeys((f"p({name})" for name in tree.classes), "number")
         options = (f"{d.name}/{option}" for d in tree.decisions for option in d.options)
         columns |= dict.fromkeys(options, "number")
@@ -73,12 +80,17 @@ class Table:
 
     @classmethod
     def of(
-        cls, classifier: Classifier, operate: Sequence[str] = (), coverage: float | None = None
+        cls,
+        classifier: Classifier,
+        operate: Sequence[str] = (),
+        coverage: float | None = None,
+        studies: StudyNames | None = None,
     ) -> "Table":
         """The table that a classifier can fill.
 
         operate: operating points, as parse_operating_points reads them. coverage: of the
         prediction sets, in (0, 1); None takes 0.9 if the classifier can make sets at all.
+        studies: how to name those of DICOM files, if at all.
         Raises ClassifierError where points or sets are asked of a classifier without validation
         figures; EvaluationError and LabelError as the fitting does, and where the demands of a
         point cannot be met.
@@ -95,10 +107,13 @@ class Table:
                 tree, truth, known, COVERAGE if coverage is None else coverage
             )
         alarms = classifier.gate.false_alarms if classifier.gate else None
-        return cls(tree, tuple(points), conformal, alarms)
+        return cls(tree, tuple(points), conformal, alarms, studies)
 
     def rows(self, answers: Answers) -> list[Row]:
-        """A row for each input, in order, with a cell for each column."""
+        """A row for each input, in order, with a cell for each column.
+
+        Raises DataError where studies cannot be named, because the cache cannot be written.
+        """
         empty = (None,) * (len(self.columns) - 4)
         told = iter(() if answers.predictions is None else self._told(answers))
         rows: list[Row] = []
@@ -110,13 +125,22 @@ class Table:
                 rows.append((str(path), predicted, OK, "", *rest))
         return rows
 
+    def salt_digest(self, answers: Answers) -> str:
+        """SHA-256 of the salt by which the rows of some answers name studies; '' if by none."""
+        names = self.studies
+        if names is None or names.keep_identifiers or not any(answers.studies):
+            return ""
+        return names.salt_digest
+
     def _told(self, answers: Answers) -> list[list[Cell]]:
         """Of each file that was read its predicted class and the cells after the reason."""
         found = answers.predictions
         assert found is not None
         tree = self.tree
+        names = self.studies
         parts: list[Sequence[Any]] = [
             [tree.classes[k] for k in found.predicted],
+            *([[names.name(uid) or None for uid in answers.studies]] if names else []),
             *found.probs.T.tolist(),
             *(column for d in tree.decisions for column in found.decision_probs[d.name].T.tolist()),
         ]

@@ -4,14 +4,9 @@ Radiographs are grey, but many are stored as RGB, with a colour marker or two, o
 colours that JPEG compression adds.
 """
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
-from hilum.errors import DataError
-from hilum.radiographs.image import begins_as_dicom, open_image
-from hilum.radiographs.npz import item_of
 from hilum.records import PixelArray
 
 #: A pixel has a colour where its largest and smallest channel differ by more than this, of 255.
@@ -30,34 +25,20 @@ def has_colour(image: PixelArray) -> bool:
 
     Grey images that are stored as RGB are not; nor is a scan of a slightly tinted film.
     """
-    channels = image.astype(np.int16)
-    spread = channels.max(axis=2) - channels.min(axis=2)
+    red, green, blue = np.moveaxis(image, 2, 0)
+    # channel by channel, which is many times quicker than along an axis of three
+    high = np.maximum(np.maximum(red, green), blue)
+    spread = high - np.minimum(np.minimum(red, green), blue)
     return bool((spread > _COLOURED).mean() >= _SHARE)
 
 
 def image_has_colour(image: Image.Image) -> bool:
-    """has_colour of an opened image, whose pixels are read only if it can hold colour."""
+    """has_colour of an opened image, whose pixels are read only if it can hold colour.
+
+    What was read stays with the image, so that nothing is decoded again.
+    """
     if image.mode in _GREY_MODES:
         return False
     step = max(1, min(image.size) // _SAMPLED)
-    return has_colour(np.asarray(image.convert("RGB"))[::step, ::step])
-
-
-def file_has_colour(path: Path | str) -> bool:
-    """Whether an image file is in colour; of a grey one only the header is read.
-
-    An image in an NPZ file is grey; DICOM in colour is refused where it is read. Raises
-    DataError, naming the file, where it cannot be read.
-    """
-    path = Path(path)
-    if item_of(path):
-        return False
-    try:
-        with path.open("rb") as file:
-            if begins_as_dicom(file):
-                return False
-            return image_has_colour(open_image(file, path))
-    except DataError:
-        raise
-    except Exception as error:  # a decoder that is fed damaged bytes may raise almost anything
-        raise DataError(f"{path}: cannot be read ({error}).") from None
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return has_colour(np.asarray(rgb)[::step, ::step])

@@ -101,6 +101,7 @@ def open_dataset(
     layout: str | None = None,
     rename: Mapping[str, str] = NO_MAPPING,
     every_class: bool = True,
+    keep_identifiers: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open labelled radiographs: a folder, or a table or NPZ file that lists or holds them.
@@ -113,7 +114,8 @@ def open_dataset(
     tree, such as {"No_findings": "normal", "Effusion": "-"}, where "-" leaves images out (see
     label_map); notes tell what it did. every_class: refuse a split that lacks a class, which
     nothing can be trained or monitored on. An evaluation may do without: its notes then name what
-    is missing, and measures of such a class are undefined.
+    is missing, and measures of such a class are undefined. keep_identifiers: patients of DICOM
+    files are named by their PatientID, not by a salted hash.
 
     Raises DataError where the data have no layout that is known, a split lacks a class, a
     class of the training split has a single image, two labels differ by a typo, an exclude
@@ -121,7 +123,7 @@ def open_dataset(
     cannot be read (all of them listed at once).
     """
     data = Path(root)
-    listing = read_layout(data, layout)
+    listing = read_layout(data, layout, keep_identifiers=keep_identifiers)
     root = listing.root
     found = _without_excluded(listing.found, root, exclude)
     notes = list(listing.notes)

@@ -5,6 +5,7 @@ by the file's content, never by its name. Other formats plug in here.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,8 +19,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from hilum.errors import DataError
+from hilum.radiographs.colour import image_has_colour
 from hilum.radiographs.dicom import START, is_dicom
-from hilum.radiographs.dicom.reading import read_dicom
+from hilum.radiographs.dicom.reading import read_dicom, read_study
 from hilum.radiographs.limits import MAX_PIXELS
 from hilum.radiographs.npz import item_of, read_item
 from hilum.records import PixelArray
@@ -44,6 +46,20 @@ _DEPTHS = (8, 10, 12, 14, 16)
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded file, and what else was asked of it.
+
+    pixels: (H, W) uint8, as read_radiograph gives them. coloured: the file is in colour
+    (colour.has_colour); False where that was not asked, and of NPZ and DICOM, which are grey or
+    refused. study: DICOM's Study Instance UID; '' of other files, and where that was not asked.
+    """
+
+    pixels: PixelArray
+    coloured: bool = False
+    study: str = field(default="", repr=False)  # leads to a patient, so it gets into no message
+
+
 def read_radiograph(path: Path | str) -> PixelArray:
     """Read an image file, or an image inside an NPZ file (``FILE.npz/ARRAY/INDEX``), to grey.
 
@@ -57,12 +73,21 @@ def read_radiograph(path: Path | str) -> PixelArray:
     Raises DataError, naming the file, where it cannot be read, is damaged, holds several
     images or more than MAX_PIXELS (known from its header, before any pixel is decoded).
     """
+    return read_picture(path).pixels
+
+
+def read_picture(path: Path | str, *, colour: bool = False, study: bool = False) -> Picture:
+    """read_radiograph, and from the same decoding what else is asked.
+
+    colour: whether to look for colours. study: whether to read the study of a DICOM file.
+    Raises as read_radiograph does.
+    """
     path = Path(path)
     try:
         if item := item_of(path):
-            return np.array(read_item(*item))
+            return Picture(np.array(read_item(*item)))
         with path.open("rb") as file:
-            return read_open_radiograph(file, path)
+            return read_open_picture(file, path, colour=colour, study=study)
     except DataError:
         raise
     except FileNotFoundError:
@@ -103,10 +128,13 @@ def begins_as_dicom(file: IO[bytes]) -> bool:
     return is_dicom(start)
 
 
-def read_open_radiograph(file: IO[bytes], path: Path) -> PixelArray:
-    """read_radiograph of an open file; path names it in refusals. Other errors come as they are."""
+def read_open_picture(
+    file: IO[bytes], path: Path, *, colour: bool = False, study: bool = False
+) -> Picture:
+    """read_picture of an open file; path names it in refusals. Other errors come as they are."""
     if begins_as_dicom(file):
-        return read_dicom(file, path)
+        pixels = read_dicom(file, path)
+        return Picture(pixels, study=read_study(file, path).study_instance if study else "")
     image = open_image(file, path)
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -117,13 +145,15 @@ def read_open_radiograph(file: IO[bytes], path: Path) -> PixelArray:
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise DataError(f"{path}: holds {frames} images; a radiograph is one.")
+    coloured = colour and image_has_colour(image)
     if not image.mode.startswith("I"):
-        return _to_grey(ImageOps.exif_transpose(image), path)
+        return Picture(_to_grey(ImageOps.exif_transpose(image), path), coloured)
     white_is_zero = (
         isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     )
     pixels = scale_to_8_bit(_deep_grey(ImageOps.exif_transpose(image)), path)
-    return 255 - pixels if white_is_zero else pixels  # Pillow inverts these up to 8 bit only
+    # Pillow inverts these up to 8 bit only
+    return Picture(255 - pixels if white_is_zero else pixels, coloured)
 
 
 def _to_grey(image: Image.Image, path: Path) -> PixelArray:

@@ -6,9 +6,8 @@ from pathlib import Path
 from hilum.errors import DataError
 from hilum.explanation.pictures import thumbnail_png, to_text
 from hilum.prediction.stream import Reading
-from hilum.radiographs.colour import image_has_colour
 from hilum.radiographs.dicom.reading import read_dicom_header
-from hilum.radiographs.image import begins_as_dicom, open_image, read_open_radiograph
+from hilum.radiographs.image import begins_as_dicom, open_image, read_open_picture
 from hilum.radiographs.pixels import PixelTransform
 from hilum.serving.uploads import Upload
 
@@ -38,11 +37,12 @@ def decode(
     transform: the classifier's preprocessing. most_pixels: refused before decoding beyond that.
     """
     try:
-        coloured = _is_coloured_or_refused(upload, most_pixels)
+        _refuse_large(upload, most_pixels)
         upload.file.seek(0)
-        image = read_open_radiograph(upload.file, _FILE)
+        picture = read_open_picture(upload.file, _FILE, colour=True)
+        image = picture.pixels
         height, width = image.shape
-        reading = Reading(transform.to_pixels(image), coloured=coloured)
+        reading = Reading(transform.to_pixels(image), coloured=picture.coloured)
         shown = to_text(thumbnail_png(image, _LONGEST)) if preview else None
         return Decoded(reading, width, height, shown)
     except DataError as error:
@@ -51,18 +51,13 @@ def decode(
         return Decoded(Reading(None, " ".join(f"cannot be read ({error}).".split())))
 
 
-def _is_coloured_or_refused(upload: Upload, most_pixels: int) -> bool:
-    """Whether it is in colour. Raises DataError for too many pixels, before any is decoded."""
+def _refuse_large(upload: Upload, most: int) -> None:
+    """Raise DataError for too many pixels, before any is decoded."""
     file = upload.file
     if begins_as_dicom(file):
         header = read_dicom_header(file, _FILE)
-        _check_size(header.columns, header.rows, most_pixels)
-        return False
-    image = open_image(file, _FILE)
-    _check_size(*image.size, most_pixels)
-    return image_has_colour(image)
-
-
-def _check_size(width: int, height: int, most: int) -> None:
+        width, height = header.columns, header.rows
+    else:
+        width, height = open_image(file, _FILE).size
     if width * height > most:
         raise DataError(f"{width} x {height} pixels are too many (at most {most:,}).")
