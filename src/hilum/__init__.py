@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hilum.radiographs.image import read_radiograph as read_radiograph
     from hilum.recipe import Recipe as Recipe
     from hilum.reporting.report import write_report as write_report
+    from hilum.serving.app import create_app as create_app
     from hilum.training.run import train as train
 
 __version__ = version("hilum")
@@ -26,6 +27,7 @@ _PUBLIC = {
     "assess": "hilum.evaluation.assess",
     "LabelTree": "hilum.labels",
     "Recipe": "hilum.recipe",
+    "create_app": "hilum.serving.app",
     "evaluate": "hilum.evaluation.evaluate",
     "explain": "hilum.explanation.explain",
     "open_dataset": "hilum.radiographs.dataset",

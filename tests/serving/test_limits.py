@@ -199,6 +199,9 @@ def test_a_failure_of_the_networks_reaches_its_senders_only(make, served):
     batcher._classify = served.predict_pixels
 
     assert "out of order" not in assert_problem(broken, 500)
+    assert "default-src 'self'" in broken.headers["content-security-policy"]
+    assert broken.headers["cache-control"] == "no-store"
+    assert 'route="/v1/predictions",status="500"' in server.get("/metrics").text
     assert server.predict(png()).status_code == 200
 
 

@@ -33,6 +33,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_CLOSE = {"Connection": "close"}  # more of a body may follow
+
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach a server that listens there."""
@@ -71,13 +73,17 @@ class Guard:
         self._token = None if token is None else token.encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what may be asked; refuse the rest."""
+        """Pass on what may be asked; refuse the rest. Raises what the application does."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
@@ -85,11 +91,17 @@ class Guard:
 
         refusal = self._refusal(scope["path"], Headers(scope=scope))
         if refusal is None:
-            await self._app(scope, receive, send_guarded)
+            try:
+                await self._app(scope, receive, send_guarded)
+            except Exception:
+                if not begun:
+                    failed = problem_response(500, "The server failed; its log says why.", _CLOSE)
+                    await failed(scope, receive, send_guarded)
+                raise  # for the log
             return
         status, detail = refusal
         await drain(receive)
-        headers = {"Connection": "close"}  # more of a body may follow
+        headers = dict(_CLOSE)
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         await problem_response(status, detail, headers)(scope, receive, send_guarded)

@@ -19,7 +19,8 @@ class Limits:
     decoded or wait at a time, of all requests. explanations: that are computed or wait.
     upload_seconds: for a request to arrive whole, its headers too. batch: up to so many
     radiographs of several requests are classified together. wait_seconds: how long a batch waits
-    for what is being decoded.
+    for what is being decoded. connections: open at a time. answer_seconds: for an answer to be
+    taken by who asked, beyond what fits into the connection's buffers.
     Raises ServingError for values that make no sense.
     """
 
@@ -32,6 +33,8 @@ class Limits:
     upload_seconds: float = 30.0
     batch: int = 16
     wait_seconds: float = 0.004
+    connections: int = 512
+    answer_seconds: float = 120.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

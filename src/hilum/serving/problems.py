@@ -64,7 +64,10 @@ async def drain(receive: Receive) -> None:
 
 
 def install_problems(app: FastAPI) -> None:
-    """Let every refusal of an application be a problem, its framework's own ones too."""
+    """Let every refusal of an application be a problem, its framework's own ones too.
+
+    What fails without one is answered by access.Guard, where security headers are added.
+    """
 
     def refused(_: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
@@ -80,13 +83,9 @@ def install_problems(app: FastAPI) -> None:
         found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return problem_response(422, f"{found}.")
 
-    def failed(_: Request, __: Exception) -> Response:
-        return problem_response(500, "The server failed; its log says why.")
-
     app.add_exception_handler(Problem, refused)
     app.add_exception_handler(HTTPException, by_framework)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(Exception, failed)
 
 
 def describe_problems(statuses: dict[int, str]) -> dict[int | str, dict[str, Any]]:

@@ -1,18 +1,14 @@
 """Listens, serves until it is told to stop, and then answers what was begun."""
 
-import asyncio
 import signal
 import socket
-from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
-import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hilum.serving.access import is_loopback
+from hilum.serving.connections import limited_protocol
 from hilum.serving.limits import ServingError
 from hilum.serving.service import Service
 
@@ -49,16 +45,16 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
     Called on the main thread. A second SIGINT ends at once.
     """
     service: Service = app.state.service
-    seconds = service.limits.upload_seconds
+    limits = service.limits
     config = uvicorn.Config(
         app,
-        http=_timed_protocol(seconds),
+        http=limited_protocol(limits),
         ws="none",
         access_log=False,  # nothing of a request is logged
         log_level="warning",
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=round(seconds) + _GRACE_SECONDS,
+        timeout_graceful_shutdown=round(limits.upload_seconds) + _GRACE_SECONDS,
     )
     server = _Server(config, service)
     # uvicorn raises the signal again when it is done; by then it has been obeyed
@@ -83,36 +79,3 @@ class _Server(uvicorn.Server):
         """Refuse what comes from now on over connections that are open."""
         self._service.stopping = True
         super().handle_exit(sig, frame)
-
-
-def _timed_protocol(seconds: float) -> type[H11Protocol]:
-    """HTTP/1.1 as uvicorn speaks it, with the time limit that it lacks for a request's headers."""
-
-    class Timed(H11Protocol):
-        _late: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            self._watch()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._watch()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._forget()
-            super().connection_lost(exc)
-
-        def _watch(self) -> None:
-            if self.conn.their_state is not h11.IDLE:
-                self._forget()  # the headers are whole; the application limits the rest
-            elif self._late is None:
-                close: Callable[[], Any] = self.transport.close
-                self._late = self.loop.call_later(seconds, close)
-
-        def _forget(self) -> None:
-            if self._late is not None:
-                self._late.cancel()
-                self._late = None
-
-    return Timed
