@@ -8,6 +8,7 @@ published size (150 x 150, two networks) serves, which computes as a trained one
 
 import argparse
 import asyncio
+import io
 import json
 import os
 import platform
@@ -23,14 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from cascade import phantoms, untrained
 
-from hilum.classifier import Classifier
-from hilum.labels import LabelTree
-from hilum.networks.registry import create_network
 from hilum.radiographs.layouts import list_images
-from hilum.radiographs.phantom import render_phantom
-from hilum.transforms.preprocess import Preprocessing
 
 CLIENTS = (1, 8, 64)
 FILES = 64
@@ -57,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="hilum-bench-") as scratch:
         folder = options.classifier or untrained(Path(scratch) / "classifier")
-        files = read(options.data) if options.data else phantoms(Path(scratch))
+        files = read(options.data) if options.data else rendered()
         rounds = measure(folder, files, options.clients, options.seconds, options.runtime)
     report = {
         "rounds": rounds,
@@ -77,37 +73,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"{one['clients']:>3} clients: {one['per_second']:.1f} requests per second, median "
             f"{one['median_ms']:.0f} ms, 99th percentile {one['p99_ms']:.0f} ms, "
-            f"{one['errors']} errors of {one['requests']}; peak memory {one['peak_mb']:.0f} MB"
+            f"{one['errors']} errors of {one['requests']}; memory {one['before_mb']:.0f} MB "
+            f"before, {one['after_mb']:.0f} MB after, {one['peak_mb']:.0f} MB at most"
         )
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 1 if any(one["errors"] for one in rounds) else 0
 
 
-def untrained(folder: Path) -> Path:
-    tree = LabelTree.from_text("normal, infected(covid, non-covid)")
-    size = (150, 150)
-    networks = {
-        d.name: create_network("covinet", outputs=len(d.options), image_size=size)
-        for d in tree.decisions
-    }
-    Classifier(
-        tree=tree,
-        strategy="cascade",
-        rule="route",
-        preprocessing=Preprocessing(image_size=size),
-        networks=networks,
-        network_names=dict.fromkeys(networks, "covinet"),
-    ).save(folder)
-    return folder
-
-
-def phantoms(scratch: Path) -> list[bytes]:
+def rendered() -> list[bytes]:
     files = []
-    for index in range(FILES):
-        path = scratch / f"{index}.jpg"
-        Image.fromarray(render_phantom("normal", seed=0, index=index)[0]).save(path, quality=90)
-        files.append(path.read_bytes())
+    for image in phantoms(FILES):
+        file = io.BytesIO()
+        image.save(file, "JPEG", quality=90)
+        files.append(file.getvalue())
     return files
 
 
@@ -131,8 +110,10 @@ def measure(
         asyncio.run(load(url, files, 1, 1.0))  # warm
         rounds = []
         for n in clients:
+            before = memory_mb(server.pid)
             found = asyncio.run(load(url, files, n, seconds))
-            rounds.append({**found, "peak_mb": peak_memory_mb(server.pid)})
+            after, peak = memory_mb(server.pid), memory_mb(server.pid, "VmHWM:")
+            rounds.append({**found, "before_mb": before, "after_mb": after, "peak_mb": peak})
         return rounds
     finally:
         server.terminate()
@@ -208,10 +189,10 @@ async def outcome_of(reader: asyncio.StreamReader) -> str:
     return str(item["status"])
 
 
-def peak_memory_mb(process: int) -> float:
-    """Of the server, since it started. Linux only."""
+def memory_mb(process: int, what: str = "VmRSS:") -> float:
+    """What the server holds now; VmHWM: at most since it started. Linux only."""
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(status.partition(what)[2].split()[0]) / 1024
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ class Classifier:
         images: a file, a folder (every image below it), a list of files, one array (H, W), an
         array (N, H, W), or a list of arrays (H, W) of any size; arrays are grey, uint8, or
         uint16, which is scaled as a 16-bit file is.
-        Raises DataError listing the files that cannot be read (of the 512 that are decoded
+        Raises DataError naming the files that cannot be read (of the 512 that are decoded
         together), or for arrays of another form.
         """
         names, sources = _sources(images)
@@ -103,8 +103,11 @@ class Classifier:
         parts: list[Predictions] = []
         for start in range(0, len(sources), _CHUNK):
             chunk = sources[start : start + _CHUNK]
-            pixels = np.stack(in_parallel(self._pixels, chunk, "", None))
-            parts.append(self.predict_pixels(pixels, names[start : start + _CHUNK]))
+            if len(chunk) == 1:  # starting threads would take longer than what they do
+                read = [self._pixels(chunk[0])]
+            else:
+                read = in_parallel(self._pixels, chunk, "", None)
+            parts.append(self.predict_pixels(np.stack(read), names[start : start + _CHUNK]))
             if progress:
                 progress("Predicting", min(start + _CHUNK, len(sources)), len(sources))
         return _joined(parts)
@@ -122,16 +125,19 @@ class Classifier:
                 f"Expected uint8 pixels of shape (N, {height}, {width}), "
                 f"found {pixels.dtype} {pixels.shape}."
             )
-        logits = {
+        decided = self.decide(self._logits(pixels, progress), names)
+        if self.gate is None:
+            return decided
+        return replace(decided, gate_p_values=self.gate.judge(pixels).p_values)
+
+    def _logits(self, pixels: PixelArray, progress: Progress | None) -> dict[str, FloatArray]:
+        """What each network says of stored pixels: all that another runtime does otherwise."""
+        return {
             name: compute_logits(
                 network, pixels, self.preprocessing, self.device, progress=progress
             )
             for name, network in self.networks.items()
         }
-        decided = self.decide(logits, names)
-        if self.gate is None:
-            return decided
-        return replace(decided, gate_p_values=self.gate.judge(pixels).p_values)
 
     def decide(self, logits: Mapping[str, FloatArray], names: Sequence[str] = ()) -> Predictions:
         """From the networks' logits to predictions, under the classifier's temperatures and rule.

@@ -28,6 +28,8 @@ def start_session(model: bytes, threads: int = 1) -> "onnxruntime.InferenceSessi
     # Left alone, it takes every core, whatever the process was given.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Threads that wait for work would keep a core busy that another network or a decoder needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _ERRORS_ONLY
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
