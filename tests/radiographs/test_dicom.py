@@ -311,3 +311,25 @@ def test_unknown_values_of_undefined_length(tmp_path: Path) -> None:
     (tmp_path / "scan").write_bytes(data)
 
     assert np.array_equal(read_radiograph(tmp_path / "scan"), read(tmp_path, dicom()))
+
+
+@pytest.mark.parametrize("process", ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1"])
+def test_jpeg_lossless_by_gdcm(tmp_path: Path, process: str) -> None:
+    """A file, and the same as GDCM compresses it."""
+    gdcm = pytest.importorskip("gdcm", reason="needs python-gdcm: pip install 'hilum[gdcm]'")
+    plain = save(tmp_path / "plain", dicom(RAMP, WindowCenter=2000, WindowWidth=3000))
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(plain))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, process)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(tmp_path / "lossless"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+
+    assert b"1.2.840.10008.1.2.4." in (tmp_path / "lossless").read_bytes()[:1024]
+    assert np.array_equal(read_radiograph(tmp_path / "lossless"), read_radiograph(plain))
