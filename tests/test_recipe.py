@@ -28,8 +28,8 @@ ROOT, INFECTED = TREE.decisions
 
 def test_what_is_built_in() -> None:
     assert recipe_names() == (
-        "covinet-cascade", "covinet-flat", "naive-cascade", "naive-flat",
-        "resnet-block-cascade", "resnet-block-flat",
+        "best", "covinet-cascade", "covinet-flat", "default", "naive-cascade", "naive-flat",
+        "quick", "resnet-block-cascade", "resnet-block-flat",
     )  # fmt: skip
 
 
@@ -39,10 +39,11 @@ def test_every_built_in_recipe_fits_its_name_and_the_tree(name: str) -> None:
     assert recipe.name == name
     assert recipe.description
     network, _, strategy = name.rpartition("-")
-    assert recipe.strategy == strategy
+    if network:  # the others are named after what they are for
+        assert recipe.strategy == strategy
     for decision in recipe.networks(TREE):
         settings = recipe.settings(decision.name)
-        assert settings.network == network
+        assert settings.network == (network or settings.network)
         settings.weights_for(decision, [100] * len(decision.options))
 
 
@@ -460,3 +461,33 @@ def test_differences_are_named() -> None:
         "seed: 0 → 3",
     ]
     assert differences(old, old) == []
+
+    augmented = old.override(["augmentation={mirror=true, gamma=0.3}"])
+    assert differences(augmented, old.override(["augmentation=none"])) == [
+        "augmentation: mirror True, gamma 0.3 → none"
+    ]
+    assert differences(augmented, augmented.override(["augmentation.gamma=0.2"])) == [
+        "augmentation.gamma: 0.3 → 0.2"
+    ]
+
+
+def test_epochs_that_are_given_hold() -> None:
+    recipe = Recipe.load("default")
+    assert recipe.settings("flat").epochs_for(10_000) == round(recipe.passes / 10_000)
+    assert recipe.override(["epochs=7"]).settings("flat").epochs_for(10_000) == 7
+    assert recipe.override(["decision.flat.epochs=8"]).settings("flat").epochs_for(10_000) == 8
+    both = recipe.override(["epochs=7", "passes=50000"])
+    assert both.settings("flat").epochs_for(10_000) == 5
+    assert recipe.override(["learning_rate=0.1"]).passes == recipe.passes
+
+
+def test_hilums_own_recipes() -> None:
+    quick, default, best = (Recipe.load(name) for name in ("quick", "default", "best"))
+    for recipe in (quick, best):
+        same = {"name": "", "description": ""}
+        differs = {line.split(":")[0] for line in differences(
+            default.model_copy(update=same), recipe.model_copy(update=same)
+        )}  # fmt: skip
+        assert differs <= {"network", "image_size", "passes", "members"}
+    assert quick.passes * 3 < default.passes
+    assert best.members > 1

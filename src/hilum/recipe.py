@@ -75,6 +75,7 @@ class Settings(BaseModel):
     class_weights: ClassWeights = "none"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
+    start_size: float = Field(default=1.0, ge=0.25, le=1)
     ema: float = Field(default=0.0, ge=0, lt=1)
     mirror_test: bool = Field(default=False, strict=True)
     members: int = Field(default=1, ge=1, le=100)
@@ -163,6 +164,7 @@ class Recipe(Settings):
     keep_checkpoints: Literal["newest-and-best", "all"] = "newest-and-best"
     device: Device = "auto"
     precision: Precision = "auto"
+    compile: bool = Field(default=False, strict=True)
     seed: int = Field(default=0, ge=0, lt=2**32)
     decision: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -301,17 +303,25 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def differences(old: Recipe, new: Recipe) -> list[str]:
-    """The keys in which two recipes differ, as ``key: old → new``; empty if they are equal."""
+    """The keys in which two recipes differ, as ``key: old → new``; empty if they are equal.
 
-    def flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    A table that is a word in the other recipe, such as ``augmentation``, is told in one.
+    """
+
+    def flat(data: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         items: dict[str, Any] = {}
         for key, value in data.items():
-            items |= (
-                flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-            )
+            theirs = other.get(key, {})
+            if isinstance(value, dict) and isinstance(theirs, dict):
+                items |= flat(value, theirs, f"{prefix}{key}.")
+            elif isinstance(value, dict):
+                items[prefix + key] = ", ".join(f"{k} {v}" for k, v in value.items() if v)
+            else:
+                items[prefix + key] = value
         return items
 
-    a, b = flat(old.to_dict()), flat(new.to_dict())
+    one, other = old.to_dict(), new.to_dict()
+    a, b = flat(one, other), flat(other, one)
     return [
         f"{key}: {a.get(key, 'not set')} → {b.get(key, 'not set')}"
         for key in sorted(a.keys() | b.keys())
