@@ -9,7 +9,7 @@ from hilum import console
 from hilum.cli.data import open_data
 from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout
 
-EXAMPLE = "hilum train DATA --recipe covinet-cascade --out runs/first"
+EXAMPLE = "hilum train DATA --recipe quick --out runs/first"
 
 
 def train(
@@ -18,7 +18,7 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="A built-in recipe or a TOML file. [dim]Default: covinet-flat; with --resume, "
+            help="A built-in recipe or a TOML file. [dim]Default: default; with --resume, "
             "the run's own.[/dim]"
         ),
     ] = None,
@@ -58,7 +58,7 @@ def train(
     from hilum.training.run import train as run_training
 
     own = out / "recipe.toml"
-    name = recipe or (str(own) if resume and own.exists() else "covinet-flat")
+    name = recipe or (str(own) if resume and own.exists() else "default")
     chosen = {"monitor": monitor, "seed": seed, "device": device}
     assignments = [f"{key}={value}" for key, value in chosen.items() if value is not None]
     wanted = Recipe.load(name).override([*(settings or []), *assignments])

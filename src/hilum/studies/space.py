@@ -45,6 +45,7 @@ _NOT_SEARCHED = {
     "name": "it names the recipe",
     "description": "it is for people",
     "device": "it is the machine's",
+    "compile": "it is for the machine",
     "keep_checkpoints": "it changes no training",
     "seed": "the luckiest seed is no better than another",
     "monitor": "pruning compares what is monitored",

@@ -32,6 +32,7 @@ from hilum.training.loss import DecisionLoss
 from hilum.training.optim import Schedule, make_optimizer
 from hilum.training.order import Visits, plan_epoch, seed_of
 from hilum.training.randomness import own_randomness, rng_state, set_rng_state
+from hilum.training.resizing import resize, size_in
 from hilum.transforms.augment import augment, mix, mixup_partners
 from hilum.transforms.preprocess import Preprocessing
 
@@ -56,10 +57,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how it is computed."""
+    """Where and how it is computed. compiled: by torch.compile, which pays on a GPU."""
 
     device: torch.device
     number_format: Format
+    compiled: bool = False
 
 
 def fit(
@@ -123,6 +125,8 @@ class _Loop:
             image_size=preprocessing.image_size,
         )
         self.network = as_channels_last(network, device)
+        # Steps go through it; the weights stay those of the network.
+        self.forward = torch.compile(self.network) if machine.compiled else self.network
         self.averaged = AveragedWeights(self.network, settings.ema) if settings.ema else None
         self.steps = math.ceil(len(train.rows) / settings.batch_size)
         self.optimizer = make_optimizer(settings, self.network.parameters())
@@ -242,11 +246,19 @@ class _Loop:
             k = len(self.decision.options)
             targets = mix(one_hot(main_targets, k), one_hot(other_targets, k), share)
         pixels = augment(pixels, doses, seed=self.seed, epoch=epoch, indices=indices)
-        x = self.preprocessing.to_input(pixels).contiguous(memory_format=torch.channels_last)
+        x = resize(
+            self.preprocessing.to_input(pixels),
+            size_in(
+                epoch,
+                self.settings.epochs,
+                self.settings.start_size,
+                self.preprocessing.image_size,
+            ),
+        ).contiguous(memory_format=torch.channels_last)
         with torch.autocast(
             device.type, torch.bfloat16, enabled=self.machine.number_format == "bfloat16"
         ):
-            logits = self.network(x)
+            logits = self.forward(x)
         loss = self.loss(logits, targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

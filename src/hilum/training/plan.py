@@ -19,6 +19,7 @@ from hilum.recipe import Recipe, Settings
 from hilum.records import IntArray
 from hilum.training.fit import Machine, Samples
 from hilum.training.holdout import hold_out_blocks
+from hilum.training.resizing import check_resizable, size_in
 from hilum.transforms.preprocess import Preprocessing
 
 TEST_USED = (
@@ -85,9 +86,12 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         epochs = settings.epochs_for(int(counts.sum()))
         settings_of[decision.name] = settings.model_copy(update={"epochs": epochs})
         with torch.device("meta"):
-            create_network(
+            network = create_network(
                 settings.network, outputs=len(decision.options), image_size=recipe.image_size
             )
+        if settings.start_size < 1:
+            first = size_in(1, epochs, settings.start_size, recipe.image_size)
+            check_resizable(network, settings.network, first)
     notes = [*dataset.notes, *check_soundness(dataset, allow)]
     source = recognise(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     if source:
@@ -95,7 +99,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
     if recipe.monitor == "test":
         notes.append(TEST_USED)
     device = choose_device(recipe.device)
-    machine = Machine(device, choose_format(recipe.precision, device))
+    machine = Machine(device, choose_format(recipe.precision, device), recipe.compile)
     preprocessing = Preprocessing.from_recipe(recipe)
     return Plan(
         dataset,
