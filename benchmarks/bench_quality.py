@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hilum.audit.splits import apply_split, make_split
+from hilum.audit.splits import BLOCK_SIZE, apply_split, make_split
 from hilum.classifier import Classifier
 from hilum.evaluation.assess import assess
 from hilum.evaluation.stress import measure_stress
@@ -53,17 +53,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipes", nargs="+", default=RECIPES, help="names or files")
     parser.add_argument("--out", type=Path, required=True, help="where the runs go; done ones stay")
     parser.add_argument("--seed", type=int, default=0, help="of the training and the division")
+    parser.add_argument("--block-size", type=int, default=BLOCK_SIZE, help="as of hilum split")
     parser.add_argument("--stress", type=int, default=200, help="test images under corruptions")
     parser.add_argument("--set", nargs="*", default=(), help="key=value, for every recipe")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args(argv)
     keep_freed_memory()
     whole = open_dataset(options.data)
-    dataset = apply_split(whole, make_split(whole, seed=options.seed))
+    dataset = apply_split(
+        whole, make_split(whole, seed=options.seed, block_size=options.block_size)
+    )
     rows = []
     for name in options.recipes:
         recipe = load(name).override([*options.set, f"seed={options.seed}"])
-        rows.append({"recipe": name, **judge(dataset, recipe, options.out / name, options.stress)})
+        rows.append(
+            {
+                "recipe": Path(name).stem,
+                **judge(dataset, recipe, options.out / Path(name).stem, options.stress),
+            }
+        )
         print(table(rows[-1:]).splitlines()[-1], flush=True)
     report = {
         "rows": rows,
@@ -88,8 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def load(name: str) -> Recipe:
     """A recipe by its name or file, or COVINet trained as the default is."""
     if name == COVINET_AS_DEFAULT:
-        # Without batch normalisation it does not bear the default's learning rate.
-        return Recipe.load("default").override(["network=covinet", "learning_rate=0.001"])
+        # Its linear layer takes images of one size, and without batch normalisation it does not
+        # bear the default's learning rate.
+        own = ["network=covinet", "learning_rate=0.001", "start_size=1.0"]
+        return Recipe.load("default").override(own)
     return Recipe.load(name)
 
 
