@@ -278,7 +278,7 @@ def summary(report: dict[str, Any]) -> str:
         ):
             lines.append(
                 f"{name}, {way} / plain: {ratio['median']:.2f} x ({ratio['min']:.2f} to "
-                f"{ratio['max']:.2f}); demanded: {report['demanded'][key]}"
+                f"{ratio['max']:.2f}); goal: {report['demanded'][key]}"
             )
     return "\n".join(lines)
 
