@@ -27,6 +27,7 @@ import numpy as np
 from cascade import phantoms, untrained
 
 from hilum.radiographs.layouts import list_images
+from hilum.spacing import evenly_spaced
 
 CLIENTS = (1, 8, 64)
 FILES = 64
@@ -92,8 +93,7 @@ def rendered() -> list[bytes]:
 
 def read(folder: Path) -> list[bytes]:
     found = list_images(folder)
-    rows = np.linspace(0, len(found) - 1, min(FILES, len(found))).astype(int)
-    return [found[row].read_bytes() for row in rows]
+    return [found[row].read_bytes() for row in evenly_spaced(len(found), FILES)]
 
 
 def measure(

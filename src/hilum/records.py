@@ -86,6 +86,11 @@ class Estimate:
         """A measure that these data do not define; never reported as 0."""
         return cls(value=None, n=n, reason=reason)
 
+    @property
+    def excludes_zero(self) -> bool:
+        """Of a difference: whether its interval leaves 0 out; False without one."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
     def in_words(self, digits: int = 3) -> str:
         """As text: '0.746 (0.703 to 0.789)', '0.746' without an interval, or 'undefined (why)'."""
         if self.value is None:

@@ -13,6 +13,8 @@ from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
 from hilum.cli.runtime import load_to_run
 
 if TYPE_CHECKING:
+    from hilum.classifier import Classifier
+    from hilum.exporting.runtime import Runtime as RuntimeName
     from hilum.labels import LabelTree
     from hilum.prediction.table import Row, Table
 
@@ -68,7 +70,7 @@ def predict(
     from hilum.prediction.studies import StudyNames
     from hilum.prediction.table import Table
 
-    model, run, kind = load_to_run(classifier, runtime, device, many=out is not None)
+    model, run, kind = load_to_run(classifier, runtime, device, _run_by, many=out is not None)
     lines = sys.stdin.buffer
     if out is None:
         if restart:
@@ -108,6 +110,12 @@ def predict(
     if failed:
         console.say(f"{failed} of {images} files cannot be read; their rows say why.")
         raise typer.Exit(1)
+
+
+def _run_by(model: "Classifier", runtime: "RuntimeName") -> "Classifier":
+    from hilum.exporting.runtime import run_by_onnx
+
+    return run_by_onnx(model) if runtime == "onnx" else model
 
 
 def _print_rows(rows: "list[Row]", table: "Table", as_json: bool) -> int:

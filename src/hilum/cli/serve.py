@@ -50,8 +50,13 @@ def serve(
     limits = Limits(**chosen)
     token = None if token_file is None else read_token(token_file)
     with open_socket(host, port, token) as listening:  # refused before anything takes long
-        model, _, kind = load_to_run(classifier, runtime, device, many=True)
-        app = create_app(model, token=token, limits=limits, runtime=kind)
+        _, app, _ = load_to_run(
+            classifier,
+            runtime,
+            device,
+            lambda model, kind: create_app(model, token=token, limits=limits, runtime=kind),
+            many=True,
+        )
         shown = f"[{host}]" if ":" in host else host
         console.say(
             f"Serving {classifier} at http://{shown}:{listening.getsockname()[1]} "

@@ -34,8 +34,7 @@ class Drop:
     @property
     def shown(self) -> bool:
         """Whether the data show a difference, for better or worse: the interval excludes 0."""
-        low, high = self.drop.low, self.drop.high
-        return low is not None and high is not None and (low > 0 or high < 0)
+        return self.drop.excludes_zero
 
     @property
     def sentence(self) -> str:

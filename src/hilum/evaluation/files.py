@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from hilum.errors import EvaluationError
+from hilum.errors import EvaluationError, HilumError
 from hilum.evaluation.results import Evaluation
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.labels import LabelTree
@@ -172,19 +172,25 @@ def write_result(
     _write(path, text, errors)
 
 
-def read_result(path: Path, parse: Callable[[Any], T], *, errors: str = "strict") -> T:
-    """Read what write_result wrote; parse makes the result of the values.
+def read_result(
+    path: Path,
+    parse: Callable[[Any], T],
+    *,
+    errors: str = "strict",
+    refusal: type[HilumError] = EvaluationError,
+) -> T:
+    """Read a result that was written as JSON; parse makes it of the values.
 
-    Raises EvaluationError if the file is missing, damaged or foreign.
+    refusal: what is raised if the file is missing, damaged, or foreign, which parse tells by it.
     """
     try:
         return parse(json.loads(path.read_text(encoding="utf-8", errors=errors)))
     except OSError as error:
-        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
+        raise refusal(f"Cannot read {path}: {error.strerror}.") from None
     except ValueError as error:
-        raise EvaluationError(f"{path} is not valid JSON: {error}.") from None
-    except EvaluationError as error:
-        raise EvaluationError(f"Cannot read {path}: {error}") from None
+        raise refusal(f"{path} is not valid JSON: {error}.") from None
+    except refusal as error:
+        raise refusal(f"Cannot read {path}: {error}") from None
 
 
 def _text(path: Path) -> str:

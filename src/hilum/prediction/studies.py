@@ -1,15 +1,11 @@
 """What the studies of DICOM files are called in a table."""
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from hilum.files import sha256
-from hilum.radiographs.salt import salt_of
-
-_LENGTH = 16
+from hilum.radiographs.salt import salt_of, salted_name
 
 
 @dataclass(frozen=True)
@@ -26,13 +22,12 @@ class StudyNames:
     def name(self, uid: str) -> str:
         """The name of the study with this Study Instance UID; '' where the file has none.
 
-        16 hexadecimal digits of an HMAC-SHA256 (RFC 2104), or the UID itself if it is to be kept.
+        As salted_name makes it, or the UID itself if it is to be kept.
         Raises DataError where the salt cannot be kept in the cache.
         """
         if not uid or self.keep_identifiers:
             return uid
-        message = f"study\0{uid}".encode("utf-8", "surrogateescape")
-        return hmac.new(self._salt, message, hashlib.sha256).hexdigest()[:_LENGTH]
+        return salted_name(self._salt, "study", uid)
 
     @property
     def salt_digest(self) -> str:

@@ -1,5 +1,7 @@
 """The secret of a data set, by which patients get names that cannot be guessed back."""
 
+import hashlib
+import hmac
 import os
 import secrets
 from pathlib import Path
@@ -11,6 +13,7 @@ from hilum.files import sha256, write_atomically
 from hilum.radiographs.cache import cache_folder, cache_refusal
 
 _BYTES = 32
+_DIGITS = 16
 
 
 def salt_of(root: Path) -> bytes:
@@ -32,3 +35,12 @@ def salt_of(root: Path) -> bytes:
     if len(salt) != _BYTES:
         raise DataError(f"{file}: is damaged; remove it (patients then get other names).")
     return salt
+
+
+def salted_name(salt: bytes, *parts: str) -> str:
+    """A name for what the parts say, which cannot be guessed back without the salt.
+
+    Returns 16 hexadecimal digits of an HMAC-SHA256 (RFC 2104).
+    """
+    message = "\0".join(parts).encode("utf-8", "surrogateescape")
+    return hmac.new(salt, message, hashlib.sha256).hexdigest()[:_DIGITS]

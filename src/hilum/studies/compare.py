@@ -75,9 +75,9 @@ class Comparison:
     @property
     def shown(self) -> bool:
         """Whether the data show that a and b differ; see the head of this file."""
-        enough = _excludes_zero(self.difference)
+        enough = self.difference.excludes_zero
         enough = enough and self.p_adjusted is not None and self.p_adjusted < ALPHA
-        return enough and (not self.repeated or _excludes_zero(self.pooled_difference))
+        return enough and (not self.repeated or self.pooled_difference.excludes_zero)
 
     @property
     def better(self) -> str | None:
@@ -280,9 +280,3 @@ def _check_paired(
             raise EvaluationError(
                 f"{what}: run {number} was trained on {a.n_train} and {b.n_train} images."
             )
-
-
-def _excludes_zero(estimate: Estimate) -> bool:
-    if estimate.low is None or estimate.high is None:
-        return False
-    return estimate.low > 0 or estimate.high < 0

@@ -1,12 +1,12 @@
 """What a study found, as values and as study.json."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hilum.errors import EvaluationError, StudyError
+from hilum.evaluation.files import read_result
 from hilum.evaluation.results import Evaluation, Matrix
 from hilum.records import Estimate
 from hilum.studies.compare import Comparison
@@ -169,9 +169,14 @@ class StudyResult:
         return str(self.study["question"])
 
     @property
+    def trainings(self) -> dict[str, RunResult]:
+        """The finished runs by their folders: variants that compute the same share theirs."""
+        return {run.run: run for variant in self.variants.values() for run in variant.runs}
+
+    @property
     def compute_seconds(self) -> float:
         """Training time of all runs of all variants."""
-        return sum(variant.seconds for variant in self.variants.values())
+        return sum(run.seconds for run in self.trainings.values())
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -226,11 +231,4 @@ def read_study(path: Path | str) -> StudyResult:
     """Read a study.json, given it or the folder of the study. Raises StudyError."""
     file = Path(path)
     file = file / STUDY_FILE if file.is_dir() else file
-    try:
-        return StudyResult.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise StudyError(f"Cannot read {file}: {error.strerror}.") from None
-    except ValueError as error:
-        raise StudyError(f"{file} is not valid JSON: {error}.") from None
-    except StudyError as error:
-        raise StudyError(f"Cannot read {file}: {error}") from None
+    return read_result(file, StudyResult.from_json, refusal=StudyError)

@@ -128,10 +128,8 @@ class StressedComparison:
     @property
     def shown(self) -> bool:
         """Whether the interval leaves 0 out and the adjusted p is below 0.05."""
-        low, high = self.difference.low, self.difference.high
-        if low is None or high is None or self.p_adjusted is None:
-            return False
-        return (low > 0 or high < 0) and self.p_adjusted < ALPHA
+        enough = self.p_adjusted is not None and self.p_adjusted < ALPHA
+        return enough and self.difference.excludes_zero
 
     def to_json(self) -> dict[str, Any]:
         return {

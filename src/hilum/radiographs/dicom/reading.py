@@ -1,7 +1,5 @@
 """Read a DICOM file: its pixels, its header, or what it says of patient and study."""
 
-import hashlib
-import hmac
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +10,9 @@ from hilum.radiographs.dicom.elements import Elements, read_contents
 from hilum.radiographs.dicom.greyscale import to_grey
 from hilum.radiographs.dicom.header import ImageHeader, image_header
 from hilum.radiographs.dicom.stored import stored_values
+from hilum.radiographs.salt import salted_name
 from hilum.records import PixelArray
 
-_KEY_LENGTH = 16
 _LATERAL = frozenset({"LL", "RL", "LATERAL", "LAT"})
 #: Codes as PS3.3 defines them. Free text in their place could say anything, and is dropped.
 _VIEW = re.compile(r"[A-Z][A-Z0-9 _]{0,15}")
@@ -90,10 +88,9 @@ def patient_key(patient_id: str, salt: bytes, issuer: str = "") -> str:
     """A name for a patient that stays the same and cannot be guessed back without the salt.
 
     issuer: who gave the number, since two hospitals may give one (PS3.3, C.7.1.1).
-    Returns 16 hexadecimal digits of an HMAC-SHA256 (RFC 2104).
+    Returns what salted_name does.
     """
-    message = f"{issuer}\0{patient_id}".encode("utf-8", "surrogateescape")
-    return hmac.new(salt, message, hashlib.sha256).hexdigest()[:_KEY_LENGTH]
+    return salted_name(salt, issuer, patient_id)
 
 
 def _raw(elements: Elements, tag: int) -> str:
