@@ -1,7 +1,7 @@
 """A headless Chromium for tests of pages, and what every page has to stand."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ class Visit:
     page: Any
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+
+    def watch_requests(self, expected: Callable[[str], bool]) -> None:
+        """Note every request from now on whose address is not expected."""
+        self.page.on("request", lambda r: None if expected(r.url) else self.requests.append(r.url))
 
     def check_quiet(self) -> None:
         """No error or warning on the console, and no request but for the page itself."""
@@ -51,7 +55,17 @@ class Browser:
     contexts: list[Any] = field(default_factory=list)
 
     def open(self, file: Path, *, size: str = "desktop", dark: bool = False) -> Visit:
-        """Open a file. size: a key of SIZES. dark: as for a reader who prefers dark pages."""
+        """Open a file. size, dark: as of blank."""
+        visit, address = self.blank(size=size, dark=dark), file.resolve().as_uri()
+        visit.watch_requests(lambda url: url == address or url.startswith("data:"))
+        visit.page.goto(address)
+        return visit
+
+    def blank(self, *, size: str = "desktop", dark: bool = False) -> Visit:
+        """A page that shows nothing yet.
+
+        size: a key of SIZES. dark: as for a reader who prefers dark pages.
+        """
         width, height = SIZES[size]
         context = self.chromium.new_context(
             viewport={"width": width, "height": height},
@@ -68,16 +82,6 @@ class Browser:
                 visit.console.append(message.text) if message.type in ("error", "warning") else None
             ),
         )
-        address = file.resolve().as_uri()
-        page.on(
-            "request",
-            lambda request: (
-                visit.requests.append(request.url)
-                if request.url != address and not request.url.startswith("data:")
-                else None
-            ),
-        )
-        page.goto(address)
         return visit
 
 

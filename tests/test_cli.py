@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 from hilum import cli
 from hilum.errors import HilumError
 from hilum.networks.registry import create_network
+from tests.command import run_command
 from tests.spots import write_spots
 
 QUICK = ["--set", "image_size=32", "--set", "epochs=1", "--set", "batch_size=8", "--device", "cpu"]
@@ -26,17 +28,7 @@ QUICK = ["--set", "image_size=32", "--set", "epochs=1", "--set", "batch_size=8",
 def run(monkeypatch, capsys):
     """Run `hilum …` through its real entry point; returns (exit code, stdout, stderr)."""
 
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hilum", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return partial(run_command, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hilum import cli
 from hilum.audit.audit import Audit, run_audit, write_audit
 from hilum.audit.leaks import duplicate_findings, patient_findings
 from hilum.audit.patients import patient_groups, patients_across_splits
@@ -18,6 +16,7 @@ from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
 from hilum.radiographs.phantom import write_phantoms
 from hilum.reporting.audit.page import preprocessing_samples, write_audit_page
+from tests.command import run_command
 from tests.reporting.test_report import HOSTILE, Page
 
 
@@ -191,13 +190,7 @@ def test_a_set_without_copies_passes(audited):
 
 
 def run(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["hilum", "audit", *map(str, arguments)])
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = stop.code or 0
-    return code, *capsys.readouterr()
+    return run_command(monkeypatch, capsys, "audit", *arguments)
 
 
 def test_the_verb_prints_findings_and_writes_both_files(faulty, tmp_path, monkeypatch, capsys):

@@ -1,27 +1,17 @@
 """hilum evaluate --stress: the file, the line, and what a program reads."""
 
 import json
-import sys
+from functools import partial
 
 import pytest
 
-from hilum import cli
+from tests.command import run_command
 from tests.untrained import untrained
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hilum", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
+    return partial(run_command, monkeypatch, capsys)
 
 
 def test_stress_is_measured_on_request(spots, tmp_path, run):

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from hilum import cli
 from hilum.calibrating import calibrate_on
 from hilum.radiographs.dataset import open_dataset
+from tests.command import run_command
 from tests.spots import write_spots
 from tests.untrained import untrained
 
@@ -41,17 +41,10 @@ def predict(monkeypatch, capsys, tmp_path, plain):
     plain.save(tmp_path / "classifier")
 
     def call(*arguments, stdin=b"", device="cpu"):
-        argv = ["hilum", "predict", tmp_path / "classifier", *arguments, "--device", device]
+        argv = ["predict", tmp_path / "classifier", *arguments, "--device", device]
         if "--runtime" not in arguments:  # translating every test's networks would take long
             argv += ["--runtime", "torch"]
-        monkeypatch.setattr(sys, "argv", list(map(str, argv)))
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        return run_command(monkeypatch, capsys, *argv)
 
     return call

@@ -22,7 +22,7 @@ from hilum.serving.app import create_app
 from hilum.serving.run import open_socket
 from hilum.statistics.targets import Target
 from hilum.statistics.two_by_two import TwoByTwo
-from tests.browser import SIZES, Browser, Visit
+from tests.browser import Browser, Visit
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
 from tests.radiographs.dicoms import dicom, save
@@ -69,26 +69,11 @@ def visit(browser: Browser) -> Callable[..., Visit]:
         ready: bool = True,
         before: Callable[[Any], Any] = lambda page: None,
     ) -> Visit:
-        width, height = SIZES[size]
-        context = browser.chromium.new_context(
-            viewport={"width": width, "height": height},
-            color_scheme="dark" if dark else "light",
-            accept_downloads=True,
-        )
-        browser.contexts.append(context)
-        page = context.new_page()
+        found = browser.blank(size=size, dark=dark)
+        page = found.page
         page.set_default_timeout(20_000)
         before(page)
-        found = Visit(page)
-        page.on("pageerror", lambda error: found.console.append(str(error)))
-        page.on(
-            "console",
-            lambda m: found.console.append(m.text) if m.type in ("error", "warning") else None,
-        )
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith(address) else found.requests.append(r.url),
-        )
+        found.watch_requests(lambda url: url.startswith(address))
         page.goto(address)
         if ready:
             page.locator("body[data-ready]").wait_for()
