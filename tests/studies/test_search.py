@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,7 @@ SPACE = {
 
 
 def small_search(folder, space=SPACE, assignments=(), **changes):
-    (folder / "small.toml").write_text(RECIPE)
-    recipe = Recipe.load(folder / "small.toml").override(assignments)
+    recipe = Recipe.from_dict(tomllib.loads(RECIPE)).override(assignments)
     if not (folder / "spots").is_dir():
         write_spots(folder / "spots", {"train": 20, "val": 2, "test": 2})
     data = open_dataset(folder / "spots")
@@ -394,6 +394,19 @@ def test_another_search_in_the_same_storage_is_refused(tmp_path, search, toy, ch
     assert len(run_search(other, tmp_path / "out", trials=1).trials) == 1
 
 
+def test_another_search_that_began_at_the_same_moment_is_refused(tmp_path, search, toy):
+    other = small_search(tmp_path, seed=5)
+
+    def begin_the_other(run, watch):
+        with open_storage(default_url(tmp_path / "out")) as storage:
+            load(storage).set_user_attr("hilum", other.identity())
+
+    toy.append(begin_the_other)
+    with pytest.raises(StudyError, match="seed: 5 → 0"):
+        run_search(search, tmp_path / "out", trials=1)
+    assert not (tmp_path / "out/search.json").exists()
+
+
 def test_other_data_are_refused(tmp_path, search, toy):
     run_search(search, tmp_path / "out", trials=1)
     (tmp_path / "spots/train/normal/7.png").write_bytes(
@@ -432,10 +445,11 @@ def test_bad_input(tmp_path, search):
         small_search(tmp_path, block_size=50)
     with pytest.raises(StudyError, match="at least 1 trial"):
         run_search(search, tmp_path / "out", trials=0)
+    (blocked := tmp_path / "file").write_text("no folder")
     with pytest.raises(StudyError, match="cannot be made"):
-        run_search(search, tmp_path / "small.toml", trials=1)
+        run_search(search, blocked, trials=1)
     with pytest.raises(StudyError, match="not the result of a search"):
-        read_search(tmp_path / "small.toml")
+        read_search(blocked)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,7 @@ def run_search(
             else:
                 work_in_processes(task, study, jobs, stop, account.look)
         account.look()
+        _agree(study, search, task)  # another may have begun at the same moment
         result = _collect(search, study, task, storage is None)
         _write(result, search, out)
     if stop.requested:
