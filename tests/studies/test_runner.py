@@ -17,7 +17,7 @@ from hilum.radiographs.dataset import open_dataset
 from hilum.studies.folds import divide
 from hilum.studies.results import StudyResult, read_study
 from hilum.studies.runner import plan_study, run_study
-from hilum.studies.runs import adopt_run
+from hilum.studies.runs import adopt_run, do_run
 from hilum.training.run import train
 from tests.studies.small import small_data, small_study
 from tests.training.test_resume import outcome
@@ -147,6 +147,55 @@ def test_studies_share_the_runs_they_have_in_common(tmp_path, data):
     assert [r.run for r in second.variants["same"].runs] == keys
     assert len([p for p in (out / "runs").iterdir() if p.is_dir()]) == 6
     assert second.variants["same"].mean == first.variants["quick"].mean
+
+
+def test_variants_that_compute_the_same_are_one_training(tmp_path, data):
+    out, reports = tmp_path / "out", []
+    variants = {"adam": {"optimizer": "adam"}, "adamw": {"optimizer": "adamw"}}
+    study = small_study(tmp_path, variants=variants)
+    result = run_study(study, data, out, on_run=reports.append)
+    assert [(r.run.variant, r.done, r.total) for r in reports] == [("adam", 1, 2), ("adam", 2, 2)]
+    assert len([p for p in (out / "runs").iterdir() if p.is_dir()]) == 2
+    adam, adamw = result.variants.values()
+    assert adam.mean == adamw.mean
+    assert adam.recipe["optimizer"] != adamw.recipe["optimizer"]
+    assert result.compute_seconds == pytest.approx(adam.seconds)
+    assert result.sentences == (
+        "The data cannot tell `adam` from `adamw`: their accuracy is the same in every run.",
+    )
+    assert any("'adam' and 'adamw' are one training" in note for note in result.notes)
+    assert json.loads((out / "rates/plan.json").read_text())["runs"] == [r.run for r in adam.runs]
+
+    decayed = {name: {**keys, "weight_decay": 0.01} for name, keys in variants.items()}
+    plan = plan_study(small_study(tmp_path, variants=decayed), data)
+    assert len(plan.trainings) == len(plan.runs) == 4
+
+
+def test_a_training_begun_for_a_variant_that_computes_the_same_goes_on(tmp_path, data):
+    variants = {"slow": {"learning_rate": 1e-5}, "adam": {"optimizer": "adam"}}
+    runs = plan_study(small_study(tmp_path, variants=variants), data)
+    (run,) = (r for r in runs.runs if (r.variant, r.number) == ("adam", 0))
+
+    def stop(row):
+        raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        do_run(run, runs.folds, tmp_path / "out/runs", stop)
+    variants = {"adamw": {"optimizer": "adamw"}, "quicker": {"learning_rate": 0.01}}
+    result = run_study(small_study(tmp_path, variants=variants), data, tmp_path / "out")
+    assert result.failures == ()
+    assert result.variants["adamw"].runs[0].run == run.key
+
+
+def test_a_failure_counts_for_all_variants_of_a_training(tmp_path, data, monkeypatch):
+    def broken(*args, **kwargs):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("hilum.studies.runs.train", broken)
+    variants = {"adam": {"optimizer": "adam"}, "adamw": {"optimizer": "adamw"}}
+    result = run_study(small_study(tmp_path, variants=variants), data, tmp_path / "out")
+    told = [(f.variant, f.seed) for f in result.failures]
+    assert told == [("adam", 0), ("adamw", 0), ("adam", 1), ("adamw", 1)]
 
 
 def test_a_run_that_another_study_holds_is_waited_for(tmp_path, data, monkeypatch):

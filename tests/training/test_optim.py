@@ -60,6 +60,23 @@ def test_nesterov_is_for_sgd_with_momentum():
         Recipe().override(["nesterov=true", "momentum=0"])
 
 
+def test_without_weight_decay_adamw_computes_what_adam_does():
+    """Studies train the two once: see run_key in studies/runs.py."""
+
+    def weights(name: str, weight_decay: float) -> torch.Tensor:
+        wanted = Settings(optimizer=name, learning_rate=0.01, weight_decay=weight_decay)
+        values = torch.nn.Parameter(torch.linspace(-1, 1, 50))
+        optimizer = make_optimizer(wanted, [values])
+        for step in range(30):
+            optimizer.zero_grad()
+            (values.sin() * (values + step)).sum().backward()
+            optimizer.step()
+        return values.detach()
+
+    assert torch.equal(weights("adam", 0.0), weights("adamw", 0.0))
+    assert not torch.equal(weights("adam", 0.01), weights("adamw", 0.01))
+
+
 def test_gradients_are_clipped_over_all_weights_together(tmp_path, spots, recipe, monkeypatch):
     started = []
     create = fit.create_network

@@ -250,6 +250,15 @@ def _notes(study: Study, folds: Folds, variants: Mapping[str, VariantResult]) ->
                 f"{copies} of the {len(folds.own_val.records)} images of the data's own val are "
                 "also in train: figures on it are too good."
             )
+    trained: dict[tuple[str, ...], str] = {}
+    for name, variant in variants.items():
+        keys = tuple(run.run for run in variant.runs)
+        twin = trained.setdefault(keys, name)
+        if keys and twin != name:
+            notes.append(
+                f"'{twin}' and '{name}' are one training, done once: AdamW differs from Adam in "
+                "its weight decay alone, and here there is none."
+            )
     machines = {(r.device, r.precision) for v in variants.values() for r in v.runs}
     if len(machines) > 1:
         told = ", ".join(sorted(f"{device} in {precision}" for device, precision in machines))

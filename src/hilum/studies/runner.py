@@ -13,8 +13,10 @@ from typing import Any
 
 from hilum.errors import Interrupted, StudyError
 from hilum.files import write_atomically
+from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
+from hilum.recipe import Settings
 from hilum.studies.collect import collect
 from hilum.studies.folds import Folds, divide
 from hilum.studies.measures import Measure
@@ -32,13 +34,23 @@ RUNS = "runs"
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """A study on its data, checked: every run that it takes."""
+    """A study on its data, checked: every run that it takes.
+
+    Variants that compute the same share their runs; trainings are the runs with each key once.
+    """
 
     study: Study
     dataset: Dataset
     folds: Folds
     measure: Measure
     runs: tuple[Run, ...]
+
+    @property
+    def trainings(self) -> tuple[Run, ...]:
+        first: dict[str, Run] = {}
+        for run in self.runs:
+            first.setdefault(run.key, run)
+        return tuple(first.values())
 
 
 @dataclass(frozen=True)
@@ -75,12 +87,16 @@ def plan_study(study: Study, dataset: Dataset) -> StudyPlan:
     first: dict[str, Run] = {}
     for run in runs:
         twin = first.setdefault(run.key, run)
-        if twin is not run:
+        if twin is not run and _settings(twin, folds.tree) == _settings(run, folds.tree):
             raise StudyError(
                 f"{study.name}: the variants '{twin.variant}' and '{run.variant}' train the same "
                 "on these labels: what they differ in is overridden for every decision."
             )
     return StudyPlan(study, dataset, folds, measure, runs)
+
+
+def _settings(run: Run, tree: LabelTree) -> list[Settings]:
+    return [run.recipe.settings(decision.name) for decision in run.recipe.networks(tree)]
 
 
 def run_study(
@@ -120,22 +136,19 @@ def run_study(
             for outcome in outcomes:
                 run, error = outcome.run, outcome.error
                 if error:
-                    failures.append(
-                        Failure(
-                            run.variant,
-                            run.recipe.seed,
-                            plan.folds.number(run.number),
-                            run.key,
-                            error,
-                        )
-                    )
+                    fold = plan.folds.number(run.number)
+                    failures += [
+                        Failure(twin.variant, twin.recipe.seed, fold, twin.key, error)
+                        for twin in plan.runs
+                        if twin.key == run.key
+                    ]
                 account.finish(run, failed=bool(error))
                 if on_run:
                     on_run(account.report(run, error))
     except Interrupted:
-        done = sum(is_finished(out / RUNS / run.key) for run in plan.runs)
+        done = sum(is_finished(out / RUNS / run.key) for run in plan.trainings)
         raise Interrupted(
-            f"{home}: stopped with {done} of {len(plan.runs)} runs done; checkpoints of the "
+            f"{home}: stopped with {done} of {len(plan.trainings)} runs done; checkpoints of the "
             "others were written. Go on with the same command."
         ) from None
     result = collect(plan.study, plan.dataset, plan.folds, plan.measure, plan.runs, out, failures)
@@ -150,11 +163,12 @@ def _outcomes(
     stop: StopRequest,
     on_epoch: Callable[[Run, Row], None],
 ) -> Generator[Outcome, None, None]:
-    unfinished = sum(not is_finished(runs / run.key) for run in plan.runs)
+    trainings = plan.trainings
+    unfinished = sum(not is_finished(runs / run.key) for run in trainings)
     if jobs == 1 or unfinished < 2:
-        yield from do_runs(plan.runs, plan.folds, runs, stop, on_epoch)
+        yield from do_runs(trainings, plan.folds, runs, stop, on_epoch)
     else:
-        yield from do_runs_in_processes(plan.runs, plan.folds, runs, stop, on_epoch, jobs=jobs)
+        yield from do_runs_in_processes(trainings, plan.folds, runs, stop, on_epoch, jobs=jobs)
 
 
 def _refuse_changed_data(plan: StudyPlan, out: Path, restart: bool) -> None:
@@ -188,7 +202,7 @@ def _write_plan(plan: StudyPlan, home: Path) -> None:
             "fingerprint": plan.dataset.fingerprint,
             "counts": plan.dataset.counts(),
         },
-        "runs": [run.key for run in plan.runs],
+        "runs": [run.key for run in plan.trainings],
     }
     try:
         write_atomically(home / PLAN_FILE, _json(facts))
@@ -205,12 +219,12 @@ class _Account:
 
     def __init__(self, plan: StudyPlan, runs: Path, jobs: int, progress: Progress | None) -> None:
         self.runs, self.jobs, self.progress = runs, jobs, progress
-        self.waiting = {run.key: run for run in plan.runs}
-        self.total, self.done = len(plan.runs), 0
-        self.epochs_total = sum(run.epochs for run in plan.runs)
+        self.waiting = {run.key: run for run in plan.trainings}
+        self.total, self.done = len(self.waiting), 0
+        self.epochs_total = sum(run.epochs for run in plan.trainings)
         self.epochs = dict.fromkeys(self.waiting, 0)
         self.seconds: dict[str, tuple[float, int]] = {}  # by variant: of how many epochs
-        for run in plan.runs:
+        for run in plan.trainings:
             if is_finished(runs / run.key):
                 self._time(run)
 

@@ -67,13 +67,14 @@ def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:
     """The folder name of a training, such as ``covinet-cascade-0-1f2e3d4c5b6a7988``.
 
     Equal for recipes that differ only in name, description, device, kept checkpoints, or in
-    settings that every decision overrides. fingerprint: of the data set as divided.
+    settings that every decision overrides; and for Adam and AdamW without weight decay, which
+    compute the same. fingerprint: of the data set as divided.
     """
     # Keys with their default are left out, so that a key that is added later changes nothing.
     whole = recipe.model_dump(mode="json", exclude_defaults=True)
     aside = {"name", "description", "device", "keep_checkpoints", "decision"}
     networks = {
-        d.name: recipe.settings(d.name).model_dump(mode="json", exclude_defaults=True)
+        d.name: _as_computed(recipe.settings(d.name)).model_dump(mode="json", exclude_defaults=True)
         for d in recipe.networks(tree)
     }
     content = {
@@ -84,6 +85,13 @@ def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:
     }
     digest = sha256(json.dumps(content, sort_keys=True).encode())
     return f"{recipe.network}-{recipe.strategy}-{recipe.seed}-{digest[:16]}"
+
+
+def _as_computed(settings: Settings) -> Settings:
+    """AdamW is Adam with a weight decay of another kind: where there is none, it is Adam."""
+    if settings.optimizer == "adamw" and settings.weight_decay == 0:
+        return settings.model_copy(update={"optimizer": "adam"})
+    return settings
 
 
 def read_facts(run: Path) -> dict[str, Any] | None:
@@ -137,10 +145,13 @@ def do_run(run: Run, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] |
                         f"{folder}: holds another training than its name says; remove it."
                     )
             else:
-                resume = (folder / "run.json").exists()
+                recipe, resume = run.recipe, (folder / "run.json").exists()
                 if not resume:
                     _clear_unbegun(folder)
-                train(part, run.recipe, folder, resume=resume, on_epoch=on_epoch)
+                elif _own_key(folder) == run.key:  # begun by a recipe that computes the same
+                    begun = Recipe.load(folder / "recipe.toml")
+                    recipe = begun.model_copy(update={"device": recipe.device})
+                train(part, recipe, folder, resume=resume, on_epoch=on_epoch)
             _evaluate(folder, HELD_OUT, part, run.recipe.device)
             if folds.own_val:
                 _evaluate(folder, OWN_VAL, folds.own_val, run.recipe.device)

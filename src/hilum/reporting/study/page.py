@@ -164,7 +164,6 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
     pooled = variant.pooled
     return {
         "result": variant,
-        "n_runs": len(variant.runs),
         "own_val": own_val_of(variant),
         "toml": recipe_of(variant).to_toml(),
         "matrix": confusion_table(pooled.classes, pooled.confusion_matrix) if pooled else None,

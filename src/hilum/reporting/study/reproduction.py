@@ -60,7 +60,7 @@ def describe_reproduction(results: Sequence[StudyResult]) -> str:
         "over_runs": _over_runs,
     }
     verdicts = Counter(j.verdict for r in results for j in judged_conclusions(r))
-    runs = {run.run: run for r in results for v in r.variants.values() for run in v.runs}
+    runs = {key: run for result in results for key, run in result.trainings.items()}
     page = environment.get_template("reproduction.md.j2").render(
         published=published,
         data=results[0].data,
@@ -147,7 +147,7 @@ def _experiment(result: StudyResult) -> dict[str, Any]:
         "own_val": {name: own_val_of(variant) for name, variant in result.variants.items()},
         "notes": [n for n in notes_of(result) if n != _meaning(result)],
         "seconds": result.compute_seconds,
-        "runs": sum(len(variant.runs) for variant in result.variants.values()),
+        "runs": len(result.trainings),
     }
 
 
