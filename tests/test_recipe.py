@@ -410,6 +410,7 @@ SETTINGS = {
     "class_weights": st.sampled_from(["none", "balanced"])
     | st.lists(POSITIVE, max_size=4)
     | st.dictionaries(TEXT, POSITIVE, max_size=3),
+    "loss": st.sampled_from(["classes", "decisions"]),
     "label_smoothing": st.floats(0, 1, exclude_max=True),
     "augmentation": st.sampled_from(["none", "mirror", "full"])
     | st.fixed_dictionaries(

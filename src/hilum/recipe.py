@@ -40,12 +40,14 @@ FEWEST_EPOCHS, MOST_EPOCHS = 3, 300
 class Settings(BaseModel):
     """How one decision is trained.
 
-    network: a registered name (`hilum models`), a class of the user's own as 'module:Class', or
-    one of MONAI's as 'monai:Class'. passes: image passes, which decide the epochs by
-    the number of training images (see epochs_for); 0: epochs holds. sampling: 'balanced' visits
-    the options equally often. class_weights: 'none', 'balanced' (inverse to how often an epoch
-    visits each), or positive numbers by option, in order or by name. clip_norm: the largest norm
-    of a step's gradient, 0 for any. scheduler: 'step' multiplies the learning rate by gamma every
+    network: a registered name (`hilum models`), a class of the user's own as 'module:Class', or one
+    of MONAI's as 'monai:Class'. passes: image passes, which decide the epochs by the number of
+    training images (see epochs_for); 0: epochs holds. sampling: 'balanced' visits the options
+    equally often. class_weights: 'none', 'balanced' (inverse to how often an epoch visits each), or
+    positive numbers by option, in order or by name. loss: of the flat strategy's one network, over
+    its 'classes', or over the 'decisions' of the label tree, each with weights and smoothing of its
+    own: what heads of a cascade on one backbone would learn. clip_norm: the largest norm of a
+    step's gradient, 0 for any. scheduler: 'step' multiplies the learning rate by gamma every
     step_size epochs; 'cosine' decays to 0; 'one-cycle' warms up over the first 30 % of all steps
     and decays to almost 0 (learning_rate is the peak). warmup: the share of all steps in which the
     other schedules rise linearly. momentum and nesterov serve sgd only. ema: decay per step of a
@@ -73,6 +75,7 @@ class Settings(BaseModel):
     step_size: int = Field(default=5, ge=1)
     gamma: float = Field(default=0.1, gt=0, le=1)
     class_weights: ClassWeights = "none"
+    loss: Literal["classes", "decisions"] = "classes"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augmentation: Augmentation = Augmentation()
     start_size: float = Field(default=1.0, ge=0.25, le=1)
@@ -198,6 +201,11 @@ class Recipe(Settings):
         """
         decisions = tree.networks(self.strategy)
         names = [d.name for d in decisions]
+        if self.strategy == "cascade" and any(self.settings(n).loss == "decisions" for n in names):
+            raise RecipeError(
+                f"The recipe '{self.name}' has loss = 'decisions', by which one network learns all "
+                "decisions of the labels together: it needs strategy = 'flat'."
+            )
         for name in self.decision:
             if name not in names:
                 what = "the one decision 'flat'" if names == [FLAT] else f"{', '.join(names)}"

@@ -134,6 +134,21 @@ def test_every_optimizer_and_schedule(tmp_path, spots, recipe, optimizer, schedu
         assert rates == pytest.approx(expected[scheduler])
 
 
+def test_one_network_learns_all_decisions(tmp_path, spots, recipe):
+    """Without weights and smoothing that is the loss over the classes, but for rounding."""
+    of_classes = recipe("strategy=flat", "epochs=2", "class_weights=none")
+    joint = of_classes.override(["loss=decisions"])
+    train(spots, of_classes, tmp_path / "classes")
+    train(spots, joint, tmp_path / "decisions")
+    rows = [read_history(tmp_path / run / "history.jsonl") for run in ("classes", "decisions")]
+    for key in ("train_loss", "monitor_loss"):
+        assert rows[0][1][key] == pytest.approx(rows[1][1][key], rel=1e-3)
+
+    robust = joint.override(["class_weights=balanced", "label_smoothing=0.1", "augmentation=full"])
+    train(spots, robust, tmp_path / "robust")
+    assert read_history(tmp_path / "robust/history.jsonl")[1]["train_loss"] > 0
+
+
 def test_checkpoints_hold_what_they_should(tmp_path, spots, recipe):
     train(spots, recipe("keep_checkpoints=all", "scheduler=step"), tmp_path / "run")
     folder = CheckpointFolder(tmp_path / "run/checkpoints/root")
@@ -246,6 +261,7 @@ def test_data_without_train_is_refused(tmp_path, recipe):
     [
         ("decision.flat.epochs=2", "settings for the decision 'flat'"),
         ("class_weights=[1.0, 2.0, 3.0]", "3 numbers, but the decision 'root'"),
+        ("loss=decisions", "needs strategy = 'flat'"),
         ("network=covinett", "Did you mean 'covinet'"),
         ("device=cuda:99", "no device 'cuda:99'"),
     ],

@@ -88,9 +88,9 @@ def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:
 
 
 def _as_computed(settings: Settings) -> Settings:
-    """AdamW is Adam with a weight decay of another kind: where there is none, it is Adam."""
-    if settings.optimizer == "adamw" and settings.weight_decay == 0:
-        return settings.model_copy(update={"optimizer": "adam"})
+    """AdamW is Adam with a weight decay of another kind: without any, Adam is AdamW."""
+    if settings.optimizer == "adam" and settings.weight_decay == 0:
+        return settings.model_copy(update={"optimizer": "adamw"})
     return settings
 
 

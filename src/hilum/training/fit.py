@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 from hilum.device import Format, as_channels_last
 from hilum.errors import Interrupted, TrainingError
 from hilum.inference import compute_logits
-from hilum.labels import Decision
+from hilum.labels import Decision, LabelTree
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress
@@ -28,7 +28,7 @@ from hilum.records import IntArray, PixelArray
 from hilum.training.average import AveragedWeights
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row
 from hilum.training.interrupt import StopRequest
-from hilum.training.loss import DecisionLoss
+from hilum.training.loss import make_loss
 from hilum.training.optim import Schedule, make_optimizer
 from hilum.training.order import Visits, plan_epoch, seed_of
 from hilum.training.randomness import own_randomness, rng_state, set_rng_state
@@ -67,6 +67,7 @@ class Machine:
 def fit(
     decision: Decision,
     settings: Settings,
+    tree: LabelTree,
     *,
     seed: int,
     train: Samples,
@@ -80,6 +81,7 @@ def fit(
 ) -> Checkpoint:
     """Train one decision's network, from its newest checkpoint if it has one.
 
+    tree: whose decision it is.
     Writes a checkpoint after every epoch and then calls on_epoch with the epoch's row of the
     history. Returns the last checkpoint. Raises Interrupted, after writing a checkpoint, when a
     stop is requested, and TrainingError where the loss is not finite or the disk is full.
@@ -88,7 +90,7 @@ def fit(
     if start and start.epoch >= settings.epochs:
         return start
     with own_randomness(machine.device, seed_of(seed, decision.name)):
-        loop = _Loop(decision, settings, seed, train, monitored, preprocessing, machine)
+        loop = _Loop(decision, settings, tree, seed, train, monitored, preprocessing, machine)
         if start:
             loop.restore(start)
         while loop.epoch < settings.epochs:
@@ -109,6 +111,7 @@ class _Loop:
         self,
         decision: Decision,
         settings: Settings,
+        tree: LabelTree,
         seed: int,
         train: Samples,
         monitored: Samples | None,
@@ -131,12 +134,7 @@ class _Loop:
         self.steps = math.ceil(len(train.rows) / settings.batch_size)
         self.optimizer = make_optimizer(settings, self.network.parameters())
         self.schedule = Schedule(settings, self.optimizer, self.steps)
-        counts = np.bincount(train.targets, minlength=len(decision.options))
-        if settings.sampling == "balanced":  # what counts is how often each option is visited
-            counts = np.full_like(counts, 1)
-        self.loss = DecisionLoss(
-            settings.weights_for(decision, counts.tolist()), settings.label_smoothing, device
-        )
+        self.loss = make_loss(decision, settings, tree, train.targets, device)
         self.resident = _on_device(train.pixels, device)
         self.epoch = 0
         self.step = 0

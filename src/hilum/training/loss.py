@@ -1,7 +1,53 @@
-"""The loss of one decision."""
+"""The loss of one decision, or of all decisions of the label tree by one network."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
 import torch
 from torch.nn import functional
+
+from hilum.labels import Decision, LabelTree
+from hilum.recipe import Settings
+from hilum.records import IntArray
+
+
+class Loss(Protocol):
+    """A batch's mean loss, and what it counts in the mean over all samples."""
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor: ...
+
+    def weight_of(self, targets: torch.Tensor) -> torch.Tensor: ...
+
+
+def make_loss(
+    decision: Decision,
+    settings: Settings,
+    tree: LabelTree,
+    targets: IntArray,
+    device: torch.device,
+) -> Loss:
+    """The loss that settings ask for.
+
+    decision: what the network decides; with the loss over 'decisions' that is the flat one of the
+    tree. targets: (M,) of the training samples, option indices of the decision, which class weights
+    may count. Raises RecipeError where class weights do not fit the options.
+    """
+    counts = np.bincount(targets, minlength=len(decision.options))
+    if settings.sampling == "balanced":  # what counts is how often each option is visited
+        counts = np.full_like(counts, 1)
+    if settings.loss == "classes":
+        weights = settings.weights_for(decision, counts.tolist())
+        return DecisionLoss(weights, settings.label_smoothing, device)
+    return JointLoss(
+        tree.decisions,
+        [
+            settings.weights_for(d, [int(counts[list(m)].sum()) for m in d.members])
+            for d in tree.decisions
+        ],
+        settings.label_smoothing,
+        device,
+    )
 
 
 class DecisionLoss:
@@ -41,3 +87,55 @@ class DecisionLoss:
         if self.weights is None:
             return torch.tensor(float(len(targets)), device=targets.device)
         return (targets @ self.weights if targets.ndim == 2 else self.weights[targets]).sum()
+
+
+class JointLoss:
+    """The losses of all decisions of a label tree, from the logits of one network over its classes.
+
+    An option's probability is that of its classes, given those of its decision. For each decision
+    that leads to an image's class the cross-entropy is taken, weighted and smoothed as in
+    DecisionLoss; they are added. Without weights and smoothing the sum is the cross-entropy over
+    the classes, since probabilities along a path multiply.
+
+    decisions: of the tree, the root first. weights: of each, a positive number per option, or None.
+    """
+
+    def __init__(
+        self,
+        decisions: Sequence[Decision],
+        weights: Sequence[list[float] | None],
+        label_smoothing: float,
+        device: torch.device,
+    ) -> None:
+        self.label_smoothing = label_smoothing
+        self.members = [[list(m) for m in d.members] for d in decisions]
+        self.weights = [
+            torch.tensor(given or [1.0] * len(d.options), device=device)
+            for d, given in zip(decisions, weights, strict=True)
+        ]
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean loss of a batch. logits: (B, C). targets: (B,) or (B, C), as DecisionLoss's."""
+        logits, shares = logits.float(), _shares(targets, logits.shape[1])
+        total = logits.new_zeros(())
+        for members, weights in zip(self.members, self.weights, strict=True):
+            options = torch.stack([logits[:, m].logsumexp(dim=1) for m in members], dim=1)
+            wanted = torch.stack([shares[:, m].sum(dim=1) for m in members], dim=1)
+            even = wanted.mean(dim=1, keepdim=True)
+            smooth = (1 - self.label_smoothing) * wanted + self.label_smoothing * even
+            total = total - (smooth * weights * options.log_softmax(dim=1)).sum()
+        return total / self.weight_of(targets)
+
+    def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
+        """What a batch's mean loss counts in the mean over all samples: its weight at the root."""
+        members, weights = self.members[0], self.weights[0]
+        shares = _shares(targets, sum(map(len, members)))
+        return sum(
+            (shares[:, m].sum() * w for m, w in zip(members, weights, strict=True)),
+            start=weights.new_zeros(()),
+        )
+
+
+def _shares(targets: torch.Tensor, classes: int) -> torch.Tensor:
+    """Targets as shares: (B,) class indices to (B, C); shares stay as they are."""
+    return targets if targets.ndim == 2 else functional.one_hot(targets, classes).float()

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from hilum.audit.gate import check_soundness
@@ -19,6 +18,7 @@ from hilum.recipe import Recipe, Settings
 from hilum.records import IntArray
 from hilum.training.fit import Machine, Samples
 from hilum.training.holdout import hold_out_blocks
+from hilum.training.loss import make_loss
 from hilum.training.resizing import check_resizable, size_in
 from hilum.transforms.preprocess import Preprocessing
 
@@ -78,12 +78,10 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
     settings_of: dict[str, Settings] = {}
     for decision in decisions:  # settings that do not fit are refused before the first epoch
         settings = recipe.settings(decision.name)
-        counts = np.bincount(
-            [t for t in decision.targets(dataset.labels[train_rows]) if t >= 0],
-            minlength=len(decision.options),
-        )
-        settings.weights_for(decision, counts.tolist())
-        epochs = settings.epochs_for(int(counts.sum()))
+        targets = decision.targets(dataset.labels[train_rows])
+        targets = targets[targets >= 0]
+        make_loss(decision, settings, dataset.tree, targets, torch.device("cpu"))
+        epochs = settings.epochs_for(len(targets))
         settings_of[decision.name] = settings.model_copy(update={"epochs": epochs})
         with torch.device("meta"):
             network = create_network(

@@ -128,6 +128,7 @@ def _train(
                 fit(
                     decision,
                     plan.settings[decision.name],
+                    dataset.tree,
                     seed=member_seed(recipe.seed, member),
                     train=plan.samples(decision, plan.train_rows, pixels),
                     monitored=plan.samples(decision, plan.monitor_rows, pixels),

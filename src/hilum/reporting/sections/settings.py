@@ -11,12 +11,14 @@ from hilum.reporting.subject import Subject
 _SETTINGS = (
     "image_size", "batch_size", "epochs", "passes", "optimizer", "momentum", "nesterov",
     "learning_rate", "weight_decay", "clip_norm", "scheduler", "warmup", "step_size", "gamma",
-    "class_weights", "sampling", "label_smoothing", "augmentation", "ema", "members",
+    "class_weights", "loss", "sampling", "label_smoothing", "augmentation", "ema", "members",
     "mirror_test", "select", "precision", "seed",
 )  # fmt: skip
 
 #: Settings that are told only where one of the runs has switched them on.
-_SWITCHES = ("passes", "clip_norm", "warmup", "sampling", "ema", "members", "mirror_test")
+_SWITCHES = (
+    "passes", "clip_norm", "warmup", "loss", "sampling", "ema", "members", "mirror_test",
+)  # fmt: skip
 
 #: Keys of a recipe that are told elsewhere, or that do not change what is learned.
 _ELSEWHERE = {
