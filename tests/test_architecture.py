@@ -19,6 +19,7 @@ LAYERS = (
     "errors",
     "memory",
     "files",
+    "packaged",
     "records",
     "spacing",
     "labels",

@@ -4,17 +4,16 @@ Every file in ``sources/`` describes one data set. To add one, add a TOML file.
 """
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hilum.audit.findings import Finding, Severity
+from hilum.packaged import read_packaged_folder
 
 Counts = Mapping[str, Mapping[str, int]]
 Confidence = Literal["certain", "likely", "possible"]
@@ -95,12 +94,8 @@ class Match:
 @cache
 def known_sources() -> tuple[Source, ...]:
     """Every described data set, by name."""
-    folder = resources.files("hilum") / "audit" / "sources"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    return tuple(
-        Source(name=f.name.removesuffix(".toml"), **tomllib.loads(f.read_text(encoding="utf-8")))
-        for f in files
-    )
+    tables = read_packaged_folder("audit", "sources")
+    return tuple(Source(name=name, **table) for name, table in tables.items())
 
 
 def recognise(

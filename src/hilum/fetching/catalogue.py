@@ -1,13 +1,12 @@
 """Which public data sets can be fetched, and from where."""
 
-import tomllib
 from functools import cache
-from importlib import resources
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hilum.audit.provenance import Source, known_sources
 from hilum.errors import DataError, nearest
+from hilum.packaged import read_packaged_folder
 
 
 class _Place(BaseModel):
@@ -104,12 +103,8 @@ class DataSet(_Place):
 @cache
 def known_sets() -> tuple[DataSet, ...]:
     """Every data set that can be fetched, by name."""
-    folder = resources.files("hilum") / "fetching" / "sets"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
-    return tuple(
-        DataSet(name=f.name.removesuffix(".toml"), **tomllib.loads(f.read_text(encoding="utf-8")))
-        for f in files
-    )
+    tables = read_packaged_folder("fetching", "sets")
+    return tuple(DataSet(name=name, **table) for name, table in tables.items())
 
 
 def find_set(name: str) -> DataSet:

@@ -3,15 +3,14 @@
 The figures lie in published.toml, whose head says what each of them is.
 """
 
-import tomllib
 from collections.abc import Sequence
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.errors import StudyError, nearest
+from hilum.packaged import read_packaged
 from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
 
@@ -107,8 +106,7 @@ class Published(_Figures):
 @cache
 def read_published() -> Published:
     """The published figures."""
-    file = resources.files("hilum") / "studies" / "published.toml"
-    return Published.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    return Published.model_validate(read_packaged("studies", "published.toml"))
 
 
 def published_names() -> tuple[str, ...]:

@@ -1,13 +1,12 @@
 """Reporting checklists, filled from what the runs hold: CLAIM 2024 and TRIPOD+AI."""
 
-import tomllib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
+from hilum.packaged import read_packaged
 from hilum.reporting.sections.conditions import holding
 from hilum.reporting.subject import Subject
 
@@ -53,8 +52,7 @@ class Checklist:
 @cache
 def read_checklist(name: str) -> Checklist:
     """One of the checklists in texts/, such as 'claim-2024'."""
-    file = resources.files("hilum.reporting") / "texts" / f"{name}.toml"
-    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    content = read_packaged("reporting", "texts", f"{name}.toml")
     items = tuple(
         Item(
             number=item["number"],

@@ -1,10 +1,9 @@
 """The report's section on how radiologists read: cited figures, and what they are not."""
 
-import tomllib
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from hilum.packaged import read_packaged
 from hilum.records import Estimate
 from hilum.reporting.sections.data import evaluated_meanings, known_source
 from hilum.reporting.subject import Subject
@@ -23,8 +22,7 @@ def describe_reading(subject: Subject) -> dict[str, Any]:
 
 @cache
 def _clinical() -> dict[str, Any]:
-    file = resources.files("hilum.reporting") / "texts" / "clinical.toml"
-    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    content = read_packaged("reporting", "texts", "clinical.toml")
     return {
         "readings": content["reading"],
         "figures": [
