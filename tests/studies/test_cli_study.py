@@ -42,6 +42,8 @@ def test_a_study_from_a_file(tmp_path, app):
     assert shown.exit_code == 0
     assert "rates on spots: accuracy, mean over runs" in shown.stdout
     assert "quick" in shown.stdout
+    assert "own val" in shown.stdout
+    assert "under stress" not in shown.stdout
     assert "Published: The cascade is better than one flat network. Here: not tested." in (
         shown.stdout
     )

@@ -10,10 +10,15 @@ from hilum.cli.data import open_data
 from hilum.cli.options import Classes, Device, Exclude, Json, Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hilum.records import Estimate
     from hilum.studies.results import StudyResult
     from hilum.studies.runner import RunReport
 
 EXAMPLE = "hilum study batch-size DATA --seeds 5 --jobs 2"
+
+_NOTHING = "—"
 
 
 def study(
@@ -108,30 +113,25 @@ def _say_run(report: "RunReport") -> None:
 
 
 def _print(result: "StudyResult") -> None:
-    label = result.measure["label"]
+    label, variants = result.measure["label"], result.variants.values()
+    columns = {
+        "variant": list(result.variants),
+        "runs": [str(len(v.runs)) for v in variants],
+        label: [console.with_interval(v.mean) for v in variants],
+        "held-out accuracy, pooled": _cells(
+            v.pooled.accuracy if v.pooled else None for v in variants
+        ),
+        "under stress": _cells(v.stressed.stressed if v.stressed else None for v in variants),
+        "own val": _cells(v.own_val_mean for v in variants),
+        "minutes a run": [
+            f"{v.seconds / 60 / len(v.runs):.1f}" if v.runs else _NOTHING for v in variants
+        ],
+    }
+    told = {k: cells for k, cells in columns.items() if set(cells) != {_NOTHING}}
     console.print_table(
         f"{result.name} on {result.data['name']}: {label}, mean over runs with 95 % interval",
-        [
-            "variant",
-            "runs",
-            label,
-            "held-out accuracy, pooled",
-            "under stress",
-            "own val",
-            "minutes a run",
-        ],
-        [
-            [
-                name,
-                str(len(variant.runs)),
-                console.with_interval(variant.mean),
-                console.with_interval(variant.pooled.accuracy) if variant.pooled else "—",
-                console.with_interval(variant.stressed.stressed) if variant.stressed else "—",
-                console.with_interval(variant.own_val_mean) if variant.own_val_mean else "—",
-                f"{variant.seconds / 60 / len(variant.runs):.1f}" if variant.runs else "—",
-            ]
-            for name, variant in result.variants.items()
-        ],
+        list(told),
+        [list(row) for row in zip(*told.values(), strict=True)],
     )
     for sentence in result.sentences:
         console.print_line(sentence)
@@ -141,3 +141,7 @@ def _print(result: "StudyResult") -> None:
         console.print_line(note)
     for failure in result.failures:
         console.print_line(f"FAILED: {failure.variant}, seed {failure.seed}: {failure.error}")
+
+
+def _cells(estimates: "Iterable[Estimate | None]") -> list[str]:
+    return [console.with_interval(e) if e else _NOTHING for e in estimates]
