@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import HilumError, StudyError
+from hilum.labels import LabelTree
 from hilum.reporting.study.reproduction import (
     code,
     describe_reproduction,
@@ -61,6 +62,14 @@ def test_every_experiment_has_its_part(text):
     assert "times 0.001 after every 5 epochs" in text
     assert "**24 images.** On val one image more or less is 12.5" in text
     assert "Nothing is what it seems." in text
+
+
+def test_a_study_of_one_decision_names_it():
+    wrong = {name: [5, 6] for name in ("adam", "adamw", "lr-1e-5", "lr-1e-3")}
+    study = make_study("infected-tuning", wrong, tree=LabelTree.from_text("covid, non-covid"))
+    text = describe_reproduction([study])
+    assert "| `adam` | infected | covinet | 10 |" in text
+    assert "| root |" not in text
 
 
 def test_runs_that_studies_share_are_counted_once(studies):

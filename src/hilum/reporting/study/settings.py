@@ -37,7 +37,7 @@ def settings_rows(result: StudyResult) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "variant": name,
-                    "decision": decision.name,
+                    "decision": result.study["decision"] or decision.name,
                     "strategy": recipe.strategy,
                     "cells": cells,
                 }
