@@ -66,11 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = []
     for name in options.recipes:
         recipe = load(name).override([*options.set, f"seed={options.seed}"])
+        title = Path(name).stem
         rows.append(
-            {
-                "recipe": Path(name).stem,
-                **judge(dataset, recipe, options.out / Path(name).stem, options.stress),
-            }
+            {"recipe": title, **judge(dataset, recipe, options.out / title, options.stress)}
         )
         print(table(rows[-1:]).splitlines()[-1], flush=True)
     report = {

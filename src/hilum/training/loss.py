@@ -86,7 +86,7 @@ class DecisionLoss:
         """What a batch's mean loss counts in the mean over all samples."""
         if self.weights is None:
             return torch.tensor(float(len(targets)), device=targets.device)
-        return (targets @ self.weights if targets.ndim == 2 else self.weights[targets]).sum()
+        return _weight_of(targets, self.weights)
 
 
 class JointLoss:
@@ -113,6 +113,10 @@ class JointLoss:
             torch.tensor(given or [1.0] * len(d.options), device=device)
             for d, given in zip(decisions, weights, strict=True)
         ]
+        # (C,): the weight at the root of the option that each class belongs to
+        self.at_root = torch.zeros(sum(map(len, self.members[0])), device=device)
+        for members, weight in zip(self.members[0], self.weights[0], strict=True):
+            self.at_root[members] = weight
 
     def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean loss of a batch. logits: (B, C). targets: (B,) or (B, C), as DecisionLoss's."""
@@ -128,12 +132,12 @@ class JointLoss:
 
     def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
         """What a batch's mean loss counts in the mean over all samples: its weight at the root."""
-        members, weights = self.members[0], self.weights[0]
-        shares = _shares(targets, sum(map(len, members)))
-        return sum(
-            (shares[:, m].sum() * w for m, w in zip(members, weights, strict=True)),
-            start=weights.new_zeros(()),
-        )
+        return _weight_of(targets, self.at_root)
+
+
+def _weight_of(targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The sum of the weights of targets: (B,) indices, or (B, options) shares of each."""
+    return (targets @ weights if targets.ndim == 2 else weights[targets]).sum()
 
 
 def _shares(targets: torch.Tensor, classes: int) -> torch.Tensor:

@@ -76,7 +76,7 @@ def _sentence(stress: Stress) -> str:
     if drop.low is None or drop.high is None:
         reason = drop.reason.removeprefix("no interval: ")
         found += f"; the difference has no interval ({reason})."
-    elif drop.low > 0 or drop.high < 0:
+    elif drop.excludes_zero:
         way = "lower" if drop.low > 0 else "higher"
         found += f": {way} by {_points(drop)} percentage points."
     else:
