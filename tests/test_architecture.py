@@ -49,6 +49,7 @@ LAYERS = (
     "demo",
     "console",
     "cli",
+    "__main__",
 )
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "cv2", "jinja2", "pydantic")
 

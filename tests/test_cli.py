@@ -237,7 +237,7 @@ def test_debug_shows_the_traceback(run):
 
 
 def hilum(*arguments, **options):
-    command = [sys.executable, "-c", "from hilum.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-m", "hilum", *map(str, arguments)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
@@ -269,10 +269,11 @@ def test_in_a_terminal_tables_are_coloured_and_progress_is_shown(tmp_path, data)
 
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", "from hilum.cli import main; main()",
-         "train", str(data), "--out", str(tmp_path / "run"), *QUICK],
-        stdout=follower, stderr=follower, env={**os.environ, "TERM": "xterm-256color"},
-    )  # fmt: skip
+        [sys.executable, "-m", "hilum", "train", str(data), "--out", str(tmp_path / "run"), *QUICK],
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "TERM": "xterm-256color"},
+    )
     os.close(follower)
     shown = b""
     while True:
