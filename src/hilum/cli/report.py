@@ -60,7 +60,7 @@ def report(
     from hilum.explanation.run import explain_run
     from hilum.radiographs.image import image_source
     from hilum.reporting.report import write_report
-    from hilum.training.folder import data_root
+    from hilum.training.facts import data_root
 
     if bool(runs) == bool(compare):
         raise HilumError("Name the runs to report on, or two with --compare, and not both.")

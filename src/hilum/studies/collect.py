@@ -26,7 +26,7 @@ from hilum.studies.measures import Measure
 from hilum.studies.pooling import HeldOut, pool
 from hilum.studies.published import judge_all
 from hilum.studies.results import Failure, RunResult, StudyResult, VariantResult
-from hilum.studies.runs import HELD_OUT, OWN_VAL, Run, read_facts
+from hilum.studies.runs import HELD_OUT, OWN_VAL, Run
 from hilum.studies.stressed import (
     STRESSED_FILE,
     StressedRun,
@@ -35,6 +35,7 @@ from hilum.studies.stressed import (
     summarise_stressed,
 )
 from hilum.studies.study import Study
+from hilum.training.facts import read_facts
 from hilum.training.history import read_history
 
 ONE_SEED = "With one seed no interval can be given: add --seeds 5."

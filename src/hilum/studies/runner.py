@@ -21,10 +21,11 @@ from hilum.studies.collect import collect
 from hilum.studies.folds import Folds, divide
 from hilum.studies.measures import Measure
 from hilum.studies.results import STUDY_FILE, Failure, StudyResult
-from hilum.studies.runs import Run, is_finished, make_run, read_facts
+from hilum.studies.runs import Run, is_finished, make_run
 from hilum.studies.study import Study
 from hilum.studies.workers import Outcome, do_runs, do_runs_in_processes
 from hilum.training.checkpoint import Row
+from hilum.training.facts import read_facts
 from hilum.training.interrupt import StopRequest, stop_on_signal
 from hilum.training.plan import make_plan
 

@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import filelock
 
@@ -24,6 +23,7 @@ from hilum.recipe import Recipe, Settings
 from hilum.studies.folds import Folds
 from hilum.studies.stressed import measure_under_stress
 from hilum.training.checkpoint import Row
+from hilum.training.facts import read_facts
 from hilum.training.run import train
 
 #: Below RUN/evaluation: the fold that the run held out, and the data's own val.
@@ -92,18 +92,6 @@ def _as_computed(settings: Settings) -> Settings:
     if settings.optimizer == "adam" and settings.weight_decay == 0:
         return settings.model_copy(update={"optimizer": "adamw"})
     return settings
-
-
-def read_facts(run: Path) -> dict[str, Any] | None:
-    """What run.json says of a run; None where there is none. Raises StudyError if damaged."""
-    file = run / "run.json"
-    try:
-        facts: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{file}: damaged ({error}); remove the folder to train anew.") from None
-    return facts
 
 
 def is_finished(run: Path) -> bool:

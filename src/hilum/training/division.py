@@ -1,6 +1,5 @@
 """The split table that a run trains by, instead of the splits that the data came with."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from hilum.audit.splits import apply_split
 from hilum.errors import DataError
 from hilum.files import sha256
 from hilum.radiographs.dataset import Dataset
+from hilum.training.facts import read_facts
 
 #: A run keeps a copy of its table under this name.
 SPLIT_FILE = "split.csv"
@@ -37,9 +37,9 @@ class Division:
     @classmethod
     def of_run(cls, run: Path) -> "Division | None":
         """What a run was divided by; None where it took the splits of its data."""
-        if not (run / SPLIT_FILE).is_file() or not (run / "run.json").is_file():
+        facts = read_facts(run)
+        if facts is None or not (run / SPLIT_FILE).is_file():
             return None
-        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
         return cls.read(run / SPLIT_FILE, (facts["data"].get("split") or {}).get("fold"))
 
     def apply(self, dataset: Dataset) -> Dataset:
@@ -58,9 +58,8 @@ def as_divided(dataset: Dataset, run: Path) -> Dataset:
     elsewhere than the run's: other data have splits of their own. Raises DataError where the
     run's data are no longer those that its table lists.
     """
-    division = Division.of_run(run)
-    if division is None:
+    facts, division = read_facts(run), Division.of_run(run)
+    if facts is None or division is None:
         return dataset
-    facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     same = dataset.root.resolve() == Path(facts["data"]["root"])
     return division.apply(dataset) if same else dataset

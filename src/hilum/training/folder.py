@@ -1,7 +1,6 @@
 """The folder of a run: whose it is, what is in it, and whether it can be gone on with."""
 
 import datetime
-import json
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,25 +16,13 @@ from hilum.files import write_atomically
 from hilum.labels import LabelTree
 from hilum.recipe import Recipe, differences
 from hilum.training.division import SPLIT_FILE, Division
+from hilum.training.facts import read_facts, write_facts
 from hilum.training.plan import Plan
-
-
-def data_root(run: Path) -> Path | None:
-    """The data folder that a run was trained on, where it still exists."""
-    file = run / "run.json"
-    if not file.is_file():
-        return None
-    root = Path(json.loads(file.read_text(encoding="utf-8"))["data"]["root"])
-    return root if root.is_dir() else None
 
 
 def allowed_before(run: Path) -> list[str]:
     """What a run was told to let through when it was started."""
-    try:
-        facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []  # open_run tells what is wrong with it
-    return list(facts.get("allowed", []))
+    return list((read_facts(run) or {}).get("allowed", []))
 
 
 @contextmanager
@@ -56,12 +43,12 @@ def lock_run(out: Path) -> Iterator[None]:
 
 def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> dict[str, Any]:
     """The facts of the run in a folder: new ones, or those of the run that is resumed."""
-    file = out / "run.json"
-    if file.exists() and not resume:
+    found = read_facts(out)
+    if found is not None and not resume:
         raise TrainingError(
             f"{out}: holds a run already. Go on with it by --resume, or name another folder."
         )
-    if not file.exists():
+    if found is None:
         first = {"recipe.toml": plan.recipe.to_toml().encode()}
         if division:
             first[SPLIT_FILE] = division.table
@@ -78,10 +65,6 @@ def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> 
             write_atomically(out / name, data)
         write_facts(out, facts)
         return facts
-    try:
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TrainingError(f"{file}: damaged ({error}).") from None
     _refuse_differences(out, plan, division, found)
     return found
 
@@ -156,10 +139,6 @@ def _facts(plan: Plan, division: Division | None) -> dict[str, Any]:
         "seconds": None,
         "networks": {},
     }
-
-
-def write_facts(out: Path, facts: dict[str, Any]) -> None:
-    write_atomically(out / "run.json", (json.dumps(facts, indent=2) + "\n").encode())
 
 
 def utc_now() -> str:

@@ -22,8 +22,9 @@ from hilum.recipe import Recipe
 from hilum.records import PixelArray
 from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch
 from hilum.training.division import Division
+from hilum.training.facts import write_facts
 from hilum.training.fit import fit
-from hilum.training.folder import allowed_before, lock_run, open_run, utc_now, write_facts
+from hilum.training.folder import allowed_before, lock_run, open_run, utc_now
 from hilum.training.history import History
 from hilum.training.interrupt import StopRequest, stop_on_signal
 from hilum.training.order import member_seed

@@ -1,0 +1,42 @@
+"""What a run says of itself, read back."""
+
+import pytest
+
+from hilum.errors import TrainingError
+from hilum.studies.runs import is_finished
+from hilum.training.division import as_divided
+from hilum.training.facts import data_root, read_facts, write_facts
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_facts(tmp_path, {"data": {"root": str(tmp_path)}})
+    assert read_facts(tmp_path) == {"data": {"root": str(tmp_path)}}
+    assert data_root(tmp_path) == tmp_path
+
+
+def test_data_that_are_gone_have_no_root(tmp_path):
+    write_facts(tmp_path, {"data": {"root": str(tmp_path / "gone")}})
+    assert data_root(tmp_path) is None
+
+
+@pytest.mark.parametrize("place", [".", "no-folder", "a-file"])
+def test_where_no_run_is_there_are_no_facts(tmp_path, place):
+    (tmp_path / "a-file").touch()
+    assert read_facts(tmp_path / place) is None
+    assert data_root(tmp_path / place) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"{", "Expecting"), (b"[]", "no JSON object"), (b"\xff", "decode")]
+)
+@pytest.mark.parametrize("reader", [read_facts, data_root, is_finished])
+def test_damaged_facts_are_refused_with_the_file_and_what_to_do(tmp_path, content, reason, reader):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(TrainingError, match=rf"run\.json: damaged \(.*{reason}.*remove the folder"):
+        reader(tmp_path)
+
+
+def test_an_evaluation_of_a_damaged_run_is_refused(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(TrainingError, match="damaged"):
+        as_divided(None, tmp_path)
