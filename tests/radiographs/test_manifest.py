@@ -95,7 +95,7 @@ def test_a_linked_image_inside_is_read(tmp_path: Path) -> None:
         (["path,label", "a.png,x", "b.png,x", "in/../a.png,x", "b.png,y"],
          r"lists images twice.*\n  lines 2 and 4: a\.png\n  lines 3 and 5: b\.png, as x and as y$"),
         (["path,label,split,patient_id", "a.png,x,train,7", "b.png,x,test,7", "in/c.png,x,val,8"],
-         r"one patient into several splits.*\n  7: train .line 2., test .line 3.$"),
+         r"one patient are put into several splits.*\n  7: train .line 2., test .line 3.$"),
     ],
 )  # fmt: skip
 def test_what_a_manifest_may_not_say(tmp_path: Path, lines: list[str], message: str) -> None:

@@ -138,7 +138,7 @@ def test_a_monitored_test_split_is_refused(tmp_path, base):
     part = divide(small_data(tmp_path / "spots"), 2, 1).part(0)
     space = Space.from_dict({"learning_rate": {"low": 1e-4, "high": 1e-2}})
     space.check(base, part)
-    with pytest.raises(StudyError, match="never looks at the test split"):
+    with pytest.raises(StudyError, match="never look at the test split"):
         space.check(base.override(["monitor=test"]), part)
 
 

@@ -38,6 +38,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hilum.errors import HilumError, RecipeError, StudyError, nearest
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, let_epochs_hold
+from hilum.studies.study import refuse_choice_on_evaluated
 from hilum.training.plan import make_plan
 
 #: Keys that change no training, or what trials are compared by, and why they cannot be searched.
@@ -235,17 +236,7 @@ class Space:
 
 
 def _check_recipe(where: str, recipe: Recipe, data: Dataset) -> None:
-    if recipe.monitor == "test":
-        raise StudyError(
-            f"{where}: monitor = 'test', but a search never looks at the test split; use 'val', "
-            "which is here what a trial holds out, or 'blocks'."
-        )
-    choosing = [name for name in ("", *recipe.decision) if recipe.settings(name).select == "best"]
-    if choosing and recipe.monitor == "val":
-        raise StudyError(
-            f"{where}: select = 'best' would choose the epoch on the images that score the trial; "
-            "set monitor = 'blocks' in the recipe, or use select = 'last'."
-        )
+    refuse_choice_on_evaluated(where, recipe)
     try:
         make_plan(data, recipe)
     except HilumError as error:

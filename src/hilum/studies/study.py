@@ -227,7 +227,7 @@ def _check_variants(source: str, study: StudySettings, variants: Mapping[str, Re
                 "one, or remove it."
             )
     for name, recipe in variants.items():
-        _refuse_choice_on_evaluated(f"{source}: variants.{name}", recipe)
+        refuse_choice_on_evaluated(f"{source}: variants.{name}", recipe)
     _check_pairs(source, study.comparisons, tuple(variants))
     if study.published is not None and study.published not in published_names():
         hint = nearest(study.published, published_names())
@@ -239,17 +239,18 @@ def _plain(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update={"name": "", "description": "", "device": "auto"})
 
 
-def _refuse_choice_on_evaluated(source: str, recipe: Recipe) -> None:
+def refuse_choice_on_evaluated(source: str, recipe: Recipe) -> None:
+    """Raises StudyError where a run would choose by the test split, or by what it is scored on."""
     if recipe.monitor == "test":
         raise StudyError(
-            f"{source}: monitor = 'test', but a study never looks at the test split; use 'val', "
-            "which is here what the run holds out, or 'blocks'."
+            f"{source}: monitor = 'test', but studies and searches never look at the test split; "
+            "use 'val', which is here what a run holds out, or 'blocks'."
         )
     choosing = [name for name in ("", *recipe.decision) if recipe.settings(name).select == "best"]
     if choosing and recipe.monitor == "val":
         raise StudyError(
-            f"{source}: select = 'best' would choose the epoch on the images that the study "
-            "evaluates, and flatter the variant; add monitor = 'blocks', or use select = 'last'."
+            f"{source}: select = 'best' would choose the epoch on the images that score the run, "
+            "and flatter it; set monitor = 'blocks', or select = 'last'."
         )
 
 

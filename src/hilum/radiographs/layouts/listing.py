@@ -1,6 +1,6 @@
 """What a layout's reader gives, whatever the layout: labelled images, and what to say of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,24 @@ def refuse_all(head: str, lines: Iterable[str]) -> DataError:
     shown = "\n".join(f"  {line}" for line in lines[:_LISTED])
     more = f"\n  … and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
     return DataError(f"{head}\n{shown}{more}")
+
+
+def refuse_divided_patients(source: Path, places: Mapping[str, Mapping[str, str]]) -> None:
+    """Raises DataError where a table puts a patient into several splits.
+
+    source: the table, or the folder that it divides. places: for each patient, where in each split
+    an image of theirs stands.
+    """
+    divided = [
+        f"{patient}: " + ", ".join(f"{split} ({place})" for split, place in where.items())
+        for patient, where in places.items() if len(where) > 1
+    ]  # fmt: skip
+    if divided:
+        raise refuse_all(
+            f"{source}: images of one patient are put into several splits, so that a classifier "
+            "would be tested on patients it was trained on; move each patient into one split:",
+            divided,
+        )
 
 
 def plural(n: int, noun: str) -> str:
