@@ -1,4 +1,4 @@
-"""run.json: what a run says of itself, and the one place where that is read and written."""
+"""run.json: what a run says of itself. Only the report reads it elsewhere, in words of its own."""
 
 import json
 from pathlib import Path
