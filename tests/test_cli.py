@@ -238,9 +238,8 @@ def test_debug_shows_the_traceback(run):
 
 def hilum(*arguments, **options):
     command = [sys.executable, "-m", "hilum", *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, **{**pipes, **options})
 
 
 def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(tmp_path, data):
@@ -268,12 +267,10 @@ def test_in_a_terminal_tables_are_coloured_and_progress_is_shown(tmp_path, data)
     import pty
 
     leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hilum", "train", str(data), "--out", str(tmp_path / "run"), *QUICK],
-        stdout=follower,
-        stderr=follower,
-        env={**os.environ, "TERM": "xterm-256color"},
-    )
+    process = hilum(
+        "train", data, "--out", tmp_path / "run", *QUICK,
+        stdout=follower, stderr=follower, env={**os.environ, "TERM": "xterm-256color"},
+    )  # fmt: skip
     os.close(follower)
     shown = b""
     while True:

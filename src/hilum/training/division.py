@@ -9,7 +9,7 @@ from hilum.audit.splits import apply_split
 from hilum.errors import DataError
 from hilum.files import sha256
 from hilum.radiographs.dataset import Dataset
-from hilum.training.facts import read_facts
+from hilum.training.facts import data_root, read_facts
 
 #: A run keeps a copy of its table under this name.
 SPLIT_FILE = "split.csv"
@@ -58,8 +58,7 @@ def as_divided(dataset: Dataset, run: Path) -> Dataset:
     elsewhere than the run's: other data have splits of their own. Raises DataError where the
     run's data are no longer those that its table lists.
     """
-    facts, division = read_facts(run), Division.of_run(run)
-    if facts is None or division is None:
+    division = Division.of_run(run)
+    if division is None or dataset.root.resolve() != data_root(run):
         return dataset
-    same = dataset.root.resolve() == Path(facts["data"]["root"])
-    return division.apply(dataset) if same else dataset
+    return division.apply(dataset)
