@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compare(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Run all rounds. scratch: an empty folder for data, caches and what is trained."""
+    from hilum.phantoms.phantom import write_phantoms
     from hilum.radiographs.dataset import open_dataset
-    from hilum.radiographs.phantom import write_phantoms
 
     write_phantoms(scratch / "phantoms", counts={"train": options.images, "val": BATCH})
     dataset = open_dataset(scratch / "phantoms")
@@ -77,7 +77,7 @@ def compare(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
 def train_once(dataset: Any, augmentation: str, out: Path, epochs: int) -> float:
     """Images per second of the last epoch of a training."""
     from hilum.recipe import Recipe
-    from hilum.training.history import read_history
+    from hilum.training.folder import read_history
     from hilum.training.run import train
 
     recipe = Recipe.from_dict(

@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from hilum.audit.likeness import SIDE, near_pairs
-from hilum.radiographs.phantom import render_phantom
+from hilum.phantoms.phantom import render_phantom
 from hilum.records import PixelArray
 
 SIZES = (5_000, 20_000, 100_000)

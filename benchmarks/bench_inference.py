@@ -229,7 +229,7 @@ def _untrained(folder: Path) -> Path:
 
 
 def _check_covinet(folder: Path) -> None:
-    from hilum.classifier import Classifier
+    from hilum.classifier.classifier import Classifier
 
     found = Classifier.load(folder, device="cpu")
     kinds = set(found.network_names.values())

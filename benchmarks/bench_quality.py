@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from hilum.audit.splits import BLOCK_SIZE, apply_split, make_split
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.evaluation.assess import assess
 from hilum.evaluation.stress import measure_stress
 from hilum.memory import keep_freed_memory
@@ -28,8 +28,7 @@ from hilum.networks.summary import summarise
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.recipe import Recipe
-from hilum.records import Estimate
-from hilum.spacing import evenly_spaced
+from hilum.records import Estimate, evenly_spaced
 from hilum.training.run import train
 from hilum.transforms.corrupt import QUICK_STRENGTHS
 

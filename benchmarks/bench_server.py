@@ -27,7 +27,7 @@ import numpy as np
 from cascade import phantoms, untrained
 
 from hilum.radiographs.layouts import list_images
-from hilum.spacing import evenly_spaced
+from hilum.records import evenly_spaced
 
 CLIENTS = (1, 8, 64)
 FILES = 64

@@ -73,7 +73,7 @@ def train_once(data: Path, out: Path, *, epochs: int, seed: int) -> dict[str, An
     keep_freed_memory()  # before PyTorch first allocates, as the command line does
     from hilum.radiographs.dataset import open_dataset
     from hilum.recipe import Recipe
-    from hilum.training.history import read_history
+    from hilum.training.folder import read_history
     from hilum.training.run import train
 
     recipe = Recipe(
@@ -209,7 +209,7 @@ def first_decision(source: Path, target: Path, limit: int | None) -> tuple[Path,
 
 
 def _phantoms(root: Path, limit: int | None) -> Path:
-    from hilum.radiographs.phantom import write_phantoms
+    from hilum.phantoms.phantom import write_phantoms
 
     write_phantoms(root, counts=PHANTOMS if limit is None else {**PHANTOMS, "train": limit})
     return root

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network
-from hilum.radiographs.phantom import render_phantom
+from hilum.phantoms.phantom import render_phantom
 from hilum.transforms.preprocess import Preprocessing
 
 

@@ -47,7 +47,7 @@ def _plain(_: str, folder: Path) -> Way:
     import notebook_inference as notebook
     import torch
 
-    from hilum.classifier import Classifier
+    from hilum.classifier.classifier import Classifier
 
     model = Classifier.load(folder, device="cpu")
     networks = notebook.create_networks([n.state_dict() for n in model.networks.values()])
@@ -65,7 +65,7 @@ def _hilum(way: str, folder: Path) -> Way:
     from hilum.memory import keep_freed_memory
 
     keep_freed_memory()  # before PyTorch first allocates, as the command line does
-    from hilum.classifier import Classifier
+    from hilum.classifier.classifier import Classifier
     from hilum.cli.export import without_exporter_noise
     from hilum.exporting.runtime import run_by_onnx
     from hilum.prediction.predict import predict_files

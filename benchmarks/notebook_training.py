@@ -50,7 +50,7 @@ class Radiographs(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 
 class Net(nn.Module):
-    """COVINet as it is usually written: the layers of hilum.networks.covinet, none in place."""
+    """COVINet as it is usually written: the layers of hilum.networks.published, none in place."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()

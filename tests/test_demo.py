@@ -4,8 +4,8 @@ import pytest
 
 from hilum import demo
 from hilum.demo import recipes_for, run_demo
+from hilum.phantoms.phantom import write_phantoms
 from hilum.radiographs.dataset import open_dataset
-from hilum.radiographs.phantom import write_phantoms
 from tests.spots import write_spots
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.evaluation.files import read_evaluation
 
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")

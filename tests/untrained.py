@@ -1,6 +1,6 @@
 """A classifier that has learnt nothing, for tests of everything around it."""
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import Dataset
 from hilum.transforms.preprocess import Preprocessing

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hilum.classifier import Classifier as Classifier
+    from hilum.classifier.classifier import Classifier as Classifier
     from hilum.evaluation.assess import assess as assess
     from hilum.evaluation.evaluate import evaluate as evaluate
     from hilum.explanation.explain import explain as explain
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = version("hilum")
 
 _PUBLIC = {
-    "Classifier": "hilum.classifier",
+    "Classifier": "hilum.classifier.classifier",
     "assess": "hilum.evaluation.assess",
     "LabelTree": "hilum.labels",
     "Recipe": "hilum.recipe",

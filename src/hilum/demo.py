@@ -9,9 +9,9 @@ from hilum.evaluation.assess import assess
 from hilum.evaluation.results import Evaluation
 from hilum.explanation.split import explain_split
 from hilum.labels import ROOT, LabelTree
+from hilum.phantoms.phantom import write_phantoms
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
-from hilum.radiographs.phantom import write_phantoms
 from hilum.radiographs.pixels import Progress
 from hilum.recipe import Recipe
 from hilum.reporting.report import write_report

@@ -4,7 +4,10 @@ import hashlib
 import os
 import re
 import tempfile
+import tomllib
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(target: Path, data: bytes) -> None:
@@ -57,3 +60,19 @@ def safe_name(name: str) -> str:
     """
     plain = re.sub(r"[^a-z0-9_-]", "_", name)
     return plain if plain == name else f"{plain}-{sha256(name.encode())[:8]}"
+
+
+def read_packaged(*place: str) -> dict[str, Any]:
+    """The table in a file. place: its folders below the package, and its name."""
+    file = resources.files("hilum").joinpath(*place)
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def read_packaged_folder(*place: str) -> dict[str, dict[str, Any]]:
+    """The tables of all TOML files in a folder, by their names without the ending, sorted."""
+    names = sorted(file.name for file in resources.files("hilum").joinpath(*place).iterdir())
+    return {
+        name.removesuffix(".toml"): read_packaged(*place, name)
+        for name in names
+        if name.endswith(".toml")
+    }

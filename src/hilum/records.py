@@ -8,8 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+#: The largest image that is decoded. The largest detectors give about 20 million pixels.
+MAX_PIXELS = 80_000_000
+
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 PixelArray = npt.NDArray[np.uint8]
 
 
@@ -137,3 +142,11 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+def evenly_spaced(count: int, most: int) -> IntArray:
+    """Positions of at most so many of `count` things, from the first to the last, ascending.
+
+    count: at least 1. All of them where they are no more than `most`.
+    """
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)

@@ -12,10 +12,10 @@ from hilum.audit.audit import Audit, run_audit, write_audit
 from hilum.audit.leaks import duplicate_findings, patient_findings
 from hilum.audit.patients import patient_groups, patients_across_splits
 from hilum.errors import DataError, HilumError
+from hilum.phantoms.phantom import write_phantoms
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
-from hilum.radiographs.phantom import write_phantoms
-from hilum.reporting.audit.page import preprocessing_samples, write_audit_page
+from hilum.reporting.audit_page import preprocessing_samples, write_audit_page
 from tests.command import run_command
 from tests.reporting.test_report import HOSTILE, Page
 

@@ -15,7 +15,7 @@ from hilum.audit.describe import (
     ratio,
 )
 from hilum.audit.findings import Finding, by_importance
-from hilum.audit.thumbnail import Thumbnail
+from hilum.audit.shortcuts import Thumbnail
 from hilum.radiographs.dataset import open_dataset
 
 

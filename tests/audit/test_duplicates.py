@@ -9,8 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hilum.audit.duplicates import _Merger, find_duplicates
+from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.dataset import open_dataset
-from hilum.radiographs.phantom import render_phantom
 from hilum.records import Record
 
 

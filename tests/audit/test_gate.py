@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from hilum.audit.gate import check_soundness
+from hilum.audit.leaks import check_soundness
 from hilum.errors import DataError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.run import train

@@ -6,8 +6,8 @@ from PIL import Image, ImageOps
 
 from hilum.audit import likeness
 from hilum.audit.likeness import ALIKE, SIDE, near_pairs
-from hilum.audit.thumbnail import Thumbnail
-from hilum.radiographs.phantom import LABELS, render_phantom
+from hilum.audit.shortcuts import Thumbnail
+from hilum.phantoms.phantom import LABELS, render_phantom
 
 
 def small(image):

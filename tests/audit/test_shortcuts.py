@@ -7,18 +7,25 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from hilum.audit.findings import Finding
-from hilum.audit.probe import FOLDS, LIMIT, _areas, _draws, _folds, probe, thin, units_of
 from hilum.audit.shortcuts import (
+    FOLDS,
+    LIMIT,
     LUNGS,
     SIDE,
     Shortcut,
+    _areas,
+    _draws,
+    _folds,
     measure_shortcuts,
+    probe,
     shortcut_findings,
+    thin,
+    units_of,
 )
+from hilum.phantoms.anatomy import anatomy_of
+from hilum.phantoms.patient import sample_patient
+from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.header import Header
-from hilum.radiographs.phantom import render_phantom
-from hilum.radiographs.phantom.anatomy import anatomy_of
-from hilum.radiographs.phantom.patient import sample_patient
 from hilum.records import Estimate
 
 CLASSES = ("normal", "covid", "non-covid")

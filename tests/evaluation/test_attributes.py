@@ -1,6 +1,6 @@
 """The subgroups that a data set's files, pixels and tables make."""
 
-from hilum.evaluation.attributes import collect_attributes
+from hilum.evaluation.subgroups import collect_attributes
 from hilum.radiographs.dataset import open_dataset
 from tests.spots import write_spots
 

@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 
 from hilum.errors import EvaluationError, LabelError
-from hilum.evaluation.decision_curves import (
-    THRESHOLDS,
-    DecisionCurve,
-    measure_decision_curves,
-    net_benefit,
-)
+from hilum.evaluation.curves import THRESHOLDS, DecisionCurve, measure_decision_curves, net_benefit
 from hilum.labels import LabelTree
 from hilum.records import Predictions
 from hilum.statistics.intervals import wilson

@@ -5,8 +5,7 @@ import pytest
 
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate_predictions
-from hilum.evaluation.files import predictions_csv, write_evaluation
-from hilum.evaluation.held_out import read_held_out
+from hilum.evaluation.files import predictions_csv, read_held_out, write_evaluation
 from hilum.labels import LabelTree
 from hilum.records import Predictions
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hilum.calibration.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.errors import EvaluationError
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.labels import LabelTree

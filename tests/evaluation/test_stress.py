@@ -9,8 +9,16 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from hilum.errors import DataError, EvaluationError
 from hilum.evaluation.evaluate import run_split
-from hilum.evaluation.stress import StressRun, measure_stress, stress_run, summarise_stress
-from hilum.evaluation.stress_results import STRESS_FILE, Stress, read_stress, write_stress
+from hilum.evaluation.stress import (
+    STRESS_FILE,
+    Stress,
+    StressRun,
+    measure_stress,
+    read_stress,
+    stress_run,
+    summarise_stress,
+    write_stress,
+)
 from hilum.labels import LabelTree
 from hilum.radiographs.image import read_radiograph
 from hilum.records import Predictions

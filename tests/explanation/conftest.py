@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network, create_network_to_load
 from hilum.transforms.preprocess import Preprocessing

@@ -6,7 +6,7 @@ import torch
 
 from hilum.errors import DataError, EvaluationError
 from hilum.explanation.attribution import METHODS, LogOdds, attribute, parse_method
-from hilum.explanation.probe import open_probe
+from hilum.explanation.network import open_probe
 from hilum.networks.registry import network_names
 from tests.explanation.conftest import COLUMNS, ROWS, SIDE, untrained
 

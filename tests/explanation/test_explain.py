@@ -11,7 +11,7 @@ from hilum.cli.explain import explain as verb
 from hilum.errors import EvaluationError
 from hilum.explanation.explain import explain
 from hilum.radiographs.dataset import open_dataset
-from hilum.reporting.explain_page import write_explanation_page
+from hilum.reporting.page import write_explanation_page
 from tests.explanation.conftest import untrained
 
 HOSTILE = "<img src=x onerror=alert(1)>$x$.png"

@@ -12,8 +12,8 @@ from hilum.explanation.localisation import (
     measure_localisation,
     score_localisation,
 )
+from hilum.phantoms.phantom import render_phantom, write_phantoms
 from hilum.radiographs.dataset import open_dataset
-from hilum.radiographs.phantom import render_phantom, write_phantoms
 from hilum.transforms.preprocess import Preprocessing
 from tests.explanation.conftest import untrained
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hilum.calibrating import remember
-from hilum.calibration.features import compute_features
+from hilum.classifier.calibrate import remember
+from hilum.classifier.features import compute_features
 from hilum.errors import EvaluationError
 from hilum.explanation.neighbours import (
     find_neighbours,

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hilum.errors import EvaluationError
 from hilum.explanation.overlay import draw_overlay
-from hilum.radiographs.phantom import render_phantom
+from hilum.phantoms.phantom import render_phantom
 
 
 def rgb(png):

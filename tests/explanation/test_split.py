@@ -10,11 +10,12 @@ import pytest
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate
 from hilum.explanation import split as split_module
-from hilum.explanation.run import explain_run, missing_explanations
-from hilum.explanation.split import explain_split
-from hilum.explanation.split_results import (
+from hilum.explanation.split import (
     EXPLANATIONS_FILE,
     SplitExplanation,
+    explain_run,
+    explain_split,
+    missing_explanations,
     read_explanations,
 )
 from tests.explanation.conftest import untrained

@@ -5,8 +5,8 @@ import onnx
 import pytest
 import torch
 
-from hilum.calibration.validation import Validation
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.validation import Validation
 from hilum.exporting.onnx import export_onnx
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network

@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import ClassifierError
-from hilum.exporting.bundle import export_folder
-from hilum.exporting.card import write_card
-from hilum.exporting.provenance import shareable
+from hilum.exporting.card import export_folder, shareable, write_card
 from tests.exporting.conftest import make
 
 

@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import ClassifierError, EvaluationError
-from hilum.exporting.check import check_onnx
 from hilum.exporting.graph import ClassifierGraph, output_names, parse_input
-from hilum.exporting.onnx import export_onnx
-from hilum.exporting.sessions import run_session, start_session
+from hilum.exporting.onnx import check_onnx, export_onnx, run_session, start_session
 from hilum.labels import LabelTree
 from tests.exporting.conftest import make
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.exporting.resizing import ResizeImages
-from hilum.transforms.resizing import resize_image
+from hilum.exporting.graph import ResizeImages
+from hilum.transforms.cropping import resize_image
 
 
 def resized(images, size, how):

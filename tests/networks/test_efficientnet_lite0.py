@@ -10,9 +10,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from hilum.errors import RecipeError
-from hilum.networks import imagenet_weights
-from hilum.networks.efficientnet_lite0 import imagenet_state
-from hilum.networks.imagenet_weights import read_lite0_weights
+from hilum.networks import efficientnet_lite0 as imagenet_weights
+from hilum.networks.efficientnet_lite0 import imagenet_state, read_lite0_weights
 from hilum.networks.registry import create_network, create_network_to_load
 from hilum.networks.summary import summarise
 

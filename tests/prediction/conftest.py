@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from hilum.calibrating import calibrate_on
+from hilum.classifier.calibrate import calibrate_on
 from hilum.radiographs.dataset import open_dataset
 from tests.command import run_command
 from tests.spots import write_spots

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import hilum.prediction.journal
 import hilum.prediction.predict
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 
 root = Path(sys.argv[1])
 FUNCTIONS = {

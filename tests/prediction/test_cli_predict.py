@@ -57,7 +57,7 @@ def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(tmp_path, folder, predict, 
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hilum.classifier.Classifier.predict_pixels", stop)
+    monkeypatch.setattr("hilum.classifier.classifier.Classifier.predict_pixels", stop)
     code, _, err = predict(folder, "--out", tmp_path / "p.csv")
 
     assert code == 130

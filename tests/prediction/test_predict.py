@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError
 from hilum.prediction.journal import journal_path
 from hilum.prediction.predict import predict_files
@@ -235,7 +235,7 @@ def test_another_threshold_is_another_option(tmp_path, calibrated, folder):
 
 
 def test_a_moved_classifier_is_the_same(tmp_path, plain, folder, spots):
-    from hilum.prediction.identity import classifier_digest
+    from hilum.prediction.journal import classifier_digest
 
     plain.save(tmp_path / "a")
     shutil.move(tmp_path / "a", tmp_path / "b")

@@ -11,8 +11,8 @@ from PIL import Image
 from hilum.errors import DataError
 from hilum.prediction.journal import journal_path
 from hilum.prediction.predict import predict_files
-from hilum.prediction.studies import StudyNames
-from hilum.radiographs.salt import salt_of
+from hilum.prediction.table import StudyNames
+from hilum.radiographs.cache import salt_of
 from tests.prediction.test_predict import rows_of
 from tests.radiographs.dicoms import RAMP, dicom, save
 

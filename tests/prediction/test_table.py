@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.calibration.conformal import NONE, ODD, SEVERAL, Conformal, fit_conformal
+from hilum.classifier.conformal import NONE, ODD, SEVERAL, Conformal, fit_conformal
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.evaluation.files import predictions_csv
 from hilum.labels import LabelTree
-from hilum.prediction.formats import encode_csv, encode_header
 from hilum.prediction.predict import predict_rows
 from hilum.prediction.stream import Answers
-from hilum.prediction.table import Table
+from hilum.prediction.table import Table, encode_csv, encode_header
 from hilum.records import Predictions
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")

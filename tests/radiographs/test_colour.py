@@ -7,10 +7,9 @@ import pytest
 from PIL import Image, ImageFile
 
 from hilum.errors import DataError
-from hilum.radiographs.colour import has_colour
-from hilum.radiographs.image import read_picture, read_radiograph
-from hilum.radiographs.negatives import draw_colour_photograph
-from hilum.radiographs.phantom import render_phantom
+from hilum.phantoms.negatives import draw_colour_photograph
+from hilum.phantoms.phantom import render_phantom
+from hilum.radiographs.image import has_colour, read_picture, read_radiograph
 from hilum.records import PixelArray
 
 

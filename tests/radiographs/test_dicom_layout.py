@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from hilum import cli
-from hilum.audit.thumbnail import Thumbnail
+from hilum.audit.shortcuts import Thumbnail
 from hilum.errors import DataError
 from hilum.labels import LabelTree
+from hilum.radiographs.cache import salt_of
 from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.dicom.reading import patient_key
 from hilum.radiographs.image import read_picture
 from hilum.radiographs.layouts import Listing, list_images, read_layout
-from hilum.radiographs.salt import salt_of
 from tests.radiographs.dicoms import dicom, save
 
 PATIENT = "Q-4711-XW"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hilum.cli.data import open_data
+from hilum.cli.options import open_data
 from hilum.errors import DataError, LabelError
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import open_dataset

@@ -5,17 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hilum.calibration.conformal import fit_conformal, measure_conformal
-from hilum.calibration.demands import PRESETS
-from hilum.calibration.gate_score import GateScore
-from hilum.calibration.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier.conformal import fit_conformal, measure_conformal
+from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier.threshold import PRESETS
 from hilum.evaluation.assess import Assessment, write_assessment
 from hilum.evaluation.bands import Bands
 from hilum.evaluation.calibration import compare_calibration, measure_calibration
-from hilum.evaluation.curves import measure_curves
-from hilum.evaluation.decision_curves import measure_decision_curves
+from hilum.evaluation.curves import measure_curves, measure_decision_curves
 from hilum.evaluation.external import EXTERNAL_FILE, compare_external
 from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, read_predictions
+from hilum.evaluation.gate import GateScore
 from hilum.evaluation.operating import assess_operating_points
 from hilum.evaluation.subgroups import measure_subgroups
 from hilum.labels import LabelTree

@@ -11,7 +11,7 @@ from hilum.explanation.localisation import NO_MASKS, Localisation
 from hilum.explanation.neighbours import Neighbour
 from hilum.explanation.pictures import to_png
 from hilum.explanation.sanity import SanityCheck, Step
-from hilum.explanation.split_results import (
+from hilum.explanation.split import (
     Drawing,
     Example,
     FeaturePair,

@@ -10,8 +10,8 @@ from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
 from hilum.studies.collect import ONE_SEED
 from hilum.studies.compare import adjust, compare_variants, mean_of_runs
+from hilum.studies.folds import pool
 from hilum.studies.measures import Measure
-from hilum.studies.pooling import pool
 from hilum.studies.published import judge_all
 from hilum.studies.results import RunResult, StudyResult, VariantResult
 from hilum.studies.study import Study

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from hilum.calibration.conformal import fit_conformal, measure_conformal
+from hilum.classifier.conformal import fit_conformal, measure_conformal
 from hilum.errors import HilumError
 from hilum.evaluation.assess import SAME_IMAGES
 from hilum.evaluation.files import read_predictions
@@ -18,12 +18,10 @@ from hilum.reporting.report import SECTIONS
 from hilum.reporting.runs import read_runs
 from hilum.reporting.sections.abstention import show_abstention
 from hilum.reporting.sections.assessed import assessed
-from hilum.reporting.sections.calibration import show_calibration
-from hilum.reporting.sections.external import show_external
-from hilum.reporting.sections.looks import describe_ledger, show_looks
+from hilum.reporting.sections.calibration import show_calibration, show_roc
+from hilum.reporting.sections.data import describe_ledger, show_looks
+from hilum.reporting.sections.elsewhere import show_external, show_subgroups
 from hilum.reporting.sections.operating import show_operating_points
-from hilum.reporting.sections.roc import show_roc
-from hilum.reporting.sections.subgroups import show_subgroups
 from hilum.reporting.subject import Subject
 from hilum.statistics.intervals import wilson
 from tests.reporting.assessments import GATE, assess_run, evaluate_also, move_elsewhere, write

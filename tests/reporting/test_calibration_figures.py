@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from hilum.evaluation.calibration_results import Bin, Reliability
+from hilum.evaluation.calibration import Bin, Reliability
 from hilum.evaluation.curves import Band, Curve, OptionCurves
 from hilum.records import Estimate
-from hilum.reporting.figures.calibration import curve_charts, reliability_diagram
+from hilum.reporting.figures.evaluation import curve_charts, reliability_diagram
 
 CLASS = OptionCurves(
     n=20,

@@ -4,12 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from hilum.evaluation.calibration_results import CalibrationChange
+from hilum.evaluation.calibration import CalibrationChange
 from hilum.reporting.report import SECTIONS
 from hilum.reporting.runs import read_runs
-from hilum.reporting.sections.checklists import STATUSES, Item, fill_checklist, read_checklist
-from hilum.reporting.sections.conditions import CONDITIONS, holding
-from hilum.reporting.sections.model_card import write_cards
+from hilum.reporting.sections.forms import (
+    CONDITIONS,
+    STATUSES,
+    Item,
+    fill_checklist,
+    holding,
+    read_checklist,
+    write_cards,
+)
 from hilum.reporting.subject import Subject
 from tests.reporting.assessments import assess_run, write
 

@@ -155,7 +155,7 @@ def test_operating_points_are_those_of_the_assessment(spots):
     _, bare = assess(classifier, spots)
     assert repr(show_operating_points(bare)).startswith("No operating points: the classifier")
 
-    from hilum.calibrating import calibrate
+    from hilum.classifier.calibrate import calibrate
 
     pixels = spots.pixels(classifier.preprocessing)
     rows = spots.indices("train")

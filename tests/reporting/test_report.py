@@ -11,7 +11,7 @@ import pytest
 from hilum.errors import HilumError
 from hilum.records import PixelArray
 from hilum.reporting.report import write_report
-from hilum.reporting.sections.grid import LARGE, LIMIT
+from hilum.reporting.sections.explanations import LARGE, LIMIT
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"

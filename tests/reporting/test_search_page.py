@@ -9,9 +9,13 @@ import pytest
 
 from hilum.errors import HilumError
 from hilum.records import Estimate
-from hilum.reporting.search.figures import history_chart, importance_chart, slice_chart
-from hilum.reporting.search.page import write_search_page
-from hilum.studies.search_results import Importance, SearchResult, TrialResult
+from hilum.reporting.search_page import (
+    history_chart,
+    importance_chart,
+    slice_chart,
+    write_search_page,
+)
+from hilum.search.results import Importance, SearchResult, TrialResult
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
 

@@ -4,16 +4,15 @@ import json
 
 import pytest
 
+from hilum.classifier.importing import import_checkpoints
 from hilum.errors import HilumError
-from hilum.importing import import_checkpoints
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network
 from hilum.reporting.report import write_report
 from hilum.reporting.runs import read_runs
-from hilum.reporting.sections.clinical import describe_reading
-from hilum.reporting.sections.comparison import compare_pairs
-from hilum.reporting.sections.networks import describe_networks
-from hilum.reporting.sections.settings import settings_table
+from hilum.reporting.sections.operating import describe_reading
+from hilum.reporting.sections.results import compare_pairs
+from hilum.reporting.sections.training import describe_networks, settings_table
 from hilum.reporting.subject import Subject
 
 

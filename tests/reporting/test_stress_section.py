@@ -9,12 +9,11 @@ import pytest
 
 from hilum.errors import HilumError
 from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, read_predictions
-from hilum.evaluation.stress import StressRun, summarise_stress
-from hilum.evaluation.stress_results import write_stress
+from hilum.evaluation.stress import StressRun, summarise_stress, write_stress
 from hilum.labels import LabelTree
-from hilum.reporting.figures.stress import stress_chart
+from hilum.reporting.figures.evaluation import stress_chart
 from hilum.reporting.runs import read_runs
-from hilum.reporting.sections.stress import show_stress
+from hilum.reporting.sections.elsewhere import show_stress
 from hilum.reporting.subject import Subject
 from hilum.transforms.corrupt import CORRUPTIONS
 from tests.reporting.conftest import LABELS

@@ -8,7 +8,7 @@ import pytest
 
 from hilum.errors import HilumError
 from hilum.records import Estimate
-from hilum.reporting.study.curves import draw_study_curves
+from hilum.reporting.study.figures import draw_study_curves
 from hilum.reporting.study.page import write_study_page
 from hilum.reporting.study.published import judged_conclusions, published_beside
 from hilum.studies.results import Failure, read_study

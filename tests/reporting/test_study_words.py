@@ -1,7 +1,7 @@
 import pytest
 
 from hilum.records import Estimate
-from hilum.reporting.study.words import difference, p_value, spread, with_codes
+from hilum.reporting.study.published import difference, p_value, spread, with_codes
 
 SHARE = Estimate(0.041, 0.012, 0.0704)
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup, escape
 
 from hilum.files import from_cell, to_cell
-from hilum.reporting.page import page_environment
-from hilum.reporting.tables import table_with_csv, to_csv
+from hilum.reporting.page import page_environment, table_with_csv, to_csv
 
 
 def test_cells_are_written_as_they_read():

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.calibrating import calibrate_on
-from hilum.classifier import Classifier
+from hilum.classifier.calibrate import calibrate_on
+from hilum.classifier.classifier import Classifier
 from hilum.radiographs.dataset import open_dataset
 from hilum.serving.app import create_app
 from tests.spots import write_spots

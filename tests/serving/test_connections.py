@@ -10,8 +10,8 @@ import httpx
 import pytest
 import uvicorn
 
-from hilum.serving.connections import limited_protocol
 from hilum.serving.limits import Limits
+from hilum.serving.run import limited_protocol
 
 _LARGE = 64 << 20  # bytes: more than sockets keep
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.networks.registry import create_network
 from hilum.prediction.predict import predict_rows
 from hilum.prediction.table import Table

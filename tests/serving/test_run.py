@@ -19,7 +19,7 @@ from tests.serving.conftest import png
 #: A server whose networks take their time, so that a request is in flight when the signal comes.
 _PROGRAM = """
 import sys, time
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.serving.app import create_app
 from hilum.serving.limits import Limits
 from hilum.serving.run import open_socket, serve

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from hilum.errors import EvaluationError
-from hilum.statistics.delong import DeLong, delong, delong_interval
+from hilum.statistics.comparison import DeLong, delong, delong_interval
 from hilum.statistics.intervals import bootstrap
 from hilum.statistics.metrics import auroc, aurocs
 

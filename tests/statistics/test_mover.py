@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from hilum.records import Estimate
-from hilum.statistics.intervals import wilson
-from hilum.statistics.mover import mover_difference, mover_ratio
+from hilum.statistics.intervals import mover_difference, mover_ratio, wilson
 
 counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 

@@ -7,7 +7,7 @@ from statsmodels.stats.power import TTestPower
 
 from hilum.errors import EvaluationError
 from hilum.records import Estimate
-from hilum.statistics.clusters import cluster_bootstrap
+from hilum.statistics.intervals import cluster_bootstrap
 from hilum.statistics.power import images_needed, images_needed_for, runs_needed
 
 #: Mean 0.06, variance 0.001: the mean is 1.897 standard deviations.

@@ -7,7 +7,7 @@ from hilum.errors import EvaluationError, LabelError
 from hilum.labels import LabelTree
 from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
-from hilum.statistics.prevalence import parse_prevalence, predictive_values
+from hilum.statistics.two_by_two import parse_prevalence, predictive_values
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

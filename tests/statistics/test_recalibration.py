@@ -5,7 +5,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.special import expit, logit
 
-from hilum.statistics.recalibration import calibration_intercept, calibration_slope
+from hilum.statistics.calibration import calibration_intercept, calibration_slope
 
 
 def sample(n, slope=1.0, shift=0.0, seed=0):

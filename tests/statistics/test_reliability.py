@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss
 
-from hilum.statistics.reliability import (
+from hilum.statistics.calibration import (
     brier_scores,
     brier_skills,
     calibration_errors,

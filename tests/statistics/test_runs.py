@@ -6,7 +6,7 @@ from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
 from hilum.errors import EvaluationError
-from hilum.statistics.runs import corrected_resampled_t, mean_over_runs
+from hilum.statistics.comparison import corrected_resampled_t, mean_over_runs
 
 #: Mean 0.06, variance 0.001.
 FIVE = [0.02, 0.04, 0.06, 0.08, 0.10]

@@ -7,7 +7,7 @@ import pytest
 from hilum.errors import EvaluationError
 from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
-from hilum.statistics.standardisation import standardise
+from hilum.statistics.two_by_two import standardise
 
 
 def test_by_hand_with_uneven_bounds():

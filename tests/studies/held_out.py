@@ -4,7 +4,7 @@ import numpy as np
 
 from hilum.labels import LabelTree
 from hilum.records import Predictions
-from hilum.studies.pooling import HeldOut
+from hilum.studies.folds import HeldOut
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 

@@ -6,11 +6,10 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from hilum.errors import EvaluationError
-from hilum.statistics.comparison import holm
-from hilum.statistics.delong import delong
+from hilum.statistics.comparison import delong, holm
 from hilum.studies.compare import Comparison, adjust, compare_variants
+from hilum.studies.folds import pool
 from hilum.studies.measures import Measure
-from hilum.studies.pooling import pool
 from tests.studies.held_out import TREE, held_out
 
 #: Ten images of each class.

@@ -5,7 +5,7 @@ import pytest
 from hilum.records import Estimate
 from hilum.statistics.comparison import McNemar
 from hilum.studies.compare import Comparison
-from hilum.studies.sentences import say
+from hilum.studies.results import say
 
 
 def comparison(difference, **changes):

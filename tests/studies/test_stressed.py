@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError, StudyError
 from hilum.evaluation.stress import measure_stress
 from hilum.records import Estimate

@@ -2,7 +2,7 @@
 
 import torch
 
-from hilum.training.history import read_history
+from hilum.training.folder import read_history
 from hilum.training.run import train
 
 

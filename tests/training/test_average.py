@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from hilum.inference import compute_logits
-from hilum.training.average import AveragedWeights
+from hilum.classifier.inference import compute_logits
 from hilum.training.checkpoint import CheckpointFolder
-from hilum.training.history import read_history
+from hilum.training.folder import read_history
+from hilum.training.optim import AveragedWeights
 from hilum.training.run import train
 
 

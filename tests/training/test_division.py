@@ -8,7 +8,7 @@ from hilum.audit.split_files import write_split
 from hilum.audit.splits import make_split
 from hilum.errors import DataError, TrainingError
 from hilum.radiographs.dataset import open_dataset
-from hilum.training.division import as_divided
+from hilum.training.folder import as_divided
 from hilum.training.run import train
 from tests.spots import write_spots
 

@@ -4,8 +4,7 @@ import pytest
 
 from hilum.errors import TrainingError
 from hilum.studies.runs import is_finished
-from hilum.training.division import as_divided
-from hilum.training.facts import data_root, read_facts, write_facts
+from hilum.training.folder import as_divided, data_root, read_facts, write_facts
 
 
 def test_what_is_written_is_read(tmp_path):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hilum.errors import TrainingError
-from hilum.training.holdout import hold_out_blocks
+from hilum.training.plan import hold_out_blocks
 
 
 @given(

@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from hilum.calibration.features import compute_features
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.features import compute_features
+from hilum.classifier.inference import compute_logits
 from hilum.errors import Interrupted
-from hilum.explanation.probe import open_probe
-from hilum.inference import compute_logits
+from hilum.explanation.network import open_probe
 from hilum.networks.ensemble import split_network
-from hilum.training.history import read_history
+from hilum.training.folder import read_history
 from hilum.training.run import train
 from tests.training.test_resume import outcome
 

@@ -9,7 +9,7 @@ import torch
 from hilum.errors import RecipeError
 from hilum.recipe import Recipe, Settings
 from hilum.training import fit
-from hilum.training.history import read_history
+from hilum.training.folder import read_history
 from hilum.training.optim import Schedule, make_optimizer, warmed_up
 from hilum.training.run import train
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hilum.errors import RecipeError
-from hilum.training.resizing import resize, size_in
+from hilum.training.order import resize, size_in
 from hilum.training.run import train
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, HilumError, TrainingError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training import fit
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, best_epoch
-from hilum.training.history import read_history
+from hilum.training.folder import read_history
 from hilum.training.order import sample_order
 from hilum.training.plan import TEST_USED
 from hilum.training.run import train

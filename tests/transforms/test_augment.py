@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from scipy import ndimage, stats
 
 from hilum.image_settings import AUGMENTATIONS, Augmentation
-from hilum.radiographs.phantom import render_phantom
-from hilum.transforms.augment import augment, augmentation_grid, mix, mixup_partners
-from hilum.transforms.draws import Draws
+from hilum.phantoms.phantom import render_phantom
+from hilum.transforms.augment import Draws, augment, augmentation_grid, mix, mixup_partners
 
 FULL, MIRROR = AUGMENTATIONS["full"], AUGMENTATIONS["mirror"]
 DOSES = [k for k in Augmentation.model_fields if k not in ("mirror", "mixup")]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from hilum.records import PixelArray
-from hilum.transforms.contrast import clahe, correct_gamma, equalise
+from hilum.transforms.illumination import clahe, correct_gamma, equalise
 
 IMAGES = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))
 

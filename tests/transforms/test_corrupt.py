@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 
 from hilum.errors import DataError
 from hilum.image_settings import Augmentation
+from hilum.transforms import corrupt as detail
+from hilum.transforms import corrupt as exposure
+from hilum.transforms import corrupt as framing
+from hilum.transforms import corrupt as markers
 from hilum.transforms.corrupt import (
     CORRUPTIONS,
     QUICK_STRENGTHS,
@@ -19,7 +23,6 @@ from hilum.transforms.corrupt import (
     corruption_grid,
     select_corruptions,
 )
-from hilum.transforms.corruption import detail, exposure, framing, markers
 
 NAMES = [corruption.name for corruption in CORRUPTIONS]
 

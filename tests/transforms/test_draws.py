@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from hilum.transforms.draws import Draws, uniform
+from hilum.transforms.augment import Draws, uniform
 
 SEEDS = st.integers(0, 2**32 - 1)
 EPOCHS = st.integers(0, 10_000)
@@ -57,7 +57,7 @@ def test_neighbours_are_independent(other: tuple[int, int, str]) -> None:
 def test_the_mixer_is_splitmix64() -> None:
     # The first number that the published generator gives for the seed 0 is 0xE220A8397B1DCDAF:
     # the mixer of one golden ratio. Here it is reached by a state of 0, with index 0.
-    from hilum.transforms import draws
+    from hilum.transforms import augment as draws
 
     assert draws._mix_one(0x9E3779B97F4A7C15) == 0xE220A8397B1DCDAF
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from scipy import fft, ndimage
 
-from hilum.radiographs.phantom import render_phantom
+from hilum.phantoms.phantom import render_phantom
 from hilum.records import PixelArray
 from hilum.transforms import illumination
 from hilum.transforms.illumination import (

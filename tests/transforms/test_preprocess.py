@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from hilum.errors import RecipeError
 from hilum.image_settings import Contrast, Crop, Resize
+from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.image import read_radiograph
-from hilum.radiographs.phantom import render_phantom
 from hilum.recipe import Recipe
 from hilum.transforms.cropping import body_box
 from hilum.transforms.preprocess import Preprocessing, preprocessing_grid

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from hilum.transforms.resample import resample, sampling_maps
+from hilum.transforms.augment import resample, sampling_maps
 
 SIZE = (20, 30)
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from hilum.image_settings import Resize
 from hilum.records import PixelArray
-from hilum.transforms.resizing import resize_image
+from hilum.transforms.cropping import resize_image
 
 METHODS: tuple[Resize, ...] = get_args(Resize)
 

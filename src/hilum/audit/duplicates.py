@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hilum.audit.likeness import SIDE, near_pairs
-from hilum.audit.thumbnail import Thumbnail
+from hilum.audit.shortcuts import Thumbnail
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel

@@ -1,10 +1,14 @@
 """What duplicates and patients mean: findings about images that stand where they should not."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import get_args
 
-from hilum.audit.duplicates import Duplicates, Group
+from hilum.audit.duplicates import Duplicates, Group, find_identical
 from hilum.audit.findings import Finding
-from hilum.audit.patients import PatientInfo, Resemblance
+from hilum.audit.patients import PatientInfo, Resemblance, patient_groups, patients_across_splits
+from hilum.errors import DataError, nearest
+from hilum.radiographs.dataset import Dataset
+from hilum.recipe import Allowed
 from hilum.records import Record
 
 #: How many groups or files a finding names; audit.json names all.
@@ -178,3 +182,39 @@ def _files(groups: Iterable[Iterable[int]], records: Sequence[Record]) -> tuple[
 
 def _counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'s' * (n != 1)}"
+
+
+_CODES: dict[str, Allowed] = {"leak": "leakage", "label-conflict": "label-conflicts"}
+
+
+def check_soundness(dataset: Dataset, allow: Collection[str] = ()) -> list[str]:
+    """Refuse to train on data that leak, or whose labels contradict each other.
+
+    allow: 'leakage' and 'label-conflicts' let through what they name. Returns a sentence for each
+    thing that was let through, for the classifier and every report.
+    Raises DataError that names the files, or for an unknown word in allow.
+    """
+    known = get_args(Allowed)
+    for word in allow:
+        if word not in known:
+            raise DataError(f"There is no '{word}' to allow.{nearest(word, known)}")
+    notes: list[str] = []
+    for finding in _critical(dataset):
+        word = _CODES[finding.code]
+        if word not in allow:
+            files = "".join(f"\n  {line}" for line in finding.evidence)
+            raise DataError(
+                f"{dataset.root}: {finding.title}. {finding.meaning} {finding.advice} "
+                f"To train all the same: --allow {word}{files}"
+            )
+        notes.append(f"Trained although (--allow {word}): {finding.title}. {finding.meaning}")
+    return notes
+
+
+def _critical(dataset: Dataset) -> list[Finding]:
+    patients = patient_groups(dataset.records)
+    across = patients_across_splits(dataset.records, patients)
+    found = duplicate_findings(find_identical(dataset), dataset.records)
+    if across:
+        found += patient_findings(patients, across, None, dataset.records)
+    return [f for f in found if f.severity == "critical" and f.code in _CODES]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hilum.audit.findings import Finding, Severity
-from hilum.packaged import read_packaged_folder
+from hilum.files import read_packaged_folder
 
 Counts = Mapping[str, Mapping[str, int]]
 Confidence = Literal["certain", "likely", "possible"]

@@ -12,7 +12,7 @@ import io
 from collections import Counter
 from pathlib import Path
 
-from hilum.audit.grouping import count_images, list_names
+from hilum.audit.patients import count_images, list_names
 from hilum.audit.splits import Split, check_classes, check_same_images
 from hilum.errors import DataError, nearest
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from hilum.audit.grouping import (
+from hilum.audit.patients import (
     Group,
     count_images,
     group_name,

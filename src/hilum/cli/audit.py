@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.data import open_data
-from hilum.cli.options import Classes, Data, Exclude, Json, Layout
+from hilum.cli.options import Classes, Data, Exclude, Json, Layout, open_data
 
 EXAMPLE = "hilum audit DATA --out audit"
 
@@ -34,7 +33,7 @@ def audit(
     """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
     from hilum.audit.audit import run_audit, write_audit
     from hilum.radiographs.image import image_source
-    from hilum.reporting.audit.page import (
+    from hilum.reporting.audit_page import (
         augmentation_samples,
         preprocessing_samples,
         write_audit_page,

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.data import open_data
-from hilum.cli.options import Device, Exclude, Json, Layout, Map, Trained
+from hilum.cli.options import Device, Exclude, Json, Layout, Map, Trained, open_data
 
 EXAMPLE = "hilum calibrate imported DATA --split val"
 
@@ -40,9 +39,9 @@ def calibrate(
     `hilum train` does this by itself with the images that it monitors. Use it for an imported
     classifier, or to calibrate one for another hospital.
     """
-    from hilum.calibrating import calibrate_on
-    from hilum.classifier import Classifier
-    from hilum.classifier_files import classifier_folder
+    from hilum.classifier.calibrate import calibrate_on
+    from hilum.classifier.classifier import Classifier
+    from hilum.classifier.files import classifier_folder
 
     model = Classifier.load(classifier, device=device or "auto")
     with console.progress_bar() as progress:

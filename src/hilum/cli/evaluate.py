@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum import console
-from hilum.cli.data import open_data
-from hilum.cli.options import Data, Device, Exclude, Json, Layout, Map, Trained
+from hilum.cli.options import Data, Device, Exclude, Json, Layout, Map, Trained, open_data
 from hilum.files import safe_name
 
 if TYPE_CHECKING:
     from hilum.evaluation.operating import OperatingAssessment
-    from hilum.evaluation.stress_results import Stress as Stressed
+    from hilum.evaluation.stress import Stress as Stressed
 
 
 class Stress(StrEnum):
@@ -75,15 +74,14 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a classifier on a split: every measure, with its interval."""
-    from hilum.classifier import Classifier
+    from hilum.classifier.classifier import Classifier
     from hilum.evaluation.assess import assess
     from hilum.evaluation.external import read_internal, write_external
     from hilum.evaluation.ledger import describe_looks, is_external, record_look
-    from hilum.evaluation.stress import measure_stress
-    from hilum.evaluation.stress_results import write_stress
+    from hilum.evaluation.stress import measure_stress, write_stress
     from hilum.labels import parse_rule
-    from hilum.statistics.prevalence import parse_prevalence
-    from hilum.training.division import as_divided
+    from hilum.statistics.two_by_two import parse_prevalence
+    from hilum.training.folder import as_divided
     from hilum.transforms.corrupt import QUICK_STRENGTHS, STRENGTHS
 
     model = Classifier.load(classifier, device=device or "auto")

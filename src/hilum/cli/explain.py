@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.data import open_data
-from hilum.cli.options import Device, Json, Layout, Trained
+from hilum.cli.options import Device, Json, Layout, Trained, open_data
 
 EXAMPLE = "hilum explain runs/first image.png folder/ --out explained --data DATA"
 
@@ -52,10 +51,10 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Explain radiographs: attributions, feature maps, and how far to trust them."""
-    from hilum.classifier import Classifier
+    from hilum.classifier.classifier import Classifier
     from hilum.explanation.explain import EXPLANATION_FILE
     from hilum.explanation.explain import explain as run_explanation
-    from hilum.reporting.explain_page import write_explanation_page
+    from hilum.reporting.page import write_explanation_page
 
     model = Classifier.load(classifier, device=device or "auto")
     with console.progress_bar() as progress:

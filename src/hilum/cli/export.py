@@ -1,20 +1,17 @@
 """hilum export: a classifier as one ONNX file, or as one folder to give away."""
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hilum import console
-from hilum.cli.options import Json, Trained
+from hilum.cli.options import Json, Trained, without_exporter_noise
 from hilum.errors import ClassifierError, nearest
 
 if TYPE_CHECKING:
-    from hilum.classifier import Classifier
+    from hilum.classifier.classifier import Classifier
     from hilum.records import PixelArray
 
 EXAMPLE = "hilum export runs/first --to onnx --out first.onnx --check DATA/val"
@@ -60,7 +57,7 @@ def export(
     class; labels, thresholds and provenance are in its metadata. A folder holds the classifier
     with a model card, and no path of this machine.
     """
-    from hilum.classifier import Classifier
+    from hilum.classifier.classifier import Classifier
 
     if to not in _FORMATS:
         raise ClassifierError(f"There is no format '{to}'.{nearest(to, _FORMATS)}")
@@ -104,7 +101,7 @@ def _onnx(
 
 
 def _folder(model: "Classifier", folder: Path, as_json: bool) -> None:
-    from hilum.exporting.bundle import CARD, export_folder
+    from hilum.exporting.card import CARD, export_folder
 
     files = [file.name for file in export_folder(model, folder)]
     if as_json:
@@ -118,7 +115,7 @@ def _radiographs(folder: Path) -> "list[PixelArray]":
     from hilum.errors import DataError
     from hilum.radiographs.image import read_radiograph
     from hilum.radiographs.layouts import list_images
-    from hilum.spacing import evenly_spaced
+    from hilum.records import evenly_spaced
 
     files = list_images(folder) if folder.is_dir() else [folder]
     if not files:
@@ -128,7 +125,7 @@ def _radiographs(folder: Path) -> "list[PixelArray]":
 
 
 def _phantoms() -> "list[PixelArray]":
-    from hilum.radiographs.phantom import LABELS, render_phantom
+    from hilum.phantoms.phantom import LABELS, render_phantom
 
     return [
         render_phantom(label, seed=0, index=i, size=size)[0]
@@ -136,25 +133,3 @@ def _phantoms() -> "list[PixelArray]":
             (label, size) for size in (150, 224, 256) for label in LABELS
         )
     ]
-
-
-@contextmanager
-def without_exporter_noise() -> Iterator[None]:
-    """Keep from the terminal what PyTorch's exporter says of its own insides.
-
-    It logs that torchvision is not installed, which Hilum does without, and warns of a
-    deprecation within PyTorch. Other warnings are given again.
-    """
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(record=True) as raised:
-            yield
-    finally:
-        logger.setLevel(before)
-    for warning in raised:
-        if "LeafSpec" not in str(warning.message):
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )

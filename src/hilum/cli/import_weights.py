@@ -27,8 +27,8 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Make a classifier from PyTorch checkpoints, without unpickling them."""
+    from hilum.classifier.importing import import_checkpoints
     from hilum.errors import ClassifierError
-    from hilum.importing import import_checkpoints
     from hilum.labels import LabelTree, parse_rule
 
     files: dict[str, Path] = {}

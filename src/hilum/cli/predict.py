@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
-from hilum.cli.runtime import load_to_run
+from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained, load_to_run
 
 if TYPE_CHECKING:
-    from hilum.classifier import Classifier
+    from hilum.classifier.classifier import Classifier
     from hilum.exporting.runtime import Runtime as RuntimeName
     from hilum.labels import LabelTree
     from hilum.prediction.table import Row, Table
@@ -67,8 +66,7 @@ def predict(
     """
     from hilum.errors import DataError, Interrupted
     from hilum.prediction.predict import predict_files, predict_rows
-    from hilum.prediction.studies import StudyNames
-    from hilum.prediction.table import Table
+    from hilum.prediction.table import StudyNames, Table
 
     model, run, kind = load_to_run(classifier, runtime, device, _run_by, many=out is not None)
     lines = sys.stdin.buffer

@@ -57,10 +57,10 @@ def report(
 ) -> None:
     """Write one HTML file about runs and their evaluations; it opens offline."""
     from hilum.errors import HilumError
-    from hilum.explanation.run import explain_run
+    from hilum.explanation.split import explain_run
     from hilum.radiographs.image import image_source
     from hilum.reporting.report import write_report
-    from hilum.training.facts import data_root
+    from hilum.training.folder import data_root
 
     if bool(runs) == bool(compare):
         raise HilumError("Name the runs to report on, or two with --compare, and not both.")
@@ -93,7 +93,7 @@ def report(
 
 def _label_errors(run: Path, tables: list[Path]) -> "LabelErrors":
     """The possible label errors in held-out predictions over a run's classes."""
-    from hilum.evaluation.held_out import read_held_out
+    from hilum.evaluation.files import read_held_out
     from hilum.evaluation.label_errors import find_label_errors
     from hilum.reporting.runs import read_runs
 

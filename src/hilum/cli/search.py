@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum import console
-from hilum.cli.data import open_data
-from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout
+from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout, open_data
 
 if TYPE_CHECKING:
-    from hilum.studies.search_results import SearchResult, TrialResult
+    from hilum.search.results import SearchResult, TrialResult
 
 EXAMPLE = "hilum search covinet-cascade DATA --space space.toml --trials 50"
 
@@ -65,9 +64,9 @@ def search(
     from hilum.audit.splits import BLOCK_SIZE
     from hilum.files import safe_name
     from hilum.recipe import Recipe
-    from hilum.reporting.search.page import PAGE_FILE, write_search_page
-    from hilum.studies.search import plan_search, run_search
-    from hilum.studies.space import Space
+    from hilum.reporting.search_page import PAGE_FILE, write_search_page
+    from hilum.search.search import plan_search, run_search
+    from hilum.search.space import Space
 
     base = Recipe.load(recipe).override([f"device={device}"] if device else [])
     wanted = Space.load(space)

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Runtime, Trained
-from hilum.cli.runtime import load_to_run
+from hilum.cli.options import Device, Runtime, Trained, load_to_run
 
 EXAMPLE = "hilum serve runs/first"
 

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.data import open_data
-from hilum.cli.options import Classes, Data, Exclude, Json, KeepIdentifiers, Layout
+from hilum.cli.options import Classes, Data, Exclude, Json, KeepIdentifiers, Layout, open_data
 
 EXAMPLE = "hilum split DATA --out split.csv · hilum split DATA --folds 5 --out folds.csv"
 

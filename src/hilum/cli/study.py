@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum import console
-from hilum.cli.data import open_data
-from hilum.cli.options import Classes, Device, Exclude, Json, Layout
+from hilum.cli.options import Classes, Device, Exclude, Json, Layout, open_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

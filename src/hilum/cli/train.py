@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.data import open_data
-from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout
+from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout, open_data
 
 EXAMPLE = "hilum train DATA --recipe quick --out runs/first"
 
@@ -54,7 +53,7 @@ def train(
 ) -> None:
     """Train a classifier: a data set and a recipe in, a run folder out."""
     from hilum.recipe import Recipe
-    from hilum.training.history import read_history
+    from hilum.training.folder import read_history
     from hilum.training.run import train as run_training
 
     own = out / "recipe.toml"

@@ -9,26 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hilum.calibration.conformal import (
-    COVERAGE,
-    ConformalResult,
-    fit_conformal,
-    measure_conformal,
-)
-from hilum.calibration.demands import PRESETS
-from hilum.calibration.gate_score import GateScore, score_gate
-from hilum.calibration.operating_points import fit_operating_point, parse_operating_points
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.conformal import COVERAGE, ConformalResult, fit_conformal, measure_conformal
+from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier.threshold import PRESETS
 from hilum.errors import EvaluationError
-from hilum.evaluation.attributes import collect_attributes
-from hilum.evaluation.calibration import compare_calibration, measure_calibration
-from hilum.evaluation.calibration_results import Calibration, CalibrationChange
-from hilum.evaluation.curves import Curves, measure_curves
-from hilum.evaluation.decision_curves import DecisionCurve, measure_decision_curves
+from hilum.evaluation.calibration import (
+    Calibration,
+    CalibrationChange,
+    compare_calibration,
+    measure_calibration,
+)
+from hilum.evaluation.curves import Curves, DecisionCurve, measure_curves, measure_decision_curves
 from hilum.evaluation.evaluate import Evaluation, SplitRun, run_split
 from hilum.evaluation.files import read_result, write_result
+from hilum.evaluation.gate import GateScore, score_gate
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
-from hilum.evaluation.subgroups import Subgroups, measure_subgroups
+from hilum.evaluation.subgroups import Subgroups, collect_attributes, measure_subgroups
 from hilum.labels import Rule
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hilum.audit.provenance import recognise
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import write_evaluation
 from hilum.evaluation.results import ClassMeasures, DecisionEvaluation, Evaluation, Matrix

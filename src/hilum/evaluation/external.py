@@ -8,8 +8,7 @@ from hilum.errors import EvaluationError
 from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, write_result
 from hilum.evaluation.results import Evaluation
 from hilum.records import Estimate
-from hilum.statistics.intervals import wilson
-from hilum.statistics.mover import mover_difference
+from hilum.statistics.intervals import mover_difference, wilson
 
 _MIX = (
     "Accuracy weighs each class by its images, which differ between the two sets ({mix}); "

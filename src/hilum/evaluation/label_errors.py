@@ -14,9 +14,8 @@ import numpy as np
 
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
-from hilum.records import Estimate, FloatArray, IntArray, Predictions
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics.checks import check_predictions
-from hilum.statistics.metrics import BoolArray
 
 #: How often labels are drawn from the probabilities, to say how many chance would find.
 DRAWS = 200

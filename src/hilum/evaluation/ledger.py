@@ -15,8 +15,8 @@ from pathlib import Path
 
 import filelock
 
-from hilum.classifier import Classifier
-from hilum.classifier_files import classifier_folder, read_classifier_file
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.files import classifier_folder, read_classifier_file
 from hilum.errors import EvaluationError
 from hilum.evaluation.results import Evaluation
 from hilum.files import write_atomically

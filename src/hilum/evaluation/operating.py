@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hilum.calibration.operating_points import (
+from hilum.classifier.operating_points import (
     OperatingPoint,
     OperatingResult,
     measure_operating_point,
@@ -12,8 +12,8 @@ from hilum.calibration.operating_points import (
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import Estimate, IntArray, Predictions
-from hilum.statistics.prevalence import check_prevalence, predictive_values
 from hilum.statistics.targets import Target
+from hilum.statistics.two_by_two import check_prevalence, predictive_values
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from captum.attr import (  # type: ignore[import-untyped]
 )
 from torch import nn
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError, nearest
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.probe import Probe, check_pixels, gradients, open_probe
+from hilum.explanation.network import Probe, check_pixels, gradients, open_probe
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import Method, attribute
 from hilum.explanation.neighbours import (

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
+from hilum.explanation.network import Probe, check_pixels, open_probe
 from hilum.explanation.pictures import colour, to_png
-from hilum.explanation.probe import Probe, check_pixels, open_probe
 from hilum.records import PixelArray
 
 MapArray = npt.NDArray[np.float32]

@@ -11,20 +11,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, EvaluationError
 from hilum.explanation.attribution import METHODS, Method, attribute_probe
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.probe import open_probe
+from hilum.explanation.network import open_probe
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
-from hilum.records import Estimate, FloatArray, IntArray, PixelArray
-from hilum.spacing import evenly_spaced
+from hilum.records import Estimate, FloatArray, IntArray, PixelArray, evenly_spaced
 from hilum.statistics.intervals import bootstrap, wilson
-from hilum.transforms.cropping import body_box, lungs_box
+from hilum.transforms.cropping import body_box, lungs_box, resize_image
 from hilum.transforms.preprocess import Preprocessing
-from hilum.transforms.resizing import resize_image
 
 MaskArray = npt.NDArray[np.bool_]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from hilum.calibration.features import compute_features
-from hilum.calibration.reference import Reference
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.features import compute_features
+from hilum.classifier.reference import Reference
 from hilum.errors import EvaluationError
-from hilum.explanation.probe import check_pixels, open_probe
+from hilum.explanation.network import check_pixels, open_probe
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, IntArray, PixelArray

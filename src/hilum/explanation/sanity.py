@@ -13,12 +13,12 @@ import torch
 from scipy.stats import rankdata
 from torch import nn
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.inference import compute_logits
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import Method, attribute_probe
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.probe import check_pixels, open_probe
-from hilum.inference import compute_logits
+from hilum.explanation.network import check_pixels, open_probe
 from hilum.radiographs.pixels import Progress
 from hilum.records import Estimate, FloatArray, IntArray, PixelArray
 from hilum.statistics.intervals import bootstrap

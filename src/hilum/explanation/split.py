@@ -4,13 +4,23 @@ How much is drawn and checked is bounded by counts, so that a split of 600 radio
 as long as one of 60: some two minutes on one core with COVINet at 150 x 150.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
+from hilum.errors import EvaluationError, HilumError
+from hilum.evaluation.files import (
+    EVALUATION_FILE,
+    PREDICTIONS_FILE,
+    read_evaluation,
+    read_predictions,
+    read_result,
+    write_result,
+)
 from hilum.explanation.attribution import METHODS, Method, attribute
 from hilum.explanation.errors import PICTURED, ErrorGallery, collect_errors
 from hilum.explanation.feature_maps import (
@@ -19,20 +29,169 @@ from hilum.explanation.feature_maps import (
     describe_feature_maps,
     draw_feature_maps,
 )
-from hilum.explanation.localisation import measure_localisation
+from hilum.explanation.localisation import Localisation, measure_localisation
 from hilum.explanation.overlay import draw_overlay
+from hilum.explanation.pictures import from_text, to_text
 from hilum.explanation.sanity import SanityCheck, check_sanity
-from hilum.explanation.split_results import (
-    Drawing,
-    Example,
-    FeaturePair,
-    SplitExplanation,
-    write_explanations,
-)
+from hilum.files import ODD_NAMES
 from hilum.labels import FLAT, Decision
-from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray, Predictions
+from hilum.training.folder import as_divided
+
+#: Beside evaluation.json.
+EXPLANATIONS_FILE: Final = "explanations.json"
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """PNG bytes of an attribution over its radiograph, and what they show in words (alt)."""
+
+    method: Method
+    decision: str
+    option: str
+    png: bytes
+    alt: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; PNG in Base64."""
+        return {
+            "method": self.method,
+            "decision": self.decision,
+            "option": self.option,
+            "png": to_text(self.png),
+            "alt": self.alt,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Drawing":
+        """The inverse of to_json."""
+        return cls(**{**data, "png": from_text(data["png"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A radiograph that was classified rightly: its class, the class's probability, its maps."""
+
+    name: str
+    truth: str
+    probability: float
+    drawings: tuple[Drawing, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields."""
+        return {
+            "name": self.name,
+            "truth": self.truth,
+            "probability": self.probability,
+            "drawings": [drawing.to_json() for drawing in self.drawings],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Example":
+        """The inverse of to_json."""
+        drawings = tuple(Drawing.from_json(drawing) for drawing in data["drawings"])
+        return cls(**{**data, "drawings": drawings})
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturePair:
+    """Feature maps of a misclassified radiograph (left) beside those of its counterpart.
+
+    counterpart: the nearest rightly classified radiograph of the predicted class. png: bytes.
+    """
+
+    name: str
+    counterpart: str
+    decision: str
+    layer: str
+    png: bytes
+    alt: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; PNG in Base64."""
+        return {
+            "name": self.name,
+            "counterpart": self.counterpart,
+            "decision": self.decision,
+            "layer": self.layer,
+            "png": to_text(self.png),
+            "alt": self.alt,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "FeaturePair":
+        """The inverse of to_json."""
+        return cls(**{**data, "png": from_text(data["png"])})
+
+
+@dataclass(frozen=True, slots=True)
+class SplitExplanation:
+    """What explain_split found.
+
+    gallery: every error. sanity: of the gallery's method, for each network. localisation: of
+    every method and network; "not measured" where the data are no phantoms. checked_on: the split
+    whose radiographs the two were measured on. examples: rightly classified radiographs of each
+    class. pair: of the surest error that has a counterpart, or None. notes: what was left out.
+    """
+
+    split: str
+    n: int
+    gallery: ErrorGallery
+    sanity: tuple[SanityCheck, ...]
+    localisation: tuple[Localisation, ...]
+    checked_on: str
+    examples: tuple[Example, ...]
+    pair: FeaturePair | None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, in the order of the fields, with the format's number in front."""
+        return {
+            "format": FORMAT,
+            "split": self.split,
+            "n": self.n,
+            "gallery": self.gallery.to_json(),
+            "sanity": [check.to_json() for check in self.sanity],
+            "localisation": [score.to_json() for score in self.localisation],
+            "checked_on": self.checked_on,
+            "examples": [example.to_json() for example in self.examples],
+            "pair": self.pair and self.pair.to_json(),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> "SplitExplanation":
+        """The inverse of to_json. Raises EvaluationError for another form or format."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise EvaluationError(f"Not explanations in format {FORMAT}.")
+        try:
+            return cls(
+                split=data["split"],
+                n=data["n"],
+                gallery=ErrorGallery.from_json(data["gallery"]),
+                sanity=tuple(SanityCheck.from_json(check) for check in data["sanity"]),
+                localisation=tuple(Localisation.from_json(s) for s in data["localisation"]),
+                checked_on=data["checked_on"],
+                examples=tuple(Example.from_json(example) for example in data["examples"]),
+                pair=data["pair"] and FeaturePair.from_json(data["pair"]),
+                notes=tuple(data["notes"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EvaluationError(f"Not explanations: {error!r}.") from None
+
+
+def write_explanations(explanation: SplitExplanation, out: Path) -> None:
+    """Write explanations.json into a folder. Raises EvaluationError where that cannot be done."""
+    write_result(explanation.to_json(), out / EXPLANATIONS_FILE, errors=ODD_NAMES)
+
+
+def read_explanations(path: Path) -> SplitExplanation:
+    """Read an explanations.json. Raises EvaluationError if it is missing, damaged or foreign."""
+    return read_result(path, SplitExplanation.from_json, errors=ODD_NAMES)
+
 
 #: Of the heat maps of errors, and so the one that is checked.
 METHOD: Final[Method] = "occlusion"
@@ -206,3 +365,82 @@ def _spread(positions: IntArray, n: int) -> IntArray:
     """At most n of them, from the middles of n equal parts."""
     n = min(n, len(positions))
     return positions[((np.arange(n) + 0.5) * len(positions) / n).astype(np.int64)]
+
+
+def missing_explanations(run: Path) -> list[Path]:
+    """The folders of a run's evaluations without explanations, or with ones from before them."""
+    found = []
+    for table in sorted(run.glob(f"evaluation/*/{PREDICTIONS_FILE}")):
+        there = table.with_name(EXPLANATIONS_FILE)
+        outdated = there.is_file() and there.stat().st_mtime < table.stat().st_mtime
+        if table.with_name(EVALUATION_FILE).is_file() and (outdated or not there.is_file()):
+            found.append(table.parent)
+    return found
+
+
+def explain_run(
+    run: Path, data: Path, *, device: str = "auto", progress: Progress | None = None
+) -> dict[str, str]:
+    """Write explanations.json beside each evaluation of a run that has none of its own date.
+
+    run: a run, or the folder of a classifier. data: what it was evaluated on. The checks of the
+    maps are made once and taken over by further splits. Returns, for each folder of an evaluation
+    that could not be explained, the reason: its data are others, or it does not fit them.
+    """
+    missing = missing_explanations(run)
+    if not missing:
+        return {}
+    try:
+        classifier = Classifier.load(run, device=device)
+        dataset = open_dataset(data, tree=classifier.tree, every_class=False, progress=progress)
+        dataset = as_divided(dataset, run)
+    except HilumError as error:
+        return {folder.name: str(error) for folder in missing}
+    checked = _made_before(run, missing)
+    refused: dict[str, str] = {}
+    for folder in missing:
+        try:
+            checked = _explain_folder(classifier, dataset, folder, checked, progress)
+        except HilumError as error:
+            refused[folder.name] = str(error)
+    return refused
+
+
+def _made_before(run: Path, missing: list[Path]) -> SplitExplanation | None:
+    """An explanation that is up to date, and whose checks of the maps can be taken over."""
+    kept = [
+        p for p in sorted(run.glob(f"evaluation/*/{EXPLANATIONS_FILE}")) if p.parent not in missing
+    ]
+    return read_explanations(kept[0]) if kept else None
+
+
+def _explain_folder(
+    classifier: Classifier,
+    dataset: Dataset,
+    folder: Path,
+    checked: SplitExplanation | None,
+    progress: Progress | None,
+) -> SplitExplanation:
+    evaluation = read_evaluation(folder / EVALUATION_FILE)
+    if evaluation.data.get("fingerprint") != dataset.fingerprint:
+        raise EvaluationError(
+            f"{folder.name} was evaluated on {evaluation.data.get('name', 'other data')}, and "
+            f"{dataset.root} is not the same data."
+        )
+    truth, predictions = read_predictions(folder / PREDICTIONS_FILE)
+    rows = dataset.indices(evaluation.split)
+    names = tuple(dataset.records[row].name for row in rows)
+    if predictions.names != names or truth.tolist() != dataset.labels[rows].tolist():
+        raise EvaluationError(
+            f"{folder / PREDICTIONS_FILE} does not list the radiographs of '{evaluation.split}' in "
+            f"{dataset.root}: evaluate again."
+        )
+    return explain_split(
+        classifier,
+        dataset,
+        evaluation.split,
+        folder,
+        predictions=predictions,
+        checked=checked,
+        progress=progress,
+    )

@@ -5,12 +5,36 @@ matter is the YAML block that model hubs read.
 """
 
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hilum.audit.provenance import known_sources
-from hilum.classifier import Classifier
-from hilum.exporting.provenance import shareable
+from hilum.classifier.classifier import Classifier
+from hilum.errors import ClassifierError
+from hilum.files import write_atomically
+
+#: An absolute path of two or more parts, of Unix or Windows; not the path of a web address.
+_PATH = re.compile(
+    r"(?<![\w.:/\\])(?:/[^/\s'\"]+)+/([^/\s'\"]+)/?|\b[A-Za-z]:\\(?:[^\\\s]+\\)*([^\\\s]+)"
+)
+
+
+def shareable(value: Any) -> Any:
+    """A JSON value without the places of files on the machine where it was made.
+
+    Of an absolute path in a text only its last part is kept, and the key 'root' is left out.
+    """
+    if isinstance(value, dict):
+        return {key: shareable(item) for key, item in value.items() if key != "root"}
+    if isinstance(value, list | tuple):
+        return [shareable(item) for item in value]
+    if isinstance(value, str):
+        return _PATH.sub(lambda found: found[1] or found[2], value)
+    return value
+
 
 _OPEN = "*For the author to write.*"
 
@@ -179,3 +203,23 @@ def _remembered(classifier: Classifier) -> str:
     if classifier.validation is not None:
         found.append("classes and logits of validation images")
     return ("; ".join(found) or "nothing beside the weights") + "; no image and no file name"
+
+
+CARD = "README.md"
+
+
+def export_folder(classifier: Classifier, folder: Path | str) -> list[Path]:
+    """Write a classifier's folder, complete, and its model card.
+
+    folder: new or empty; its name is the card's title. The files hold no path of this machine.
+    Classifier.load and every verb read the folder as they do any classifier's. Returns its files.
+    Raises ClassifierError where the folder holds something.
+    """
+    folder = Path(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ClassifierError(f"{folder}: not empty; name a new folder with --out.")
+    given = replace(classifier, provenance=shareable(classifier.provenance))
+    card = write_card(given, folder.resolve().name)
+    write_atomically(folder / CARD, card.encode())
+    given.save(folder)
+    return sorted(folder.iterdir())

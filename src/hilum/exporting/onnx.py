@@ -1,24 +1,181 @@
 """Write a classifier as one ONNX file, which holds all that is needed to run it elsewhere."""
 
+import copy
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
-from hilum.calibration.demands import PRESETS
-from hilum.calibration.operating_points import fit_operating_point, parse_operating_points
-from hilum.classifier import Classifier
-from hilum.exporting.check import Agreement, check_onnx
-from hilum.exporting.graph import ClassifierGraph, Input, output_names
-from hilum.exporting.provenance import shareable
-from hilum.exporting.sessions import missing_onnx
-from hilum.files import write_atomically
-from hilum.records import PixelArray
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier.threshold import PRESETS
+from hilum.errors import ClassifierError
+from hilum.exporting.card import shareable
+from hilum.exporting.graph import ClassifierGraph, Input, logits_name, output_names
+from hilum.files import safe_name, write_atomically
+from hilum.records import PixelArray, Predictions, evenly_spaced
 from hilum.statistics.targets import findings
+
+if TYPE_CHECKING:
+    import onnxruntime  # type: ignore[import-untyped]
+
+_ERRORS_ONLY = 3
+
+
+def start_session(model: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
+    """Load a model. threads: how many compute one operation, at least 1.
+
+    Raises ClassifierError where ONNX Runtime is not installed or cannot read the model.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_onnx(error) from None
+    if threads < 1:
+        raise ClassifierError(f"ONNX Runtime needs at least 1 thread; got {threads}.")
+    options = onnxruntime.SessionOptions()
+    # Left alone, it takes every core, whatever the process was given.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait for work would keep a core busy that another network or a decoder needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base but this
+        first = str(error).splitlines()[0]
+        raise ClassifierError(f"ONNX Runtime cannot read the model ({first}).") from None
+
+
+def run_session(
+    session: "onnxruntime.InferenceSession", batch: npt.NDArray[Any]
+) -> list[npt.NDArray[Any]]:
+    """All outputs of a model with one input."""
+    name = session.get_inputs()[0].name
+    found: list[npt.NDArray[Any]] = session.run(None, {name: np.ascontiguousarray(batch)})
+    return found
+
+
+def missing_onnx(error: ImportError) -> ClassifierError:
+    """What to say where a library for ONNX is not installed."""
+    return ClassifierError(
+        f"ONNX needs the package '{error.name}', which is not installed: pip install 'hilum[onnx]'."
+    )
+
+
+#: The largest difference between two probabilities that is allowed.
+TOLERANCE = 1e-4
+
+_RADIOGRAPHS = 32  # of those that were given, at equal steps
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well a file agrees with its classifier.
+
+    radiographs, random: how many images of each kind were compared. largest: the largest
+    difference between two probabilities, of classes and of decisions' options. tolerance: what it
+    had to stay below. The predicted classes are the same for all images.
+    """
+
+    radiographs: int
+    random: int
+    largest: float
+    tolerance: float = TOLERANCE
+
+    def to_json(self) -> dict[str, Any]:
+        """{"radiographs": …, "random": …, "largest_difference": …, "tolerance": …}."""
+        return {
+            "radiographs": self.radiographs,
+            "random": self.random,
+            "largest_difference": self.largest,
+            "tolerance": self.tolerance,
+        }
+
+
+def check_onnx(
+    model: bytes,
+    classifier: Classifier,
+    takes: Input,
+    radiographs: Sequence[PixelArray] = (),
+) -> Agreement:
+    """Run an exported model by ONNX Runtime and the classifier by PyTorch, and compare.
+
+    takes: as of export_onnx. radiographs: grey images (H, W) uint8, of which 32 are used at
+    most; random images, blank ones and gradients of many shapes are always compared.
+    Raises ClassifierError where a probability differs by TOLERANCE or more, or a class differs.
+    """
+    rows = evenly_spaced(len(radiographs), _RADIOGRAPHS)
+    real = [radiographs[row][None] for row in rows]
+    made = list(_random_batches(classifier.preprocessing.image_size))
+    reference, session = _on_cpu(classifier), start_session(model)
+    largest = 0.0
+    for batch in (*real, *made):
+        pixels = np.stack([classifier.preprocessing.to_pixels(image) for image in batch])
+        expected = reference.predict_pixels(pixels)
+        found = run_session(session, batch if takes == "images" else pixels)
+        outputs = dict(zip(output_names(classifier), found, strict=True))
+        largest = max(largest, _difference(outputs, expected, reference))
+        differ = np.flatnonzero(outputs["predicted"] != expected.predicted)
+        # not (… < …), so that a NaN does not pass
+        if not largest < TOLERANCE or len(differ):
+            size = "{1} x {2}".format(*batch.shape)
+            what = f"{largest:.2g}" + (f", and {len(differ)} classes" if len(differ) else "")
+            raise ClassifierError(
+                "The ONNX model does not agree with the classifier: for images of "
+                f"{size} pixels probabilities differ by {what} (allowed: less than "
+                f"{TOLERANCE:g}). It was not written."
+                + (" Another version of Pillow may resize otherwise: try --input pixels."
+                   if takes == "images" else "")
+            )  # fmt: skip
+    return Agreement(_count(real), _count(made), largest)
+
+
+def _on_cpu(classifier: Classifier) -> Classifier:
+    """The same classifier with copies of its networks on the CPU, and no gate to judge images."""
+    networks = {
+        name: copy.deepcopy(network).to("cpu") for name, network in classifier.networks.items()
+    }
+    return replace(classifier, networks=networks, gate=None, device=torch.device("cpu"))
+
+
+def _difference(
+    outputs: dict[str, npt.NDArray[Any]], expected: Predictions, reference: Classifier
+) -> float:
+    """The largest difference of a probability: as the model gives it, and of its logits."""
+    decided = reference.decide(
+        {n: outputs[logits_name(n)].astype(np.float64) for n in reference.networks}
+    )
+    pairs = [(outputs["probs"], expected.probs), (decided.probs, expected.probs)]
+    for name, probs in expected.decision_probs.items():
+        pairs += [(outputs[f"decision_{safe_name(name)}"], probs)]
+    return float(max(np.abs(found - wanted).max() for found, wanted in pairs))
+
+
+def _random_batches(size: tuple[int, int]) -> Iterator[PixelArray]:
+    """Noise, gradients and blanks: of the classifier's size, smaller, larger, flat and tall."""
+    rng = np.random.default_rng(0)
+    height, width = size
+    sizes = [(height, width), (height // 2, width // 3), (3 * height + 1, 2 * width - 1),
+             (height + 5, 4 * width), (5 * height, width + 1), (1, 1)]  # fmt: skip
+    for rows, columns in sizes:
+        noise = rng.integers(0, 256, (3, rows, columns))
+        slope = np.add.outer(np.linspace(0, 200, rows), np.linspace(0, 55, columns))[None]
+        blank = np.stack([np.full((rows, columns), grey) for grey in (0, 255)])
+        yield np.concatenate([noise, slope, 255 - slope, blank]).astype(np.uint8)
+        yield noise[:1].astype(np.uint8)  # a batch of one
+
+
+def _count(batches: Iterable[PixelArray]) -> int:
+    return sum(len(batch) for batch in batches)
+
 
 if TYPE_CHECKING:
     import onnx

@@ -22,11 +22,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from hilum.classifier import Classifier
-from hilum.classifier_files import pack_weights
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.files import pack_weights
 from hilum.errors import ClassifierError, nearest
-from hilum.exporting.onnx import OPSET, trace_onnx
-from hilum.exporting.sessions import run_session, start_session
+from hilum.exporting.onnx import OPSET, run_session, start_session, trace_onnx
 from hilum.files import sha256, write_atomically
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.pixels import Progress

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hilum.audit.provenance import Source, known_sources
 from hilum.errors import DataError, nearest
-from hilum.packaged import read_packaged_folder
+from hilum.files import read_packaged_folder
 
 
 class _Place(BaseModel):

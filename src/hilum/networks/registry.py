@@ -173,10 +173,4 @@ def _known() -> dict[str, _Entry]:
 def _built_in() -> None:
     # Importing a module registers its network. Here and not at the top, because those modules
     # import this one.
-    from hilum.networks import (  # noqa: F401
-        covinet,
-        efficientnet_lite0,
-        hilum_residual,
-        naive,
-        resnet_block,
-    )
+    from hilum.networks import efficientnet_lite0, hilum_residual, published  # noqa: F401

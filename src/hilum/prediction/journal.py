@@ -18,8 +18,37 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.files import pack_weights
 from hilum.errors import DataError
-from hilum.files import write_atomically
+from hilum.files import sha256, write_atomically
+
+
+def classifier_digest(classifier: Classifier) -> str:
+    """SHA-256 of weights, labels, preprocessing, rule and calibration, in hexadecimal.
+
+    Of a classifier that was moved, copied or saved anew it stays the same; where it came from is
+    not a part of it.
+    """
+    c = classifier
+    parts = {
+        "labels": c.tree.to_json(),
+        "strategy": c.strategy,
+        "rule": c.rule,
+        "preprocessing": c.preprocessing.model_dump(mode="json"),
+        "networks": {
+            name: [
+                c.network_names[name],
+                sha256(pack_weights(network.state_dict())),
+                c.temperatures.get(name, 1.0),
+            ]
+            for name, network in c.networks.items()
+        },
+        "validation": sha256(c.validation.to_bytes()) if c.validation else None,
+        "gate": sha256(c.gate.to_bytes()) if c.gate else None,
+    }
+    return sha256(json.dumps(parts, sort_keys=True).encode())
+
 
 _FORMAT = 1
 _AGAIN = "Begin anew with --restart, or name another file."

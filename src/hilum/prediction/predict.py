@@ -10,29 +10,30 @@ from typing import Any
 
 import filelock
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError
-from hilum.prediction.formats import (
-    CSV,
-    ENCODERS,
-    PARQUET,
-    check_format,
-    encode_header,
-    write_parquet,
-)
-from hilum.prediction.identity import classifier_digest
 from hilum.prediction.journal import (
     InputDigest,
     Journal,
     RowFile,
+    classifier_digest,
     journal_path,
     read_journal,
     write_journal,
 )
 from hilum.prediction.sources import STDIN, check_sources, count_sources, list_sources
 from hilum.prediction.stream import BATCH, Answers, Classify, predict_stream, read_file
-from hilum.prediction.studies import StudyNames
-from hilum.prediction.table import Row, Table
+from hilum.prediction.table import (
+    CSV,
+    ENCODERS,
+    PARQUET,
+    Row,
+    StudyNames,
+    Table,
+    check_format,
+    encode_header,
+    write_parquet,
+)
 from hilum.radiographs.pixels import Progress
 
 

@@ -13,24 +13,66 @@ are to be named. Of a file that cannot be
 read, everything after its reason is empty.
 """
 
-from collections.abc import Sequence
+import csv
+import importlib
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from hilum.calibration.conformal import COVERAGE, Conformal, fit_conformal, refer
-from hilum.calibration.operating_points import (
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.conformal import COVERAGE, Conformal, fit_conformal, refer
+from hilum.classifier.operating_points import (
     OperatingPoint,
     apply_operating_point,
     fit_operating_point,
     parse_operating_points,
 )
-from hilum.classifier import Classifier
+from hilum.errors import DataError
+from hilum.files import ODD_NAMES, sha256, to_cell
 from hilum.labels import LabelTree
 from hilum.prediction.stream import Answers
-from hilum.prediction.studies import StudyNames
+from hilum.radiographs.cache import salt_of, salted_name
 from hilum.records import Predictions
+
+
+@dataclass(frozen=True)
+class StudyNames:
+    """Names of studies, equal in all tables of one folder.
+
+    folder: of the tables; its salt, in the cache, is made when the first study is named.
+    keep_identifiers: studies keep their Study Instance UID, which leads to the patient.
+    """
+
+    folder: Path
+    keep_identifiers: bool = False
+
+    def name(self, uid: str) -> str:
+        """The name of the study with this Study Instance UID; '' where the file has none.
+
+        As salted_name makes it, or the UID itself if it is to be kept.
+        Raises DataError where the salt cannot be kept in the cache.
+        """
+        if not uid or self.keep_identifiers:
+            return uid
+        return salted_name(self._salt, "study", uid)
+
+    @property
+    def salt_digest(self) -> str:
+        """SHA-256 of the salt, by which to see that it is still the same. Raises as name does."""
+        return sha256(self._salt)
+
+    @cached_property
+    def _salt(self) -> bytes:
+        return salt_of(self.folder)
+
 
 Cell = str | int | float | None
 Row = tuple[Cell, ...]
@@ -167,3 +209,103 @@ class Table:
             parts.append(p_values.tolist())
         referral = refer(sets, flagged)
         return [*parts, referral.referred.astype(int).tolist(), referral.reasons]
+
+
+CSV, JSON_LINES, PARQUET = ".csv", ".jsonl", ".parquet"
+_ROW_GROUP = 8192
+
+
+def check_format(out: Path) -> str:
+    """The format that a file's name ends in: CSV, JSON_LINES or PARQUET.
+
+    Raises DataError for another ending, and for Parquet where pyarrow is not installed.
+    """
+    ending = out.suffix.casefold()
+    if ending not in (CSV, JSON_LINES, PARQUET):
+        raise DataError(
+            f"{out}: predictions are written as CSV, JSON lines or Parquet; end the name in "
+            f"{CSV}, {JSON_LINES} or {PARQUET}."
+        )
+    if ending == PARQUET:
+        _pyarrow(out)
+    return ending
+
+
+def encode_header(columns: Iterable[str]) -> bytes:
+    """The first line of a CSV file."""
+    return _csv([[to_cell(name) for name in columns]])
+
+
+def encode_csv(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
+    """Rows as lines of CSV. columns: their names, which only the header holds."""
+    return _csv([to_cell(c) if isinstance(c, str) else c for c in row] for row in rows)
+
+
+def encode_json_lines(columns: Sequence[str], rows: Iterable[Row]) -> bytes:
+    """Rows as lines of JSON."""
+    lines = (
+        json.dumps(
+            {name: _unicode(cell) for name, cell in zip(columns, row, strict=True)},
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+        for row in rows
+    )
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+ENCODERS: dict[str, Callable[[Sequence[str], Iterable[Row]], bytes]] = {
+    CSV: encode_csv,
+    JSON_LINES: encode_json_lines,
+    PARQUET: encode_json_lines,
+}
+
+
+def write_parquet(lines: Path, columns: Mapping[str, Kind], target: Path) -> None:
+    """Turn a file of JSON lines into a Parquet file, some thousand rows at a time.
+
+    columns: the kind of each column by its name. The target is there whole or not at all.
+    """
+    arrow, parquet = _pyarrow(target)
+    kinds = {"text": arrow.string(), "flag": arrow.int8(), "number": arrow.float64()}
+    schema = arrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    handle = tempfile.NamedTemporaryFile(  # noqa: SIM115 - renamed, not deleted, when it is whole
+        dir=target.parent, prefix=f".{target.name}.", suffix=".partial", delete=False
+    )
+    partial = Path(handle.name)
+    try:
+        with (
+            lines.open(encoding="utf-8") as text,
+            handle,
+            parquet.ParquetWriter(handle, schema) as writer,
+        ):
+            while rows := [json.loads(line) for line in islice(text, _ROW_GROUP)]:
+                writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
+        partial.chmod(0o644)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _csv(rows: Iterable[Sequence[Cell]]) -> bytes:
+    buffer = io.StringIO(newline="")
+    # Texts are always quoted: a carriage return within a path would end the line otherwise.
+    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    writer.writerows(rows)
+    return buffer.getvalue().encode("utf-8", ODD_NAMES)
+
+
+def _unicode(cell: Cell) -> Cell:
+    if not isinstance(cell, str):
+        return cell
+    return cell.encode("utf-8", ODD_NAMES).decode("utf-8", "backslashreplace")
+
+
+def _pyarrow(out: Path) -> tuple[Any, Any]:
+    try:
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise DataError(
+            f"{out}: Parquet needs pyarrow, which is not installed: pip install "
+            "'hilum[parquet]', or let the name end in .csv or .jsonl."
+        ) from None

@@ -15,29 +15,16 @@ from hilum.evaluation.label_errors import LabelErrors
 from hilum.reporting.page import made_now, page_environment, write_page
 from hilum.reporting.runs import Run, read_runs
 from hilum.reporting.sections.abstention import show_abstention
-from hilum.reporting.sections.audit import read_audit
-from hilum.reporting.sections.calibration import show_calibration
-from hilum.reporting.sections.checklists import fill_checklist
-from hilum.reporting.sections.clinical import describe_reading
-from hilum.reporting.sections.comparison import compare_pairs
-from hilum.reporting.sections.curves import draw_curves
-from hilum.reporting.sections.data import describe_data
-from hilum.reporting.sections.explanations import show_explanations
-from hilum.reporting.sections.external import show_external
-from hilum.reporting.sections.grid import show_radiographs
-from hilum.reporting.sections.limits import list_limits
-from hilum.reporting.sections.looks import show_looks
-from hilum.reporting.sections.model_card import write_cards
-from hilum.reporting.sections.networks import describe_networks
-from hilum.reporting.sections.operating import show_operating_points
-from hilum.reporting.sections.provenance import tell_provenance
+from hilum.reporting.sections.calibration import show_calibration, show_roc
+from hilum.reporting.sections.data import describe_data, read_audit, show_looks, tell_provenance
+from hilum.reporting.sections.elsewhere import show_external, show_stress, show_subgroups
+from hilum.reporting.sections.explanations import show_explanations, show_radiographs
+from hilum.reporting.sections.forms import fill_checklist, list_limits, write_cards
+from hilum.reporting.sections.operating import describe_reading, show_operating_points
 from hilum.reporting.sections.published import compare_published
-from hilum.reporting.sections.results import result_sections
-from hilum.reporting.sections.roc import show_roc
-from hilum.reporting.sections.settings import settings_table
-from hilum.reporting.sections.stress import show_stress
-from hilum.reporting.sections.subgroups import show_subgroups
+from hilum.reporting.sections.results import compare_pairs, result_sections
 from hilum.reporting.sections.summary import summarise_runs
+from hilum.reporting.sections.training import describe_networks, draw_curves, settings_table
 from hilum.reporting.subject import ImageSource, Subject
 from hilum.reporting.summary import listed
 

@@ -5,8 +5,7 @@ from itertools import combinations
 from typing import Any
 
 from hilum.records import Estimate
-from hilum.reporting.evaluations import SplitResult
-from hilum.reporting.runs import Run
+from hilum.reporting.runs import Run, SplitResult
 
 #: A thin space that does not break, between a number and its per cent sign.
 _THIN = "\N{NARROW NO-BREAK SPACE}"

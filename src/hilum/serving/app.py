@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import FileResponse, Response
 
 from hilum import __version__
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.exporting.runtime import Runtime
 from hilum.serving import metrics
 from hilum.serving.access import Guard

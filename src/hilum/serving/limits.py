@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 
 from hilum.errors import HilumError
-from hilum.radiographs.limits import MAX_PIXELS
+from hilum.records import MAX_PIXELS
 
 
 class ServingError(HilumError):

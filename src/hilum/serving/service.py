@@ -10,20 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import HilumError
 from hilum.exporting.runtime import Runtime, run_by_onnx
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
 from hilum.serving.batching import Batcher
-from hilum.serving.decoding import Decoded, decode
-from hilum.serving.describing import describe_classifier
 from hilum.serving.explaining import Explainer
 from hilum.serving.limits import Limits
 from hilum.serving.metrics import Metrics
 from hilum.serving.problems import Problem
-from hilum.serving.schemas import DecisionTold, ExplanationTold, Item
-from hilum.serving.uploads import Upload, Uploads
+from hilum.serving.schemas import DecisionTold, ExplanationTold, Item, describe_classifier
+from hilum.serving.uploads import Decoded, Upload, Uploads, decode
 
 _RETRY_AFTER = 5
 

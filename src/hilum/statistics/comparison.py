@@ -8,10 +8,8 @@ import numpy as np
 from scipy import stats
 
 from hilum.errors import EvaluationError
-from hilum.records import Estimate
-from hilum.statistics.intervals import CONFIDENCE, wilson
-from hilum.statistics.metrics import BoolArray
-from hilum.statistics.mover import mover_difference
+from hilum.records import BoolArray, Estimate, FloatArray
+from hilum.statistics.intervals import CONFIDENCE, mover_difference, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +91,226 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         largest = max(largest, min(1.0, p * (len(given) - rank)))
         adjusted[i] = largest
     return adjusted
+
+
+DELONG = "delong"
+
+#: Below this a variance is rounding: one tie among 10¹⁰ pairs still makes a variance of 10⁻²¹.
+_NOTHING = 1e-24
+
+
+@dataclass(frozen=True, slots=True)
+class DeLong:
+    """Two AUROCs on the same images.
+
+    auc_a, auc_b: in [0, 1]. difference: a - b. p: two-sided, of no difference; None where the
+    difference is undefined or has no interval, whose reason it shares.
+    """
+
+    auc_a: Estimate
+    auc_b: Estimate
+    difference: Estimate
+    p: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """{"auc_a": {…}, "auc_b": {…}, "difference": {…}, "p": 0.03}."""
+        return {
+            "auc_a": self.auc_a.to_json(),
+            "auc_b": self.auc_b.to_json(),
+            "difference": self.difference.to_json(),
+            "p": self.p,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "DeLong":
+        """The inverse of to_json."""
+        estimates = {k: Estimate.from_json(data[k]) for k in ("auc_a", "auc_b", "difference")}
+        return cls(**estimates, p=data["p"])
+
+
+def delong(
+    positive: BoolArray,
+    scores_a: FloatArray,
+    scores_b: FloatArray,
+    confidence: float = CONFIDENCE,
+) -> DeLong:
+    """Compare the AUROCs of two scores of the same images.
+
+    positive: (N,) bool. scores_a, scores_b: (N,), higher means more likely positive.
+    Takes the images as independent. Undefined without positives or without negatives; values
+    without interval and p where there is one positive or one negative only, or where the
+    estimated variance is 0 (both scores order all pairs alike, or both AUROCs are perfect).
+    Takes O(N log N). Raises EvaluationError for unequal lengths or scores that are not finite.
+    Source: DeLong et al. 1988, doi:10.2307/2531595; computed by midranks as in Sun and Xu 2014,
+    doi:10.1109/LSP.2014.2337313
+    """
+    positive = np.asarray(positive, dtype=bool)
+    scores = _scores(positive, scores_a, scores_b)
+    undefined = _undefined(positive)
+    if undefined is not None:
+        return DeLong(undefined, undefined, undefined, None)
+    above, below = _components(positive, scores)
+    auc_a, auc_b = (_mean(above[i], below[i], (0, 1), confidence) for i in (0, 1))
+    # Taking the difference of each component first makes the variance exactly 0 where both scores
+    # order all pairs alike, and not a rounding error.
+    difference = _mean(above[0] - above[1], below[0] - below[1], (-1, 1), confidence)
+    p = None
+    if difference.value is not None and difference.low is not None:
+        variance = _variance(above[0] - above[1], below[0] - below[1])
+        p = float(2 * stats.norm.sf(abs(difference.value) / np.sqrt(variance)))
+    return DeLong(auc_a, auc_b, difference, p)
+
+
+def delong_interval(
+    positive: BoolArray, scores: FloatArray, confidence: float = CONFIDENCE
+) -> Estimate:
+    """An AUROC with DeLong's interval, cut at 0 and 1.
+
+    positive: (N,) bool. scores: (N,). Undefined, or without interval, as in delong.
+    """
+    positive = np.asarray(positive, dtype=bool)
+    rows = _scores(positive, scores)
+    undefined = _undefined(positive)
+    if undefined is not None:
+        return undefined
+    above, below = _components(positive, rows)
+    return _mean(above[0], below[0], (0, 1), confidence)
+
+
+def _components(positive: BoolArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The structural components of scores (K, N): (K, positives) and (K, negatives).
+
+    That of a positive is the share of negatives that it outscores, that of a negative the share of
+    positives that outscore it, a tie counting half: an image's rank among all, less its rank among
+    its own kind, counts the other kind below it. The mean of either is the AUROC.
+    """
+    positives, negatives = scores[:, positive], scores[:, ~positive]
+    m, n = positives.shape[1], negatives.shape[1]
+    ranks = stats.rankdata(scores, axis=1)
+    above = (ranks[:, positive] - stats.rankdata(positives, axis=1)) / n
+    below = 1 - (ranks[:, ~positive] - stats.rankdata(negatives, axis=1)) / m
+    return above, below
+
+
+def _mean(
+    above: FloatArray, below: FloatArray, bounds: tuple[float, float], confidence: float
+) -> Estimate:
+    """The mean of structural components, of one score or of a difference, with its interval."""
+    value, n = float(above.mean()), len(above) + len(below)
+    if len(above) < 2 or len(below) < 2:
+        reason = "no interval: it takes at least two positive and two negative images"
+        return Estimate(value, n=n, method=DELONG, reason=reason)
+    variance = _variance(above, below)
+    if variance < _NOTHING:
+        reason = "no interval: no image stands out (a perfect AUROC, or two identical orders)"
+        return Estimate(value, n=n, method=DELONG, reason=reason)
+    half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(variance))
+    low, high = max(bounds[0], value - half), min(bounds[1], value + half)
+    return Estimate(value, low, high, n, DELONG)
+
+
+def _variance(above: FloatArray, below: FloatArray) -> float:
+    return float(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below))
+
+
+def _undefined(positive: BoolArray) -> Estimate | None:
+    if not positive.any():
+        return Estimate.undefined("no positive image", len(positive))
+    if positive.all():
+        return Estimate.undefined("no negative image", len(positive))
+    return None
+
+
+def _scores(positive: BoolArray, *scores: FloatArray) -> FloatArray:
+    rows = [np.asarray(row, dtype=np.float64) for row in scores]
+    for row in rows:
+        if row.shape != positive.shape or positive.ndim != 1:
+            raise EvaluationError(
+                f"An AUROC needs one score per image; found {row.shape} scores for "
+                f"{positive.shape} images."
+            )
+        if not np.isfinite(row).all():
+            raise EvaluationError(
+                "An AUROC needs finite scores; found NaN or infinity: leave such images out of "
+                "both scores, and say so."
+            )
+    return np.stack(rows)
+
+
+CORRECTED_T = "corrected resampled t"
+
+
+@dataclass(frozen=True, slots=True)
+class RunsDifference:
+    """The mean difference over runs, and the two-sided p of no difference (None without interval).
+
+    estimate.n counts runs, not images.
+    """
+
+    estimate: Estimate
+    p: float | None
+
+
+def corrected_resampled_t(
+    differences: Sequence[float], test_train_ratio: float, confidence: float = CONFIDENCE
+) -> RunsDifference:
+    """The mean of paired differences over runs, with its corrected interval and p value.
+
+    differences: (R,), in each run variant a less variant b, with the same seed, training and test
+    images. test_train_ratio: number of test images over number of training images of a run, as
+    0.25 with five folds. confidence: in (0, 1).
+    The estimate has no interval, but a reason, with fewer than two runs and where all differences
+    are equal; it is undefined without runs.
+    Raises EvaluationError for values or a ratio that are not finite, or a ratio below 0.
+    Source: Nadeau and Bengio 2003, doi:10.1023/A:1024068626366
+    """
+    _check(differences, test_train_ratio, confidence)
+    values = np.asarray(differences, dtype=np.float64)
+    runs = len(values)
+    if not runs:
+        return RunsDifference(Estimate.undefined("no runs"), None)
+    value = float(values.mean())
+    if runs < 2:
+        reason = "no interval: it takes at least 2 runs, and there is 1"
+        return RunsDifference(Estimate(value, n=runs, method=CORRECTED_T, reason=reason), None)
+    if np.ptp(values) < 1e-12:
+        reason = "no interval: every run gives the same value"
+        return RunsDifference(Estimate(value, n=runs, method=CORRECTED_T, reason=reason), None)
+    error = float(values.std(ddof=1)) * np.sqrt(1 / runs + test_train_ratio)
+    half = float(stats.t.ppf(0.5 + confidence / 2, runs - 1) * error)
+    p = float(2 * stats.t.sf(abs(value) / error, runs - 1))
+    return RunsDifference(Estimate(value, value - half, value + half, runs, CORRECTED_T), p)
+
+
+def mean_over_runs(
+    values: Sequence[float], test_train_ratio: float, confidence: float = CONFIDENCE
+) -> Estimate:
+    """The mean of a measure over runs, with the same corrected interval, cut at 0 and 1.
+
+    values: (R,) in [0, 1]. The rest as in corrected_resampled_t. Overlapping intervals of two
+    variants do not say that they are alike: their runs are paired, so look at the differences.
+    """
+    outside = [value for value in values if not 0 <= value <= 1]
+    if outside:
+        raise EvaluationError(f"A measure lies in [0, 1]; found {outside[0]}.")
+    found = corrected_resampled_t(values, test_train_ratio, confidence).estimate
+    if found.low is None or found.high is None:
+        return found
+    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high), found.n, found.method)
+
+
+def _check(values: Sequence[float], test_train_ratio: float, confidence: float) -> None:
+    if not np.isfinite(np.asarray(values, dtype=np.float64)).all():
+        raise EvaluationError(
+            "A mean over runs needs a finite number for every run: leaving out a run in which "
+            "the measure is undefined would flatter."
+        )
+    if not 0 <= test_train_ratio < np.inf:
+        raise EvaluationError(
+            "The ratio of test to training images is a finite number of at least 0; "
+            f"got {test_train_ratio}."
+        )
+    if not 0 < confidence < 1:
+        raise EvaluationError(
+            f"A confidence lies between 0 and 1, for example 0.95; got {confidence}."
+        )

@@ -5,11 +5,8 @@ one row of ones gives the curve itself. Scores are sorted once for all resamples
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from hilum.records import FloatArray, IntArray
-
-BoolArray = npt.NDArray[np.bool_]
+from hilum.records import BoolArray, FloatArray, IntArray
 
 
 def cumulative_counts(

@@ -5,14 +5,10 @@ positives, all others the negatives.
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from hilum.errors import EvaluationError
-from hilum.records import FloatArray, IntArray
+from hilum.records import BoolArray, FloatArray, IntArray
 from hilum.statistics.checks import check_classes
-
-BoolArray = npt.NDArray[np.bool_]
-
 
 # ---- from classes ----------------------------------------------------------------------------
 

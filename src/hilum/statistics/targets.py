@@ -6,13 +6,10 @@ Sensitivity, specificity, operating points and decision curves all need positive
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from hilum.errors import LabelError, nearest
 from hilum.labels import LabelTree, natural_order
-from hilum.records import FloatArray, IntArray, Predictions
-
-BoolArray = npt.NDArray[np.bool_]
+from hilum.records import BoolArray, FloatArray, IntArray, Predictions
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """A yes-or-no answer against the truth: four counts, and the four measures made of them."""
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from hilum.records import Estimate
-from hilum.statistics.intervals import wilson
-
-BoolArray = npt.NDArray[np.bool_]
+from hilum.errors import EvaluationError
+from hilum.labels import LabelTree, Node
+from hilum.records import BoolArray, Estimate
+from hilum.statistics.intervals import mover_ratio, wilson
+from hilum.statistics.targets import Target
 
 #: The measures, in the order of tables.
 MEASURES = ("sensitivity", "specificity", "ppv", "npv")
@@ -82,3 +82,159 @@ class TwoByTwo:
     def from_json(cls, data: dict[str, int]) -> "TwoByTwo":
         """The inverse of to_json."""
         return cls(**data)
+
+
+#: Sums of prevalences that are 1 on paper may come out a hair above it.
+_ROUNDING = 1e-9
+
+
+def parse_prevalence(texts: Iterable[str] | str, tree: LabelTree) -> dict[str, float]:
+    """Read 'covid=0.02', one or several, apart or joined by commas.
+
+    The name is a label of the tree, whose prevalence is its share of all images, or
+    DECISION/OPTION, whose prevalence is its share of the images that belong to the decision.
+    Returns the prevalences by name, each above 0 and below 1.
+    Raises EvaluationError for another form or range, a name given twice, or prevalences that
+    cannot be true together (a label's exceeds that of the label above it; alternatives add up to
+    more than 1); LabelError for a name that the tree lacks.
+    """
+    found: dict[str, float] = {}
+    parts = [part for text in ([texts] if isinstance(texts, str) else texts)
+             for part in text.split(",")]  # fmt: skip
+    for part in parts:
+        name, equals, number = part.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not equals or math.isnan(value):
+            raise EvaluationError(
+                f"Cannot read the prevalence '{part.strip()}': write LABEL=SHARE, for example "
+                "covid=0.02."
+            )
+        name = Target.parse(name, tree).name
+        check_prevalence(value, name)
+        if name in found:
+            raise EvaluationError(f"The prevalence of '{name}' is given twice.")
+        found[name] = value
+    _check_together(found, tree)
+    return found
+
+
+def check_prevalence(value: float, name: str) -> None:
+    """Raise EvaluationError unless a prevalence lies above 0 and below 1."""
+    if not 0 < value < 1:
+        raise EvaluationError(
+            f"The prevalence of '{name}' is {value:g}; it must lie above 0 and below 1, "
+            "for example 0.02."
+        )
+
+
+def predictive_values(
+    sensitivity: Estimate, specificity: Estimate, prevalence: float
+) -> tuple[Estimate, Estimate]:
+    """Positive and negative predictive value at a prevalence, by Bayes' theorem.
+
+    sensitivity, specificity: from different images (the positive and the negative ones), so
+    independent. prevalence: above 0 and below 1, taken as known. Returns (PPV, NPV).
+
+    PPV = 1 / (1 + (1 - prevalence) / prevalence x (1 - specificity) / sensitivity), and NPV alike;
+    the interval is that of the ratio, by MOVER-R. It is chosen over the delta method on the logit
+    scale (Mercaldo et al. 2007, doi:10.1002/sim.2677), which has no variance at a sensitivity or
+    specificity of 1 and needs counts changed there; and over a simulation from counts, because it
+    takes whatever intervals it is given, also those that allow for a chosen threshold.
+
+    It assumes that sensitivity and specificity stay the same at the other prevalence. Where the
+    patients differ in more than how many are ill (milder disease, other illnesses), they do not.
+    Raises EvaluationError for a prevalence out of range.
+    Source: Newcombe 2016, doi:10.1177/0962280213502144
+    """
+    check_prevalence(prevalence, "the finding")
+    odds = (1 - prevalence) / prevalence
+    return (
+        _predictive_value(specificity, sensitivity, odds, "no image is called positive"),
+        _predictive_value(sensitivity, specificity, 1 / odds, "no image is called negative"),
+    )
+
+
+def _predictive_value(spared: Estimate, caught: Estimate, odds: float, never: str) -> Estimate:
+    """1 / (1 + odds x (1 - spared) / caught)."""
+    n = spared.n + caught.n
+    if spared.value is None or caught.value is None:
+        return Estimate.undefined(spared.reason or caught.reason, n)
+    if spared.value == 1 and caught.value == 0:
+        return Estimate.undefined(never, n)
+    if spared.low is None or spared.high is None or caught.low is None or caught.high is None:
+        value = 1 / (1 + odds * (1 - spared.value) / caught.value) if caught.value else 0.0
+        return Estimate(value, n=n, method="mover", reason=spared.reason or caught.reason)
+    ratio, least, most = mover_ratio(
+        (1 - spared.value, 1 - spared.high, 1 - spared.low),
+        (caught.value, caught.low, caught.high),
+    )
+    if caught.value == 0:
+        # The ratio is infinite; its least value is where everything that may be caught is.
+        least = (1 - spared.high) / caught.high
+    return Estimate(
+        1 / (1 + odds * ratio), 1 / (1 + odds * most), 1 / (1 + odds * least), n, "mover"
+    )
+
+
+def _check_together(found: dict[str, float], tree: LabelTree) -> None:
+    def least(name: str, nodes: tuple[Node, ...], most: float) -> float:
+        """The least prevalence that the labels below a label imply; refuses more than most."""
+        total = 0.0
+        for node in nodes:
+            given = found.get(node.name)
+            below = least(node.name, node.children, 1.0 if given is None else given)
+            total += below if given is None else given
+        if total > most + _ROUNDING:
+            raise EvaluationError(
+                f"The prevalences of the labels below '{name}' add up to {total:g}, more than "
+                f"its own {most:g}."
+            )
+        return total
+
+    least("root", tree.children, 1.0)
+    for decision in tree.decisions:
+        total = sum(found.get(f"{decision.name}/{option}", 0.0) for option in decision.options)
+        if total > 1 + _ROUNDING:
+            raise EvaluationError(
+                f"The prevalences of the options of '{decision.name}' add up to {total:g}, "
+                "more than 1."
+            )
+
+
+def standardise(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
+    """The weighted mean of estimates of independent strata, with its interval.
+
+    estimates: one per stratum, such as the recall of each class. weights: the strata's sizes in
+    the population that is compared with, 0 or more, at least one of them above 0; a stratum of
+    weight 0 does not count. With the recalls of classes it is the accuracy that a set with those
+    class sizes would have.
+    The interval is made of the distances of the estimates' own bounds, squared and added (MOVER).
+    Undefined where a stratum that counts is, with its reason; without bounds where one has none.
+    Raises EvaluationError for unequal numbers or other weights.
+    Source: Zou and Donner 2008, doi:10.1002/sim.3095
+    """
+    total = sum(weights)
+    if len(estimates) != len(weights) or min(weights, default=-1.0) < 0 or total <= 0:
+        raise EvaluationError(
+            f"Expected a weight of 0 or more for each of {len(estimates)} strata, and one above "
+            f"0; found {list(weights)}."
+        )
+    terms = [(e, w / total) for e, w in zip(estimates, weights, strict=True) if w]
+    n = sum(e.n for e, _ in terms)
+    value = below = above = 0.0
+    reason = ""
+    for estimate, weight in terms:
+        if estimate.value is None:
+            return Estimate.undefined(estimate.reason, n)
+        value += weight * estimate.value
+        if estimate.low is None or estimate.high is None:
+            reason = estimate.reason or "no interval: a stratum has none"
+            continue
+        below += (weight * (estimate.value - estimate.low)) ** 2
+        above += (weight * (estimate.high - estimate.value)) ** 2
+    if reason:
+        return Estimate(value, n=n, method="mover", reason=reason)
+    return Estimate(value, value - math.sqrt(below), value + math.sqrt(above), n, "mover")

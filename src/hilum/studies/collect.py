@@ -21,9 +21,8 @@ from hilum.files import safe_name
 from hilum.radiographs.dataset import Dataset
 from hilum.records import Estimate
 from hilum.studies.compare import adjust, compare_variants, mean_of_runs
-from hilum.studies.folds import Folds
+from hilum.studies.folds import Folds, HeldOut, pool
 from hilum.studies.measures import Measure
-from hilum.studies.pooling import HeldOut, pool
 from hilum.studies.published import judge_all
 from hilum.studies.results import Failure, RunResult, StudyResult, VariantResult
 from hilum.studies.runs import HELD_OUT, OWN_VAL, Run
@@ -35,8 +34,7 @@ from hilum.studies.stressed import (
     summarise_stressed,
 )
 from hilum.studies.study import Study
-from hilum.training.facts import read_facts
-from hilum.training.history import read_history
+from hilum.training.folder import read_facts, read_history
 
 ONE_SEED = "With one seed no interval can be given: add --seeds 5."
 

@@ -17,13 +17,19 @@ import numpy as np
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import Estimate, FloatArray, IntArray
-from hilum.statistics.clusters import cluster_bootstrap
-from hilum.statistics.comparison import McNemar, holm, mcnemar_exact
-from hilum.statistics.delong import DeLong, delong
+from hilum.statistics.comparison import (
+    DeLong,
+    McNemar,
+    corrected_resampled_t,
+    delong,
+    holm,
+    mcnemar_exact,
+    mean_over_runs,
+)
+from hilum.statistics.intervals import cluster_bootstrap
 from hilum.statistics.power import ALPHA, images_needed, images_needed_for, runs_needed
-from hilum.statistics.runs import corrected_resampled_t, mean_over_runs
+from hilum.studies.folds import HeldOut, Pooled, pool
 from hilum.studies.measures import Measure
-from hilum.studies.pooling import HeldOut, Pooled, pool
 
 
 @dataclass(frozen=True, slots=True)

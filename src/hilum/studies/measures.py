@@ -20,8 +20,8 @@ import numpy as np
 
 from hilum.errors import EvaluationError, nearest
 from hilum.labels import LabelTree
-from hilum.records import FloatArray, IntArray, Predictions
-from hilum.statistics.metrics import BoolArray, aurocs, confusion_matrices
+from hilum.records import BoolArray, FloatArray, IntArray, Predictions
+from hilum.statistics.metrics import aurocs, confusion_matrices
 
 #: The measures, as people read them, by the name that they are parsed to.
 OVERALL = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.errors import StudyError, nearest
-from hilum.packaged import read_packaged
+from hilum.files import read_packaged
 from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
 

@@ -25,7 +25,7 @@ from hilum.studies.runs import Run, is_finished, make_run
 from hilum.studies.study import Study
 from hilum.studies.workers import Outcome, do_runs, do_runs_in_processes
 from hilum.training.checkpoint import Row
-from hilum.training.facts import read_facts
+from hilum.training.folder import read_facts
 from hilum.training.interrupt import StopRequest, stop_on_signal
 from hilum.training.plan import make_plan
 

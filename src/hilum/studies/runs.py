@@ -12,7 +12,7 @@ from pathlib import Path
 
 import filelock
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError, HilumError, StudyError
 from hilum.evaluation.evaluate import evaluate
 from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
@@ -23,7 +23,7 @@ from hilum.recipe import Recipe, Settings
 from hilum.studies.folds import Folds
 from hilum.studies.stressed import measure_under_stress
 from hilum.training.checkpoint import Row
-from hilum.training.facts import read_facts
+from hilum.training.folder import read_facts
 from hilum.training.run import train
 
 #: Below RUN/evaluation: the fold that the run held out, and the data's own val.

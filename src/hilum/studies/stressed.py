@@ -12,16 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import read_result, write_result
 from hilum.evaluation.stress import stress_run
 from hilum.radiographs.dataset import Dataset
-from hilum.records import Estimate
-from hilum.spacing import evenly_spaced
-from hilum.statistics.comparison import holm
+from hilum.records import Estimate, evenly_spaced
+from hilum.statistics.comparison import corrected_resampled_t, holm, mean_over_runs
 from hilum.statistics.power import ALPHA
-from hilum.statistics.runs import corrected_resampled_t, mean_over_runs
 from hilum.transforms.corrupt import CORRUPTIONS, QUICK_STRENGTHS
 
 STRESSED_FILE = "stressed.json"

@@ -16,23 +16,29 @@ import torch
 from torch import nn
 from torch.nn.functional import one_hot
 
+from hilum.classifier.inference import compute_logits
 from hilum.device import Format, as_channels_last
 from hilum.errors import Interrupted, TrainingError
-from hilum.inference import compute_logits
 from hilum.labels import Decision, LabelTree
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress
 from hilum.recipe import Settings
 from hilum.records import IntArray, PixelArray
-from hilum.training.average import AveragedWeights
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row
 from hilum.training.interrupt import StopRequest
 from hilum.training.loss import make_loss
-from hilum.training.optim import Schedule, make_optimizer
-from hilum.training.order import Visits, plan_epoch, seed_of
-from hilum.training.randomness import own_randomness, rng_state, set_rng_state
-from hilum.training.resizing import resize, size_in
+from hilum.training.optim import AveragedWeights, Schedule, make_optimizer
+from hilum.training.order import (
+    Visits,
+    own_randomness,
+    plan_epoch,
+    resize,
+    rng_state,
+    seed_of,
+    set_rng_state,
+    size_in,
+)
 from hilum.transforms.augment import augment, mix, mixup_partners
 from hilum.transforms.preprocess import Preprocessing
 

@@ -1,9 +1,11 @@
 """The folder of a run: whose it is, what is in it, and whether it can be gone on with."""
 
 import datetime
+import json
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,162 @@ from typing import Any
 import filelock
 import torch
 
-from hilum.errors import TrainingError
-from hilum.files import write_atomically
+from hilum.audit.split_files import read_split
+from hilum.audit.splits import apply_split
+from hilum.errors import DataError, TrainingError
+from hilum.files import sha256, write_atomically
 from hilum.labels import LabelTree
+from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, differences
-from hilum.training.division import SPLIT_FILE, Division
-from hilum.training.facts import read_facts, write_facts
+from hilum.training.checkpoint import Row
 from hilum.training.plan import Plan
+
+FACTS_FILE = "run.json"
+
+
+def read_facts(run: Path) -> dict[str, Any] | None:
+    """The facts of a run; None where the folder has none. Raises TrainingError if damaged."""
+    file = run / FACTS_FILE
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise _damaged(file, str(error)) from None
+    if not isinstance(facts, dict):
+        raise _damaged(file, "no JSON object")
+    return facts
+
+
+def write_facts(run: Path, facts: dict[str, Any]) -> None:
+    """Replace the facts of a run at once, so that a kill leaves the old ones or the new."""
+    write_atomically(run / FACTS_FILE, (json.dumps(facts, indent=2) + "\n").encode())
+
+
+def data_root(run: Path) -> Path | None:
+    """The data folder that a run was trained on, where it still exists."""
+    facts = read_facts(run)
+    if facts is None:
+        return None
+    root = Path(facts["data"]["root"])
+    return root if root.is_dir() else None
+
+
+def _damaged(file: Path, what: str) -> TrainingError:
+    return TrainingError(
+        f"{file}: damaged ({what}). To train anew, remove the folder or name another."
+    )
+
+
+#: A run keeps a copy of its table under this name.
+SPLIT_FILE = "split.csv"
+
+
+@dataclass(frozen=True)
+class Division:
+    """A split table as `hilum split` writes it.
+
+    path: the file; table: its content. fold: of a table of folds, the one that is monitored.
+    """
+
+    path: Path
+    table: bytes
+    fold: int | None
+
+    @classmethod
+    def read(cls, path: Path, fold: int | None = None) -> "Division":
+        """Raises DataError where the file cannot be read."""
+        try:
+            return cls(path, path.read_bytes(), fold)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+
+    @classmethod
+    def of_run(cls, run: Path) -> "Division | None":
+        """What a run was divided by; None where it took the splits of its data."""
+        facts = read_facts(run)
+        if facts is None or not (run / SPLIT_FILE).is_file():
+            return None
+        return cls.read(run / SPLIT_FILE, (facts["data"].get("split") or {}).get("fold"))
+
+    def apply(self, dataset: Dataset) -> Dataset:
+        """The data set with its images in the parts of this table. Raises DataError."""
+        return apply_split(dataset, read_split(self.path, dataset), self.fold)
+
+    def to_json(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        return {"file": self.path.name, "sha256": sha256(self.table), "fold": self.fold}
+
+
+def as_divided(dataset: Dataset, run: Path) -> Dataset:
+    """The data set in the parts that a run was trained by.
+
+    It stays as it is where run is no run or took the splits of its data, and where dataset lies
+    elsewhere than the run's: other data have splits of their own. Raises DataError where the
+    run's data are no longer those that its table lists.
+    """
+    division = Division.of_run(run)
+    if division is None or dataset.root.resolve() != data_root(run):
+        return dataset
+    return division.apply(dataset)
+
+
+class History:
+    """The records of one run folder. All of it can be read while the run goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._board = _tensorboard(folder / "tensorboard")
+
+    def restore(self, rows: list[Row]) -> None:
+        """Set history.jsonl to the rows that the checkpoints hold, whatever a kill left in it."""
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        write_atomically(self.folder / "history.jsonl", text.encode())
+
+    def append(self, row: Row) -> None:
+        """Record an epoch."""
+        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        monitored = (
+            f", monitored loss {row['monitor_loss']:.4f}, accuracy {row['monitor_accuracy']:.4f}"
+            if row["monitor_loss"] is not None
+            else ""
+        )
+        self.log(
+            f"{row['decision']}: epoch {row['epoch']} of {row['epochs']}: "
+            f"train loss {row['train_loss']:.4f}, accuracy {row['train_accuracy']:.4f}{monitored}; "
+            f"learning rate {row['learning_rate']:.3g}; "
+            f"{row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s"
+        )
+        if self._board:
+            for key, value in row.items():
+                if isinstance(value, float):
+                    self._board.add_scalar(f"{row['decision']}/{key}", value, row["epoch"])
+            self._board.flush()
+
+    def log(self, line: str) -> None:
+        """Add a line to log.txt, with the time in UTC."""
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{now}  {line}\n")
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._board:
+            self._board.close()
+
+
+def read_history(path: Path) -> list[Row]:
+    """The rows of a history.jsonl, one per epoch and decision."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _tensorboard(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(log_dir=str(folder))
 
 
 def allowed_before(run: Path) -> list[str]:

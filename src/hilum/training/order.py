@@ -1,10 +1,16 @@
 """Which training samples an epoch visits, and in which order: pure functions."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
 
+from hilum.errors import RecipeError
 from hilum.recipe import Settings
 from hilum.records import IntArray
 
@@ -81,3 +87,69 @@ def member_seed(seed: int, member: int) -> int:
 
 def _mix(*entropy: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
+@contextmanager
+def own_randomness(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed torch's global generators, and afterwards leave them as they were found."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def rng_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """The state of the generators that a training on a device uses."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_rng_state(states: dict[str, torch.Tensor], device: torch.device) -> None:
+    """The inverse of rng_state."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
+#: The share of the epochs over which images grow; in the rest they have their full size.
+GROWING = 0.75
+
+_STEP = 8  # sides of smaller images are multiples of it: few sizes, for which kernels are prepared
+
+
+def size_in(epoch: int, epochs: int, start: float, full: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the images of an epoch, at most full.
+
+    epoch: from 1. start: share of the sides in the first epoch, in (0, 1]; it grows evenly.
+    Source: Howard and others, fastai; Tan and Le 2021, EfficientNetV2, arXiv:2104.00298, which
+    also strengthens augmentation meanwhile: it stays the same here.
+    """
+    share = min(1.0, start + (1 - start) * (epoch - 1) / max(1.0, GROWING * epochs))
+    if epoch == epochs or share == 1:
+        return full
+    height, width = (min(side, max(_STEP, round(side * share / _STEP) * _STEP)) for side in full)
+    return height, width
+
+
+def resize(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Images (B, 1, H, W), averaged down to a size of at most theirs."""
+    if tuple(images.shape[2:]) == size:
+        return images
+    return interpolate(images, size=size, mode="area")
+
+
+def check_resizable(network: nn.Module, kind: str, size: tuple[int, int]) -> None:
+    """Refuse a network, on the device 'meta', that does not take images of another size.
+
+    kind: its name in the recipe. Raises RecipeError.
+    """
+    try:
+        network(torch.empty((2, 1, *size), device="meta"))
+    except RuntimeError:
+        raise RecipeError(
+            f"start_size trains on smaller images first, here {size[0]} x {size[1]}, and the "
+            f"network '{kind}' takes none of another size than image_size. Leave start_size out, "
+            "or take a network that pools over the whole image, such as hilum-s."
+        ) from None

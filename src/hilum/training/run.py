@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from hilum.calibrating import calibrate, remember
-from hilum.classifier import Classifier
+from hilum.classifier.calibrate import calibrate, remember
+from hilum.classifier.classifier import Classifier
 from hilum.errors import HilumError, Interrupted, TrainingError
 from hilum.files import safe_name
 from hilum.networks.ensemble import join_networks
@@ -21,11 +21,16 @@ from hilum.radiographs.pixels import Progress
 from hilum.recipe import Recipe
 from hilum.records import PixelArray
 from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch
-from hilum.training.division import Division
-from hilum.training.facts import write_facts
 from hilum.training.fit import fit
-from hilum.training.folder import allowed_before, lock_run, open_run, utc_now
-from hilum.training.history import History
+from hilum.training.folder import (
+    Division,
+    History,
+    allowed_before,
+    lock_run,
+    open_run,
+    utc_now,
+    write_facts,
+)
 from hilum.training.interrupt import StopRequest, stop_on_signal
 from hilum.training.order import member_seed
 from hilum.training.plan import Plan, make_plan

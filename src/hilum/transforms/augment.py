@@ -11,14 +11,124 @@ batch.
 """
 
 import math
+import zlib
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
 
 from hilum.image_settings import Augmentation
 from hilum.records import FloatArray, IntArray, PixelArray
-from hilum.transforms.draws import Draws
+
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_WORD = 2**64
+
+
+def uniform(seed: int, epoch: int, indices: IntArray, stream: str = "") -> FloatArray:
+    """One number in [0, 1) per sample, a pure function of (seed, epoch, stream, index).
+
+    indices: (B,) not negative. stream: names what the numbers are for; two streams of one sample
+    are independent. Returns (B,).
+    The bit mixer is SplitMix64 (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195).
+    """
+    state = seed % _WORD
+    for part in (epoch, zlib.crc32(stream.encode())):
+        state = _mix_one((state + _GOLDEN * (part + 1)) % _WORD)
+    with np.errstate(over="ignore"):  # wrapping is what the mixer is made of
+        z = np.uint64(state) + np.uint64(_GOLDEN) * (indices.astype(np.uint64) + np.uint64(1))
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+        mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+    return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def _mix_one(z: int) -> int:
+    """The mixer on a Python integer: for what a whole batch shares."""
+    z = (z ^ (z >> 30)) * _FIRST % _WORD
+    z = (z ^ (z >> 27)) * _SECOND % _WORD
+    return z ^ (z >> 31)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The numbers of a batch in one epoch: (B,) float64 for every named stream.
+
+    indices: (B,) positions of the samples in the data set.
+    """
+
+    seed: int
+    epoch: int
+    indices: IntArray
+
+    def unit(self, stream: str) -> FloatArray:
+        """Evenly in [0, 1)."""
+        return uniform(self.seed, self.epoch, self.indices, stream)
+
+    def either_way(self, stream: str, dose: float) -> FloatArray:
+        """Evenly in [-dose, dose)."""
+        return (2 * self.unit(stream) - 1) * dose
+
+    def factor(self, stream: str, dose: float) -> FloatArray:
+        """From 1 / (1 + dose) to 1 + dose, evenly on a logarithmic scale: 1 in the middle."""
+        factors: FloatArray = (1 + dose) ** (2 * self.unit(stream) - 1)
+        return factors
+
+
+def sampling_maps(
+    size: tuple[int, int],
+    *,
+    degrees: FloatArray,
+    shift_x: FloatArray,
+    shift_y: FloatArray,
+    zoom: FloatArray,
+    aspect: FloatArray,
+    corner: FloatArray,
+    crop_side: FloatArray,
+) -> FloatArray:
+    """Where each place of the new images is taken from in the old: (B, 2, 3), float64.
+
+    size: (height, width) in pixels. All others (B,). The image is cropped to the share crop_side
+    of both sides in one of its corners (corner: 0 upper left, 1 upper right, 2 lower left,
+    3 lower right) and the crop enlarged to the whole; then zoomed, with the width stretched by
+    √aspect and the height by its inverse; then turned clockwise by degrees; then shifted to the
+    right and down by shares of the width and height.
+    """
+    half = np.array([size[1], size[0]]) / 2  # in pixels, in which a turn keeps right angles
+    angle = np.deg2rad(degrees)
+    cos, sin = np.cos(angle), np.sin(angle)
+    back = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
+    stretch = np.stack([zoom * np.sqrt(aspect), zoom / np.sqrt(aspect)], -1)
+    linear = back * half / (stretch * half)[:, :, None]
+    shift = 2 * np.stack([shift_x, shift_y], -1)  # a share of the side, which is 2 long
+    offset = -(linear @ shift[:, :, None])
+    towards = np.stack([corner % 2, corner // 2], -1) * 2 - 1
+    crop = crop_side[:, None, None]
+    offset = crop * offset + ((1 - crop_side)[:, None] * towards)[:, :, None]
+    return np.concatenate([crop * linear, offset], axis=2)
+
+
+def resample(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+    """Take each pixel of the new images from its place in the old, bilinearly.
+
+    images: (B, H, W) float32. maps: (B, 2, 3) float32, of `sampling_maps`. What lies outside of
+    an image is black, like what lies outside of a collimated beam.
+    """
+    _, height, width = images.shape
+    x, y = (
+        (2 * torch.arange(n, device=images.device) + 1).float() / n - 1 for n in (width, height)
+    )
+    grid = images.new_empty((*images.shape, 2))
+    for axis in (0, 1):  # a sum of a row and a column: far cheaper than affine_grid's product
+        along_x, along_y, offset = maps[:, axis].unbind(1)
+        row = along_x[:, None] * x
+        column = along_y[:, None] * y + offset[:, None]
+        torch.add(row[:, None, :], column[:, :, None], out=grid[..., axis])
+    return functional.grid_sample(images[:, None], grid, align_corners=False)[:, 0]
+
 
 if TYPE_CHECKING:
     import torch
@@ -123,8 +233,6 @@ def _mirror(x: "torch.Tensor", draws: Draws) -> "torch.Tensor":
 def _move(x: "torch.Tensor", doses: Augmentation, draws: Draws) -> "torch.Tensor":
     """Corner crop and affine map, in one resampling."""
     import torch
-
-    from hilum.transforms.resample import resample, sampling_maps
 
     maps = sampling_maps(
         (x.shape[1], x.shape[2]),

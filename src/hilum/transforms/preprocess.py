@@ -11,17 +11,18 @@ from pydantic import field_validator
 from hilum.image_settings import Contrast, Crop, PreprocessingSettings, Resize
 from hilum.recipe import Recipe
 from hilum.records import PixelArray
-from hilum.transforms.contrast import clahe, correct_gamma, equalise
-from hilum.transforms.cropping import body_box, lungs_box
+from hilum.transforms.cropping import body_box, lungs_box, resize_image
 from hilum.transforms.illumination import (
+    clahe,
+    correct_gamma,
     dct_normalise,
     difference_of_gaussians,
+    equalise,
     homomorphic,
     multi_scale_retinex,
     retinex,
     self_quotient,
 )
-from hilum.transforms.resizing import resize_image
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import IO
 from hilum.errors import DataError
 from hilum.radiographs.dicom import tags
 from hilum.radiographs.dicom.source import Source
-from hilum.radiographs.dicom.transfer import TRANSFER_SYNTAXES, TransferSyntax
+from hilum.radiographs.dicom.tags import TRANSFER_SYNTAXES, TransferSyntax
 
 UNDEFINED = 0xFFFF_FFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD

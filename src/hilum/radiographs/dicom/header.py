@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hilum.errors import DataError
 from hilum.radiographs.dicom import tags
 from hilum.radiographs.dicom.elements import Contents, Elements
-from hilum.radiographs.limits import MAX_PIXELS
+from hilum.records import MAX_PIXELS
 
 #: Computed radiography and digital radiography (PS3.3, C.7.3.1.1.1).
 _RADIOGRAPHS = frozenset({"CR", "DX"})

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from hilum.radiographs.cache import salted_name
 from hilum.radiographs.dicom import tags
 from hilum.radiographs.dicom.elements import Elements, read_contents
 from hilum.radiographs.dicom.greyscale import to_grey
 from hilum.radiographs.dicom.header import ImageHeader, image_header
 from hilum.radiographs.dicom.stored import stored_values
-from hilum.radiographs.salt import salted_name
 from hilum.records import PixelArray
 
 _LATERAL = frozenset({"LL", "RL", "LATERAL", "LAT"})

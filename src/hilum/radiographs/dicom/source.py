@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from hilum.errors import DataError
-from hilum.radiographs.limits import MAX_PIXELS
+from hilum.records import MAX_PIXELS
 
 #: The most that a deflated file may inflate to: the largest image at 16 bit, and its header.
 _MAX_INFLATED = 2 * MAX_PIXELS + (16 << 20)

@@ -1,12 +1,24 @@
 """A tree of DICOM files in any folders, with a table that labels images or studies by their UID."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from hilum.errors import DataError
-from hilum.radiographs.layouts.attributes import COLUMNS, attributes_of
-from hilum.radiographs.layouts.dicom_facts import study_facts
+from hilum.radiographs.cache import salt_of
+from hilum.radiographs.dicom.reading import StudyFacts, patient_key, read_study
+from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_dicom
 from hilum.radiographs.layouts.listed import ListedImages
-from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, plural
+from hilum.radiographs.layouts.listing import (
+    COLUMNS,
+    SPLITS,
+    Found,
+    Layout,
+    Listing,
+    attributes_of,
+    plural,
+    refuse_divided_patients,
+)
 from hilum.radiographs.layouts.tables import (
     column_names,
     find_columns,
@@ -16,6 +28,100 @@ from hilum.radiographs.layouts.tables import (
     split_in,
 )
 from hilum.radiographs.layouts.walk import walk
+from hilum.records import Attributes
+
+#: Layouts that divide images by a table, which then must keep patients together.
+_BY_TABLE = frozenset({"manifest", "dicom-tree"})
+#: Here each image has a PatientID of its own, which tells nothing.
+_WITHOUT_PATIENTS = frozenset({"rsna-pneumonia"})
+
+
+def add_dicom_facts(listing: Listing, *, keep_identifiers: bool = False) -> Listing:
+    """A listing with what its DICOM files say of themselves; as it is where it has none.
+
+    Lateral views are left out. Images get their patient as group, where the layout gives none to
+    any image; attributes that the layout does not give are view, age and
+    sex. Notes count what was left out and what to beware of. keep_identifiers: groups are
+    PatientIDs as they stand in the files, not salted hashes.
+
+    A file that cannot be read stays as it is, to be refused where pixels are wanted. Raises
+    DataError where a table divides a patient between splits.
+    """
+    facts = {f.path: said for f in listing.found if (said := study_facts(f.path))}
+    if not facts:
+        return listing
+    by_patient = listing.layout not in _WITHOUT_PATIENTS and not any(f.group for f in listing.found)
+    salt = salt_of(listing.root) if by_patient and not keep_identifiers else b""
+    found: list[Found] = []
+    counts: Counter[str] = Counter()
+    for image in listing.found:
+        said = facts.get(image.path)
+        if said is None:
+            found.append(image)
+            continue
+        if said.is_lateral:
+            counts["lateral"] += 1
+            continue
+        counts["burned in"] += said.burned_in
+        counts["no modality"] += not said.modality
+        counts["no patient"] += not said.patient_id
+        group = image.group
+        if by_patient and said.patient_id:
+            group = said.patient_id if keep_identifiers else patient_key(
+                said.patient_id, salt, said.issuer
+            )  # fmt: skip
+        attributes = Attributes({**said.attributes, **image.attributes})
+        found.append(replace(image, group=group, attributes=attributes))
+    if listing.layout in _BY_TABLE and by_patient:
+        refuse_divided_patients(listing.root, _places(listing.root, found))
+    notes = _notes(counts, by_patient=by_patient)
+    return replace(listing, found=tuple(found), notes=(*listing.notes, *notes))
+
+
+def study_facts(path: Path) -> StudyFacts | None:
+    """What a DICOM file says; None of another file, and of one that cannot be read."""
+    if path.suffix.casefold() in IMAGE_SUFFIXES:
+        return None
+    try:
+        with path.open("rb") as file:
+            return read_study(file, path) if begins_as_dicom(file) else None
+    except (DataError, OSError):
+        return None
+
+
+def _notes(counts: Counter[str], *, by_patient: bool) -> list[str]:
+    notes = []
+    if n := counts["lateral"]:
+        notes.append(
+            f"{plural(n, 'lateral view')} left out (View Position): frontal ones are read."
+        )
+    if n := counts["burned in"]:
+        notes.append(
+            f"{plural(n, 'DICOM file')} with text burned into the pixels (Burned In Annotation), "
+            "which may be a name, and which a classifier may learn from: look at them."
+        )
+    if n := counts["no modality"]:
+        notes.append(
+            f"{plural(n, 'DICOM file')} without a modality, read as radiographs: check that they "
+            "are."
+        )
+    if (n := counts["no patient"]) and by_patient:
+        notes.append(
+            f"{plural(n, 'DICOM file')} without a Patient ID: which of these are of one patient is "
+            "not known."
+        )
+    return notes
+
+
+def _places(root: Path, found: list[Found]) -> dict[str, dict[str, str]]:
+    """For each patient, one of their files in each split."""
+    places: dict[str, dict[str, str]] = {}
+    for image in found:
+        if image.group:
+            name = image.path.relative_to(root).as_posix()
+            places.setdefault(image.group, {}).setdefault(image.split, f"{name}, …")
+    return places
+
 
 #: What names an image in a table, the more precise first.
 _UIDS = {"image": ["SOPInstanceUID"], "study": ["StudyInstanceUID"]}

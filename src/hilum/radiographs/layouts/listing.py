@@ -7,6 +7,22 @@ from pathlib import Path
 from hilum.errors import DataError
 from hilum.records import NO_ATTRIBUTES, Attributes
 
+#: The names of attributes, and what their columns may be called (as tables.Roles).
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "view": ("view", "view position", "projection"),
+    "age": ("age", "patient age"),
+    "sex": ("sex", "gender", "patient sex", "patient gender"),
+    "site": ("site", "hospital", "institution"),
+    "manufacturer": ("manufacturer",),
+}
+
+
+def attributes_of(row: Mapping[str, str]) -> Attributes:
+    """The attributes that a row of a table gives; an empty cell gives none."""
+    cells = {name: row[name] for name in COLUMNS if row.get(name)}
+    return Attributes(cells) if cells else NO_ATTRIBUTES
+
+
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
     "train": "train", "training": "train",

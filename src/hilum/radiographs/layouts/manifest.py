@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from hilum.errors import DataError
-from hilum.radiographs.layouts.attributes import COLUMNS, attributes_of
 from hilum.radiographs.layouts.dicom_tree import labels_by_uid
 from hilum.radiographs.layouts.listed import ListedImages
 from hilum.radiographs.layouts.listing import (
+    COLUMNS,
     SPLITS,
     Found,
     Layout,
     Listing,
+    attributes_of,
     refuse_divided_patients,
 )
 from hilum.radiographs.layouts.tables import (

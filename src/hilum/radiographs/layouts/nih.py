@@ -7,9 +7,16 @@ from pathlib import Path
 
 from hilum.errors import DataError
 from hilum.radiographs.image import IMAGE_SUFFIXES
-from hilum.radiographs.layouts.attributes import COLUMNS, attributes_of
 from hilum.radiographs.layouts.listed import ListedImages, index_by_name
-from hilum.radiographs.layouts.listing import Found, Layout, Listing, plural, refuse_all
+from hilum.radiographs.layouts.listing import (
+    COLUMNS,
+    Found,
+    Layout,
+    Listing,
+    attributes_of,
+    plural,
+    refuse_all,
+)
 from hilum.radiographs.layouts.tables import read_lines, read_table
 
 _TABLE = "Data_Entry_2017*.csv"

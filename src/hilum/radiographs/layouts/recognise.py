@@ -15,7 +15,7 @@ from hilum.radiographs.layouts import (
     radiography_database,
     rsna,
 )
-from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
+from hilum.radiographs.layouts.dicom_tree import add_dicom_facts
 from hilum.radiographs.layouts.listing import Layout, Listing
 from hilum.radiographs.layouts.walk import seen
 

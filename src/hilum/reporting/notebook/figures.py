@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hilum.audit.audit import Audit
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import HilumError, nearest
 from hilum.evaluation.assess import Assessment
 from hilum.evaluation.results import MEASURES, Evaluation
@@ -36,7 +36,7 @@ from hilum.reporting.notebook.parts import (
     words,
 )
 from hilum.training.checkpoint import Row
-from hilum.training.history import read_history
+from hilum.training.folder import read_history
 
 _HEADINGS = {"f1": "F1", "auroc": "AUROC"}
 

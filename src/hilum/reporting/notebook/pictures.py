@@ -8,16 +8,16 @@ from pathlib import PurePath
 
 import numpy as np
 
-from hilum.classifier import Classifier
+from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError
 from hilum.explanation.attribution import METHOD_NAMES
 from hilum.explanation.errors import ErrorGallery
+from hilum.explanation.explain import Explanation
 from hilum.explanation.feature_maps import (
     compute_feature_maps,
     describe_feature_maps,
     draw_feature_maps,
 )
-from hilum.explanation.results import Explanation
 from hilum.labels import FLAT
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import image_source

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hilum.calibration.conformal import ConformalResult
-from hilum.calibration.gate_score import GateScore
+from hilum.classifier.conformal import ConformalResult
+from hilum.evaluation.gate import GateScore
 from hilum.reporting.sections.assessed import Assessed, assessed, lacking
 from hilum.reporting.subject import Subject
 

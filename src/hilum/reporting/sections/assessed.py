@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hilum.evaluation.assess import SAME_IMAGES, Assessment
-from hilum.reporting.evaluations import SplitResult
-from hilum.reporting.runs import Run
+from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.subject import Subject
 
 

@@ -1,24 +1,133 @@
 """The report's section on errors and explanations, from explanations.json beside evaluations."""
 
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from PIL import Image
 
+from hilum.errors import HilumError
 from hilum.explanation.attribution import METHOD_NAMES
 from hilum.explanation.errors import ErrorCase, ErrorGallery
 from hilum.explanation.sanity import SAME, SanityCheck
-from hilum.explanation.split_results import (
-    EXPLANATIONS_FILE,
-    SplitExplanation,
-    read_explanations,
-)
-from hilum.reporting.evaluations import EXTERNAL_PREFIX, SplitResult
-from hilum.reporting.figures.charts import data_uri
-from hilum.reporting.runs import Run
-from hilum.reporting.sections.label_errors import show_label_errors
-from hilum.reporting.subject import Subject
+from hilum.explanation.split import EXPLANATIONS_FILE, SplitExplanation, read_explanations
+from hilum.reporting.figures.charts import data_uri, radiograph_uri
+from hilum.reporting.runs import EXTERNAL_PREFIX, Run, SplitResult, Verdict
+from hilum.reporting.sections.results import splits_evaluated
+from hilum.reporting.subject import ImageSource, Subject
 from hilum.reporting.summary import listed
+
+#: How many are listed, and how many of them have a picture.
+LISTED: Final = 200
+PICTURED: Final = 12
+
+
+def show_label_errors(subject: Subject) -> dict[str, Any] | None:
+    """What confident learning found in held-out predictions; None where none were given."""
+    found = subject.label_errors
+    if found is None:
+        return None
+    shown = found.errors[:LISTED]
+    first = shown[:PICTURED] if subject.images else ()
+    pixels = subject.images([error.name for error in first]) if subject.images and first else []
+    return {
+        "sentence": found.sentence,
+        "files": found.about.get("files", ()),
+        "classes": found.classes,
+        "errors": shown,
+        "hidden": len(found.errors) - len(shown),
+        "pictures": [
+            {
+                "error": error,
+                "uri": radiograph_uri(picture, longest=144, quality=75),
+                "alt": f"Radiograph {error.name}: labelled {error.given}, "
+                f"preferred {error.suggested}",
+            }
+            for error, picture in zip(first, pixels, strict=True)
+        ],
+    }
+
+
+#: How many radiographs are shown large; the others follow small, folded away.
+LARGE = 48
+
+#: How many are shown at most, and how many bytes their pictures may take together: a report of
+#: 600 radiographs stays under five megabytes, whatever is in them.
+LIMIT = 600
+BUDGET = 3_800_000
+
+
+def show_radiographs(subject: Subject) -> dict[str, Any]:
+    """The radiographs of the validation split with truth and predictions, errors first.
+
+    Where val was not evaluated, the first split that was. Raises HilumError if the source of
+    images gives another number of radiographs than it was asked for.
+    """
+    runs = subject.runs
+    split = next((s for s in splits_evaluated(runs) if any(_verdicts(r, s) for r in runs)), None)
+    if split is None:
+        return {"split": None}
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        for name, verdict in _verdicts(run, split).items():
+            shown.setdefault(name, []).append({"run": run.name, "verdict": verdict})
+    cards = [
+        {
+            "name": name,
+            "truth": given[0]["verdict"].truth,
+            "given": given,
+            "errors": sum(not g["verdict"].correct for g in given),
+        }
+        for name, given in shown.items()
+    ]
+    cards.sort(key=lambda card: -card["errors"])
+    chosen = _with_pictures(cards[:LIMIT], subject.images) if subject.images else []
+    wrong = sum(card["errors"] > 0 for card in cards)
+    return {
+        "split": split,
+        "large": chosen[:LARGE],
+        "small": chosen[LARGE:],
+        "pictures": subject.images is not None,
+        "total": len(cards),
+        "hidden": len(cards) - len(chosen),
+        "wrong": wrong,
+        "wrong_hidden": wrong - sum(card["errors"] > 0 for card in chosen),
+    }
+
+
+def _verdicts(run: Run, split: str) -> Mapping[str, Verdict]:
+    result = run.result(split)
+    return result.verdicts if result else {}
+
+
+def _with_pictures(cards: Sequence[dict[str, Any]], images: ImageSource) -> list[dict[str, Any]]:
+    """The cards with their pictures, as many as the budget allows."""
+    found: list[dict[str, Any]] = []
+    left = BUDGET
+    # Read in parts: six hundred radiographs as they come from a detector would fill the memory.
+    for start in range(0, len(cards), LARGE):
+        part = cards[start : start + LARGE]
+        pixels = images([card["name"] for card in part])
+        if len(pixels) != len(part):
+            raise HilumError(
+                f"The report asked for {len(part)} radiographs and was given {len(pixels)}."
+            )
+        small = {} if start == 0 else {"longest": 128, "quality": 75}
+        for card, picture in zip(part, pixels, strict=True):
+            uri = radiograph_uri(picture, **small)
+            left -= len(uri)
+            if left < 0:
+                return found
+            height, width = picture.shape
+            words = "; ".join(
+                f"{g['run']} says {g['verdict'].predicted}, "
+                + ("right" if g["verdict"].correct else "wrong")
+                for g in card["given"]
+            )
+            alt = f"Radiograph {card['name']}: true {card['truth']}; {words}"
+            found.append({**card, "uri": uri, "height": height, "width": width, "alt": alt})
+    return found
+
 
 NOT_A_DISEASE: Final = (
     "A heat map shows what moved this classifier's decision, not where a disease is."

@@ -1,14 +1,17 @@
 """The report's section on operating points: which threshold serves whom, and what it costs."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from hilum.calibration.demands import PRESETS
-from hilum.evaluation.decision_curves import DecisionCurve
+from hilum.classifier.threshold import PRESETS
+from hilum.evaluation.curves import DecisionCurve
 from hilum.evaluation.operating import OperatingRow
+from hilum.files import read_packaged
 from hilum.records import Estimate
-from hilum.reporting.figures.operating import decision_curve_chart, describe_useful
+from hilum.reporting.figures.evaluation import decision_curve_chart, describe_useful
 from hilum.reporting.sections.assessed import Assessed, assessed, lacking
+from hilum.reporting.sections.data import evaluated_meanings, known_source
 from hilum.reporting.subject import Subject
 from hilum.statistics.two_by_two import MEASURES
 
@@ -109,4 +112,32 @@ def _curve(curve: DecisionCurve, key: str) -> dict[str, Any]:
         "target": curve.target,
         "svg": decision_curve_chart(curve, key=key) if curve.net_benefit else None,
         "words": describe_useful(curve),
+    }
+
+
+def describe_reading(subject: Subject) -> dict[str, Any]:
+    """The readings and figures of clinical.toml, with their sources and their caveat.
+
+    meanings: what the labels of the data that the runs were trained or evaluated on are known to
+    mean, where that is known.
+    """
+    known = [source["meaning"] for run in subject.runs if (source := known_source(run))]
+    known += [meaning for run in subject.runs for meaning in evaluated_meanings(run)]
+    return {**_clinical(), "meanings": list(dict.fromkeys(known))}
+
+
+@cache
+def _clinical() -> dict[str, Any]:
+    content = read_packaged("reporting", "texts", "clinical.toml")
+    return {
+        "readings": content["reading"],
+        "figures": [
+            {
+                "name": f["name"],
+                "estimate": Estimate(f["value"], f.get("low"), f.get("high")),
+                "source": f["source"],
+            }
+            for f in content["figure"]
+        ],
+        "sources": content["sources"],
     }

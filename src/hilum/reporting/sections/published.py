@@ -17,8 +17,7 @@ from hilum.evaluation.files import PREDICTIONS_FILE, read_predictions
 from hilum.evaluation.results import Evaluation
 from hilum.recipe import Recipe, differences
 from hilum.records import Estimate, Predictions
-from hilum.reporting.evaluations import SplitResult
-from hilum.reporting.runs import Run
+from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.results import confusion_table
 from hilum.reporting.subject import Subject
 from hilum.studies.published import LastEpoch, Published, read_published

@@ -12,16 +12,17 @@ from typing import Any
 from hilum.errors import HilumError, StudyError
 from hilum.files import write_atomically
 from hilum.reporting.page import page_environment
-from hilum.reporting.study.page import notes_of
+from hilum.reporting.study.page import COLUMNS, notes_of, settings_rows
 from hilum.reporting.study.published import (
     OverRuns,
+    difference,
     experiment_of,
     judged_conclusions,
     own_val_of,
+    p_value,
     published_beside,
+    spread,
 )
-from hilum.reporting.study.settings import COLUMNS, settings_rows
-from hilum.reporting.study.words import difference, p_value, spread
 from hilum.studies.published import read_published
 from hilum.studies.results import StudyResult
 

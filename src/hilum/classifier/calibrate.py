@@ -1,0 +1,138 @@
+"""Calibrate a classifier: what it learns from images that trained none of its networks.
+
+It keeps their logits, so that operating points and prediction sets can be chosen later without the
+images; gets a temperature per network, so that its probabilities can be taken at their word; and
+remembers features of training images, so that it can tell what is unlike all of them.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.features import compute_features
+from hilum.classifier.gate import fit_gate
+from hilum.classifier.inference import compute_logits
+from hilum.classifier.reference import MAX_IMAGES, Reference
+from hilum.classifier.temperature import fit_temperature
+from hilum.classifier.validation import Validation
+from hilum.errors import ClassifierError
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.pixels import Progress
+from hilum.records import IntArray, PixelArray, evenly_spaced
+
+
+def calibrate_on(
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str,
+    *,
+    remembered: str | None = "train",
+    progress: Progress | None = None,
+) -> Classifier:
+    """Calibrate on a split, and remember the images of another.
+
+    split: images that trained none of the networks; what `evaluate` says of them afterwards is no
+    evidence. remembered: the split that trained it, or None to leave the reference and the gate
+    as they are. Raises ClassifierError where the split is the one to be remembered or trained the
+    classifier, or the labels differ; DataError where the data have no such split.
+    """
+    if dataset.tree != classifier.tree:
+        raise ClassifierError(
+            f"The classifier decides between '{classifier.tree}', but the labels of "
+            f"{dataset.root} are '{dataset.tree}'."
+        )
+    own = classifier.provenance.get("data", {}).get("fingerprint") == dataset.fingerprint
+    if split in ("all", remembered) or (own and split == "train"):
+        raise ClassifierError(
+            f"The split '{split}' trained the classifier: it cannot tell how sure it may be of "
+            "other images. Choose one that did not, such as val."
+        )
+    pixels = dataset.pixels(classifier.preprocessing, progress)
+    rows = dataset.indices(split)
+    if remembered is not None:
+        training_rows = dataset.indices(remembered)
+        classifier = remember(
+            classifier, dataset, pixels, training_rows=training_rows, progress=progress
+        )
+    return calibrate(
+        classifier, dataset, pixels, validation_rows=rows, split=split, progress=progress
+    )
+
+
+def calibrate(
+    classifier: Classifier,
+    dataset: Dataset,
+    pixels: PixelArray,
+    *,
+    validation_rows: IntArray,
+    split: str,
+    progress: Progress | None = None,
+) -> Classifier:
+    """The same classifier with temperatures, and the figures that operating points are chosen by.
+
+    pixels: (N, H, W) uint8 of the whole data set under the classifier's preprocessing.
+    validation_rows: (M,) positions of images that trained none of the networks. split: what they
+    are called. Under the rule 'route' the predicted classes stay as they are.
+    """
+    held_out = np.asarray(pixels[validation_rows])
+    logits = {
+        name: compute_logits(
+            network, held_out, classifier.preprocessing, classifier.device, progress=progress
+        )
+        for name, network in classifier.networks.items()
+    }
+    truth = dataset.labels[validation_rows]
+    temperatures, fits = {}, {}
+    for decision in classifier.tree.networks(classifier.strategy):
+        targets = decision.targets(truth)
+        mine = targets >= 0
+        fitted = fit_temperature(logits[decision.name][mine], targets[mine])
+        temperatures[decision.name] = fitted.value
+        fits[decision.name] = fitted.to_json()
+    about = {**_about(dataset), "split": split, "n": len(truth)}
+    return replace(
+        classifier,
+        temperatures=temperatures,
+        validation=Validation(truth, logits, about),
+        provenance={**classifier.provenance, "calibration": {**about, "temperatures": fits}},
+    )
+
+
+def remember(
+    classifier: Classifier,
+    dataset: Dataset,
+    pixels: PixelArray,
+    *,
+    training_rows: IntArray,
+    progress: Progress | None = None,
+) -> Classifier:
+    """The same classifier with what it remembers of its training images: a reference and a gate.
+
+    pixels: as for calibrate. training_rows: (M,) positions of the images that trained it, of
+    which up to 5,000 at equal steps are kept. The gate is left out where there are too few images
+    to set its false-alarm rate by, or where they are all alike; provenance tells.
+    """
+    rows = training_rows[evenly_spaced(len(training_rows), MAX_IMAGES)]
+    seen, labels = np.asarray(pixels[rows]), dataset.labels[rows]
+    features = {
+        name: compute_features(
+            network, seen, classifier.preprocessing, classifier.device, progress=progress
+        )
+        for name, network in classifier.networks.items()
+    }
+    try:
+        gate, told = fit_gate(seen, labels, about=_about(dataset)), {}
+    except ClassifierError as error:  # too few images, or all alike
+        gate, told = None, {"reason": str(error)}
+    return replace(
+        classifier,
+        reference=Reference.fit(features, labels, rows, _about(dataset)),
+        gate=gate,
+        provenance={**classifier.provenance, "gate": {"n": len(rows), **told}},
+    )
+
+
+def _about(dataset: Dataset) -> dict[str, Any]:
+    return {"name": dataset.name, "fingerprint": dataset.fingerprint}

@@ -1,0 +1,96 @@
+"""How well the gate works: what it finds of images that are no chest radiographs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hilum.classifier.gate import Gate
+from hilum.errors import EvaluationError
+from hilum.phantoms.negatives import (
+    CHANGED_KINDS,
+    DRAWN_KINDS,
+    SMALLEST,
+    change_radiograph,
+    draw_colour_photograph,
+    draw_negative,
+)
+from hilum.radiographs.image import has_colour
+from hilum.records import Estimate, PixelArray, evenly_spaced
+from hilum.statistics.intervals import wilson
+from hilum.transforms.preprocess import Preprocessing
+
+COLOUR = "photograph in colour"
+
+
+@dataclass(frozen=True)
+class GateScore:
+    """What a gate flags.
+
+    wanted: the false-alarm rate that it was fitted for. false_alarms: share of held-out
+    radiographs that it flags. detected: for each kind of negative the share that is flagged;
+    'photograph in colour' is decided by the colour of the file, not by the gate.
+    """
+
+    wanted: float
+    false_alarms: Estimate
+    detected: dict[str, Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """{"wanted", "false_alarms": estimate, "detected": {kind: estimate}}."""
+        return {
+            "wanted": self.wanted,
+            "false_alarms": self.false_alarms.to_json(),
+            "detected": {kind: found.to_json() for kind, found in self.detected.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "GateScore":
+        """The inverse of to_json."""
+        return cls(
+            data["wanted"],
+            Estimate.from_json(data["false_alarms"]),
+            {kind: Estimate.from_json(found) for kind, found in data["detected"].items()},
+        )
+
+
+def score_gate(
+    gate: Gate,
+    preprocessing: Preprocessing,
+    radiographs: Sequence[PixelArray],
+    *,
+    per_kind: int = 100,
+    seed: int = 0,
+) -> GateScore:
+    """Show the gate held-out radiographs, the same ones changed, and drawn negatives.
+
+    radiographs: grey images (H, W) uint8 as they were read, before preprocessing, at least one;
+    none that fitted the gate. per_kind: how many of each drawn kind, and at most of each change,
+    which is made of radiographs at equal steps. seed: of the drawings, which are at the
+    preprocessing's size. Raises EvaluationError without radiographs.
+    """
+    if not radiographs or per_kind < 1:
+        raise EvaluationError("Scoring a gate needs at least one held-out radiograph and negative.")
+
+    def flagged(images: Iterable[PixelArray]) -> Estimate:
+        pixels = np.stack([preprocessing.to_pixels(image) for image in images])
+        return wilson(int(gate.judge(pixels).flagged.sum()), len(pixels))
+
+    size = max(SMALLEST, *preprocessing.image_size)
+    chosen = evenly_spaced(len(radiographs), per_kind)
+    detected: dict[str, Estimate] = {}
+    for kind in DRAWN_KINDS:
+        detected[kind] = flagged(
+            draw_negative(kind, seed=seed, index=i, size=size) for i in range(per_kind)
+        )
+    for change in CHANGED_KINDS:
+        detected[change] = flagged(
+            change_radiograph(change, radiographs[i], clockwise=k % 2 == 0)
+            for k, i in enumerate(chosen)
+        )
+    coloured = sum(
+        has_colour(draw_colour_photograph(seed=seed, index=i, size=size)) for i in range(per_kind)
+    )
+    detected[COLOUR] = wilson(coloured, per_kind)
+    return GateScore(gate.false_alarms, flagged(radiographs), detected)

@@ -1,0 +1,119 @@
+"""A copy of a classifier's network that can be looked into, and its layers by name.
+
+Networks overwrite activations in place to save memory traffic. What looks inside (a hook, a
+gradient) needs them whole, so it works on a copy whose layers do not, and the classifier's own
+network keeps its mode, its gradients and its hooks.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from hilum.classifier.classifier import Classifier
+from hilum.errors import DataError, EvaluationError, nearest
+from hilum.labels import Decision
+from hilum.networks.ensemble import split_network
+from hilum.records import PixelArray
+from hilum.transforms.preprocess import Preprocessing
+
+#: Layers whose output can be a picture.
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """One network of a classifier, copied, in evaluation mode and without in-place layers.
+
+    decision: what it decides. Its parameters take no gradient; its input does.
+    """
+
+    decision: Decision
+    network: nn.Module
+    preprocessing: Preprocessing
+    device: torch.device
+
+    def to_input(self, pixels: PixelArray) -> torch.Tensor:
+        """Stored pixels (B, H, W) uint8 as the network's input (B, 1, H, W) float32."""
+        batch = torch.from_numpy(np.array(pixels)).to(self.device)
+        x = self.preprocessing.to_input(batch)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def option_index(self, option: str) -> int:
+        """The position of an option. Raises EvaluationError with the nearest name."""
+        options = self.decision.options
+        if option not in options:
+            raise EvaluationError(
+                f"The decision '{self.decision.name}' has no option '{option}'."
+                f"{nearest(option, options)}"
+            )
+        return options.index(option)
+
+    def find_layer(self, name: str | None = None) -> tuple[str, nn.Module]:
+        """A layer by its name; None takes the last convolution.
+
+        Raises EvaluationError with the nearest name, or where there is no convolution to take.
+        """
+        layers = dict(self.network.named_modules())
+        layers.pop("")
+        if name is None:
+            convolutions = [n for n, m in layers.items() if isinstance(m, _CONVOLUTIONS)]
+            if not convolutions:
+                raise EvaluationError(
+                    f"The network of the decision '{self.decision.name}' has no convolution to "
+                    f"look at: name a layer.{nearest('', layers)}"
+                )
+            name = convolutions[-1]
+        if name not in layers:
+            raise EvaluationError(
+                f"The network of the decision '{self.decision.name}' has no layer '{name}'."
+                f"{nearest(name, layers)}"
+            )
+        return name, layers[name]
+
+
+def open_probe(classifier: Classifier, decision: str | None = None) -> Probe:
+    """A copy of one of a classifier's networks to look into.
+
+    Of several that answer together it is the first member, and it sees no mirror images: a layer
+    gives one map per image only where it runs once.
+    decision: its name, 'flat' under the flat strategy; None takes the first.
+    Raises EvaluationError with the nearest name.
+    """
+    decisions = {d.name: d for d in classifier.tree.networks(classifier.strategy)}
+    decision = next(iter(decisions)) if decision is None else decision
+    if decision not in decisions:
+        raise EvaluationError(
+            f"The classifier has no network for a decision '{decision}'."
+            f"{nearest(decision, decisions)}"
+        )
+    with torch.inference_mode(False):
+        (first, *_), _ = split_network(classifier.networks[decision])
+        network = copy.deepcopy(first).eval().requires_grad_(False)
+        for module in network.modules():
+            if getattr(module, "inplace", False):
+                setattr(module, "inplace", False)  # noqa: B010 - modules type it as a tensor
+    return Probe(decisions[decision], network, classifier.preprocessing, classifier.device)
+
+
+def check_pixels(classifier: Classifier, pixels: PixelArray) -> None:
+    """Raise DataError unless pixels are (N, H, W) uint8 of the classifier's size, N at least 1."""
+    height, width = classifier.preprocessing.image_size
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[1:] != (height, width):
+        raise DataError(
+            f"Expected uint8 pixels of shape (N, {height}, {width}), "
+            f"found {pixels.dtype} {pixels.shape}."
+        )
+    if len(pixels) == 0:
+        raise DataError("There are no radiographs to explain.")
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Gradients are recorded in here, whatever the caller switched off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield

@@ -1,0 +1,268 @@
+"""The audit's own chart: what tells the classes apart, as bars from chance."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from hilum.audit.audit import Audit
+from hilum.audit.describe import Description, decision_counts
+from hilum.audit.findings import SEVERITIES
+from hilum.errors import HilumError
+from hilum.image_settings import AUGMENTATIONS, Augmentation
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.image import read_radiograph
+from hilum.records import PixelArray, Record
+from hilum.reporting.figures.charts import (
+    _FAINT,
+    _INK,
+    _SERIES,
+    Interval,
+    _svg,
+    class_bars,
+    radiograph_uri,
+)
+from hilum.reporting.page import made_now, page_environment, write_page
+from hilum.reporting.sections.data import WORDS
+from hilum.reporting.subject import ImageSource
+from hilum.transforms.augment import augmentation_grid
+from hilum.transforms.preprocess import Preprocessing, preprocessing_grid
+
+
+def auroc_bars(rows: Sequence[Interval], *, compared: Sequence[bool], key: str, alt: str) -> str:
+    """A bar per row from 0.5, which is chance, to its AUROC, with the 95 % interval, as inline SVG.
+
+    compared: per row whether it is there to compare with; such bars have the second colour.
+    """
+    least = min([0.35, *(r.low for r in rows if r.low is not None), *(r.value for r in rows)])
+
+    def draw(axes: Axes) -> None:
+        for y, (row, other) in enumerate(zip(rows, compared, strict=True)):
+            colour = _SERIES[1] if other else _SERIES[0]
+            axes.barh(y, row.value - 0.5, left=0.5, height=0.36, color=colour)
+            if row.low is not None and row.high is not None:
+                axes.plot([row.low, row.high], [y, y], color=_INK, linewidth=1.3)
+                for end in (row.low, row.high):
+                    axes.plot([end, end], [y - 0.12, y + 0.12], color=_INK, linewidth=1.3)
+            name = axes.text(least, y - 0.24, "n", ha="left", va="bottom", color=_INK)
+            name.set_gid(f"row-{y}")  # the name itself is put in when the SVG is made
+            name.set_in_layout(False)
+            axes.text(1, y - 0.24, f"{row.value:.2f}", ha="right", va="bottom", color=_INK)
+        axes.axvline(0.5, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
+        axes.set_yticks([])
+        axes.set_ylim(len(rows) - 0.6, -0.85)
+        axes.set_xlim(least, 1)
+        axes.set_xlabel("AUROC (0.5 is chance)")
+        axes.grid(axis="x", color=_FAINT, linewidth=0.8)
+
+    return _svg(
+        draw, (4.3, 0.6 + 0.5 * len(rows)), key=key, alt=alt, rows=[row.name for row in rows]
+    )
+
+
+#: Pictures of some radiographs, by the radiograph's name: what was done to it, and the result.
+Samples = Mapping[str, Sequence[tuple[str, PixelArray]]]
+
+#: How many radiographs of each class are shown, and how many groups of duplicates.
+SAMPLES = 6
+GROUPS = 8
+
+
+def write_audit_page(
+    audit: Audit,
+    out: Path,
+    *,
+    images: ImageSource | None = None,
+    preprocessing: Samples | None = None,
+    augmentation: Samples | None = None,
+) -> Path:
+    """Write the findings with pictures as one self-contained HTML file.
+
+    out: the file to write; its folder is made. images: gives the (H, W) uint8 pixels of
+    radiographs by name; None leaves the pictures out, and the page says so. preprocessing: for
+    some radiographs, by name, what every preprocessing makes of them, named. augmentation: what
+    training would make of them, likewise.
+
+    The file loads nothing and runs no script. Returns out. Raises HilumError if it cannot be
+    written.
+    """
+    described = audit.description
+    page = (
+        page_environment()
+        .get_template("audit.html.j2")
+        .render(
+            title=f"Audit of {audit.data['name']}",
+            made=made_now(),
+            data=audit.data,
+            total=len(described.records),
+            findings=[{**f.to_json(), "word": WORDS[f.severity]} for f in audit.findings],
+            tally=[(WORDS[s], sum(f.severity == s for f in audit.findings), s) for s in SEVERITIES],
+            classes=described.tree.classes,
+            splits=[(s, list(c.values())) for s, c in described.counts.items()],
+            ratio=described.ratio(),
+            charts=_charts(described),
+            looks=described.per_class(),
+            files=_files(described),
+            shortcuts=_shortcuts(audit),
+            seconds=sum(audit.seconds.values()),
+            pictures=_pictures(audit, images) if images else None,
+            preprocessing=_cards(preprocessing or {}),
+            augmentation=_cards(augmentation or {}),
+        )
+    )
+    return write_page(page, out)
+
+
+def preprocessing_samples(dataset: Dataset) -> dict[str, list[tuple[str, PixelArray]]]:
+    """What every preprocessing makes of one radiograph of each class, by the radiograph's name."""
+    return {
+        r.name: list(preprocessing_grid(read_radiograph(r.path)).items())
+        for r in _one_of_each_class(dataset)
+    }
+
+
+def augmentation_samples(dataset: Dataset) -> dict[str, list[tuple[str, PixelArray]]]:
+    """What `augmentation = "full"` makes of one radiograph of each class, by its name.
+
+    First each part alone, in one epoch, then all of them together in six. Mixup is not shown.
+    """
+    full = AUGMENTATIONS["full"]
+    made: dict[str, list[tuple[str, PixelArray]]] = {}
+    for record in _one_of_each_class(dataset):
+        image = Preprocessing().to_pixels(read_radiograph(record.path))
+        pictures = [("as it is", image)]
+        for part in Augmentation.model_fields:
+            if part != "mixup":
+                alone = Augmentation.model_validate({part: getattr(full, part)})
+                pictures.append((part, augmentation_grid(image, alone, n=4)[-1]))
+        pictures += [
+            (f"all, epoch {epoch}", picture)
+            for epoch, picture in enumerate(augmentation_grid(image, full, n=6), start=1)
+        ]
+        made[record.name] = pictures
+    return made
+
+
+def _one_of_each_class(dataset: Dataset) -> list[Record]:
+    middle = [np.flatnonzero(dataset.labels == k) for k in range(len(dataset.tree.classes))]
+    return [dataset.records[rows[len(rows) // 2]] for rows in middle]
+
+
+def _charts(described: Description) -> list[dict[str, str]]:
+    """Grouped bars of the classes, and of the options of every decision where there are several."""
+    decisions = described.tree.decisions
+    groups = [("All classes", described.ratio(), described.tree.classes, dict(described.counts))]
+    if len(decisions) > 1:
+        balance = described.balance()
+        for d in decisions:
+            counts = {
+                split: decision_counts(described.tree, classes)[d.name]
+                for split, classes in described.counts.items()
+            }
+            groups.append((f"Decision {d.name}", balance[d.name], d.options, counts))
+    charts = []
+    for i, (title, words, names, counts) in enumerate(groups):
+        rows = [(split, [classes[n] for n in names]) for split, classes in counts.items()]
+        told = "; ".join(
+            f"{split}: " + ", ".join(f"{n} {k:,}" for n, k in zip(names, row, strict=True))
+            for split, row in rows
+        )
+        svg = class_bars(names, rows, key=f"counts{i}", alt=f"{title}. {told}.")
+        charts.append({"title": title, "words": words, "svg": svg})
+    return charts
+
+
+def _files(described: Description) -> list[tuple[str, str]]:
+    """Formats, modes, bits and sizes in words."""
+    rows = []
+    for name, counts in described.files().items():
+        shown = [f"{value}: {n:,}" for value, n in list(counts.items())[:4]]
+        more = f"; and {len(counts) - 4:,} other" if len(counts) > 4 else ""
+        rows.append((name, "; ".join(shown) + more))
+    return rows
+
+
+def _shortcuts(audit: Audit) -> dict[str, Any]:
+    rows, compared = [], []
+    for s in audit.shortcuts:
+        if s.auroc.value is not None:
+            rows.append(Interval(s.name, s.auroc.value, s.auroc.low, s.auroc.high))
+            compared.append(s.lung)
+    if not rows:
+        return {"chart": None, "rows": [], "reason": audit.shortcuts[0].auroc.reason}
+    words = "; ".join(f"{r.name} {r.value:.2f}" for r in rows)
+    alt = f"AUROC of a simple classifier by what it sees. {words}."
+    return {
+        "chart": auroc_bars(rows, compared=compared, key="shortcuts", alt=alt),
+        "rows": audit.shortcuts,
+        "n": audit.shortcuts[0].auroc.n,
+    }
+
+
+def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
+    """Samples of each class, the extremes, and groups of duplicates, read once."""
+    described = audit.description
+    labels = described.labels
+    rows: dict[str, dict[str, list[int]]] = {"samples": {}, "extremes": {}, "duplicates": {}}
+    for k, name in enumerate(described.tree.classes):
+        members = [int(i) for i in (labels == k).nonzero()[0]]
+        step = max(1, len(members) // SAMPLES)
+        rows["samples"][name] = members[step // 2 :: step][:SAMPLES]  # spread, none chosen by hand
+    rows["extremes"] = {kind: list(found) for kind, found in described.extremes().items() if found}
+    groups = [
+        (kind, group)
+        for kind, found in (
+            ("nearly identical", audit.duplicates.near),
+            ("mirrored", audit.duplicates.mirrored),
+            ("identical pixels", audit.duplicates.pixels),
+            ("identical files", audit.duplicates.exact),
+        )
+        for group in found
+    ]
+    # Those that matter most first: across splits, then with several labels.
+    groups.sort(key=lambda item: (not item[1].across_splits, not item[1].conflicting_labels))
+    for i, (kind, group) in enumerate(groups[:GROUPS], start=1):
+        rows["duplicates"][f"{i}. {kind}"] = [int(m) for m in group.members[:4]]
+    wanted = sorted({i for part in rows.values() for shown in part.values() for i in shown})
+    read = images([described.records[i].name for i in wanted])
+    if len(read) != len(wanted):
+        raise HilumError(f"The page asked for {len(wanted)} images and was given {len(read)}.")
+    cards = {i: _card(described, i, pixels) for i, pixels in zip(wanted, read, strict=True)}
+    return {
+        part: {name: [cards[i] for i in shown] for name, shown in named.items()}
+        for part, named in rows.items()
+    } | {"groups": len(groups)}
+
+
+def _card(described: Description, i: int, pixels: PixelArray) -> dict[str, Any]:
+    record, looks = described.records[i], described.looks
+    return {
+        "uri": radiograph_uri(pixels, longest=160),
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "name": record.name,
+        "label": described.tree.classes[record.label],
+        "split": record.split,
+        "brightness": round(float(looks.brightness[i])),
+        "margin": float(looks.margin[i]),
+    }
+
+
+def _cards(given: Samples) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "cards": [
+                {
+                    "what": what,
+                    "uri": radiograph_uri(pixels, longest=160),
+                    "height": pixels.shape[0],
+                    "width": pixels.shape[1],
+                }
+                for what, pixels in made
+            ],
+        }
+        for name, made in given.items()
+    ]

@@ -1,0 +1,223 @@
+"""The pictures of a search: its course, what mattered, and the measure over each key."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+
+from hilum.reporting.figures.charts import _FAINT, _INK, _SERIES, _name_row, _svg, shorten
+from hilum.reporting.page import made_now, page_environment, write_page
+from hilum.search.results import Importance, SearchResult, TrialResult
+
+_SIZE: Final = (4.3, 2.6)
+
+#: How many letters a choice may take under an axis.
+_CHOICE: Final = 14
+
+
+def history_chart(result: SearchResult, *, key: str) -> str:
+    """The measure of every trial in order, and the best so far, as inline SVG.
+
+    Pruned trials stand at the foot, since they have no measure. key: a prefix, unique in the
+    page, of the ids in the SVG. Raises ValueError if no trial is complete.
+    """
+    trials = _complete(result)
+    pruned = result.with_state("pruned")
+    numbers, values = [t.number for t, _ in trials], [v for _, v in trials]
+    best = [max(values[: i + 1]) for i in range(len(values))]
+    low, high = _limits(values)
+
+    def draw(axes: Axes) -> None:
+        axes.plot(
+            numbers, best, color=_SERIES[1], linewidth=1.7, drawstyle="steps-post",
+            label="best so far",
+        )  # fmt: skip
+        axes.plot(numbers, values, "o", color=_SERIES[0], markersize=4, label="trial")
+        if pruned:
+            axes.plot(
+                [t.number for t in pruned], [low] * len(pruned), "|", color=_INK, markersize=8,
+                clip_on=False, label="pruned",
+            )  # fmt: skip
+        axes.set_ylim(low, high)
+        axes.set_xlabel("trial")
+        axes.set_ylabel(_plain(result.measure["label"]))
+        axes.grid(axis="y", color=_FAINT, linewidth=0.8)
+        _legend(axes)
+
+    first = f"it begins at {values[0]:.3f} and ends at {best[-1]:.3f}"
+    alt = (
+        f"{result.measure['label']} of {len(trials)} complete trials; the best so far: {first}, "
+        f"reached in trial {result.best}. {len(pruned)} trials were pruned."
+    )
+    return _svg(draw, _SIZE, key=key, alt=alt)
+
+
+def importance_chart(importance: Importance, *, key: str) -> str:
+    """The share of each key as a bar, as inline SVG. Raises ValueError if there are none."""
+    if not importance.shares:
+        raise ValueError(f"There are no importances: {importance.reason}.")
+    rows = list(importance.shares.items())
+
+    def draw(axes: Axes) -> None:
+        for y, (_, share) in enumerate(rows):
+            axes.barh(y, 100 * share, height=0.4, color=_SERIES[0])
+            axes.text(100 * share + 1.2, y, f"{100 * share:.0f}", va="center", color=_INK)
+            _name_row(axes, y, y - 0.26)
+        axes.set_yticks([])
+        axes.set_ylim(len(rows) - 0.6, -0.75)
+        axes.set_xlim(0, 108)
+        axes.set_xticks([0, 25, 50, 75, 100])
+        axes.set_xlabel("share of the variance explained, %")
+        axes.grid(axis="x", color=_FAINT, linewidth=0.8)
+
+    told = ", ".join(f"{name} {100 * share:.0f} per cent" for name, share in rows)
+    alt = f"Importance of the keys by {importance.method}: {told}."
+    size = (4.3, 0.65 + 0.46 * len(rows))
+    return _svg(draw, size, key=key, alt=alt, rows=[name for name, _ in rows])
+
+
+def slice_chart(result: SearchResult, name: str, *, key: str) -> str:
+    """The measure of every complete trial over its value of one key, as inline SVG.
+
+    Numbers stand on their own axis, by powers where they were drawn so; choices side by side.
+    Raises ValueError if no trial is complete.
+    """
+    trials = _complete(result)
+    values = [v for _, v in trials]
+    drawn = [t.values[name] for t, _ in trials]
+    choices = [_choice(c) for c in result.space[name].get("choices", ())]
+    at = [choices.index(_choice(x)) for x in drawn] if choices else drawn
+    best = next(i for i, (t, _) in enumerate(trials) if t.number == result.best)
+
+    def draw(axes: Axes) -> None:
+        axes.plot(at, values, "o", color=_SERIES[0], markersize=4.5, alpha=0.75, label="trial")
+        axes.plot(
+            [at[best]], [values[best]], "D", mfc="none", mec=_SERIES[1], markersize=9,
+            mew=1.7, label="best",
+        )  # fmt: skip
+        if choices:
+            axes.set_xlim(-0.6, len(choices) - 0.4)
+            axes.set_xticks(range(len(choices)), [_plain(shorten(c, _CHOICE)) for c in choices])
+        elif name in result.log_keys:
+            axes.set_xscale("log")
+        axes.set_ylim(*_limits(values))
+        axes.set_xlabel(_plain(shorten(name, 42)))
+        axes.set_ylabel(_plain(result.measure["label"]))
+        axes.grid(axis="y", color=_FAINT, linewidth=0.8)
+        axes.tick_params(which="minor", color=_FAINT, labelbottom=False)
+        _legend(axes)
+
+    alt = (
+        f"{result.measure['label']} of {len(trials)} trials over {name}. "
+        f"{_in_words(choices, drawn, values)} The best, trial {result.best}, has "
+        f"{_choice(drawn[best])} and {values[best]:.3f}."
+    )
+    return _svg(draw, _SIZE, key=key, alt=alt)
+
+
+def _complete(result: SearchResult) -> list[tuple[TrialResult, float]]:
+    found = [(t, t.value) for t in result.trials if t.value is not None]
+    if not found:
+        raise ValueError("No trial is complete.")
+    return found
+
+
+def _in_words(choices: Sequence[str], drawn: Sequence[Any], values: Sequence[float]) -> str:
+    if not choices:
+        return f"Tried: {_choice(min(drawn))} to {_choice(max(drawn))}."
+    told = []
+    for choice in choices:
+        mine = [v for x, v in zip(drawn, values, strict=True) if _choice(x) == choice]
+        told.append(f"{choice}: {len(mine)} trials" + (f", best {max(mine):.3f}" if mine else ""))
+    return "; ".join(told) + "."
+
+
+def _choice(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float]:
+    """A range with some room, also where all values are equal."""
+    low, high = min(values), max(values)
+    room = max(0.08 * (high - low), 0.01)
+    return low - 1.6 * room, high + room
+
+
+def _plain(text: str) -> str:
+    """The text without what matplotlib would take for mathematics."""
+    return text.replace("$", r"\$")
+
+
+def _legend(axes: Axes) -> None:
+    # Above the axes, because points may be anywhere inside.
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.45, 1), ncols=3, frameon=False, labelcolor=_INK,
+        handlelength=1.6, columnspacing=1.2, borderaxespad=0.2, fontsize=8.5,
+    )  # fmt: skip
+
+
+PAGE_FILE = "search.html"
+
+
+def write_search_page(result: SearchResult, out: Path) -> Path:
+    """Write the course of a search, what mattered and every trial as one self-contained HTML file.
+
+    out: the file to write; its folder is made. The file loads nothing and runs no script. Returns
+    out. Raises HilumError if it cannot be written.
+    """
+    complete = result.best is not None
+    keys = list(result.space) if complete else []
+    slices = [slice_chart(result, k, key=f"slice-{i}") for i, k in enumerate(keys)]
+    page = (
+        page_environment()
+        .get_template("search.html.j2")
+        .render(
+            result=result,
+            history=history_chart(result, key="history") if complete else None,
+            importance=importance_chart(result.importance, key="importance")
+            if result.importance.shares
+            else None,
+            slices=slices,
+            keys=[
+                {"name": k, "told": _told(t), "base": _base(result, k)}
+                for k, t in result.space.items()
+            ],
+            shown=_shown,
+            made=made_now(),
+        )
+    )
+    return write_page(page, out)
+
+
+def _told(table: dict[str, Any]) -> str:
+    """A key's table in words."""
+    if "choices" in table:
+        return "one of " + ", ".join(_shown(c) for c in table["choices"])
+    text = f"{_shown(table['low'])} to {_shown(table['high'])}"
+    if table.get("step"):
+        text += f" in steps of {_shown(table['step'])}"
+    text += ", whole numbers" if table.get("int") else ""
+    return text + (", evenly over powers" if table.get("log") else "")
+
+
+def _base(result: SearchResult, name: str) -> str:
+    """What the recipe that the search began with has; a decision's own key, or the common one."""
+    path = name.split(".")
+    for keys in (path, path[2:] if path[0] == "decision" else path):
+        value: Any = result.recipe
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            return _shown(value)
+    return "its default"
+
+
+def _shown(value: Any) -> str:
+    """A value as a cell has it."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,130 @@
+"""What a classifier learns from images that trained none of its networks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hilum.classifier.calibrate import calibrate_on
+from hilum.classifier.classifier import Classifier
+from hilum.errors import ClassifierError
+from hilum.radiographs.dataset import open_dataset
+from hilum.training.run import train
+from tests.spots import write_spots
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Enough images for a temperature and a gate."""
+    root = write_spots(tmp_path_factory.mktemp("data") / "many", {"train": 40, "val": 20})
+    return open_dataset(root)
+
+
+@pytest.fixture(scope="module")
+def trained(many, tmp_path_factory):
+    from hilum.recipe import Recipe
+
+    quick = Recipe.load("covinet-flat").override(
+        ["strategy=cascade", "image_size=32", "batch_size=8", "epochs=4", "learning_rate=0.01"]
+    )
+    return train(many, quick, tmp_path_factory.mktemp("runs") / "run")
+
+
+def test_training_calibrates_with_what_it_monitors(many, trained):
+    truth, predictions = trained.validation_predictions()
+
+    rows = many.indices("val")
+    assert truth.tolist() == many.labels[rows].tolist()
+    fresh = trained.predict_pixels(many.pixels(trained.preprocessing)[rows])
+    np.testing.assert_allclose(predictions.probs, fresh.probs, atol=1e-6)
+    assert trained.validation.about == {
+        "name": "many", "fingerprint": many.fingerprint, "split": "val", "n": 60
+    }  # fmt: skip
+    assert trained.provenance["calibration"]["temperatures"].keys() == {"root", "infected"}
+    assert len(trained.reference) == 120
+    assert trained.gate is not None
+    assert fresh.gate_p_values is not None
+
+
+def test_what_was_calibrated_travels_with_the_folder(tmp_path, many, trained):
+    warm = replace(trained, temperatures={"root": 2.0, "infected": 0.5})
+    warm.save(tmp_path / "c")
+    loaded = Classifier.load(tmp_path / "c", device="cpu")
+    pixels = many.pixels(trained.preprocessing)[:5]
+
+    assert loaded.temperatures == warm.temperatures
+    assert (loaded.validation.truth == warm.validation.truth).all()
+    assert (loaded.reference.rows == warm.reference.rows).all()
+    found, expected = loaded.predict_pixels(pixels), warm.predict_pixels(pixels)
+    assert (found.probs == expected.probs).all()
+    assert (found.gate_p_values == expected.gate_p_values).all()
+
+
+def test_file_names_do_not_travel(tmp_path, many, trained):
+    trained.save(tmp_path / "c")
+
+    for file in (tmp_path / "c").iterdir():
+        assert b".png" not in file.read_bytes()
+
+
+@pytest.mark.parametrize("file", ["validation.logits", "reference.features", "gate.pictures"])
+def test_a_damaged_part_is_refused(tmp_path, trained, file):
+    trained.save(tmp_path / "c")
+    path = tmp_path / "c" / f"{file}.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    with pytest.raises(ClassifierError, match=rf"{file}.safetensors: damaged"):
+        Classifier.load(tmp_path / "c")
+
+
+def test_temperature_divides_the_logits_and_can_be_taken_back(trained):
+    logits = {"root": np.array([[0.0, 2.0]]), "infected": np.array([[3.0, 0.0]])}
+    warm = replace(trained, temperatures={"root": 2.0, "infected": 1.5})
+
+    decided = warm.decide(logits)
+
+    np.testing.assert_allclose(decided.decision_probs["root"][0, 1], 1 / (1 + np.exp(-1)))
+    np.testing.assert_allclose(decided.decision_probs["infected"][0, 0], 1 / (1 + np.exp(-2)))
+    before = warm.without_temperatures(decided)
+    np.testing.assert_allclose(before.decision_probs["root"][0, 1], 1 / (1 + np.exp(-2)))
+    np.testing.assert_allclose(before.decision_probs["infected"][0, 0], 1 / (1 + np.exp(-3)))
+
+
+def test_a_certain_probability_stays_certain_without_temperature(trained):
+    warm = replace(trained, temperatures={"root": 2.0, "infected": 1.5})
+    decided = warm.decide({"root": np.array([[9e9, 0.0]]), "infected": np.array([[0.0, 0.0]])})
+
+    assert warm.without_temperatures(decided).probs[0].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_a_monitored_test_set_is_never_chosen_by(tmp_path, recipe):
+    data = open_dataset(write_spots(tmp_path / "d", {"train": 4, "test": 2}))
+
+    classifier = train(data, recipe("monitor=test", "epochs=1"), tmp_path / "run")
+
+    assert classifier.validation is None
+    assert classifier.temperatures == {}
+    with pytest.raises(ClassifierError, match="hilum calibrate"):
+        classifier.validation_predictions()
+
+
+def test_too_few_images_for_a_gate_are_told(tmp_path, spots, recipe):
+    classifier = train(spots, recipe("epochs=1"), tmp_path / "run")
+
+    assert classifier.gate is None
+    assert "99 training images; there are 36" in classifier.provenance["gate"]["reason"]
+
+
+def test_calibrating_on_what_was_trained_on_is_refused(many, trained):
+    with pytest.raises(ClassifierError, match="trained the classifier"):
+        calibrate_on(trained, many, "train", remembered=None)
+    with pytest.raises(ClassifierError, match="trained the classifier"):
+        calibrate_on(trained, many, "val", remembered="val")
+
+
+def test_calibrating_anew_keeps_the_weights(many, trained):
+    again = calibrate_on(trained, many, "val", remembered=None)
+
+    assert again.temperatures == pytest.approx(trained.temperatures)
+    assert again.reference is trained.reference
+    assert again.networks is trained.networks
