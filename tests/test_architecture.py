@@ -18,8 +18,10 @@ SRC = ROOT / "src" / "hilum"
 LAYERS = (
     "errors",
     "memory",
-    "records",
     "files",
+    "wording",
+    "table",
+    "records",
     "labels",
     "image_settings",
     "recipe",

@@ -1,0 +1,158 @@
+"""Charts as SVG that stands inside one HTML file, in the colours and fonts of its page.
+
+Charts are drawn with matplotlib's own Axes, in INK, FAINT and SERIES; in the SVG these become CSS
+(``currentColor`` and ``var(--…)``), so that one picture is readable in light, in dark and in
+print. Nothing here touches pyplot or its global state.
+"""
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+#: Colours to draw with; they are chosen only to be recognised again in the SVG.
+INK: Final = "#010203"
+FAINT: Final = "#040506"
+SERIES: Final = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04")
+
+#: The CSS that takes their place.
+_CSS: Final = {
+    INK: "currentColor",
+    FAINT: "var(--rule)",
+    **{colour: f"var(--series-{i + 1})" for i, colour in enumerate(SERIES)},
+}
+
+#: What matplotlib must do for the SVG to be small, reproducible and made of real text.
+_RC: Final = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "hilum",
+    "axes.unicode_minus": True,
+    "font.size": 9.5,
+    "font.family": ["DejaVu Sans"],
+}
+
+#: How many letters the name of a row may take.
+_ROW: Final = 42
+
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+#: A number with more decimals than a screen can show, in units of 1/72 inch.
+_FINE = re.compile(r"-?\d+\.\d{3,}")
+_FONT = re.compile(r"\bfont(-family|-size)?:[^;]*(;|$)")
+
+
+def draw_svg(
+    draw: Callable[[Axes], None],
+    size_inches: tuple[float, float],
+    *,
+    key: str,
+    alt: str,
+    rows: Sequence[str] = (),
+) -> str:
+    """One pair of axes as inline SVG.
+
+    draw: draws on the axes. key: a prefix, unique in the page, of the ids in the SVG. alt: the
+    picture in words. rows: names for the places that name_row holds.
+    """
+    with matplotlib.rc_context(_RC):  # type: ignore[arg-type]
+        figure = Figure(figsize=size_inches, layout="constrained")
+        axes = figure.add_subplot()
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        for side in ("left", "bottom"):
+            axes.spines[side].set_color(FAINT)
+        axes.tick_params(labelcolor=INK, color=FAINT)
+        axes.xaxis.label.set_color(INK)
+        axes.yaxis.label.set_color(INK)
+        axes.set_axisbelow(True)
+        draw(axes)
+        buffer = io.StringIO()
+        nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    return _inline(buffer.getvalue(), key=key, alt=alt, rows=rows)
+
+
+def name_row(axes: Axes, row: int, y: float, x: float = 0.0) -> None:
+    """Hold a place for the name of a row, above y and from x to the right.
+
+    Names come from folders: they may hold '$' (mathematics to matplotlib) or letters that its
+    font lacks. So it draws a stand-in, and draw_svg puts the name in.
+    """
+    text = axes.text(x, y, "n", ha="left", va="bottom", color=INK)
+    text.set_gid(f"row-{row}")
+    text.set_in_layout(False)
+
+
+def shorten(text: str, length: int) -> str:
+    """The text, its middle left out where it is longer than length, so that both ends are seen.
+
+    What cannot be printed (and could not stand in XML) becomes the replacement character.
+    """
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    if len(text) <= length:
+        return text
+    tail = (length - 1) // 2
+    return f"{text[: length - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def _inline(document: str, *, key: str, alt: str, rows: Sequence[str]) -> str:
+    """Make matplotlib's SVG document fit to stand in a page.
+
+    No namespaces and no addresses, only the ids that are needed and those unique in the page,
+    colours and fonts left to CSS, and the picture in words for people who do not see it.
+    """
+    root = ET.fromstring(document)
+    wanted = set(_REFERENCE.findall(document)) | set(re.findall(r'href="#([^"]+)"', document))
+    for parent in list(root.iter()):
+        parent.tag = _local(parent.tag)
+        for child in list(parent):
+            if _local(child.tag) in ("metadata", "style"):  # its style would leak into the page
+                parent.remove(child)
+    for i, name in enumerate(rows):
+        for text in root.findall(f".//g[@id='row-{i}']/text"):
+            text.text = shorten(name, _ROW)
+    for element in root.iter():
+        element.text = (element.text or "").strip() or None
+        element.tail = None
+        attributes = {_local(k): v for k, v in element.attrib.items()}
+        element.attrib.clear()
+        for name, value in attributes.items():
+            if name == "id":
+                if value in wanted:
+                    element.set(name, f"{key}-{value}")
+            elif name == "href":
+                element.set(name, f"#{key}-{value.removeprefix('#')}")
+            elif name == "style":
+                element.set(name, _style(value))
+            elif name in ("d", "x", "y"):
+                shorter = _FINE.sub(lambda number: f"{float(number[0]):.2f}", value)
+                element.set(name, " ".join(shorter.split()))
+            elif not (name == "transform" and value.startswith("rotate(-0 ")):
+                element.set(name, _REFERENCE.sub(rf"url(#{key}-\1)", value))
+    for name in ("version", "width", "height"):
+        root.attrib.pop(name, None)
+    title = ET.Element("title", {"id": f"{key}-title"})
+    title.text = alt
+    root.insert(0, title)
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{key}-title")
+    return ET.tostring(root, encoding="unicode")
+
+
+def _local(name: str) -> str:
+    return name.rsplit("}", 1)[-1]
+
+
+def _style(style: str) -> str:
+    """A style with colours left to CSS and, of the font, only its size kept."""
+    for colour, css in _CSS.items():
+        style = style.replace(colour, css)
+    size = re.search(r"font-size:\s*([\d.]+px)|font:\s*([\d.]+px)", style)
+    kept = [part.strip() for part in _FONT.sub("", style).split(";") if part.strip()]
+    if size:
+        kept.append(f"font-size: {size[1] or size[2]}")
+    return "; ".join(kept)
