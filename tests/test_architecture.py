@@ -22,6 +22,7 @@ LAYERS = (
     "wording",
     "table",
     "records",
+    "codec",
     "labels",
     "image_settings",
     "recipe",

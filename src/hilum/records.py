@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,43 @@ import numpy.typing as npt
 #: The largest image that is decoded. The largest detectors give about 20 million pixels.
 MAX_PIXELS = 80_000_000
 
+class _ReadFrom:
+    """How an array is read from nested lists of numbers of some kinds; for the codec.
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-PixelArray = npt.NDArray[np.uint8]
+    Pydantic is imported where it asks for this, so that the records stay light without it.
+    """
+
+    def __init__(self, dtype: type[np.generic], *kinds: type, words: str) -> None:
+        self.dtype, self.kinds, self.words = dtype, kinds, words
+
+    def __repr__(self) -> str:
+        return self.words
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(self._read)
+
+    def _read(self, data: Any) -> npt.NDArray[Any]:
+        try:
+            cells = np.array(data, dtype=object)
+            if cells.ndim and all(type(cell) in self.kinds for cell in cells.flat):
+                array = cells.astype(self.dtype)
+                if np.isfinite(array).all():
+                    return array
+        except (ValueError, OverflowError):
+            pass
+        raise ValueError(f"an array of {self.words}")
+
+
+FloatArray = Annotated[
+    npt.NDArray[np.float64], _ReadFrom(np.float64, float, int, words="finite numbers")
+]
+IntArray = Annotated[npt.NDArray[np.int64], _ReadFrom(np.int64, int, words="whole numbers")]
+PixelArray = Annotated[
+    npt.NDArray[np.uint8], _ReadFrom(np.uint8, int, words="whole numbers from 0 to 255")
+]
+BoolArray = Annotated[npt.NDArray[np.bool_], _ReadFrom(np.bool_, bool, words="true and false")]
 
 
 class Attributes(Mapping[str, str]):
@@ -43,6 +75,16 @@ class Attributes(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Attributes({self._cells!r})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """How the codec reads attributes: as an object of texts."""
+        from pydantic_core import core_schema
+
+        text = core_schema.str_schema()
+        return core_schema.no_info_after_validator_function(
+            cls, core_schema.dict_schema(text, text)
+        )
 
 
 #: Of an image of which the data say nothing more.
@@ -104,8 +146,8 @@ class Estimate:
             return f"{self.value:.{digits}f}"
         return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; of an undefined measure {"value": null, "reason": …, "n": …}."""
+    def to_plain(self) -> dict[str, Any]:
+        """For the codec; of an undefined measure {"value": null, "reason": …, "n": …}."""
         if self.value is None:
             return {"value": None, "reason": self.reason, "n": self.n}
         return {
@@ -116,6 +158,10 @@ class Estimate:
             "method": self.method,
             **({"reason": self.reason} if self.reason else {}),
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """As to_plain, for the parts that do not ask the codec yet."""
+        return self.to_plain()
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Estimate":
