@@ -15,8 +15,8 @@ from hilum.audit.describe import (
     ratio,
 )
 from hilum.audit.findings import Finding, by_importance
-from hilum.audit.shortcuts import Thumbnail
 from hilum.radiographs.dataset import open_dataset
+from hilum.radiographs.pixels import Thumbnail
 
 
 def framed(brightness: int, left: int = 0, top: int = 0, size: int = 64) -> np.ndarray:

@@ -6,8 +6,8 @@ from PIL import Image, ImageOps
 
 from hilum.audit import likeness
 from hilum.audit.likeness import ALIKE, SIDE, near_pairs
-from hilum.audit.shortcuts import Thumbnail
 from hilum.phantoms.phantom import LABELS, render_phantom
+from hilum.radiographs.pixels import Thumbnail
 
 
 def small(image):

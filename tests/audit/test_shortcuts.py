@@ -4,7 +4,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from hilum.audit.findings import Finding
 from hilum.audit.shortcuts import (
@@ -13,7 +12,6 @@ from hilum.audit.shortcuts import (
     LUNGS,
     SIDE,
     Shortcut,
-    _areas,
     _draws,
     _folds,
     measure_shortcuts,
@@ -199,25 +197,16 @@ def test_rows_choose_the_images():
 # ---- the arithmetic -----------------------------------------------------------------------------
 
 
-def test_areas_are_those_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    positive = rng.random(80) < 0.4
-    scores = np.round(rng.random(80), 1)  # many ties
-    counts = np.vstack([np.ones(80, dtype=np.int64), rng.integers(0, 4, (5, 80))])
+def test_without_a_class_in_some_draw_there_is_no_interval():
+    labels = np.repeat([0, 1], [20, 10])
+    groups = [f"p{i}" for i in range(20)] + ["p0"] * 5 + ["p19"] * 5  # two of twenty are drawn
 
-    areas = _areas(positive, scores, counts)
+    auroc, each = probe(
+        np.ones((30, 1), dtype=np.float32), labels, units_of(labels, groups), ("a", "b"), 0
+    )
 
-    expected = [roc_auc_score(positive, scores, sample_weight=c) for c in counts]
-    np.testing.assert_allclose(areas, expected)
-
-
-def test_an_area_without_positives_is_undefined():
-    counts = np.array([[1, 1, 1], [0, 1, 1]])
-
-    areas = _areas(np.array([True, False, False]), np.array([0.9, 0.2, 0.1]), counts)
-
-    assert areas[0] == 1
-    assert np.isnan(areas[1])
+    assert (auroc.value, auroc.low, each) == (0.5, None, {"a": 0.5, "b": 0.5})
+    assert "some resamples leave a class without images" in auroc.reason
 
 
 def test_intervals_hold_chance_where_there_is_nothing():

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from hilum import cli
-from hilum.audit.shortcuts import Thumbnail
 from hilum.errors import DataError
 from hilum.labels import LabelTree
 from hilum.radiographs.cache import salt_of
@@ -18,6 +17,7 @@ from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.dicom.reading import patient_key
 from hilum.radiographs.image import read_picture
 from hilum.radiographs.layouts import Listing, list_images, read_layout
+from hilum.radiographs.pixels import Thumbnail
 from tests.radiographs.dicoms import dicom, save
 
 PATIENT = "Q-4711-XW"

@@ -21,11 +21,11 @@ from hilum.audit.patients import (
     patients_across_splits,
 )
 from hilum.audit.provenance import Match, match_sources, provenance_findings
-from hilum.audit.shortcuts import SIDE, Shortcut, Thumbnail, measure_shortcuts, shortcut_findings
+from hilum.audit.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
 from hilum.errors import DataError
 from hilum.files import write_atomically
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.pixels import Progress
+from hilum.radiographs.pixels import Progress, Thumbnail
 
 SYNTHETIC = Finding(
     "note",

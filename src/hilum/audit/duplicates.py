@@ -22,10 +22,9 @@ from typing import Any, Literal
 import numpy as np
 
 from hilum.audit.likeness import SIDE, near_pairs
-from hilum.audit.shortcuts import Thumbnail
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
-from hilum.radiographs.pixels import Progress, in_parallel
+from hilum.radiographs.pixels import Progress, Thumbnail, in_parallel
 from hilum.records import IntArray, PixelArray, Record
 
 __all__ = ["Duplicates", "Group", "find_duplicates", "find_identical"]

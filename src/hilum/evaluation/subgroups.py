@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from hilum.audit.describe import measure_looks
-from hilum.audit.shortcuts import SIDE, Thumbnail
+from hilum.audit.shortcuts import SIDE
 from hilum.errors import EvaluationError
 from hilum.evaluation.bands import Bands, cut_cells, cut_tertiles
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.header import read_header
-from hilum.radiographs.pixels import Progress, in_parallel
+from hilum.radiographs.pixels import Progress, Thumbnail, in_parallel
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.comparison import holm

@@ -13,11 +13,13 @@ import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Protocol, TypeVar
 
 import numpy as np
+from PIL import Image
 
 from hilum.errors import DataError
 from hilum.files import sha256, write_atomically
@@ -42,6 +44,28 @@ class PixelTransform(Protocol):
     @property
     def image_size(self) -> tuple[int, int]: ...
     def to_pixels(self, image: PixelArray) -> PixelArray: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A PixelTransform that squashes an image to side x side pixels."""
+
+    side: int
+
+    @property
+    def storage_key(self) -> str:
+        """Names what is stored."""
+        return f"small-{self.side}x{self.side}"
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.side, self.side
+
+    def to_pixels(self, image: PixelArray) -> PixelArray:
+        """Resize a grey image (H, W) uint8: bilinear, antialiased when shrinking."""
+        resized = Image.fromarray(image).resize((self.side, self.side), Image.Resampling.BILINEAR)
+        return np.asarray(resized, dtype=np.uint8)
 
 
 #: How many unusable files one error names: enough to repair a data set in one go.
