@@ -52,7 +52,7 @@ def run_demo(
         data = out / "phantoms"
         write_phantoms(data, counts=PHANTOMS, progress=progress)
     dataset = open_dataset(data, progress=progress)
-    audit = write_audit(run_audit(dataset, progress=progress), dataset, out / "audit")
+    audit = write_audit(run_audit(dataset, progress=progress), out / "audit")
     runs: list[Path] = []
     evaluations: dict[str, dict[str, Evaluation]] = {}
     for recipe in recipes_for(dataset):

@@ -55,7 +55,7 @@ def test_the_planted_faults_lead_the_findings(audited):
 def test_the_json_holds_everything(audited, tmp_path):
     dataset, audit = audited
 
-    written = json.loads(write_audit(audit, dataset, tmp_path / "new").read_text())
+    written = json.loads(write_audit(audit, tmp_path / "new").read_text())
 
     assert written["description"]["counts"]["val"] == {"normal": 4, "covid": 4, "non-covid": 4}
     assert [f["severity"] for f in written["findings"]] == [f.severity for f in audit.findings]
@@ -70,8 +70,8 @@ def test_an_audit_that_cannot_be_written_says_so(audited, tmp_path):
     dataset, audit = audited
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(DataError, match="cannot be written"):
-        write_audit(audit, dataset, tmp_path / "file")
+    with pytest.raises(DataError, match=r"Cannot write .*audit\.json: "):
+        write_audit(audit, tmp_path / "file")
     with pytest.raises(HilumError, match="Cannot write the page"):
         write_audit_page(audit, tmp_path / "file" / "audit.html")
 
@@ -178,7 +178,7 @@ def test_a_set_without_copies_passes(audited):
     dataset, audit = audited
     none = type(audit.duplicates)((), (), (), (), np.arange(len(dataset.records)))
 
-    found = duplicate_findings(none, dataset.records)
+    found = duplicate_findings(none)
 
     assert [(f.severity, f.code) for f in found] == [
         ("passed", "leak"),

@@ -15,6 +15,7 @@ from hilum.audit.describe import (
     ratio,
 )
 from hilum.audit.findings import Finding, by_importance
+from hilum.codec import to_plain
 from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.pixels import Thumbnail
 
@@ -69,7 +70,7 @@ def test_brightness_per_class_and_the_extremes(dataset):
 
 
 def test_files_are_described_from_their_headers(dataset):
-    found = described(dataset).to_json()["files"]
+    found = to_plain(described(dataset))["files"]
 
     assert found["format"] == {"PNG": 22}
     assert found["mode"] == {"L": 22}

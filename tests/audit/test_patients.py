@@ -14,6 +14,7 @@ from hilum.audit.patients import (
     patient_groups,
     patients_across_splits,
 )
+from hilum.codec import to_plain
 from hilum.errors import DataError
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset, open_dataset
@@ -78,7 +79,7 @@ def test_what_the_layout_says_comes_first_and_everything_is_counted() -> None:
     assert info.patients == ("Jo", "00000001", "00000001", None)
     assert (info.count, info.without) == (2, 1)
     nih = "NIH ChestX-ray14, 00000001_000.png"
-    assert info.to_json() == {
+    assert to_plain(info) == {
         "patients": 2,
         "images_without": 1,
         "sources": {FROM_LAYOUT: 1, nih: 2},
@@ -165,7 +166,7 @@ def test_without_numbers_nothing_is_claimed() -> None:
     found = neighbour_resemblance(dataset(["a/x.png", "a/y.png"]), noise(2))
 
     assert found.random.value is None
-    assert "numbered" in found.to_json()["excess"]["reason"]
+    assert "numbered" in to_plain(found)["excess"]["reason"]
 
 
 def test_images_without_contrast_correlate_with_nothing() -> None:

@@ -69,7 +69,7 @@ def test_a_planted_marker_is_found_where_it_stands():
 
     assert found["corners"].auroc.low > 0.6
     assert found["corners"].per_class["covid"] > 0.8
-    assert not found["file"].found
+    assert not found["file"].above_chance
     finding = shortcut_findings(tuple(found.values()))[0]
     assert finding.severity == "warning"
     assert "without the lungs" in finding.title
@@ -86,7 +86,7 @@ def test_a_machine_that_stores_other_files_is_found_in_the_files_only():
     # one class against two that look alike: perfect for it, and (0.75, 0.75) for the others
     assert found["file"].per_class["non-covid"] == 1
     assert found["file"].auroc.value == pytest.approx((1 + 0.75 + 0.75) / 3, abs=0.12)
-    assert not found["corners"].found
+    assert not found["corners"].above_chance
 
 
 def test_what_differs_in_the_lungs_is_no_shortcut():
@@ -109,7 +109,7 @@ def test_brightness_is_told_apart_from_what_is_outside_the_lungs():
     found = measure(brighter)
 
     outside, brightness = shortcut_findings(tuple(found.values()))
-    assert found["histogram"].found
+    assert found["histogram"].above_chance
     assert outside.severity == "passed"
     assert (brightness.severity, brightness.code) == ("note", "shortcut-brightness")
 

@@ -15,6 +15,7 @@ import filelock
 import numpy as np
 import pytest
 
+from hilum.codec import to_plain
 from hilum.errors import DataError
 from hilum.fetching import catalogue
 from hilum.fetching.catalogue import DataSet, GitBranch, KaggleHandle, MendeleyArchive, known_sets
@@ -98,7 +99,7 @@ def test_pneumoniamnist_comes_as_one_file(web: Web, tmp_path: Path) -> None:
     note = json.loads((out / NOTE).read_text())
     assert note["licence"] == "CC BY 4.0"
     assert "children" in note["meaning"]
-    assert note["sha256"] == got.to_json()["sha256"]
+    assert note["sha256"] == to_plain(got)["sha256"]
 
 
 def test_a_broken_download_leaves_no_folder_and_goes_on(web: Web, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Is my data sound? Every check on a data set, and what the results mean."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +21,8 @@ from hilum.audit.patients import (
 )
 from hilum.audit.provenance import Match, match_sources, provenance_findings
 from hilum.audit.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
+from hilum.codec import write_plain
 from hilum.errors import DataError
-from hilum.files import write_atomically
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress, Thumbnail
 
@@ -53,19 +52,19 @@ class Audit:
     shortcuts: tuple[Shortcut, ...]
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def to_json(self, dataset: Dataset) -> dict[str, Any]:
-        """Plain values: what audit.json holds. dataset: the one that was audited."""
+    def to_plain(self) -> dict[str, Any]:
+        """For the codec: what audit.json holds."""
         return {
             "format": 1,
             "hilum": version("hilum"),
             "data": self.data,
-            "findings": [f.to_json() for f in self.findings],
-            "description": self.description.to_json(),
-            "provenance": [m.to_json() for m in self.provenance],
-            "duplicates": self.duplicates.to_json(dataset),
-            "patients": self.patients.to_json(),
-            "neighbours": self.resemblance.to_json() if self.resemblance else None,
-            "shortcuts": [s.to_json() for s in self.shortcuts],
+            "findings": self.findings,
+            "description": self.description,
+            "provenance": self.provenance,
+            "duplicates": self.duplicates,
+            "patients": self.patients,
+            "neighbours": self.resemblance,
+            "shortcuts": self.shortcuts,
             "seconds": {part: round(s, 2) for part, s in self.seconds.items()},
         }
 
@@ -89,11 +88,7 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
         pixels = dataset.pixels(Thumbnail(SIDE), progress)
     with timed("description"):
         description = describe(dataset, pixels, progress)
-        matches = match_sources(
-            dataset.counts(),
-            layout=dataset.layout,
-            digests=dataset.digests,
-        )
+        matches = match_sources(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     with timed("duplicates"):
         duplicates = find_duplicates(dataset, progress=progress)
     with timed("patients"):
@@ -121,7 +116,7 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
     findings = [
         *([read] if dataset.notes else []),
         *([SYNTHETIC] if dataset.synthetic else provenance_findings(matches)),
-        *duplicate_findings(duplicates, dataset.records),
+        *duplicate_findings(duplicates),
         # every phantom is another patient
         *(
             []
@@ -151,13 +146,9 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
     )
 
 
-def write_audit(audit: Audit, dataset: Dataset, out: Path) -> Path:
+def write_audit(audit: Audit, out: Path) -> Path:
     """Write OUT/audit.json and return its path. Raises DataError where that is not possible."""
     path = out / "audit.json"
-    try:
-        text = json.dumps(audit.to_json(dataset), indent=2, ensure_ascii=False) + "\n"
-        # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
-        write_atomically(path, text.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}).") from error
+    # A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become '?'.
+    write_plain(path, audit, error=DataError, indent=2, errors="replace")
     return path

@@ -112,8 +112,8 @@ class Description:
         }
         return {name: dict(Counter(values).most_common()) for name, values in columns.items()}
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values. Of sizes the twenty most frequent, and the range."""
+    def to_plain(self) -> dict[str, Any]:
+        """For the codec. Of sizes the twenty most frequent, and the range."""
         files: dict[str, Any] = dict(self.files())
         sizes = files.pop("width x height")
         widths, heights = ([getattr(h, k) for h in self.headers] for k in ("width", "height"))

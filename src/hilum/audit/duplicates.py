@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from math import comb
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -29,47 +29,48 @@ from hilum.records import IntArray, PixelArray, Record
 
 __all__ = ["Duplicates", "Group", "find_duplicates", "find_identical"]
 
-Kind = Literal["exact", "pixels", "near", "mirrored"]
-
 #: A link between the images at two positions, and their correlation.
 _Link = tuple[int, int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of several images of one radiograph: its name, split and class."""
+
+    name: str
+    split: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Images that show one radiograph.
 
-    kind: what brought them together. members: positions of their records, ascending, at least 2;
-    those that a kind before this one brought together are all listed again. splits, labels: of
-    each member. pairs: how many pairs of members are of this kind, and of none before it: 1 for
-    two images, 3 for three equal files. correlation: the lowest that was found between members,
-    1 for equal pixels.
+    members: positions of their records, ascending, at least 2; those that a kind before this one
+    brought together are all listed again. images: what each member is. pairs: how many pairs of
+    members are of this kind, and of none before it: 1 for two images, 3 for three equal files.
+    correlation: the lowest that was found between members, 1 for equal pixels.
     """
 
-    kind: Kind
     members: tuple[int, ...]
-    splits: tuple[str, ...]
-    labels: tuple[int, ...]
+    images: tuple[Member, ...]
     pairs: int
     correlation: float
 
     @property
     def across_splits(self) -> bool:
         """Whether members stand in different splits: what is learnt from one leaks to another."""
-        return len(set(self.splits)) > 1
+        return len({image.split for image in self.images}) > 1
 
     @property
     def conflicting_labels(self) -> bool:
         """Whether members have different labels, of which one at most is right."""
-        return len(set(self.labels)) > 1
+        return len({image.label for image in self.images}) > 1
 
-    def to_json(self, dataset: Dataset) -> dict[str, Any]:
-        """Plain values, with the members' names and labels."""
+    def to_plain(self) -> dict[str, Any]:
+        """For the codec: not the positions, which the names tell."""
         return {
-            "images": [
-                {"name": dataset.records[i].name, "split": split, "label": dataset.tree.classes[k]}
-                for i, split, k in zip(self.members, self.splits, self.labels, strict=True)
-            ],
+            "images": self.images,
             "pairs": self.pairs,
             "correlation": round(self.correlation, 4),
             "across_splits": self.across_splits,
@@ -96,35 +97,15 @@ class Duplicates:
         """All groups, the certain kinds first."""
         return (*self.exact, *self.pixels, *self.near, *self.mirrored)
 
-    @cached_property
-    def across_splits(self) -> tuple[Group, ...]:
-        """The groups with members in different splits."""
-        return tuple(g for g in self.groups if g.across_splits)
-
-    @cached_property
-    def conflicting_labels(self) -> tuple[Group, ...]:
-        """The groups with members of different labels."""
-        return tuple(g for g in self.groups if g.conflicting_labels)
-
     @property
     def pairs(self) -> int:
         """How many pairs of images show one radiograph."""
         return sum(g.pairs for g in self.groups)
 
-    def to_json(self, dataset: Dataset) -> dict[str, Any]:
-        """Plain values: the groups of each kind, and how many pairs they make."""
-        return {
-            "pairs": self.pairs,
-            **{
-                kind: [g.to_json(dataset) for g in groups]
-                for kind, groups in (
-                    ("exact", self.exact),
-                    ("pixels", self.pixels),
-                    ("near", self.near),
-                    ("mirrored", self.mirrored),
-                )
-            },
-        }
+    def to_plain(self) -> dict[str, Any]:
+        """For the codec: how many pairs there are, and the groups of each kind."""
+        kinds = {kind: getattr(self, kind) for kind in ("exact", "pixels", "near", "mirrored")}
+        return {"pairs": self.pairs, **kinds}
 
 
 def find_duplicates(dataset: Dataset, *, progress: Progress | None = None) -> Duplicates:
@@ -136,28 +117,28 @@ def find_duplicates(dataset: Dataset, *, progress: Progress | None = None) -> Du
 
     Raises DataError where files cannot be decoded or the cache cannot be written.
     """
-    merger = _Merger(dataset.records)
-    exact = merger.merge("exact", _equal(dataset.digests))
+    merger = _Merger(dataset.records, dataset.tree.classes)
+    exact = merger.merge(_equal(dataset.digests))
 
     originals = [i for i, first in enumerate(merger.clusters) if i == first]
     small = dataset.pixels(Thumbnail(SIDE), progress)
     digests = [hashlib.sha256(small[i].tobytes()).digest() for i in originals]
     same = [(originals[i], originals[j], 1.0) for i, j, _ in _equal(digests)]
-    pixels = merger.merge("pixels", _equal_when_decoded(dataset, same, progress))
+    pixels = merger.merge(_equal_when_decoded(dataset, same, progress))
 
     # equal small versions need no comparison; of each, one goes on
     distinct = np.array(sorted(set(originals) - {j for _, j, _ in same}), dtype=np.int64)
     links = _near(small, distinct, mirrored=False, progress=progress)
-    near = merger.merge("near", chain(same, links))
+    near = merger.merge(chain(same, links))
     links = _near(small, distinct, mirrored=True, progress=progress)
-    mirrored = merger.merge("mirrored", links)
+    mirrored = merger.merge(links)
     return Duplicates(exact, pixels, near, mirrored, np.array(merger.clusters, dtype=np.int64))
 
 
 def find_identical(dataset: Dataset) -> Duplicates:
     """Only the byte-identical files, which the digests tell at once: no image is decoded."""
-    merger = _Merger(dataset.records)
-    exact = merger.merge("exact", _equal(dataset.digests))
+    merger = _Merger(dataset.records, dataset.tree.classes)
+    exact = merger.merge(_equal(dataset.digests))
     return Duplicates(exact, (), (), (), np.array(merger.clusters, dtype=np.int64))
 
 
@@ -200,12 +181,12 @@ class _Merger:
     clusters: for each image the lowest position of its cluster, after every merge.
     """
 
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.records = records
+    def __init__(self, records: Sequence[Record], classes: Sequence[str]) -> None:
+        self.images = [Member(r.name, r.split, classes[r.label]) for r in records]
         self.clusters = list(range(len(records)))
 
-    def merge(self, kind: Kind, links: Iterable[_Link]) -> tuple[Group, ...]:
-        """Join what is linked. Returns the clusters that grew, as groups of this kind."""
+    def merge(self, links: Iterable[_Link]) -> tuple[Group, ...]:
+        """Join what is linked. Returns the clusters that grew."""
         before = list(self.clusters)
         lowest: dict[int, float] = {}
         for i, j, correlation in links:
@@ -219,22 +200,13 @@ class _Merger:
         for i, root in enumerate(self.clusters):
             if root in lowest:
                 members[root].append(i)
-        return tuple(
-            self._group(kind, members[root], before, lowest[root]) for root in sorted(lowest)
-        )
-
-    def _group(
-        self, kind: Kind, members: list[int], before: list[int], correlation: float
-    ) -> Group:
-        known = Counter(before[i] for i in members).values()
-        return Group(
-            kind,
-            tuple(members),
-            tuple(self.records[i].split for i in members),
-            tuple(self.records[i].label for i in members),
-            comb(len(members), 2) - sum(comb(n, 2) for n in known),
-            correlation,
-        )
+        groups = []
+        for root in sorted(lowest):
+            known = Counter(before[i] for i in members[root]).values()
+            pairs = comb(len(members[root]), 2) - sum(comb(n, 2) for n in known)
+            images = tuple(self.images[i] for i in members[root])
+            groups.append(Group(tuple(members[root]), images, pairs, lowest[root]))
+        return tuple(groups)
 
     def _root(self, i: int) -> int:
         clusters = self.clusters

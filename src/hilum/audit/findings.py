@@ -1,8 +1,8 @@
 """A finding: something about the data that whoever trains on them should know."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 Severity = Literal["critical", "warning", "note", "passed"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -32,10 +32,6 @@ class Finding:
     meaning: str
     advice: str = ""
     evidence: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "evidence": list(self.evidence)}
 
 
 def by_importance(findings: Iterable[Finding]) -> tuple[Finding, ...]:

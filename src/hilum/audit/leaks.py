@@ -19,7 +19,7 @@ _NEAR = "nearly identical"
 _MIRRORED = "mirrored"
 
 
-def duplicate_findings(duplicates: Duplicates, records: Sequence[Record]) -> list[Finding]:
+def duplicate_findings(duplicates: Duplicates) -> list[Finding]:
     """Leaks across splits, conflicts of labels, and repetition within a split."""
     identical = [*duplicates.exact, *duplicates.pixels]
     found = []
@@ -30,13 +30,13 @@ def duplicate_findings(duplicates: Duplicates, records: Sequence[Record]) -> lis
     ):
         across = [g for g in groups if g.across_splits]
         if across:
-            found.append(_leak(word, across, records))
+            found.append(_leak(word, across))
         conflicts = [g for g in groups if g.conflicting_labels]
         if conflicts:
-            found.append(_conflict(word, conflicts, records))
+            found.append(_conflict(word, conflicts))
         rest = [g for g in groups if not g.across_splits and not g.conflicting_labels]
         if rest:
-            found.append(_repetition(word, rest, records))
+            found.append(_repetition(word, rest))
     if not any(f.code == "leak" for f in found):
         found.append(
             Finding(
@@ -79,7 +79,7 @@ def patient_findings(
                 "A network can recognise a patient instead of the disease, so figures on the "
                 "later splits are too good.",
                 "Make a split by patient: hilum split.",
-                _files(across.values(), records),
+                _lines([records[i].name for i in rows] for rows in across.values()),
             )
         ]
     if info.count:
@@ -131,7 +131,7 @@ def _nobody(resemblance: Resemblance | None) -> Finding:
     )
 
 
-def _leak(word: str, groups: Sequence[Group], records: Sequence[Record]) -> Finding:
+def _leak(word: str, groups: Sequence[Group]) -> Finding:
     certain = word == _IDENTICAL
     return Finding(
         "critical" if certain else "warning",
@@ -141,11 +141,11 @@ def _leak(word: str, groups: Sequence[Group], records: Sequence[Record]) -> Find
         if certain
         else "These may be copies, or images of one patient: both make figures too good.",
         "Remove the copies from all splits but one, or make a new split: hilum split.",
-        _files([g.members for g in groups], records),
+        _files(groups),
     )
 
 
-def _conflict(word: str, groups: Sequence[Group], records: Sequence[Record]) -> Finding:
+def _conflict(word: str, groups: Sequence[Group]) -> Finding:
     certain = word == _IDENTICAL
     return Finding(
         "critical" if certain else "warning",
@@ -155,13 +155,13 @@ def _conflict(word: str, groups: Sequence[Group], records: Sequence[Record]) -> 
         if certain
         else "If they are copies, at most one of the labels can be right.",
         "Look at them, and correct or remove them.",
-        _files([g.members for g in groups], records),
+        _files(groups),
     )
 
 
-def _repetition(word: str, groups: Sequence[Group], records: Sequence[Record]) -> Finding:
+def _repetition(word: str, groups: Sequence[Group]) -> Finding:
     pairs = sum(g.pairs for g in groups)
-    splits = sorted({records[i].split for g in groups for i in g.members})
+    splits = sorted({image.split for g in groups for image in g.images})
     return Finding(
         "note",
         "duplicates" if word == _IDENTICAL else "near-duplicates",
@@ -170,12 +170,17 @@ def _repetition(word: str, groups: Sequence[Group], records: Sequence[Record]) -
         "They count more than once in training, and in any figure measured on that split; a "
         "hold-out that separates them leaks.",
         "Keep them on one side of any hold-out (hilum split does), or remove the copies.",
-        _files([g.members for g in groups], records),
+        _files(groups),
     )
 
 
-def _files(groups: Iterable[Iterable[int]], records: Sequence[Record]) -> tuple[str, ...]:
-    lines = [" = ".join(records[i].name for i in members) for members in groups]
+def _files(groups: Iterable[Group]) -> tuple[str, ...]:
+    return _lines([image.name for image in group.images] for group in groups)
+
+
+def _lines(names: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """A line for each group of images that are one, the first groups only."""
+    lines = [" = ".join(group) for group in names]
     more = [f"… and {len(lines) - NAMED} more"] * (len(lines) > NAMED)
     return (*lines[:NAMED], *more)
 
@@ -187,7 +192,7 @@ def _counted(n: int, what: str) -> str:
 _CODES: dict[str, Allowed] = {"leak": "leakage", "label-conflict": "label-conflicts"}
 
 
-def check_soundness(dataset: Dataset, allow: Collection[str] = ()) -> list[str]:
+def refuse_unsound(dataset: Dataset, allow: Collection[str] = ()) -> list[str]:
     """Refuse to train on data that leak, or whose labels contradict each other.
 
     allow: 'leakage' and 'label-conflicts' let through what they name. Returns a sentence for each
@@ -214,7 +219,7 @@ def check_soundness(dataset: Dataset, allow: Collection[str] = ()) -> list[str]:
 def _critical(dataset: Dataset) -> list[Finding]:
     patients = patient_groups(dataset.records)
     across = patients_across_splits(dataset.records, patients)
-    found = duplicate_findings(find_identical(dataset), dataset.records)
+    found = duplicate_findings(find_identical(dataset))
     if across:
         found += patient_findings(patients, across, None, dataset.records)
     return [f for f in found if f.severity == "critical" and f.code in _CODES]

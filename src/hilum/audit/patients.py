@@ -99,8 +99,8 @@ class PatientInfo:
         """How many images name no patient."""
         return self.patients.count(None)
 
-    def to_json(self) -> dict[str, Any]:
-        """Counts only; identifiers of patients stay where they are."""
+    def to_plain(self) -> dict[str, Any]:
+        """For the codec: counts only; identifiers of patients stay where they are."""
         return {"patients": self.count, "images_without": self.without, "sources": self.sources}
 
 
@@ -173,14 +173,6 @@ class Resemblance:
     by_lag: tuple[Estimate, ...]
     random: Estimate
     excess: Estimate
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "by_lag": [e.to_json() for e in self.by_lag],
-            "random": self.random.to_json(),
-            "excess": self.excess.to_json(),
-        }
 
 
 def neighbour_resemblance(dataset: Dataset, pixels: PixelArray, *, seed: int = 0) -> Resemblance:

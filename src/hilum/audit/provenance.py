@@ -80,8 +80,8 @@ class Match:
     confidence: Confidence
     why: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, with all that is known of the data set but its counts."""
+    def to_plain(self) -> dict[str, Any]:
+        """For the codec, with all that is known of the data set but its counts."""
         about = self.source.model_dump(exclude={"version", "files", "severity"}, mode="json")
         return {
             **about,

@@ -9,7 +9,7 @@ Janizek and Lee 2021, doi:10.1038/s42256-021-00338-7.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -63,32 +63,23 @@ class Shortcut:
     """How well one kind of information tells the classes apart.
 
     name: what the classifier saw. about: that in words. auroc: one-vs-rest, mean over classes,
-    0.5 by chance. per_class: the AUROC of each class against the rest. lung: whether lung was
+    0.5 by chance. per_class: the AUROC of each class against the rest. sees_lung: whether lung was
     seen: in the histogram its brightness without its place, in the whole image all of it. Those
     two are there to compare with.
     """
+
+    DERIVED: ClassVar = ("above_chance",)
 
     name: str
     about: str
     auroc: Estimate
     per_class: dict[str, float]
-    lung: bool = False
+    sees_lung: bool = False
 
     @property
-    def found(self) -> bool:
+    def above_chance(self) -> bool:
         """Whether the whole interval lies above chance."""
         return self.auroc.low is not None and self.auroc.low > 0.5
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "name": self.name,
-            "about": self.about,
-            "auroc": self.auroc.to_json(),
-            "per_class": self.per_class,
-            "sees_lung": self.lung,
-            "above_chance": self.found,
-        }
 
 
 _ABOUT = {
@@ -154,7 +145,7 @@ def measure_shortcuts(
 
 def shortcut_findings(shortcuts: Sequence[Shortcut]) -> list[Finding]:
     """What the shortcuts mean, the strongest in the title."""
-    outside = [s for s in shortcuts if not s.lung]
+    outside = [s for s in shortcuts if not s.sees_lung]
     told = tuple(f"{s.name}: AUROC {_told(s.auroc)} from {s.about}" for s in shortcuts)
     if any(s.auroc.value is None for s in shortcuts):
         return [
@@ -180,12 +171,12 @@ def _brightness(shortcuts: Sequence[Shortcut]) -> list[Finding]:
             "Make brightness alike (preprocessing), and see whether your classifier loses by it.",
         )
         for s in shortcuts
-        if s.name == "histogram" and s.found and (s.auroc.value or 0) >= _NOTABLE
+        if s.name == "histogram" and s.above_chance and (s.auroc.value or 0) >= _NOTABLE
     ]
 
 
 def _outside_the_lungs(outside: Sequence[Shortcut], told: tuple[str, ...]) -> list[Finding]:
-    strong = [s for s in outside if s.found and (s.auroc.value or 0) >= _NOTABLE]
+    strong = [s for s in outside if s.above_chance and (s.auroc.value or 0) >= _NOTABLE]
     if strong:
         best = max(strong, key=lambda s: s.auroc.value or 0)
         return [
@@ -201,7 +192,7 @@ def _outside_the_lungs(outside: Sequence[Shortcut], told: tuple[str, ...]) -> li
                 told,
             )
         ]
-    if any(s.found for s in outside):
+    if any(s.above_chance for s in outside):
         return [
             Finding(
                 "note",

@@ -32,6 +32,7 @@ def audit(
 ) -> None:
     """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
     from hilum.audit.audit import run_audit, write_audit
+    from hilum.codec import to_plain
     from hilum.radiographs.image import image_source
     from hilum.reporting.audit_page import (
         augmentation_samples,
@@ -45,7 +46,7 @@ def audit(
         )
         found = run_audit(dataset, progress=progress)
     out = out or Path(f"audit-{dataset.name}")
-    written = write_audit(found, dataset, out)
+    written = write_audit(found, out)
     page = write_audit_page(
         found,
         out / "audit.html",
@@ -54,7 +55,7 @@ def audit(
         augmentation=augmentation_samples(dataset) if show_augmentation else None,
     )
     if as_json:
-        console.print_json(found.to_json(dataset))
+        console.print_json(to_plain(found))
         return
     console.print_line(f"{dataset.name}: {len(dataset.records)} images")
     console.print_line(f"{found.description.ratio()}\n")

@@ -30,6 +30,7 @@ def get(
     as_json: Json = False,
 ) -> None:
     """Fetch a public data set; its licence, and what its labels mean, come first."""
+    from hilum.codec import to_plain
     from hilum.fetching.catalogue import find_set
     from hilum.fetching.get import check_target, get_data
 
@@ -45,7 +46,7 @@ def get(
     with console.progress_bar() as progress:
         fetched = get_data(data_set, chosen, size=size, progress=progress)
     if as_json:
-        console.print_json(fetched.to_json())
+        console.print_json(to_plain(fetched))
         return
     classes = sorted({c for counts in fetched.images.values() for c in counts})
     console.print_table(

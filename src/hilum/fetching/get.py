@@ -112,14 +112,14 @@ class Fetched:
     images: dict[str, dict[str, int]]
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+    def to_plain(self) -> dict[str, Any]:
+        """For the codec: one object with the origin in it."""
         return {
             "name": self.name,
             "folder": str(self.folder),
             **asdict(self.origin),
             "images": self.images,
-            "notes": list(self.notes),
+            "notes": self.notes,
         }
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from hilum.audit.audit import Audit
 from hilum.audit.describe import Description, decision_counts
 from hilum.audit.findings import SEVERITIES
+from hilum.codec import to_plain
 from hilum.errors import HilumError
 from hilum.image_settings import AUGMENTATIONS, Augmentation
 from hilum.radiographs.dataset import Dataset
@@ -97,7 +98,7 @@ def write_audit_page(
             made=made_now(),
             data=audit.data,
             total=len(described.records),
-            findings=[{**f.to_json(), "word": WORDS[f.severity]} for f in audit.findings],
+            findings=[{**to_plain(f), "word": WORDS[f.severity]} for f in audit.findings],
             tally=[(WORDS[s], sum(f.severity == s for f in audit.findings), s) for s in SEVERITIES],
             classes=described.tree.classes,
             splits=[(s, list(c.values())) for s, c in described.counts.items()],
@@ -189,7 +190,7 @@ def _shortcuts(audit: Audit) -> dict[str, Any]:
     for s in audit.shortcuts:
         if s.auroc.value is not None:
             rows.append(Interval(s.name, s.auroc.value, s.auroc.low, s.auroc.high))
-            compared.append(s.lung)
+            compared.append(s.sees_lung)
     if not rows:
         return {"chart": None, "rows": [], "reason": audit.shortcuts[0].auroc.reason}
     words = "; ".join(f"{r.name} {r.value:.2f}" for r in rows)

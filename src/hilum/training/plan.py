@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hilum.audit.leaks import check_soundness
+from hilum.audit.leaks import refuse_unsound
 from hilum.audit.patients import joined_groups
 from hilum.audit.provenance import recognise
 from hilum.device import choose_device, choose_format
@@ -90,7 +90,7 @@ class Plan:
 def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> Plan:
     """Check a training before anything is written.
 
-    allow: what check_soundness is to let through. Raises RecipeError, TrainingError, DataError.
+    allow: what refuse_unsound is to let through. Raises RecipeError, TrainingError, DataError.
     """
     decisions = recipe.networks(dataset.tree)
     train_rows = dataset.indices("train")
@@ -123,7 +123,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         if settings.start_size < 1:
             first = size_in(1, epochs, settings.start_size, recipe.image_size)
             check_resizable(network, settings.network, first)
-    notes = [*dataset.notes, *check_soundness(dataset, allow)]
+    notes = [*dataset.notes, *refuse_unsound(dataset, allow)]
     source = recognise(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     if source:
         notes.append(source.meaning)

@@ -4,24 +4,24 @@ import shutil
 
 import pytest
 
-from hilum.audit.leaks import check_soundness
+from hilum.audit.leaks import refuse_unsound
 from hilum.errors import DataError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.run import train
 
 
 def test_sound_data_pass(spots):
-    assert check_soundness(spots) == []
+    assert refuse_unsound(spots) == []
 
 
 def test_an_image_in_two_splits_is_refused_by_name_unless_allowed(spots):
     shutil.copy(spots.root / "train/normal/3.png", spots.root / "val/normal/9.png")
     leaking = open_dataset(spots.root)
     with pytest.raises(DataError, match=r"(?s)1 group of identical images across splits.*") as e:
-        check_soundness(leaking)
+        refuse_unsound(leaking)
     assert "train/normal/3.png = val/normal/9.png" in str(e.value)
     assert "--allow leakage" in str(e.value)
-    (note,) = check_soundness(leaking, ["leakage"])
+    (note,) = refuse_unsound(leaking, ["leakage"])
     assert note.startswith("Trained although (--allow leakage): 1 group of identical images")
 
 
@@ -29,8 +29,8 @@ def test_an_image_with_two_labels_is_refused_unless_allowed(spots):
     shutil.copy(spots.root / "train/normal/3.png", spots.root / "train/infected/covid/99.png")
     contradictory = open_dataset(spots.root)
     with pytest.raises(DataError, match="different labels.*--allow label-conflicts"):
-        check_soundness(contradictory, ["leakage"])
-    assert len(check_soundness(contradictory, ["label-conflicts"])) == 1
+        refuse_unsound(contradictory, ["leakage"])
+    assert len(refuse_unsound(contradictory, ["label-conflicts"])) == 1
 
 
 def test_a_patient_in_two_splits_is_refused(spots):
@@ -38,12 +38,12 @@ def test_a_patient_in_two_splits_is_refused(spots):
         path = spots.root / split / "infected/covid"
         (path / "0.png").rename(path / name)
     with pytest.raises(DataError, match="1 patient in more than one split"):
-        check_soundness(open_dataset(spots.root))
+        refuse_unsound(open_dataset(spots.root))
 
 
 def test_an_unknown_word_is_refused(spots):
     with pytest.raises(DataError, match="no 'leak' to allow.*'leakage'"):
-        check_soundness(spots, ["leak"])
+        refuse_unsound(spots, ["leak"])
 
 
 def test_training_refuses_before_it_writes_and_records_what_was_allowed(tmp_path, spots, recipe):
