@@ -56,3 +56,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
         match = next(k for k in known if k.lower() == close[0])
         return f" Did you mean '{match}'?"
     return f" Known: {', '.join(known)}." if known else ""
+
+
+def plural(n: int, noun: str) -> str:
+    """'1 image', '1,234 images'."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def in_lines(lines: Iterable[str], most: int = 1000) -> str:
+    """Lines that end a refusal, each on its own; of more than `most` the first ones.
+
+    By default enough to repair a data set in one go.
+    """
+    lines = list(lines)
+    more = [f"… and {len(lines) - most} more"] if len(lines) > most else []
+    return "".join(f"\n  {line}" for line in [*lines[:most], *more])

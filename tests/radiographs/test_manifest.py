@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hilum.errors import DataError
 from hilum.radiographs.layouts import Listing, read_layout
-from hilum.radiographs.layouts.listed import ListedImages
+from hilum.radiographs.layouts.tables import ListedImages
 
 # Layouts look at names only, so these images are empty files.
 

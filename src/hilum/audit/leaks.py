@@ -6,7 +6,7 @@ from typing import get_args
 from hilum.audit.duplicates import Duplicates, Group, find_identical
 from hilum.audit.findings import Finding
 from hilum.audit.patients import PatientInfo, Resemblance, patient_groups, patients_across_splits
-from hilum.errors import DataError, nearest
+from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Allowed
 from hilum.records import Record
@@ -75,7 +75,7 @@ def patient_findings(
             Finding(
                 "critical",
                 "leak",
-                f"{_counted(len(across), 'patient')} in more than one split, with {images} images",
+                f"{plural(len(across), 'patient')} in more than one split, with {images} images",
                 "A network can recognise a patient instead of the disease, so figures on the "
                 "later splits are too good.",
                 "Make a split by patient: hilum split.",
@@ -136,7 +136,7 @@ def _leak(word: str, groups: Sequence[Group]) -> Finding:
     return Finding(
         "critical" if certain else "warning",
         "leak",
-        f"{_counted(len(groups), 'group')} of {word} images across splits",
+        f"{plural(len(groups), 'group')} of {word} images across splits",
         "What is tested was trained on, so figures on the later splits are too good."
         if certain
         else "These may be copies, or images of one patient: both make figures too good.",
@@ -150,7 +150,7 @@ def _conflict(word: str, groups: Sequence[Group]) -> Finding:
     return Finding(
         "critical" if certain else "warning",
         "label-conflict",
-        f"{_counted(len(groups), 'group')} of {word} images with different labels",
+        f"{plural(len(groups), 'group')} of {word} images with different labels",
         "At most one of the labels can be right, and nothing here says which."
         if certain
         else "If they are copies, at most one of the labels can be right.",
@@ -165,7 +165,7 @@ def _repetition(word: str, groups: Sequence[Group]) -> Finding:
     return Finding(
         "note",
         "duplicates" if word == _IDENTICAL else "near-duplicates",
-        f"{_counted(len(groups), 'group')} ({_counted(pairs, 'pair')}) of {word} images within "
+        f"{plural(len(groups), 'group')} ({plural(pairs, 'pair')}) of {word} images within "
         f"{' and '.join(splits)}",
         "They count more than once in training, and in any figure measured on that split; a "
         "hold-out that separates them leaks.",
@@ -183,10 +183,6 @@ def _lines(names: Iterable[Iterable[str]]) -> tuple[str, ...]:
     lines = [" = ".join(group) for group in names]
     more = [f"… and {len(lines) - NAMED} more"] * (len(lines) > NAMED)
     return (*lines[:NAMED], *more)
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 _CODES: dict[str, Allowed] = {"leak": "leakage", "label-conflict": "label-conflicts"}
@@ -207,10 +203,10 @@ def refuse_unsound(dataset: Dataset, allow: Collection[str] = ()) -> list[str]:
     for finding in _critical(dataset):
         word = _CODES[finding.code]
         if word not in allow:
-            files = "".join(f"\n  {line}" for line in finding.evidence)
             raise DataError(
                 f"{dataset.root}: {finding.title}. {finding.meaning} {finding.advice} "
-                f"To train all the same: --allow {word}{files}"
+                f"To train all the same: --allow {word}"
+                f"{in_lines(finding.evidence)}"
             )
         notes.append(f"Trained although (--allow {word}): {finding.title}. {finding.meaning}")
     return notes

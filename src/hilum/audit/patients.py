@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from hilum.errors import DataError, nearest
+from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.layouts import natural_key
 from hilum.records import Estimate, FloatArray, IntArray, PixelArray, Record
@@ -298,8 +298,8 @@ def own_groups(dataset: Dataset, group_by: str, block_size: int) -> list[Group]:
     if group_by == "patient" and None in patients:
         nameless = [r.name for r, p in zip(dataset.records, patients, strict=True) if p is None]
         raise DataError(
-            f"{dataset.root}: nothing names the patient of {count_images(nameless)}; group by "
-            f"blocks of file numbers, or list the patients in a table:{list_names(nameless)}"
+            f"{dataset.root}: nothing names the patient of {plural(len(nameless), 'image')}; group "
+            f"by blocks of file numbers, or list the patients in a table:{in_lines(nameless, 20)}"
         )
     groups: list[Group] = []
     for record, patient in zip(dataset.records, patients, strict=True):
@@ -357,17 +357,3 @@ def group_name(group: Group, block_size: int) -> str:
     if kind == "block":
         name = f"{name}{index * block_size}-{(index + 1) * block_size - 1}"
     return f"{kind}:{name}"
-
-
-_LISTED = 20
-
-
-def count_images(names: Sequence[str]) -> str:
-    """'1 image' or '3 images'."""
-    return "1 image" if len(names) == 1 else f"{len(names)} images"
-
-
-def list_names(names: Sequence[str]) -> str:
-    """The first names for the end of a refusal, one on each line."""
-    shown = "".join(f"\n  {name}" for name in names[:_LISTED])
-    return shown + (f"\n  … and {len(names) - _LISTED} more" if len(names) > _LISTED else "")

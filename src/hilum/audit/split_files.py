@@ -12,9 +12,8 @@ import io
 from collections import Counter
 from pathlib import Path
 
-from hilum.audit.patients import count_images, list_names
 from hilum.audit.splits import Split, check_classes, check_same_images
-from hilum.errors import DataError, nearest
+from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.layouts import SPLITS, natural_key
@@ -69,8 +68,8 @@ def read_split(path: Path | str, dataset: Dataset) -> Split:
     twice = sorted((n for n, k in Counter(names).items() if k > 1), key=natural_key)
     if twice:
         raise DataError(
-            f"{path}: {count_images(twice)} listed more than once; keep one row of each:"
-            f"{list_names(twice)}"
+            f"{path}: {plural(len(twice), 'image')} listed more than once; keep one row of each:"
+            f"{in_lines(twice, 20)}"
         )
     check_same_images(dataset, parts, str(path))
     _refuse_torn_groups(path, parts, groups)

@@ -27,14 +27,12 @@ from types import MappingProxyType
 
 from hilum.audit.patients import (
     Group,
-    count_images,
     group_name,
     identical_files,
     join_groups,
-    list_names,
     own_groups,
 )
-from hilum.errors import DataError, nearest
+from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.files import ODD_NAMES
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.layouts import SPLITS, natural_key
@@ -189,13 +187,13 @@ def check_same_images(dataset: Dataset, listed: Iterable[str], what: str) -> Non
     listed, there = set(listed), {r.name for r in dataset.records}
     if unknown := sorted(listed - there, key=natural_key):
         raise DataError(
-            f"{what} lists {count_images(unknown)} that {dataset.root} does not hold (absent, or "
-            f"excluded):{list_names(unknown)}"
+            f"{what} lists {plural(len(unknown), 'image')} that {dataset.root} does not hold "
+            f"(absent, or excluded):{in_lines(unknown, 20)}"
         )
     if missing := sorted(there - listed, key=natural_key):
         raise DataError(
-            f"{what} does not list {count_images(missing)} of {dataset.root}; make the split anew "
-            f"with the same settings, which moves none of the others:{list_names(missing)}"
+            f"{what} does not list {plural(len(missing), 'image')} of {dataset.root}; make the "
+            f"split anew with the same settings, which moves none of the others:{in_lines(missing, 20)}"
         )
 
 
@@ -265,9 +263,9 @@ def _fix_test(dataset: Dataset, groups: list[Group], part_of: dict[Group, str]) 
     ]
     if torn:
         raise DataError(
-            f"{dataset.root}: {count_images(torn)} outside 'test' belong to a patient or a "
+            f"{dataset.root}: {plural(len(torn), 'image')} outside 'test' belong to a patient or a "
             "duplicate in 'test', which is to be kept; exclude them, or divide everything:"
-            f"{list_names(torn)}"
+            f"{in_lines(torn, 20)}"
         )
     part_of.update(dict.fromkeys(inside, "test"))
 

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from hilum.errors import DataError, LabelError, nearest
+from hilum.errors import DataError, LabelError, in_lines, nearest, plural
 from hilum.labels import LabelTree
 from hilum.radiographs.layouts import Found
-from hilum.radiographs.layouts.listing import plural
 
 #: What a label is mapped to whose images are to be left out.
 LEAVE_OUT = "-"
@@ -105,10 +104,10 @@ def _refuse_unmatched(
             f"{root}: the label '{name}' is not a class of '{tree}'." + nearest(name, tree.classes)
         )
     if unknown:
-        shown = "\n".join(f"  {'/'.join(k)}: {plural(counts[k], 'image')}" for k in unknown)
+        lines = [f"{'/'.join(k)}: {plural(counts[k], 'image')}" for k in unknown]
         raise DataError(
             f"{root}: these labels are not classes of '{tree}'; map each to a class, or to "
-            f"'{LEAVE_OUT}' to leave its images out:\n{shown}"
+            f"'{LEAVE_OUT}' to leave its images out:{in_lines(lines)}"
         )
 
 

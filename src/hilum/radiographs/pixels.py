@@ -21,7 +21,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from PIL import Image
 
-from hilum.errors import DataError
+from hilum.errors import DataError, in_lines, plural
 from hilum.files import sha256, write_atomically
 from hilum.radiographs.cache import cache_folder as cache_folder
 from hilum.radiographs.cache import cache_refusal
@@ -67,9 +67,6 @@ class Thumbnail:
         resized = Image.fromarray(image).resize((self.side, self.side), Image.Resampling.BILINEAR)
         return np.asarray(resized, dtype=np.uint8)
 
-
-#: How many unusable files one error names: enough to repair a data set in one go.
-_LISTED = 1000
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -249,10 +246,8 @@ def in_parallel(
             raise
     failures = list(dict.fromkeys(failures))  # a damaged NPZ file fails once for each image in it
     if failures:
-        shown = "\n".join(f"  {line}" for line in failures[:_LISTED])
-        more = f"\n  … and {len(failures) - _LISTED} more" if len(failures) > _LISTED else ""
-        files = "file" if len(failures) == 1 else "files"
         raise DataError(
-            f"{len(failures)} {files} cannot be used; repair or remove them:\n{shown}{more}"
+            f"{plural(len(failures), 'file')} cannot be used; repair or remove them:"
+            f"{in_lines(failures)}"
         )
     return results

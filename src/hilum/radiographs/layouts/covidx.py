@@ -6,11 +6,10 @@ Source: Wang, Lin and Wong 2020, doi:10.1038/s41598-020-76550-z.
 import re
 from pathlib import Path
 
-from hilum.errors import DataError
+from hilum.errors import DataError, plural
 from hilum.radiographs.image import IMAGE_SUFFIXES
-from hilum.radiographs.layouts.listed import ListedImages
-from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, plural, split_of
-from hilum.radiographs.layouts.tables import read_lines
+from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, split_of
+from hilum.radiographs.layouts.tables import ListedImages, read_lines
 
 _LIST = re.compile(r"(train|val|test)(_COVIDx\w*|_split\w*)?\.txt", re.IGNORECASE)
 
@@ -23,7 +22,7 @@ def _lists(root: Path) -> dict[Path, str]:
             if (match := _LIST.fullmatch(p.name)) and p.is_file()}  # fmt: skip
 
 
-def _fits(root: Path) -> bool:
+def _matches(root: Path) -> bool:
     lists = _lists(root)
     return bool(lists) and all(_begins_as_list(file) for file in lists)
 
@@ -87,6 +86,6 @@ LAYOUT = Layout(
     name="covidx",
     looks="train_COVIDx9A.txt and test_COVIDx9A.txt beside the folders train and test",
     names=("train*.txt", "val*.txt", "test*.txt"),
-    fits=_fits,
+    matches=_matches,
     read=_read,
 )

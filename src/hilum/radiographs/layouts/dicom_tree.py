@@ -138,7 +138,7 @@ def labels_by_uid(table: Path) -> bool:
     return columns["path"] is None and (columns["image"], columns["study"]) != (None, None)
 
 
-def _fits(data: Path) -> bool:
+def _matches(data: Path) -> bool:
     return any(labels_by_uid(table) for table in label_tables(data))
 
 
@@ -200,6 +200,6 @@ LAYOUT = Layout(
     looks="labels.csv with the columns SOPInstanceUID or StudyInstanceUID, and label; DICOM files "
     "in any folders",
     names=("labels.csv", "*.dcm"),
-    fits=_fits,
+    matches=_matches,
     read=_read,
 )

@@ -10,8 +10,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from hilum.errors import DataError
-from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, plural, refuse_all
+from hilum.errors import DataError, in_lines, plural
+from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing
 from hilum.radiographs.layouts.walk import subfolders, walk
 
 NORMAL, PNEUMONIA, BACTERIA, VIRUS = "NORMAL", "PNEUMONIA", "bacteria", "virus"
@@ -31,7 +31,7 @@ def _top(root: Path) -> Path:
     return inner if inner.is_dir() and not (root / "train").is_dir() else root
 
 
-def _fits(root: Path) -> bool:
+def _matches(root: Path) -> bool:
     train = _top(root) / "train"
     if not (train / NORMAL).is_dir() or not (train / PNEUMONIA).is_dir():
         return False
@@ -64,11 +64,10 @@ def _read(root: Path) -> Listing:
                 else:
                     found.append(image)
     if unclear:
-        raise refuse_all(
+        raise DataError(
             f"{root}: these images are not named or placed as in the Kaggle pneumonia set "
             "(NORMAL/IM-0115-0001.jpeg, PNEUMONIA/person12_virus_34.jpeg); remove them, or read "
-            "the folders alone with the layout 'split-folders':",
-            unclear,
+            f"the folders alone with the layout 'split-folders':{in_lines(unclear)}"
         )
     return _with_usable_splits(Listing(root, LAYOUT.name, tuple(found)))
 
@@ -111,6 +110,6 @@ LAYOUT = Layout(
     name="kaggle-pneumonia",
     looks="chest_xray/train/NORMAL/… and PNEUMONIA/person1_virus_2.jpeg, and val, test likewise",
     names=("chest_xray",),
-    fits=_fits,
+    matches=_matches,
     read=_read,
 )

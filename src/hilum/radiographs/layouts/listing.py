@@ -1,10 +1,10 @@
 """What a layout's reader gives, whatever the layout: labelled images, and what to say of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilum.errors import DataError
+from hilum.errors import DataError, in_lines
 from hilum.records import NO_ATTRIBUTES, Attributes
 
 #: The names of attributes, and what their columns may be called (as tables.Roles).
@@ -29,9 +29,6 @@ _SPLIT_NAMES = {
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-
-#: How many lines one refusal names: enough to repair a data set in one go.
-_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +69,20 @@ class Layout:
 
     name: what it is called on the command line and in messages. looks: how it must look, in one
     line. names: shell patterns of what lies at its top, to say what other data come near.
-    fits: whether a folder or file is of this layout, from names and first lines only; with two
-    layouts that fit nothing is read. read: the images; raises DataError where something is wrong.
+    matches: whether a folder or file is of this layout, from names and first lines only; where two
+    layouts match, nothing is read. read: the images; raises DataError where something is wrong.
     """
 
     name: str
     looks: str
     names: tuple[str, ...]
-    fits: Callable[[Path], bool]
+    matches: Callable[[Path], bool]
     read: Callable[[Path], Listing]
 
 
 def split_of(name: str) -> str | None:
     """The split that a folder name or a cell means ('valid' means 'val'), or None."""
     return _SPLIT_NAMES.get(name.strip().casefold())
-
-
-def refuse_all(head: str, lines: Iterable[str]) -> DataError:
-    """A refusal that lists everything that is wrong at once, shortened where it is very long."""
-    lines = list(lines)
-    shown = "\n".join(f"  {line}" for line in lines[:_LISTED])
-    more = f"\n  … and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
-    return DataError(f"{head}\n{shown}{more}")
 
 
 def refuse_divided_patients(source: Path, places: Mapping[str, Mapping[str, str]]) -> None:
@@ -107,13 +96,8 @@ def refuse_divided_patients(source: Path, places: Mapping[str, Mapping[str, str]
         for patient, where in places.items() if len(where) > 1
     ]  # fmt: skip
     if divided:
-        raise refuse_all(
+        raise DataError(
             f"{source}: images of one patient are put into several splits, so that a classifier "
-            "would be tested on patients it was trained on; move each patient into one split:",
-            divided,
+            "would be tested on patients it was trained on; move each patient into one split:"
+            f"{in_lines(divided)}"
         )
-
-
-def plural(n: int, noun: str) -> str:
-    """'1 image', '1,234 images'."""
-    return f"{n:,} {noun}" + ("" if n == 1 else "s")

@@ -32,7 +32,7 @@ _ROLES = {
 }
 
 
-def _fits(data: Path) -> bool:
+def _matches(data: Path) -> bool:
     tables = label_tables(data)
     return bool(tables) and not any(labels_by_uid(table) for table in tables)
 
@@ -68,6 +68,6 @@ LAYOUT = Layout(
     name="manifest",
     looks="manifest.csv or labels.csv (or .parquet) with the columns path and label",
     names=("*.csv", "*.parquet"),
-    fits=_fits,
+    matches=_matches,
     read=_read,
 )

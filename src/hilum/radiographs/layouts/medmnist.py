@@ -21,7 +21,7 @@ def _files(data: Path) -> list[Path]:
     return [f for f in files if f.suffix.casefold() == ".npz" and zipfile.is_zipfile(f)]
 
 
-def _fits(data: Path) -> bool:
+def _matches(data: Path) -> bool:
     if data.is_file():
         return data.suffix.casefold() == ".npz"
     wanted = {"train_images", "train_labels"}
@@ -76,6 +76,6 @@ LAYOUT = Layout(
     name="medmnist",
     looks="one NPZ file with train_images and train_labels, and val and test likewise",
     names=("*.npz",),
-    fits=_fits,
+    matches=_matches,
     read=_read,
 )

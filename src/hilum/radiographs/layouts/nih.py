@@ -5,19 +5,16 @@ Source: Wang et al. 2017, doi:10.1109/CVPR.2017.369.
 
 from pathlib import Path
 
-from hilum.errors import DataError
+from hilum.errors import DataError, in_lines, plural
 from hilum.radiographs.image import IMAGE_SUFFIXES
-from hilum.radiographs.layouts.listed import ListedImages, index_by_name
 from hilum.radiographs.layouts.listing import (
     COLUMNS,
     Found,
     Layout,
     Listing,
     attributes_of,
-    plural,
-    refuse_all,
 )
-from hilum.radiographs.layouts.tables import read_lines, read_table
+from hilum.radiographs.layouts.tables import ListedImages, index_by_name, read_lines, read_table
 
 _TABLE = "Data_Entry_2017*.csv"
 _LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
@@ -25,7 +22,7 @@ _ROLES = {"image": ["Image Index"], "label": ["Finding Labels"], "patient": ["Pa
           **COLUMNS}  # fmt: skip
 
 
-def _fits(root: Path) -> bool:
+def _matches(root: Path) -> bool:
     return root.is_dir() and any(root.glob(_TABLE))
 
 
@@ -62,8 +59,9 @@ def _read(root: Path) -> Listing:
             found.append(Found(path, split, (labels,), patient, None, attributes_of(row)))
     listed.check()
     if without_split:
-        raise refuse_all(
-            f"{table}: these images are neither in {' nor in '.join(_LISTS)}:", without_split
+        raise DataError(
+            f"{table}: these images are neither in {' nor in '.join(_LISTS)}:"
+            f"{in_lines(without_split)}"
         )
     notes = []
     if several:
@@ -92,7 +90,7 @@ def _official_split(root: Path) -> dict[str, str]:
             if name and splits.setdefault(name, split) != split:
                 both.append(name)
     if both:
-        raise refuse_all(f"{root}: these images are in {' and in '.join(_LISTS)}:", both)
+        raise DataError(f"{root}: these images are in {' and in '.join(_LISTS)}:{in_lines(both)}")
     return splits
 
 
@@ -100,6 +98,6 @@ LAYOUT = Layout(
     name="nih-chestxray14",
     looks="Data_Entry_2017.csv, train_val_list.txt, test_list.txt, images in any folder",
     names=("Data_Entry*.csv", "train_val_list.txt", "test_list.txt", "images_0*"),
-    fits=_fits,
+    matches=_matches,
     read=_read,
 )

@@ -21,7 +21,7 @@ def _top(root: Path) -> Path:
     return inner if inner.is_dir() else root
 
 
-def _fits(root: Path) -> bool:
+def _matches(root: Path) -> bool:
     return all((_top(root) / name / "images").is_dir() for name in ("COVID", "Normal"))
 
 
@@ -52,6 +52,6 @@ LAYOUT = Layout(
     name="covid19-radiography",
     looks="COVID/images, Lung_Opacity/images, Normal/images, Viral Pneumonia/images",
     names=("COVID-19_Radiography_Dataset", *CLASSES),
-    fits=_fits,
+    matches=_matches,
     read=_read,
 )

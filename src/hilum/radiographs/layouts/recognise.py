@@ -48,7 +48,7 @@ def read_layout(
         raise DataError(f"{data}: there is no such folder.")
     if layout is not None:
         return _with_facts(data, _forced(data, layout), keep_identifiers)
-    fitting = [kind for kind in SPECIFIC if kind.fits(data)]
+    fitting = [kind for kind in SPECIFIC if kind.matches(data)]
     if len(fitting) > 1:
         raise DataError(
             f"{data}: could be {' or '.join(f'{k.name} ({k.looks})' for k in fitting)}; keep one "
@@ -59,7 +59,7 @@ def read_layout(
             f"{data}: expected a folder of radiographs, found a file that is not CSV, Parquet "
             "or NPZ."
         )
-    for kind in fitting or [kind for kind in GENERAL if kind.fits(data)]:
+    for kind in fitting or [kind for kind in GENERAL if kind.matches(data)]:
         listing = kind.read(data)
         if listing.found:
             return _with_facts(data, listing, keep_identifiers)
@@ -81,7 +81,7 @@ def _forced(data: Path, name: str) -> Listing:
     kind = LAYOUTS.get(name)
     if kind is None:
         raise DataError(f"There is no layout '{name}'.{nearest(name, LAYOUTS)}")
-    if not kind.fits(data):
+    if not kind.matches(data):
         found = "a file" if data.is_file() else seen(data)
         raise DataError(
             f"{data}: is not of the layout '{name}': saw {found}; expected {kind.looks}."

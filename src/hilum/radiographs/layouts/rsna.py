@@ -8,11 +8,10 @@ Source: Shih et al. 2019, doi:10.1148/ryai.2019180041.
 
 from pathlib import Path
 
-from hilum.errors import DataError
+from hilum.errors import DataError, in_lines
 from hilum.radiographs.image import IMAGE_SUFFIXES
-from hilum.radiographs.layouts.listed import ListedImages, index_by_name
-from hilum.radiographs.layouts.listing import Found, Layout, Listing, refuse_all
-from hilum.radiographs.layouts.tables import read_table
+from hilum.radiographs.layouts.listing import Found, Layout, Listing
+from hilum.radiographs.layouts.tables import ListedImages, index_by_name, read_table
 
 _CLASSES = "stage_2_detailed_class_info.csv"
 _TARGETS = "stage_2_train_labels.csv"
@@ -31,7 +30,7 @@ _NOTE = (
 )
 
 
-def _fits(root: Path) -> bool:
+def _matches(root: Path) -> bool:
     return any((root / name).is_file() for name in (_CLASSES, _TARGETS))
 
 
@@ -55,7 +54,7 @@ def _read(root: Path) -> Listing:
                 f"lines {first} and {line}: {row['image']}, as {before[-1]} and as {label[-1]}"
             )
     if conflicts:
-        raise refuse_all(f"{table}: one image, two labels:", conflicts)
+        raise DataError(f"{table}: one image, two labels:{in_lines(conflicts)}")
     files = index_by_name(root, IMAGE_SUFFIXES, stem=True)
     listed = ListedImages(root, table)
     found: list[Found] = []
@@ -72,6 +71,6 @@ LAYOUT = Layout(
     name="rsna-pneumonia",
     looks=f"{_CLASSES} or {_TARGETS}, and images named after the patientId: DICOM, PNG or JPEG",
     names=(_CLASSES, _TARGETS, "stage_2_*_images"),
-    fits=_fits,
+    matches=_matches,
     read=_read,
 )
