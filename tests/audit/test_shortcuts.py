@@ -23,7 +23,7 @@ from hilum.audit.shortcuts import (
 from hilum.phantoms.anatomy import anatomy_of
 from hilum.phantoms.patient import sample_patient
 from hilum.phantoms.phantom import render_phantom
-from hilum.radiographs.header import Header
+from hilum.radiographs.image import Header
 from hilum.records import Estimate
 
 CLASSES = ("normal", "covid", "non-covid")

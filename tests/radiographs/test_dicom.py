@@ -17,8 +17,7 @@ from pydicom.pixels.encoders.base import get_encoder
 from pydicom.sequence import Sequence
 
 from hilum.radiographs.dicom.reading import read_dicom
-from hilum.radiographs.header import Header, read_header
-from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.image import Header, read_header, read_radiograph
 from hilum.records import FloatArray, PixelArray
 from tests.radiographs.dicoms import RAMP, as_bytes, bundled, dicom, lut, save
 

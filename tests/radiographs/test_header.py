@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hilum.errors import DataError
-from hilum.radiographs.header import Header, read_header
+from hilum.radiographs.image import Header, read_header
 
 GREY = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
 

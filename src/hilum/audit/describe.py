@@ -10,7 +10,7 @@ import numpy as np
 from hilum.audit.findings import Finding
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.header import Header, read_header
+from hilum.radiographs.image import Header, read_header
 from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import FloatArray, IntArray, PixelArray, Record
 

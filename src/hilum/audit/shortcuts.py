@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hilum.audit.findings import Finding
-from hilum.radiographs.header import Header
+from hilum.radiographs.image import Header
 from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import Estimate, FloatArray, IntArray, PixelArray
 from hilum.statistics.intervals import resample

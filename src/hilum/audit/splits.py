@@ -193,7 +193,8 @@ def check_same_images(dataset: Dataset, listed: Iterable[str], what: str) -> Non
     if missing := sorted(there - listed, key=natural_key):
         raise DataError(
             f"{what} does not list {plural(len(missing), 'image')} of {dataset.root}; make the "
-            f"split anew with the same settings, which moves none of the others:{in_lines(missing, 20)}"
+            "split anew with the same settings, which moves none of the others:"
+            f"{in_lines(missing, 20)}"
         )
 
 

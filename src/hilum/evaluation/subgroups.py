@@ -19,7 +19,7 @@ from hilum.errors import EvaluationError
 from hilum.evaluation.bands import Bands, cut_cells, cut_tertiles
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.header import read_header
+from hilum.radiographs.image import read_header
 from hilum.radiographs.pixels import Progress, Thumbnail, in_parallel
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics.checks import check_predictions

@@ -1,4 +1,4 @@
-"""Read one radiograph from an image file, as grey.
+"""Read one radiograph from an image file, as grey, or what the file says of it before.
 
 PNG, JPEG, TIFF and BMP; 8 or 16 bit; grey, RGB, RGBA or palette; and DICOM. The reader is chosen
 by the file's content, never by its name. Other formats plug in here.
@@ -20,44 +20,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from hilum.errors import DataError
 from hilum.radiographs.dicom import START, is_dicom
-from hilum.radiographs.dicom.reading import read_dicom, read_study
+from hilum.radiographs.dicom.reading import read_dicom, read_dicom_header, read_study
 from hilum.radiographs.npz import item_of, read_item
 from hilum.records import MAX_PIXELS, PixelArray
-
-#: A pixel has a colour where its largest and smallest channel differ by more than this, of 255.
-#: JPEG of quality 50 puts fewer than 1 in 1,000 pixels of a grey image beyond 30.
-_COLOURED = 30
-
-#: From this share of coloured pixels on, an image is in colour. Below are letters and markers.
-_SHARE = 0.05
-
-_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
-_SAMPLED = 256  # pixels looked at along an edge
-
-
-def has_colour(image: PixelArray) -> bool:
-    """Whether an RGB image (H, W, 3) uint8 is in colour: at least 5 % of its pixels are.
-
-    Grey images that are stored as RGB are not; nor is a scan of a slightly tinted film.
-    """
-    red, green, blue = np.moveaxis(image, 2, 0)
-    # channel by channel, which is many times quicker than along an axis of three
-    high = np.maximum(np.maximum(red, green), blue)
-    spread = high - np.minimum(np.minimum(red, green), blue)
-    return bool((spread > _COLOURED).mean() >= _SHARE)
-
-
-def image_has_colour(image: Image.Image) -> bool:
-    """has_colour of an opened image, whose pixels are read only if it can hold colour.
-
-    What was read stays with the image, so that nothing is decoded again.
-    """
-    if image.mode in _GREY_MODES:
-        return False
-    step = max(1, min(image.size) // _SAMPLED)
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return has_colour(np.asarray(rgb)[::step, ::step])
-
 
 #: What a data folder is searched for, beside DICOM files, which are known by their content.
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
@@ -79,18 +44,52 @@ _DEPTHS = (8, 10, 12, 14, 16)
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 
 
+#: Bits a sample of Pillow's modes that are not 8; 16-bit colour shows in the raw mode only.
+_BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
+#: A pixel has a colour where its largest and smallest channel differ by more than this, of 255.
+#: JPEG of quality 50 puts fewer than 1 in 1,000 pixels of a grey image beyond 30.
+_COLOURED = 30
+
+#: From this share of coloured pixels on, an image is in colour. Below are letters and markers.
+_COLOURED_SHARE = 0.05
+
+_GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
+_SAMPLED = 256  # pixels looked at along an edge
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One decoded file, and what else was asked of it.
 
     pixels: (H, W) uint8, as read_radiograph gives them. coloured: the file is in colour
-    (colour.has_colour); False where that was not asked, and of NPZ and DICOM, which are grey or
+    (has_colour); False where that was not asked, and of NPZ and DICOM, which are grey or
     refused. study: DICOM's Study Instance UID; '' of other files, and where that was not asked.
     """
 
     pixels: PixelArray
     coloured: bool = False
     study: str = field(default="", repr=False)  # leads to a patient, so it gets into no message
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Facts of a file, none of them about the patient.
+
+    format: 'PNG', 'JPEG', 'TIFF', 'BMP', 'DICOM' or 'NPZ'. mode: how colours are kept, by Pillow's
+    name ('L' is grey, 'RGB' colour, 'P' a palette). bits: per sample. width, height: pixels as
+    stored.
+    bytes: the size of the file; of an image inside an NPZ file its number of pixels.
+    quantisation: mean of the JPEG's luma quantisation table, larger the more was thrown away; 0
+    where it is no JPEG.
+    """
+
+    format: str
+    mode: str
+    bits: int
+    width: int
+    height: int
+    bytes: int
+    quantisation: float
 
 
 def read_radiograph(path: Path | str) -> PixelArray:
@@ -131,6 +130,51 @@ def read_picture(path: Path | str, *, colour: bool = False, study: bool = False)
         # A decoder that is fed damaged bytes may raise almost anything.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise DataError(f"{path}: cannot be read ({reason}).") from None
+
+
+def read_header(path: Path) -> Header:
+    """Read a file's header. Raises DataError, naming the file, where that is not possible."""
+    try:
+        if item := item_of(path):
+            height, width = read_item(*item).shape
+            return Header("NPZ", "L", 8, width, height, width * height, 0.0)
+        with path.open("rb") as file:
+            if begins_as_dicom(file):
+                said, size = read_dicom_header(file, path), path.stat().st_size
+                bits = said.bits_stored
+                return Header("DICOM", "L", bits, said.columns, said.rows, size, 0.0)
+            image = open_image(file, path)
+            width, height = image.size
+            size, kept = path.stat().st_size, _quantisation(image)
+            return Header(image.format or "", image.mode, _bits(image), width, height, size, kept)
+    except DataError:
+        raise
+    except Exception as error:  # a reader that is fed damaged bytes may raise almost anything
+        raise DataError(f"{path}: its header cannot be read ({error}).") from None
+
+
+def has_colour(image: PixelArray) -> bool:
+    """Whether an RGB image (H, W, 3) uint8 is in colour: at least 5 % of its pixels are.
+
+    Grey images that are stored as RGB are not; nor is a scan of a slightly tinted film.
+    """
+    red, green, blue = np.moveaxis(image, 2, 0)
+    # channel by channel, which is many times quicker than along an axis of three
+    high = np.maximum(np.maximum(red, green), blue)
+    spread = high - np.minimum(np.minimum(red, green), blue)
+    return bool((spread > _COLOURED).mean() >= _COLOURED_SHARE)
+
+
+def image_has_colour(image: Image.Image) -> bool:
+    """has_colour of an opened image, whose pixels are read only if it can hold colour.
+
+    What was read stays with the image, so that nothing is decoded again.
+    """
+    if image.mode in _GREY_MODES:
+        return False
+    step = max(1, min(image.size) // _SAMPLED)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return has_colour(np.asarray(rgb)[::step, ::step])
 
 
 def image_source(root: Path) -> Callable[[Sequence[str]], list[PixelArray]]:
@@ -225,3 +269,19 @@ def scale_to_8_bit(pixels: npt.NDArray[Any], source: Path | str) -> PixelArray:
     table = ((np.arange(white + 1) * 255 + white // 2) // white).astype(np.uint8)
     scaled: PixelArray = table[pixels.astype(np.uint16)]
     return scaled
+
+
+def _bits(image: ImageFile) -> int:
+    # Pillow's name for how the samples lie in the file, such as 'RGB;16B'
+    args = image.tile[0].args if image.tile else None
+    raw_mode = args[0] if isinstance(args, tuple) and args else args
+    deep = isinstance(raw_mode, str) and ";16" in raw_mode
+    return 16 if deep else _BITS.get(image.mode, 8)
+
+
+def _quantisation(image: Image.Image) -> float:
+    tables = getattr(image, "quantization", None)
+    if not tables:
+        return 0.0
+    first = tables[min(tables)]
+    return float(sum(first) / len(first))

@@ -87,13 +87,13 @@ SPLIT_FOLDERS = Layout(
     name="split-folders",
     looks="train/LABEL/…, and val and test likewise",
     names=("train", "val", "test"),
-    fits=_has_splits,
+    matches=_has_splits,
     read=_read_splits,
 )
 LABEL_FOLDERS = Layout(
     name="label-folders",
     looks="a folder for each label, such as normal and pneumonia",
     names=("normal", "pneumonia", "covid", "infected"),
-    fits=_has_labels,
+    matches=_has_labels,
     read=_read_labels,
 )

@@ -6,7 +6,6 @@ from pathlib import Path
 from hilum.errors import DataError, nearest
 from hilum.radiographs.layouts import (
     covidx,
-    dicom_tree,
     folders,
     kaggle,
     manifest,
@@ -15,14 +14,14 @@ from hilum.radiographs.layouts import (
     radiography_database,
     rsna,
 )
-from hilum.radiographs.layouts.dicom_tree import add_dicom_facts
+from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
 from hilum.radiographs.layouts.listing import Layout, Listing
 from hilum.radiographs.layouts.walk import seen
 
 #: Layouts of their own kind; at most one of them may fit.
 SPECIFIC: tuple[Layout, ...] = (
     kaggle.LAYOUT, radiography_database.LAYOUT, covidx.LAYOUT, nih.LAYOUT, rsna.LAYOUT,
-    medmnist.LAYOUT, dicom_tree.LAYOUT, manifest.LAYOUT,
+    medmnist.LAYOUT, manifest.DICOM_TREE, manifest.MANIFEST,
 )  # fmt: skip
 #: Folder trees, which almost anything looks like, are tried where none of the others fits.
 GENERAL: tuple[Layout, ...] = (folders.SPLIT_FOLDERS, folders.LABEL_FOLDERS)

@@ -1,0 +1,95 @@
+"""What DICOM files say of their patients and views, for whichever layout lists them."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from hilum.errors import DataError, plural
+from hilum.radiographs.cache import salt_of
+from hilum.radiographs.dicom.reading import StudyFacts, patient_key, read_study
+from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_dicom
+from hilum.radiographs.layouts.listing import Found, Listing, refuse_divided_patients
+from hilum.records import Attributes
+
+#: Layouts that divide images by a table, which then must keep patients together.
+_BY_TABLE = frozenset({"manifest", "dicom-tree"})
+#: Here each image has a PatientID of its own, which tells nothing.
+_WITHOUT_PATIENTS = frozenset({"rsna-pneumonia"})
+
+
+def add_dicom_facts(listing: Listing, *, keep_identifiers: bool = False) -> Listing:
+    """A listing with what its DICOM files say of themselves; as it is where it has none.
+
+    Lateral views are left out. Images get their patient as group, where the layout gives none to
+    any image; attributes that the layout does not give are view, age and sex. Notes count what
+    was left out and what to beware of. keep_identifiers: groups are PatientIDs as they stand in
+    the files, not salted hashes.
+
+    A file that cannot be read stays as it is, to be refused where pixels are wanted. Raises
+    DataError where a table divides a patient between splits.
+    """
+    facts = {f.path: said for f in listing.found if (said := study_facts(f.path))}
+    if not facts:
+        return listing
+    by_patient = listing.layout not in _WITHOUT_PATIENTS and not any(f.group for f in listing.found)
+    salt = salt_of(listing.root) if by_patient and not keep_identifiers else b""
+    found: list[Found] = []
+    counts: Counter[str] = Counter()
+    for image in listing.found:
+        said = facts.get(image.path)
+        if said is None:
+            found.append(image)
+            continue
+        if said.is_lateral:
+            counts["lateral"] += 1
+            continue
+        counts["burned in"] += said.burned_in
+        counts["no modality"] += not said.modality
+        counts["no patient"] += not said.patient_id
+        group = image.group
+        if by_patient and said.patient_id:
+            group = said.patient_id if keep_identifiers else patient_key(
+                said.patient_id, salt, said.issuer
+            )  # fmt: skip
+        attributes = Attributes({**said.attributes, **image.attributes})
+        found.append(replace(image, group=group, attributes=attributes))
+    if listing.layout in _BY_TABLE and by_patient:
+        refuse_divided_patients(listing.root, _places(listing.root, found))
+    notes = _notes(counts, by_patient=by_patient)
+    return replace(listing, found=tuple(found), notes=(*listing.notes, *notes))
+
+
+def study_facts(path: Path) -> StudyFacts | None:
+    """What a DICOM file says; None of another file, and of one that cannot be read."""
+    if path.suffix.casefold() in IMAGE_SUFFIXES:
+        return None
+    try:
+        with path.open("rb") as file:
+            return read_study(file, path) if begins_as_dicom(file) else None
+    except (DataError, OSError):
+        return None
+
+
+def _notes(counts: Counter[str], *, by_patient: bool) -> list[str]:
+    said = {
+        "lateral": "left out (View Position): frontal ones are read.",
+        "burned in": "with text burned into the pixels (Burned In Annotation), which may be a "
+        "name, and which a classifier may learn from: look at them.",
+        "no modality": "without a modality, read as radiographs: check that they are.",
+        "no patient": "without a Patient ID: which of these are of one patient is not known.",
+    }
+    return [
+        f"{plural(counts[kind], 'lateral view' if kind == 'lateral' else 'DICOM file')} {words}"
+        for kind, words in said.items()
+        if counts[kind] and (by_patient or kind != "no patient")
+    ]
+
+
+def _places(root: Path, found: list[Found]) -> dict[str, dict[str, str]]:
+    """For each patient, one of their files in each split."""
+    places: dict[str, dict[str, str]] = {}
+    for image in found:
+        if image.group:
+            name = image.path.relative_to(root).as_posix()
+            places.setdefault(image.group, {}).setdefault(image.split, f"{name}, …")
+    return places
