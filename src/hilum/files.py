@@ -5,29 +5,39 @@ import os
 import re
 import tempfile
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
-def write_atomically(target: Path, data: bytes) -> None:
-    """Write beside the target, force to disk, then rename over it.
+@contextmanager
+def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """A file beside the target that takes its place at the end, when all is on the disk.
 
-    Makes the folder. Raises OSError where it cannot be written; the old content then stands.
+    Makes the folder. mode: who may read it. Whatever goes wrong, the old content stands.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own: several threads or processes may write the same target at once.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
     partial = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.chmod(0o644)
+        partial.chmod(mode)
         partial.replace(target)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_atomically(target: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a whole file by new_file. Raises OSError where it cannot be written."""
+    with new_file(target, mode=mode) as file:
+        file.write(data)
 
 
 #: First characters that make a cell of a spreadsheet a formula (OWASP, "CSV Injection"), their

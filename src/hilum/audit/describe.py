@@ -242,9 +242,9 @@ def _source_findings(description: Description) -> list[Finding]:
     if len(sources) < 2:
         return []
     classes = range(len(description.tree.classes))
-    told = sum(max(pairs[s, c] for c in classes) for s in sources) / total
+    known = sum(max(pairs[s, c] for c in classes) for s in sources) / total
     guess = max(sum(pairs[s, c] for s in sources) for c in classes) / total
-    if told - guess < 0.5 * (1 - guess):
+    if known - guess < 0.5 * (1 - guess):
         return []
     lines = [
         f"{s}: " + ", ".join(
@@ -256,7 +256,7 @@ def _source_findings(description: Description) -> list[Finding]:
         Finding(
             "critical",
             "source-confounded",
-            f"The source alone tells the class of {100 * told:.0f} % of the images",
+            f"The source alone tells the class of {100 * known:.0f} % of the images",
             f"The most frequent class makes up {100 * guess:.0f} %, so most of the rest can be "
             "known from where an image comes from, without looking at a lung.",
             "Keep the sources that hold every class, or test on one that was not trained on.",

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from hilum.audit.likeness import SIDE, near_pairs
+from hilum.audit.patients import same_as_first
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, Thumbnail, in_parallel
@@ -143,9 +144,7 @@ def find_identical(dataset: Dataset) -> Duplicates:
 
 
 def _equal(keys: Sequence[Hashable]) -> list[_Link]:
-    """A link from the first position of every key to each later one."""
-    first: dict[Hashable, int] = {}
-    return [(first[k], i, 1.0) for i, k in enumerate(keys) if first.setdefault(k, i) != i]
+    return [(i, j, 1.0) for i, j in same_as_first(keys)]
 
 
 def _equal_when_decoded(

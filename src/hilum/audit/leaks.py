@@ -95,10 +95,10 @@ def patient_findings(
                 + " Find out whose the others are." * bool(info.without),
             )
         ]
-    return [_nobody(resemblance)]
+    return [_unknown_patients(resemblance)]
 
 
-def _nobody(resemblance: Resemblance | None) -> Finding:
+def _unknown_patients(resemblance: Resemblance | None) -> Finding:
     title = "Nothing says which images are of the same patient"
     excess = resemblance.excess if resemblance else None
     if excess is None or excess.value is None or excess.low is None or excess.high is None:
@@ -110,14 +110,14 @@ def _nobody(resemblance: Resemblance | None) -> Finding:
             "tell: file names give neither a patient nor an order.",
             "Get the patients' identifiers, or list them in a table (column patient_id).",
         )
-    told = excess.in_words()
+    difference = excess.in_words()
     if excess.low > 0:
         return Finding(
             "warning",
             "patients",
             f"{title}, and neighbouring files are alike",
-            f"Files with neighbouring numbers correlate {told} more than random pairs of their "
-            "class, as several images of one patient in a row would. A random split puts such "
+            f"Files with neighbouring numbers correlate {difference} more than random pairs of "
+            "their class, as several images of one patient in a row would. A random split puts such "
             "neighbours on both sides, and figures on it are too good.",
             "Split by blocks of file numbers: hilum split does where patients are unknown.",
         )
@@ -126,7 +126,7 @@ def _nobody(resemblance: Resemblance | None) -> Finding:
         "patients",
         title,
         "Neighbouring file numbers are no more alike than random pairs (the correlation differs "
-        f"by {told}), so the files' order gives no patients away either.",
+        f"by {difference}), so the files' order gives no patients away either.",
         "Get the patients' identifiers: without them no split can be known to be clean.",
     )
 

@@ -6,7 +6,7 @@ numbers resemble each other more than chance, and blocks of numbers are the unit
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -283,11 +283,8 @@ GroupBy = Literal["auto", "patient", "blocks"]
 Group = tuple[str, str, int]
 
 
-def own_groups(dataset: Dataset, group_by: str, block_size: int) -> list[Group]:
-    """Each record's group before any are joined: see make_split for group_by and block_size.
-
-    Raises DataError for another group_by, and where 'patient' is asked of images without one.
-    """
+def _own_groups(dataset: Dataset, group_by: str, block_size: int) -> list[Group]:
+    """Each record's group before any are joined."""
     if group_by not in get_args(GroupBy):
         raise DataError(
             f"Images cannot be grouped by '{group_by}'.{nearest(group_by, get_args(GroupBy))}"
@@ -313,26 +310,22 @@ def own_groups(dataset: Dataset, group_by: str, block_size: int) -> list[Group]:
     return groups
 
 
-def joined_groups(dataset: Dataset) -> list[Group]:
-    """What must stay together of each record: its patient where known, and its identical files."""
-    own = own_groups(dataset, "auto", block_size=1)
-    joined = join_groups(own, identical_files(dataset.digests), len(dataset.records))
-    return [joined[group] for group in own]
+def joined_groups(
+    dataset: Dataset,
+    group_by: str = "auto",
+    block_size: int = 1,
+    keep_together: Iterable[Sequence[int]] = (),
+) -> list[Group]:
+    """What must stay together, of each record: its own group, or the one that it was joined to.
 
+    Identical files join their groups, and so do the records at positions to keep together. Of
+    joined groups the first by name speaks for all, because files are mostly added with higher
+    numbers: they then follow the others.
 
-def identical_files(digests: Sequence[str]) -> list[list[int]]:
-    """Positions of byte-identical files."""
-    rows: dict[str, list[int]] = {}
-    for i, digest in enumerate(digests):
-        rows.setdefault(digest, []).append(i)
-    return [r for r in rows.values() if len(r) > 1]
-
-
-def join_groups(own: list[Group], together: Iterable[Sequence[int]], n: int) -> dict[Group, Group]:
-    """For each group the one that speaks for it and for all it is joined with: the first by name.
-
-    The first, because files are mostly added with higher numbers: they then follow the others.
+    group_by, block_size: see make_split. Raises DataError for another group_by, where 'patient' is
+    asked of images without one, and for a position that no record has.
     """
+    own = _own_groups(dataset, group_by, block_size)
     parent: dict[Group, Group] = {g: g for g in own}
 
     def find(group: Group) -> Group:
@@ -341,14 +334,20 @@ def join_groups(own: list[Group], together: Iterable[Sequence[int]], n: int) -> 
             group = parent[group]
         return group
 
-    for rows in together:
+    for rows in [*same_as_first(dataset.digests), *keep_together]:
         for row in rows:
-            if not 0 <= row < n:
-                raise DataError(f"There is no record {row} to keep together; there are {n}.")
+            if not 0 <= row < len(own):
+                raise DataError(f"There is no record {row} to keep together; there are {len(own)}.")
             a, b = find(own[rows[0]]), find(own[row])
             first, second = sorted((a, b), key=lambda g: (g[0], natural_key(g[1]), g[2]))
             parent[second] = first
-    return {g: find(g) for g in parent}
+    return [find(group) for group in own]
+
+
+def same_as_first(keys: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """A link from the first position of every key to each later one."""
+    first: dict[Hashable, int] = {}
+    return [(first[k], i) for i, k in enumerate(keys) if first.setdefault(k, i) != i]
 
 
 def group_name(group: Group, block_size: int) -> str:

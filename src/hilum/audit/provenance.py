@@ -192,16 +192,16 @@ def _match(source: Source, version: Version, counts: Counts, layout: str | None)
         return Match(source, version.name, "certain", "its splits hold " + _listed(version.totals))
     here = {**{s: _plain(c) for s, c in counts.items()}, "all": _together(counts)}
     wanted = {split: _plain(classes) for split, classes in version.counts.items()}
-    told = "; ".join(f"{split}: {_listed(classes)}" for split, classes in version.counts.items())
+    shown = "; ".join(f"{split}: {_listed(classes)}" for split, classes in version.counts.items())
     if all(here.get(split) == classes for split, classes in wanted.items()):
-        why = f"its classes hold as many images by name ({told})"
+        why = f"its classes hold as many images by name ({shown})"
         return Match(source, version.name, version.confidence, why)
     if version.names == "free" and all(
         sorted(here.get(split, {}).values()) == sorted(classes.values())
         for split, classes in wanted.items()
     ):
         lower = _ORDER[_ORDER.index(version.confidence) + 1]
-        why = f"its classes hold as many images, under other names ({told})"
+        why = f"its classes hold as many images, under other names ({shown})"
         return Match(source, version.name, lower, why)
     return None
 

@@ -146,7 +146,7 @@ def measure_shortcuts(
 def shortcut_findings(shortcuts: Sequence[Shortcut]) -> list[Finding]:
     """What the shortcuts mean, the strongest in the title."""
     outside = [s for s in shortcuts if not s.sees_lung]
-    told = tuple(f"{s.name}: AUROC {_told(s.auroc)} from {s.about}" for s in shortcuts)
+    evidence = tuple(f"{s.name}: AUROC {_in_words(s.auroc)} from {s.about}" for s in shortcuts)
     if any(s.auroc.value is None for s in shortcuts):
         return [
             Finding(
@@ -156,7 +156,7 @@ def shortcut_findings(shortcuts: Sequence[Shortcut]) -> list[Finding]:
                 f"{shortcuts[0].auroc.reason}, and the search is cross-validated in {FOLDS} folds.",
             )
         ]
-    return [*_outside_the_lungs(outside, told), *_brightness(shortcuts)]
+    return [*_outside_the_lungs(outside, evidence), *_brightness(shortcuts)]
 
 
 def _brightness(shortcuts: Sequence[Shortcut]) -> list[Finding]:
@@ -175,7 +175,7 @@ def _brightness(shortcuts: Sequence[Shortcut]) -> list[Finding]:
     ]
 
 
-def _outside_the_lungs(outside: Sequence[Shortcut], told: tuple[str, ...]) -> list[Finding]:
+def _outside_the_lungs(outside: Sequence[Shortcut], evidence: tuple[str, ...]) -> list[Finding]:
     strong = [s for s in outside if s.above_chance and (s.auroc.value or 0) >= _NOTABLE]
     if strong:
         best = max(strong, key=lambda s: s.auroc.value or 0)
@@ -189,7 +189,7 @@ def _outside_the_lungs(outside: Sequence[Shortcut], told: tuple[str, ...]) -> li
                 "is then lost. " + _FILE_SIZE * any(s.name == "file" for s in strong),
                 "Crop to the lungs, make brightness alike (preprocessing), look where the "
                 "network looks, and test on data from another source.",
-                told,
+                evidence,
             )
         ]
     if any(s.above_chance for s in outside):
@@ -200,7 +200,7 @@ def _outside_the_lungs(outside: Sequence[Shortcut], told: tuple[str, ...]) -> li
                 "Something outside the lungs goes with the classes, but weakly",
                 f"An AUROC is above chance, though below {_NOTABLE}.",
                 "Compare it with the AUROC of your classifier.",
-                told,
+                evidence,
             )
         ]
     return [
@@ -211,12 +211,12 @@ def _outside_the_lungs(outside: Sequence[Shortcut], told: tuple[str, ...]) -> li
             "A simple classifier that does not see lung does no better than chance. A network "
             "sees more than a simple classifier: this is no proof.",
             "",
-            told,
+            evidence,
         )
     ]
 
 
-def _told(auroc: Estimate) -> str:
+def _in_words(auroc: Estimate) -> str:
     if auroc.value is None or auroc.low is None or auroc.high is None:
         return "undefined" if auroc.value is None else f"{auroc.value:.2f} ({auroc.reason})"
     return auroc.in_words(2)

@@ -28,9 +28,7 @@ from types import MappingProxyType
 from hilum.audit.patients import (
     Group,
     group_name,
-    identical_files,
-    join_groups,
-    own_groups,
+    joined_groups,
 )
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.files import ODD_NAMES
@@ -103,11 +101,7 @@ def make_split(
     shares = _shares(dataset, proportions, folds, keep_test)
     if block_size < 1:
         raise DataError(f"A block needs at least 1 file number, not {block_size}.")
-    own = own_groups(dataset, group_by, block_size)
-    joined = join_groups(
-        own, [*identical_files(dataset.digests), *keep_together], len(dataset.records)
-    )
-    groups = [joined[g] for g in own]
+    groups = joined_groups(dataset, group_by, block_size, keep_together)
     part_of = {g: _part(seed, *g, shares=shares) for g in set(groups)}
     if keep_test:
         _fix_test(dataset, groups, part_of)

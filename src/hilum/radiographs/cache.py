@@ -42,8 +42,7 @@ def salt_of(root: Path) -> bytes:
         file.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f"{file}.lock"):  # two processes must not make two
             if not file.is_file():
-                write_atomically(file, secrets.token_bytes(_BYTES))
-                file.chmod(0o600)
+                write_atomically(file, secrets.token_bytes(_BYTES), mode=0o600)
         salt = file.read_bytes()
     except OSError as error:
         raise cache_refusal(file.parent, error) from None

@@ -10,7 +10,6 @@ import math
 import os
 import shutil
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import DataError
-from hilum.files import sha256
+from hilum.files import new_file, sha256
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.records import IntArray, PixelArray
 
@@ -144,22 +143,14 @@ def _mapped(
 
 
 def _unpack(file: Path, array: str, target: Path) -> None:
-    partial: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, suffix=".partial")
-        partial = Path(name)
-        with os.fdopen(handle, "wb") as out, _opened(file) as archive:
+        with new_file(target, mode=0o600) as out, _opened(file) as archive:
             with _member(file, archive, array):
                 pass  # its header is sound
             with archive.open(f"{array}.npy") as content:
                 shutil.copyfileobj(content, out, 1 << 20)
-        partial.replace(target)
     except OSError as error:
         raise cache_refusal(target.parent, error) from None
-    finally:
-        if partial:
-            partial.unlink(missing_ok=True)
 
 
 @contextmanager

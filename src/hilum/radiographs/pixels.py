@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from hilum.errors import DataError, in_lines, plural
-from hilum.files import sha256, write_atomically
+from hilum.files import new_file, sha256, write_atomically
 from hilum.radiographs.cache import cache_folder as cache_folder
 from hilum.radiographs.cache import cache_refusal
 from hilum.radiographs.image import read_radiograph
@@ -195,15 +194,8 @@ def _build(
     Each image is written, not mapped: on a full disk a write fails with an error, a memory map
     with a signal that ends the process.
     """
-    partial: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: two threads or processes may build the same array at once.
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name}.", suffix=".partial"
-        )
-        partial = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        with new_file(target, mode=0o600) as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             start, size, lock = file.tell(), int(np.prod(shape[1:])), Lock()
@@ -215,14 +207,8 @@ def _build(
                     file.write(pixels)
 
             in_parallel(decode, range(len(paths)), "Decoding", progress)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
     except OSError as error:
         raise cache_refusal(target.parent, error) from None
-    finally:
-        if partial:
-            partial.unlink(missing_ok=True)
 
 
 def in_parallel(

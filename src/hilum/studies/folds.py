@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hilum.audit.patients import group_name, identical_files, join_groups, own_groups
+from hilum.audit.patients import group_name, joined_groups
 from hilum.audit.splits import apply_split, make_split
 from hilum.errors import EvaluationError, StudyError, nearest
 from hilum.labels import LabelTree
@@ -107,11 +107,10 @@ def _take(dataset: Dataset, rows: Sequence[int]) -> Dataset:
 
 
 def _group_names(dataset: Dataset, block_size: int) -> dict[str, str]:
-    own = own_groups(dataset, "auto", block_size)
-    joined = join_groups(own, identical_files(dataset.digests), len(dataset.records))
+    groups = joined_groups(dataset, block_size=block_size)
     return {
-        record.name: group_name(joined[group], block_size)
-        for record, group in zip(dataset.records, own, strict=True)
+        record.name: group_name(group, block_size)
+        for record, group in zip(dataset.records, groups, strict=True)
     }
 
 

@@ -26,7 +26,8 @@ class Source:
         self._file, self._path = file, path
         self._elements = 0
         self.position = file.tell()
-        self._size = os.fstat(file.fileno()).st_size if _has_number(file) else _size_of(file)
+        self._size = file.seek(0, os.SEEK_END)
+        file.seek(self.position)
 
     def refusal(self, reason: str) -> DataError:
         """The error to raise: the file and what is wrong with it, without values of its tags."""
@@ -125,18 +126,3 @@ class _Inflated(Source):
                 )
             self._ready += piece
         return len(self._ready) >= n
-
-
-def _has_number(file: IO[bytes]) -> bool:
-    try:
-        file.fileno()
-    except OSError:  # a file in memory
-        return False
-    return True
-
-
-def _size_of(file: IO[bytes]) -> int:
-    here = file.tell()
-    size = file.seek(0, os.SEEK_END)
-    file.seek(here)
-    return size
