@@ -1,6 +1,6 @@
 """The small values that pass between the parts of Hilum."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,6 +49,10 @@ PixelArray = Annotated[
     npt.NDArray[np.uint8], _ReadFrom(np.uint8, int, words="whole numbers from 0 to 255")
 ]
 BoolArray = Annotated[npt.NDArray[np.bool_], _ReadFrom(np.bool_, bool, words="true and false")]
+
+
+#: progress(what, done, total): called as work goes on, for whoever wants to show it.
+Progress = Callable[[str, int, int], None]
 
 
 class Attributes(Mapping[str, str]):

@@ -19,7 +19,7 @@ from hilum.codec import to_plain
 from hilum.errors import DataError
 from hilum.fetching import catalogue
 from hilum.fetching.catalogue import DataSet, GitBranch, KaggleHandle, MendeleyArchive, known_sets
-from hilum.fetching.get import NOTE, _inspect, get_data
+from hilum.fetching.get import ACCESS, NOTE, _inspect, _Task, get_data
 from hilum.radiographs.layouts import read_layout
 from tests.fetching.conftest import LOOPBACK, Web, touch
 
@@ -386,14 +386,14 @@ def test_what_kagglehub_cannot_do_is_told(
 @pytest.mark.shared
 def test_the_real_images_are_recognised(shared_data: Path, tmp_path: Path) -> None:
     """By the SHA-256 of known files and by their counts."""
-    ready = tmp_path / "unpacked"
+    task = _Task(known("chest-xray-150"), None, tmp_path, ACCESS, None)
     shutil.copytree(
         shared_data / "chest-xray-150",
-        ready,
+        task.ready,
         copy_function=lambda file, to: Path(to).symlink_to(file),
     )
 
-    images, notes = _inspect(known("chest-xray-150"), ready, tmp_path)
+    images, notes = _inspect(task)
 
     assert images["train"] == {"normal": 1341, "covid": 1345, "non-covid": 2530}
     assert notes == ()

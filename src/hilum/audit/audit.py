@@ -24,7 +24,8 @@ from hilum.audit.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_fi
 from hilum.codec import write_plain
 from hilum.errors import DataError
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.pixels import Progress, Thumbnail
+from hilum.radiographs.pixels import Thumbnail
+from hilum.records import Progress
 
 SYNTHETIC = Finding(
     "note",

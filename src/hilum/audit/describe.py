@@ -11,8 +11,8 @@ from hilum.audit.findings import Finding
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import Header, read_header
-from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import FloatArray, IntArray, PixelArray, Record
+from hilum.radiographs.pixels import in_parallel
+from hilum.records import FloatArray, IntArray, PixelArray, Progress, Record
 
 #: A row or column belongs to a dark margin if 95 % of its pixels are at most this dark, of 255:
 #: room for the noise of a JPEG and for a marker's edge, far below the darkest skin line.

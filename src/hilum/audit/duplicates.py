@@ -25,8 +25,8 @@ from hilum.audit.likeness import SIDE, near_pairs
 from hilum.audit.patients import same_as_first
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
-from hilum.radiographs.pixels import Progress, Thumbnail, in_parallel
-from hilum.records import IntArray, PixelArray, Record
+from hilum.radiographs.pixels import Thumbnail, in_parallel
+from hilum.records import IntArray, PixelArray, Progress, Record
 
 __all__ = ["Duplicates", "Group", "find_duplicates", "find_identical"]
 

@@ -117,8 +117,8 @@ def _unknown_patients(resemblance: Resemblance | None) -> Finding:
             "patients",
             f"{title}, and neighbouring files are alike",
             f"Files with neighbouring numbers correlate {difference} more than random pairs of "
-            "their class, as several images of one patient in a row would. A random split puts such "
-            "neighbours on both sides, and figures on it are too good.",
+            "their class, as several images of one patient in a row would. A random split puts "
+            "such neighbours on both sides, and figures on it are too good.",
             "Split by blocks of file numbers: hilum split does where patients are unknown.",
         )
     return Finding(

@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hilum.audit.findings import Finding
 from hilum.radiographs.image import Header
-from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import Estimate, FloatArray, IntArray, PixelArray
+from hilum.radiographs.pixels import in_parallel
+from hilum.records import Estimate, FloatArray, IntArray, PixelArray, Progress
 from hilum.statistics.intervals import resample
 from hilum.statistics.metrics import aurocs
 

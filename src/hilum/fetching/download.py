@@ -16,15 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from hilum import __version__
 from hilum.errors import DataError
 from hilum.files import write_atomically
-
-if TYPE_CHECKING:
-    from hilum.radiographs.pixels import Progress
+from hilum.records import Progress
 
 #: Answers that pass: too many requests, and a server in trouble.
 _PASSING = (429, 500, 502, 503, 504)
@@ -68,7 +66,7 @@ class _Job:
     label: str
     max_bytes: int
     access: Access
-    progress: "Progress | None"
+    progress: Progress | None
 
     @property
     def state(self) -> Path:
@@ -82,7 +80,7 @@ def download(
     max_bytes: int,
     expected: Mapping[str, str],
     access: Access,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> str:
     """Download a file and check it; the SHA-256 of what came, in hexadecimal.
 

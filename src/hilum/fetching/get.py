@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import filelock
 
@@ -19,7 +19,6 @@ from hilum.audit.provenance import match_sources
 from hilum.errors import DataError
 from hilum.fetching.catalogue import (
     DataSet,
-    GitBranch,
     KaggleHandle,
     MendeleyArchive,
     PublishedFile,
@@ -29,54 +28,7 @@ from hilum.fetching.git import fetch_branch
 from hilum.fetching.unpack import copy_tree, unpack
 from hilum.files import sha256, write_atomically
 from hilum.radiographs.layouts import read_layout
-
-
-def find_on_mendeley(place: MendeleyArchive, access: Access) -> tuple[str, str]:
-    """Ask Mendeley Data for the address and the SHA-256 of a file: (address, SHA-256).
-
-    Raises DataError where it cannot be asked, or the file is not in that version.
-    """
-    url = f"{place.api}/datasets/{place.dataset}/files?folder_id=root&version={place.version}"
-    answer = fetch_json(url, access)
-    try:
-        files = {f["filename"]: f["content_details"] for f in answer}
-        details = files.get(place.file)
-        if details is not None:
-            return str(details["download_url"]), str(details["sha256_hash"]).lower()
-    except (TypeError, KeyError, AttributeError):
-        raise DataError(
-            f"{url}: does not answer with a list of files any more; download {place.file} by hand."
-        ) from None
-    raise DataError(
-        f"{url}: does not list {place.file}; it lists {', '.join(sorted(files)) or 'nothing'}."
-    )
-
-
-def copy_from_kaggle(place: KaggleHandle, page: str, into: Path) -> None:
-    """Have kagglehub download a data set into its own cache, and copy it.
-
-    Raises DataError where kagglehub is not installed or fails.
-    """
-    try:
-        kagglehub = importlib.import_module("kagglehub")
-    except ImportError:
-        raise DataError(
-            f"{place.handle}: comes from Kaggle, through kagglehub, which is not installed: pip "
-            f"install kagglehub. Or download it at {page} and unpack it: it is read as it is."
-        ) from None
-    try:
-        # It reports on standard output, which belongs to results.
-        with contextlib.redirect_stdout(sys.stderr):
-            folder = Path(kagglehub.dataset_download(place.handle))
-    except Exception as error:  # kagglehub raises of many kinds, and its own bases changed
-        why = " ".join(str(error).split())[:300] or type(error).__name__
-        raise DataError(f"{place.handle}: kagglehub could not download it ({why}).") from None
-    if not copy_tree(folder, into):
-        raise DataError(f"{folder}: kagglehub downloaded no files; remove the folder, try again.")
-
-
-if TYPE_CHECKING:
-    from hilum.radiographs.pixels import Progress
+from hilum.records import Progress
 
 ACCESS = Access()
 
@@ -129,7 +81,7 @@ def get_data(
     *,
     size: int | None = None,
     access: Access | None = None,
-    progress: "Progress | None" = None,
+    progress: Progress | None = None,
 ) -> Fetched:
     """Fetch a public data set into a new folder, in a layout that open_dataset reads.
 
@@ -146,7 +98,8 @@ def get_data(
         work.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(work / ".lock", timeout=0):
             try:
-                fetched = _fetch_into(data_set, out, size, work, access or ACCESS, progress)
+                task = _Task(data_set, size, work, access or ACCESS, progress)
+                fetched = _fetch_into(task, out)
             finally:
                 if {p.name for p in work.iterdir()} <= {".lock"}:
                     shutil.rmtree(work, ignore_errors=True)  # nothing to go on with is left
@@ -165,87 +118,89 @@ def check_target(out: Path) -> None:
         raise DataError(f"{out}: exists already; remove it, or name another folder with --out.")
 
 
-def _fetch_into(
-    data_set: DataSet,
-    out: Path,
-    size: int | None,
-    work: Path,
-    access: Access,
-    progress: "Progress | None",
-) -> Fetched:
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A data set to fetch, with images of a size, by way of a folder to work in."""
+
+    data_set: DataSet
+    size: int | None
+    work: Path
+    access: Access
+    progress: Progress | None
+
+    @property
+    def ready(self) -> Path:
+        """What becomes the data folder."""
+        return self.work / "unpacked"
+
+    def download(self, url: str, name: str, max_bytes: int, expected: dict[str, str]) -> str:
+        """Download a file into the folder to work in; its SHA-256."""
+        return download(
+            url,
+            self.work / name,
+            max_bytes=max_bytes,
+            expected=expected,
+            access=self.access,
+            progress=self.progress,
+        )
+
+    def unpack(self, archive: Path) -> None:
+        try:
+            unpack(archive, self.ready, progress=self.progress)
+        except DataError:
+            archive.unlink()  # it would be refused again
+            shutil.rmtree(self.ready, ignore_errors=True)
+            raise
+
+    def empty(self) -> None:
+        """Remove what was downloaded; the lock is still held."""
+        for left in self.work.iterdir():
+            if left.is_file() and left.name != ".lock":
+                left.unlink()
+
+
+def _fetch_into(task: _Task, out: Path) -> Fetched:
     check_target(out)
-    ready = work / "unpacked"
-    shutil.rmtree(ready, ignore_errors=True)
-    origin = _fetch(data_set, size, work, ready, access, progress)
-    images, notes = _inspect(data_set, ready, work)
-    _write_note(data_set, origin, ready)
+    shutil.rmtree(task.ready, ignore_errors=True)
+    origin = _fetch(task)
+    images, notes = _inspect(task)
+    _write_note(task.data_set, origin, task.ready)
     if out.exists():
         out.rmdir()
-    ready.rename(out)
-    _empty(work)
-    return Fetched(data_set.name, out, origin, images, notes)
+    task.ready.rename(out)
+    task.empty()
+    return Fetched(task.data_set.name, out, origin, images, notes)
 
 
-def _empty(work: Path) -> None:
-    """Remove what was downloaded; the lock is still held."""
-    for left in work.iterdir():
-        if left.is_file() and left.name != ".lock":
-            left.unlink()
-
-
-def _fetch(
-    data_set: DataSet,
-    size: int | None,
-    work: Path,
-    ready: Path,
-    access: Access,
-    progress: "Progress | None",
-) -> Origin:
+def _fetch(task: _Task) -> Origin:
+    data_set = task.data_set
     if data_set.file:
-        return _get_file(data_set.choose(size), work, ready, access, progress)
+        return _get_file(data_set.choose(task.size), task)
     if data_set.mendeley:
-        return _get_archive(data_set.mendeley, work, ready, access, progress)
+        return _get_archive(data_set.mendeley, task)
     if data_set.git:
-        return _get_branch(data_set.git, work, ready, access, progress)
+        archive, commit = fetch_branch(data_set.git, task.work, task.access, task.progress)
+        task.unpack(archive)
+        address = f"{data_set.git.url}#{data_set.git.branch}"
+        return Origin(address, None, commit, "git checked it against the commit's hash.")
     assert data_set.kaggle
-    copy_from_kaggle(data_set.kaggle, data_set.page, ready)
+    _copy_from_kaggle(data_set.kaggle, data_set.page, task.ready)
     return Origin(data_set.page, None, None, "Not checked here: kagglehub downloaded it.")
 
 
-def _get_file(
-    place: PublishedFile, work: Path, ready: Path, access: Access, progress: "Progress | None"
-) -> Origin:
-    file = work / place.name
-    sums = {"md5": place.md5}
-    digest = download(
-        place.url,
-        file,
-        max_bytes=place.max_bytes,
-        expected=sums,
-        access=access,
-        progress=progress,
-    )
-    ready.mkdir()
-    file.rename(ready / place.name)
+def _get_file(place: PublishedFile, task: _Task) -> Origin:
+    digest = task.download(place.url, place.name, place.max_bytes, {"md5": place.md5})
+    task.ready.mkdir()
+    (task.work / place.name).rename(task.ready / place.name)
     return Origin(
         place.url, digest, None, "Its MD5 is the one that the publisher gives; no SHA-256 is given."
     )
 
 
-def _get_archive(
-    place: MendeleyArchive, work: Path, ready: Path, access: Access, progress: "Progress | None"
-) -> Origin:
-    url, expected = find_on_mendeley(place, access)
-    archive = work / place.file
-    digest = download(
-        url,
-        archive,
-        max_bytes=place.max_bytes,
-        expected={"sha256": expected},
-        access=access,
-        progress=progress,
-    )
-    _unpack(archive, ready, progress)
+def _get_archive(place: MendeleyArchive, task: _Task) -> Origin:
+    url, expected = _find_on_mendeley(place, task.access)
+    digest = task.download(url, place.file, place.max_bytes, {"sha256": expected})
+    task.unpack(task.work / place.file)
     return Origin(
         url,
         digest,
@@ -254,32 +209,56 @@ def _get_archive(
     )
 
 
-def _get_branch(
-    place: GitBranch, work: Path, ready: Path, access: Access, progress: "Progress | None"
-) -> Origin:
-    archive, commit = fetch_branch(place, work, access, progress)
-    _unpack(archive, ready, progress)
-    return Origin(
-        f"{place.url}#{place.branch}", None, commit, "git checked it against the commit's hash."
+def _find_on_mendeley(place: MendeleyArchive, access: Access) -> tuple[str, str]:
+    """Ask Mendeley Data for the address and the SHA-256 of a file: (address, SHA-256).
+
+    Raises DataError where it cannot be asked, or the file is not in that version.
+    """
+    url = f"{place.api}/datasets/{place.dataset}/files?folder_id=root&version={place.version}"
+    answer = fetch_json(url, access)
+    try:
+        files = {f["filename"]: f["content_details"] for f in answer}
+        details = files.get(place.file)
+        if details is not None:
+            return str(details["download_url"]), str(details["sha256_hash"]).lower()
+    except (TypeError, KeyError, AttributeError):
+        raise DataError(
+            f"{url}: does not answer with a list of files any more; download {place.file} by hand."
+        ) from None
+    raise DataError(
+        f"{url}: does not list {place.file}; it lists {', '.join(sorted(files)) or 'nothing'}."
     )
 
 
-def _unpack(archive: Path, ready: Path, progress: "Progress | None") -> None:
+def _copy_from_kaggle(place: KaggleHandle, page: str, into: Path) -> None:
+    """Have kagglehub download a data set into its own cache, and copy it.
+
+    Raises DataError where kagglehub is not installed or fails.
+    """
     try:
-        unpack(archive, ready, progress=progress)
-    except DataError:
-        archive.unlink()  # it would be refused again
-        shutil.rmtree(ready, ignore_errors=True)
-        raise
+        kagglehub = importlib.import_module("kagglehub")
+    except ImportError:
+        raise DataError(
+            f"{place.handle}: comes from Kaggle, through kagglehub, which is not installed: pip "
+            f"install kagglehub. Or download it at {page} and unpack it: it is read as it is."
+        ) from None
+    try:
+        # It reports on standard output, which belongs to results.
+        with contextlib.redirect_stdout(sys.stderr):
+            folder = Path(kagglehub.dataset_download(place.handle))
+    except Exception as error:  # kagglehub raises of many kinds, and its own bases changed
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+        raise DataError(f"{place.handle}: kagglehub could not download it ({why}).") from None
+    if not copy_tree(folder, into):
+        raise DataError(f"{folder}: kagglehub downloaded no files; remove the folder, try again.")
 
 
-def _inspect(
-    data_set: DataSet, ready: Path, work: Path
-) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
+def _inspect(task: _Task) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
     """Read the names of what arrived: images by split and class, and notes.
 
     Raises DataError where it has not the layout that it should have, or a known file differs.
     """
+    data_set, ready = task.data_set, task.ready
     source = data_set.source
     try:
         listing = read_layout(ready, data_set.layout)
@@ -290,7 +269,7 @@ def _inspect(
                 raise DataError(f"{name}: expected the SHA-256 {digest}, found {found}.")
     except DataError as error:
         shutil.rmtree(ready)
-        _empty(work)
+        task.empty()
         raise DataError(
             f"{data_set.name}: what {data_set.page} gives today is not the data set that Hilum "
             f"knows, and nothing of it was kept. {str(error).replace(f'{ready}{os.sep}', '')}"
@@ -300,14 +279,13 @@ def _inspect(
         counts.setdefault(found_image.split, Counter())[found_image.labels[-1]] += 1
     images = {split: dict(c) for split, c in counts.items()}
     matches = match_sources(images, layout=listing.layout, digests=source.files.values())
-    known = any(m.source.name == source.name and m.confidence != "possible" for m in matches)
-    notes = listing.notes
-    if not known:
-        notes += (
-            "Its counts are not those of a version that Hilum knows: read its page before you "
-            "rely on what is said of its labels.",
-        )
-    return images, notes
+    if any(m.source.name == source.name and m.confidence != "possible" for m in matches):
+        return images, listing.notes
+    note = (
+        "Its counts are not those of a version that Hilum knows: read its page before you rely on "
+        "what is said of its labels."
+    )
+    return images, (*listing.notes, note)
 
 
 def _write_note(data_set: DataSet, origin: Origin, folder: Path) -> None:

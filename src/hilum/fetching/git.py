@@ -7,14 +7,11 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hilum.errors import DataError
 from hilum.fetching.catalogue import GitBranch
 from hilum.fetching.download import Access
-
-if TYPE_CHECKING:
-    from hilum.radiographs.pixels import Progress
+from hilum.records import Progress
 
 #: No hooks, templates, credentials or large-file filters; give up where nothing comes for long.
 _SETTINGS = (
@@ -27,7 +24,7 @@ _SETTINGS = (
 
 
 def fetch_branch(
-    place: GitBranch, work: Path, access: Access, progress: "Progress | None" = None
+    place: GitBranch, work: Path, access: Access, progress: Progress | None = None
 ) -> tuple[Path, str]:
     """Fetch the newest commit of a branch and pack its folder as TAR: (archive, commit).
 
@@ -53,9 +50,7 @@ def fetch_branch(
     return archive, commit
 
 
-def _run(
-    command: Sequence[str], url: str, access: Access, progress: "Progress | None" = None
-) -> str:
+def _run(command: Sequence[str], url: str, access: Access, progress: Progress | None = None) -> str:
     """Run git; what it printed. Raises DataError with git's own last line where it fails."""
     program, *arguments = command
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]

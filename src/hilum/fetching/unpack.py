@@ -15,12 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from hilum.errors import DataError
-
-if TYPE_CHECKING:
-    from hilum.radiographs.pixels import Progress
+from hilum.records import Progress
 
 _PIECE = 1 << 20
 
@@ -56,7 +54,7 @@ class _Member:
 
 
 def unpack(
-    archive: Path, into: Path, *, limits: Limits = LIMITS, progress: "Progress | None" = None
+    archive: Path, into: Path, *, limits: Limits = LIMITS, progress: Progress | None = None
 ) -> int:
     """Unpack a ZIP or uncompressed TAR archive into a new folder; how many files were written.
 
@@ -187,7 +185,7 @@ def _write(
     members: Iterable[_Member],
     files: int,
     into: Path,
-    progress: "Progress | None",
+    progress: Progress | None,
 ) -> int:
     into.mkdir(parents=True)
     written = 0

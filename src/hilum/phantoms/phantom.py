@@ -9,7 +9,7 @@ like radiographs but are not evidence: nothing measured on them says anything ab
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,7 +22,7 @@ from hilum.phantoms.anatomy import anatomy_of
 from hilum.phantoms.film import develop, sample_film
 from hilum.phantoms.findings import PhantomLabel, added_tissue, finding_mask
 from hilum.phantoms.patient import sample_patient
-from hilum.records import PixelArray
+from hilum.records import PixelArray, Progress
 
 __all__ = ["PhantomLabel", "is_phantom", "render_phantom", "write_phantoms"]
 
@@ -78,7 +78,7 @@ def write_phantoms(
     seed: int = 0,
     size: int = 150,
     ratio: tuple[int, int, int] = (1, 1, 2),
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Write a data set of phantoms, in the layout of real ones, with the masks beside it.
 
@@ -207,7 +207,7 @@ def _write_images(
     shares: Mapping[str, Mapping[str, int]],
     seed: int,
     size: int,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress | None,
 ) -> None:
     total = sum(sum(classes.values()) for classes in shares.values())
     done = 0

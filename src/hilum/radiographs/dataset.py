@@ -16,8 +16,8 @@ from hilum.labels import LabelTree
 from hilum.phantoms.phantom import is_phantom
 from hilum.radiographs.label_map import NO_MAPPING, match_classes
 from hilum.radiographs.layouts import SPLITS, Found, natural_key, read_layout
-from hilum.radiographs.pixels import PixelTransform, Progress, content_digests, open_pixels
-from hilum.records import IntArray, PixelArray, Record
+from hilum.radiographs.pixels import PixelTransform, content_digests, open_pixels
+from hilum.records import IntArray, PixelArray, Progress, Record
 
 
 @dataclass(frozen=True)

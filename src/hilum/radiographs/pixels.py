@@ -27,9 +27,7 @@ from hilum.radiographs.cache import cache_refusal
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.npz import file_of, item_of, read_item
 from hilum.records import PixelArray
-
-#: progress(what, done, total): called as work goes on, for whoever wants to show it.
-Progress = Callable[[str, int, int], None]
+from hilum.records import Progress as Progress
 
 
 class PixelTransform(Protocol):
