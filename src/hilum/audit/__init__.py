@@ -1,0 +1,17 @@
+"""Checks of a data set before anything is learned from it, and splits that keep patients together.
+
+The checks give findings in words; what a public data set's labels mean is in ``sources/``.
+"""
+
+__all__ = [
+    "audit",
+    "describe",
+    "duplicates",
+    "findings",
+    "leaks",
+    "patients",
+    "provenance",
+    "shortcuts",
+    "split_files",
+    "splits",
+]

@@ -2,3 +2,5 @@
 
 Every file in ``sets/`` says where one data set lies. What its labels mean is in ``audit/sources``.
 """
+
+__all__ = ["catalogue", "get"]

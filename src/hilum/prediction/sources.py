@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hilum.errors import DataError
-from hilum.radiographs.layouts import natural_key
-from hilum.radiographs.layouts.walk import walk
+from hilum.radiographs.layouts import natural_key, walk
 
 STDIN = "-"
 LIST = "@"

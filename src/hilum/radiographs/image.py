@@ -205,6 +205,17 @@ def begins_as_dicom(file: IO[bytes]) -> bool:
     return is_dicom(start)
 
 
+def open_size(file: IO[bytes], path: Path) -> tuple[int, int]:
+    """Width and height of an open file's image, from its header alone; path names it in refusals.
+
+    Raises DataError where it is no image; other errors come as they are.
+    """
+    if begins_as_dicom(file):
+        header = read_dicom_header(file, path)
+        return header.columns, header.rows
+    return open_image(file, path).size
+
+
 def read_open_picture(
     file: IO[bytes], path: Path, *, colour: bool = False, study: bool = False
 ) -> Picture:

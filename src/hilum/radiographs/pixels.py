@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from PIL import Image
 
-from hilum.errors import DataError, in_lines, plural
+from hilum.errors import DataError, in_lines
 from hilum.files import new_file, sha256, write_atomically
 from hilum.radiographs.cache import cache_folder as cache_folder
 from hilum.radiographs.cache import cache_refusal
@@ -230,8 +230,8 @@ def in_parallel(
             raise
     failures = list(dict.fromkeys(failures))  # a damaged NPZ file fails once for each image in it
     if failures:
+        files = "file" if len(failures) == 1 else "files"
         raise DataError(
-            f"{plural(len(failures), 'file')} cannot be used; repair or remove them:"
-            f"{in_lines(failures)}"
+            f"{len(failures)} {files} cannot be used; repair or remove them:{in_lines(failures)}"
         )
     return results

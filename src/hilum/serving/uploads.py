@@ -17,8 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from hilum.errors import DataError
 from hilum.explanation.pictures import thumbnail_png, to_text
 from hilum.prediction.stream import Reading
-from hilum.radiographs.dicom.reading import read_dicom_header
-from hilum.radiographs.image import begins_as_dicom, open_image, read_open_picture
+from hilum.radiographs.image import open_size, read_open_picture
 from hilum.radiographs.pixels import PixelTransform
 from hilum.serving.limits import Limits
 from hilum.serving.problems import Problem, drain
@@ -243,11 +242,6 @@ def decode(
 
 def _refuse_large(upload: Upload, most: int) -> None:
     """Raise DataError for too many pixels, before any is decoded."""
-    file = upload.file
-    if begins_as_dicom(file):
-        header = read_dicom_header(file, _FILE)
-        width, height = header.columns, header.rows
-    else:
-        width, height = open_image(file, _FILE).size
+    width, height = open_size(upload.file, _FILE)
     if width * height > most:
         raise DataError(f"{width} x {height} pixels are too many (at most {most:,}).")

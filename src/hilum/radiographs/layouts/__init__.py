@@ -7,7 +7,8 @@ from hilum.radiographs.layouts.listing import SPLITS as SPLITS
 from hilum.radiographs.layouts.listing import Found as Found
 from hilum.radiographs.layouts.listing import Layout as Layout
 from hilum.radiographs.layouts.listing import Listing as Listing
+from hilum.radiographs.layouts.listing import list_images as list_images
+from hilum.radiographs.layouts.listing import natural_key as natural_key
+from hilum.radiographs.layouts.listing import walk as walk
 from hilum.radiographs.layouts.recognise import LAYOUTS as LAYOUTS
 from hilum.radiographs.layouts.recognise import read_layout as read_layout
-from hilum.radiographs.layouts.walk import list_images as list_images
-from hilum.radiographs.layouts.walk import natural_key as natural_key

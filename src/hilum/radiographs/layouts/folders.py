@@ -5,8 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hilum.errors import DataError
-from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, split_of
-from hilum.radiographs.layouts.walk import subfolders, walk
+from hilum.radiographs.layouts.listing import (
+    SPLITS,
+    Found,
+    Layout,
+    Listing,
+    split_of,
+    subfolders,
+    walk,
+)
 
 #: Folders of these names hold the images of a set that keeps its labels elsewhere.
 _NOT_A_LABEL = re.compile(r"(images|imgs|stage_\d_(train|test)_images)([_-]?\d+)?", re.IGNORECASE)

@@ -11,8 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from hilum.errors import DataError, in_lines, plural
-from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing
-from hilum.radiographs.layouts.walk import subfolders, walk
+from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, subfolders, walk
 
 NORMAL, PNEUMONIA, BACTERIA, VIRUS = "NORMAL", "PNEUMONIA", "bacteria", "virus"
 

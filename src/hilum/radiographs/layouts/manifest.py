@@ -13,6 +13,7 @@ from hilum.radiographs.layouts.listing import (
     Listing,
     attributes_of,
     refuse_divided_patients,
+    walk,
 )
 from hilum.radiographs.layouts.tables import (
     LABEL_TABLES,
@@ -25,7 +26,6 @@ from hilum.radiographs.layouts.tables import (
     read_table,
     split_in,
 )
-from hilum.radiographs.layouts.walk import walk
 
 _SAID: Roles = {"label": ["label", "class"], "split": ["split"], **COLUMNS}
 _PATHS: Roles = {"image": ["path", "filename", "image"]}

@@ -9,8 +9,7 @@ doi:10.1016/j.compbiomed.2021.104319.
 from pathlib import Path
 
 from hilum.errors import DataError
-from hilum.radiographs.layouts.listing import Found, Layout, Listing
-from hilum.radiographs.layouts.walk import subfolders, walk
+from hilum.radiographs.layouts.listing import Found, Layout, Listing, subfolders, walk
 
 CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
 

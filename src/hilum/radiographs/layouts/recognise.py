@@ -15,8 +15,7 @@ from hilum.radiographs.layouts import (
     rsna,
 )
 from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
-from hilum.radiographs.layouts.listing import Layout, Listing
-from hilum.radiographs.layouts.walk import seen
+from hilum.radiographs.layouts.listing import Layout, Listing, seen
 
 #: Layouts of their own kind; at most one of them may fit.
 SPECIFIC: tuple[Layout, ...] = (

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.errors import DataError, in_lines, nearest, plural
-from hilum.radiographs.layouts.listing import SPLITS, split_of
-from hilum.radiographs.layouts.walk import walk
+from hilum.radiographs.layouts.listing import SPLITS, split_of, walk
 
 #: What each wanted column may be called, by the role that it plays.
 Roles = Mapping[str, Sequence[str]]
