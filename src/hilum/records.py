@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
+from hilum.wording import Style
+
 #: The largest image that is decoded. The largest detectors give about 20 million pixels.
 MAX_PIXELS = 80_000_000
 
@@ -145,11 +147,7 @@ class Estimate:
 
     def in_words(self, digits: int = 3) -> str:
         """As text: '0.746 (0.703 to 0.789)', '0.746' without an interval, or 'undefined (why)'."""
-        if self.value is None:
-            return f"undefined ({self.reason})" if self.reason else "undefined"
-        if self.low is None or self.high is None:
-            return f"{self.value:.{digits}f}"
-        return f"{self.value:.{digits}f} ({self.low:.{digits}f} to {self.high:.{digits}f})"
+        return Style(digits).words(self)
 
     def to_plain(self) -> dict[str, Any]:
         """For the codec; of an undefined measure {"value": null, "reason": …, "n": …}."""

@@ -32,9 +32,8 @@ from hilum.audit.patients import (
 )
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.files import ODD_NAMES
-from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.dataset import Dataset, record_order
 from hilum.radiographs.layouts import SPLITS, natural_key
-from hilum.records import Record
 
 PROPORTIONS: Mapping[str, float] = MappingProxyType({"train": 0.7, "val": 0.15, "test": 0.15})
 PROPORTIONS_BESIDE_TEST: Mapping[str, float] = MappingProxyType({"train": 0.85, "val": 0.15})
@@ -164,13 +163,9 @@ def apply_split(dataset: Dataset, split: Split, fold: int | None = None) -> Data
             return part
         return "val" if part == str(fold) else "train"
 
-    records = [replace(r, split=renamed(split.parts[r.name])) for r in dataset.records]
-    order = sorted(range(len(records)), key=lambda i: _order(records[i]))
-    return replace(
-        dataset,
-        records=tuple(records[i] for i in order),
-        digests=tuple(dataset.digests[i] for i in order),
-    )
+    records = tuple(replace(r, split=renamed(split.parts[r.name])) for r in dataset.records)
+    order = sorted(range(len(records)), key=lambda i: record_order(records[i]))
+    return replace(dataset, records=records).take(order)
 
 
 def check_same_images(dataset: Dataset, listed: Iterable[str], what: str) -> None:
@@ -275,7 +270,3 @@ def _refuse_missing_class(dataset: Dataset, split: Split, block_size: int, small
         remedy = "It has too few groups for so many parts: ask for fewer, or try another seed."
     n = len(set(split.groups.values()))
     check_classes(dataset, split, f"{dataset.root}, divided by {n} groups", remedy)
-
-
-def _order(record: Record) -> tuple[int, int, tuple[tuple[int, str], ...]]:
-    return (SPLITS.index(record.split), record.label, natural_key(record.name))

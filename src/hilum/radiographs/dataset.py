@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -87,10 +87,23 @@ class Dataset:
             for split in self.splits
         }
 
+    def take(self, rows: Sequence[int]) -> "Dataset":
+        """The data set of some of the records, in the order of the rows."""
+        return replace(
+            self,
+            records=tuple(self.records[i] for i in rows),
+            digests=tuple(self.digests[i] for i in rows),
+        )
+
     def pixels(self, transform: PixelTransform, progress: Progress | None = None) -> PixelArray:
         """Every record's pixels, decoded at most once: read-only (N, H, W) uint8."""
         paths = [r.path for r in self.records]
         return open_pixels(paths, self.digests, transform, progress)
+
+
+def record_order(record: Record) -> tuple[int, int, tuple[tuple[int, str], ...]]:
+    """Sort key of a data set's records: by split, label and natural order of the names."""
+    return (SPLITS.index(record.split), record.label, natural_key(record.name))
 
 
 def open_dataset(
@@ -106,21 +119,31 @@ def open_dataset(
 ) -> Dataset:
     """Open labelled radiographs: a folder, or a table or NPZ file that lists or holds them.
 
-    tree: the labels and their order; an image's class is then the innermost of its labels that
-    is a class of it, so ``NORMAL, PNEUMONIA`` joins what is divided further in the data. Without
-    it the nesting of the labels is the tree. exclude: shell patterns of names below root, such
-    as ``val/infected/covid/8.jpg`` or ``*/normal/1?.png``. layout: one of layouts.LAYOUTS by
-    name; without it the layout is recognised. rename: what labels of the data mean in the given
-    tree, such as {"No_findings": "normal", "Effusion": "-"}, where "-" leaves images out (see
-    label_map); notes tell what it did. every_class: refuse a split that lacks a class, which
-    nothing can be trained or monitored on. An evaluation may do without: its notes then name what
-    is missing, and measures of such a class are undefined. keep_identifiers: patients of DICOM
-    files are named by their PatientID, not by a salted hash.
+    Args:
+        root: The folder or file.
+        tree: The labels and their order; an image's class is then the innermost of its labels
+            that is a class of it, so ``NORMAL, PNEUMONIA`` joins what is divided further in the
+            data. Without it the nesting of the labels is the tree.
+        exclude: Shell patterns of names below root, such as ``val/infected/covid/8.jpg`` or
+            ``*/normal/1?.png``.
+        layout: One of layouts.LAYOUTS by name; without it the layout is recognised.
+        rename: What labels of the data mean in the given tree, such as {"No_findings": "normal",
+            "Effusion": "-"}, where "-" leaves images out (see label_map); notes tell what it did.
+        every_class: Refuse a split that lacks a class, which nothing can be trained or monitored
+            on. An evaluation may do without: notes then name what is missing, and measures of
+            such a class are undefined.
+        keep_identifiers: Name patients of DICOM files by their PatientID, not by a salted hash.
+        progress: Called as files are read.
 
-    Raises DataError where the data have no layout that is known, a split lacks a class, a
-    class of the training split has a single image, two labels differ by a typo, an exclude
-    pattern matches nothing, a label is neither a class of the given tree nor renamed, or files
-    cannot be read (all of them listed at once).
+    Returns:
+        The data set; no pixel is decoded yet.
+
+    Raises:
+        DataError: The data have no layout that is known, a split lacks a class, a class of the
+            training split has a single image, two labels differ by a typo, an exclude pattern
+            matches nothing, a label is neither a class of the given tree nor renamed, or files
+            cannot be read (all of them listed at once).
+        LabelError: The labels form no tree.
     """
     data = Path(root)
     listing = read_layout(data, layout, keep_identifiers=keep_identifiers)
@@ -158,7 +181,7 @@ def open_dataset(
         )
         for f, label in zip(found, labels, strict=True)
     )
-    records = tuple(sorted(records, key=_order))
+    records = tuple(sorted(records, key=record_order))
     if every_class:
         _check_classes(root, tree, records)
     else:
@@ -168,10 +191,6 @@ def open_dataset(
         root, tree, records, tuple(digests), is_phantom(root), listing.layout, tuple(notes),
         file=data if data.is_file() else None,
     )  # fmt: skip
-
-
-def _order(record: Record) -> tuple[int, int, tuple[tuple[int, str], ...]]:
-    return (SPLITS.index(record.split), record.label, natural_key(record.name))
 
 
 def _without_excluded(

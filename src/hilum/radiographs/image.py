@@ -95,15 +95,21 @@ class Header:
 def read_radiograph(path: Path | str) -> PixelArray:
     """Read an image file, or an image inside an NPZ file (``FILE.npz/ARRAY/INDEX``), to grey.
 
-    Returns (H, W) uint8, upright (EXIF orientation applied), in [0, 255]. Colour is turned to
-    luma (ITU-R BT.601); transparency is laid over black. Deeper than 8 bit is scaled linearly,
-    never clipped: the white of a 16-bit file is the full scale of the fewest bits, of
-    8, 10, 12, 14 or 16, that hold its brightest pixel, because detectors store 10 to 14
+    Colour is turned to luma (ITU-R BT.601); transparency is laid over black. Deeper than 8 bit is
+    scaled linearly, never clipped: the white of a 16-bit file is the full scale of the fewest
+    bits, of 8, 10, 12, 14 or 16, that hold its brightest pixel, because detectors store 10 to 14
     significant bits in 16. Of 16-bit colour the high byte counts. DICOM says itself how its
     values are to be seen (dicom.greyscale).
 
-    Raises DataError, naming the file, where it cannot be read, is damaged, holds several
-    images or more than MAX_PIXELS (known from its header, before any pixel is decoded).
+    Args:
+        path: The file.
+
+    Returns:
+        (H, W) uint8 in [0, 255], upright (EXIF orientation applied).
+
+    Raises:
+        DataError: The file, which is named, cannot be read, is damaged, holds several images or
+            more than MAX_PIXELS (known from its header, before any pixel is decoded).
     """
     return read_picture(path).pixels
 

@@ -62,14 +62,14 @@ def divide(dataset: Dataset, folds: int, block_size: int, decision: str | None =
 
     if folds == 0:
         rows = [*dataset.indices("train").tolist(), *dataset.indices("val").tolist()]
-        whole = _take(dataset, rows)
+        whole = dataset.take(rows)
         return Folds((narrowed(whole),), None, _group_names(whole, block_size))
-    train = _take(dataset, dataset.indices("train").tolist())
+    train = dataset.take(dataset.indices("train").tolist())
     # One seed for all studies: their folds agree, and variants that they share train once.
     split = make_split(train, folds=folds, seed=0, block_size=block_size)
     own_val = None
     if "val" in dataset.splits:
-        own_val = narrowed(_take(dataset, dataset.indices("val").tolist()))
+        own_val = narrowed(dataset.take(dataset.indices("val").tolist()))
     parts = tuple(narrowed(apply_split(train, split, fold)) for fold in range(folds))
     return Folds(parts, own_val, split.groups)
 
@@ -90,20 +90,8 @@ def restrict(dataset: Dataset, decision: str) -> Dataset:
     records = [replace(r, label=int(t)) for r, t in zip(dataset.records, targets, strict=True)]
     rows = [i for i, target in enumerate(targets) if target >= 0]
     rows.sort(key=lambda i: (SPLITS.index(records[i].split), records[i].label))
-    return replace(
-        dataset,
-        tree=LabelTree.from_text(", ".join(chosen.options)),
-        records=tuple(records[i] for i in rows),
-        digests=tuple(dataset.digests[i] for i in rows),
-    )
-
-
-def _take(dataset: Dataset, rows: Sequence[int]) -> Dataset:
-    return replace(
-        dataset,
-        records=tuple(dataset.records[i] for i in rows),
-        digests=tuple(dataset.digests[i] for i in rows),
-    )
+    tree = LabelTree.from_text(", ".join(chosen.options))
+    return replace(dataset, tree=tree, records=tuple(records)).take(rows)
 
 
 def _group_names(dataset: Dataset, block_size: int) -> dict[str, str]:
