@@ -106,7 +106,7 @@ class Record:
     split: 'train', 'val' or 'test'. label: class index in the data set's label tree.
     group: the patient, where the data say so; images of one group belong into one split.
     source: the hospital or collection that the image comes from, where the data say so.
-    attributes: what else they say that images can be grouped by (layouts.attributes lists the
+    attributes: what else they say that images can be grouped by (layouts.listing.COLUMNS has the
     names), as they write it; nothing that identifies a patient.
     """
 

@@ -19,7 +19,18 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from hilum.errors import DataError
-from hilum.radiographs.image import MAX_PIXELS, read_radiograph, scale_to_8_bit
+from hilum.phantoms.negatives import draw_colour_photograph
+from hilum.phantoms.phantom import render_phantom
+from hilum.radiographs.image import (
+    MAX_PIXELS,
+    Header,
+    has_colour,
+    read_header,
+    read_picture,
+    read_radiograph,
+    scale_to_8_bit,
+)
+from hilum.records import PixelArray
 
 GREY = np.array([[0, 50, 100], [150, 200, 255]], dtype=np.uint8)
 
@@ -416,3 +427,151 @@ def test_an_image_without_pixels_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=rf"none\.{kind}: "):
         read_radiograph(write(tmp_path / f"none.{kind}", hostile(kind, width, height)))
+
+
+# ---- colour ------------------------------------------------------------------------------------
+
+
+def file_has_colour(path: Path) -> bool:
+    return read_picture(path, colour=True).coloured
+
+
+@pytest.fixture
+def grey() -> PixelArray:
+    return render_phantom("normal", seed=0, index=0, size=128)[0]
+
+
+def test_the_share_of_coloured_pixels_decides() -> None:
+    image = np.full((10, 10, 3), 100, dtype=np.uint8)
+    image[0, :4, 0] = 131  # 31 apart: coloured
+    assert not has_colour(image)  # 4 of 100
+    image[0, 4, 0] = 131
+    assert has_colour(image)  # 5 of 100
+    image[image == 131] = 130  # 30 apart is what compression may do
+    assert not has_colour(image)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "I;16", "1", "LA"])
+def test_grey_radiographs_are_grey_however_they_are_stored(
+    mode: str, grey: PixelArray, tmp_path: Path
+) -> None:
+    image = Image.fromarray(grey)
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    image = deep if mode == "I;16" else image.convert(mode)
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
+    image.save(path)
+
+    assert not file_has_colour(path)
+
+
+@pytest.mark.parametrize("quality", [30, 90])
+def test_compression_and_a_marker_do_not_make_colour(
+    quality: int, grey: PixelArray, tmp_path: Path
+) -> None:
+    colours = np.repeat(grey[:, :, None], 3, axis=2)
+    colours[4:20, 4:20] = (255, 255, 0)  # a yellow R in the corner: 1.6 % of the film
+    Image.fromarray(colours).save(tmp_path / "a.jpg", quality=quality)
+
+    assert not file_has_colour(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
+def test_photographs_in_colour_are_in_colour(suffix: str, tmp_path: Path) -> None:
+    for index in range(3):
+        path = tmp_path / f"{index}.{suffix}"
+        Image.fromarray(draw_colour_photograph(seed=0, index=index, size=300)).save(path)
+
+        assert file_has_colour(path)
+
+
+def test_images_in_an_npz_file_are_grey(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 8, 8), dtype=np.uint8))
+
+    assert not file_has_colour(tmp_path / "a.npz" / "images" / "0")
+
+
+def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"b\.png: there is no such file"):
+        file_has_colour(tmp_path / "b.png")
+    Image.fromarray(draw_colour_photograph(seed=0, index=0)).save(tmp_path / "c.png")
+    data = (tmp_path / "c.png").read_bytes()
+    (tmp_path / "c.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match=r"c\.png: cannot be read"):
+        file_has_colour(tmp_path / "c.png")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "bmp"])
+def test_looking_for_colours_decodes_nothing_twice_and_changes_no_pixel(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # on its side
+    more = {} if suffix == "bmp" else {"exif": exif}
+    photograph = draw_colour_photograph(seed=0, index=0, size=300)
+    Image.fromarray(photograph[:200]).save(path, **more)
+    expected = read_radiograph(path)
+    decoded = []
+    real = ImageFile.load_prepare
+
+    def load_prepare(image: ImageFile) -> None:  # called before an image is decoded
+        decoded.append(image)
+        real(image)
+
+    monkeypatch.setattr(ImageFile, "load_prepare", load_prepare)
+    found = read_picture(path, colour=True)
+
+    assert found.coloured
+    assert found.pixels.shape == ((200, 300) if suffix == "bmp" else (300, 200))
+    np.testing.assert_array_equal(found.pixels, expected)
+    assert len(decoded) == 1
+
+
+# ---- headers -----------------------------------------------------------------------------------
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (30, 40), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "format_", "mode", "bits"),
+    [
+        ("a.png", Image.fromarray(NOISE), "PNG", "L", 8),
+        ("a.png", Image.fromarray(NOISE.astype(np.uint16) * 16), "PNG", "I;16", 16),
+        ("a.png", Image.fromarray(NOISE > 99), "PNG", "1", 1),
+        ("a.bmp", Image.fromarray(NOISE).convert("RGB"), "BMP", "RGB", 8),
+        ("a.tif", Image.fromarray(NOISE), "TIFF", "L", 8),
+    ],
+)
+def test_what_a_header_tells(tmp_path: Path, name, image, format_, mode, bits):
+    image.save(tmp_path / name)
+
+    size = (tmp_path / name).stat().st_size
+    assert read_header(tmp_path / name) == Header(format_, mode, bits, 40, 30, size, 0.0)
+
+
+def test_a_stronger_compression_shows_in_the_quantisation(tmp_path: Path):
+    for quality in (30, 90):
+        Image.fromarray(NOISE).save(tmp_path / f"{quality}.jpg", quality=quality)
+
+    weak, strong = (read_header(tmp_path / f"{q}.jpg") for q in (90, 30))
+
+    assert strong.quantisation > 3 * weak.quantisation > 0
+
+
+def test_an_image_inside_an_npz_file(tmp_path: Path):
+    np.savez(tmp_path / "set.npz", train_images=NOISE[None])
+
+    header = read_header(tmp_path / "set.npz" / "train_images" / "0")
+
+    assert header == Header("NPZ", "L", 8, 40, 30, 1200, 0.0)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\nbroken"])
+def test_what_has_no_header_is_refused_by_name(tmp_path: Path, content):
+    (tmp_path / "bad.png").write_bytes(content)
+
+    with pytest.raises(DataError, match="bad.png"):
+        read_header(tmp_path / "bad.png")
+    with pytest.raises(DataError, match="absent.png"):
+        read_header(tmp_path / "absent.png")

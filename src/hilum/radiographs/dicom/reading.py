@@ -46,7 +46,7 @@ class StudyFacts:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What images can be grouped by, under the names of layouts.attributes."""
+        """What images can be grouped by, under the names of layouts.listing.COLUMNS."""
         cells = {"view": self.view, "age": self.age, "sex": self.sex}
         return {name: cell for name, cell in cells.items() if cell}
 

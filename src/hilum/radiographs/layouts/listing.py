@@ -46,7 +46,7 @@ class Found:
     path: the file; of an image inside an NPZ file ``FILE.npz/ARRAY/INDEX``. split: 'train', 'val'
     or 'test'. labels: on the way to the class, outermost first. group: the patient, where the
     data say so. source: the collection it comes from, where the data say so. attributes: what
-    else they say, under the names of layouts.attributes.
+    else they say, under the names of COLUMNS.
     """
 
     path: Path
