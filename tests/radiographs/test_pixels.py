@@ -13,8 +13,9 @@ from PIL import Image
 
 from hilum.errors import DataError
 from hilum.radiographs import pixels as pixels_module
+from hilum.radiographs.cache import cache_folder
 from hilum.radiographs.image import read_radiograph
-from hilum.radiographs.pixels import cache_folder, content_digests, in_parallel, open_pixels
+from hilum.radiographs.pixels import content_digests, in_parallel, open_pixels
 from hilum.records import PixelArray
 from hilum.transforms.preprocess import Preprocessing
 

@@ -28,8 +28,6 @@ from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Thumbnail, in_parallel
 from hilum.records import IntArray, PixelArray, Progress, Record
 
-__all__ = ["Duplicates", "Group", "find_duplicates", "find_identical"]
-
 #: A link between the images at two positions, and their correlation.
 _Link = tuple[int, int, float]
 

@@ -24,8 +24,6 @@ from scipy.fft import dct
 
 from hilum.records import FloatArray, IntArray, PixelArray
 
-__all__ = ["ALIKE", "SIDE", "NearPairs", "near_pairs"]
-
 Float32Array = npt.NDArray[np.float32]
 
 #: Small versions have this many pixels along both edges.

@@ -24,8 +24,6 @@ from hilum.phantoms.findings import PhantomLabel, added_tissue, finding_mask
 from hilum.phantoms.patient import sample_patient
 from hilum.records import PixelArray, Progress
 
-__all__ = ["PhantomLabel", "is_phantom", "render_phantom", "write_phantoms"]
-
 MARKER = "PHANTOM.json"
 GENERATOR = "hilum phantom"
 VERSION = 1

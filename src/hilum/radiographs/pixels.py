@@ -22,8 +22,7 @@ from PIL import Image
 
 from hilum.errors import DataError, in_lines
 from hilum.files import new_file, sha256, write_atomically
-from hilum.radiographs.cache import cache_folder as cache_folder
-from hilum.radiographs.cache import cache_refusal
+from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.npz import file_of, item_of, read_item
 from hilum.records import PixelArray

@@ -1,6 +1,7 @@
 """How radiographs lie on a disk: one reader per layout, the same listing out.
 
-To add one, write a module with a ``LAYOUT`` and put it into ``recognise.SPECIFIC``.
+To add one, write a module with a ``LAYOUT`` and put it into ``recognise.SPECIFIC``: no other file
+knows the layouts.
 """
 
 from hilum.radiographs.layouts.listing import SPLITS as SPLITS

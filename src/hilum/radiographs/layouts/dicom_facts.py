@@ -8,16 +8,11 @@ from hilum.errors import DataError, plural
 from hilum.radiographs.cache import salt_of
 from hilum.radiographs.dicom.reading import StudyFacts, patient_key, read_study
 from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_dicom
-from hilum.radiographs.layouts.listing import Found, Listing, refuse_divided_patients
+from hilum.radiographs.layouts.listing import Found, Layout, Listing, refuse_divided_patients
 from hilum.records import Attributes
 
-#: Layouts that divide images by a table, which then must keep patients together.
-_BY_TABLE = frozenset({"manifest", "dicom-tree"})
-#: Here each image has a PatientID of its own, which tells nothing.
-_WITHOUT_PATIENTS = frozenset({"rsna-pneumonia"})
 
-
-def add_dicom_facts(listing: Listing, *, keep_identifiers: bool = False) -> Listing:
+def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool = False) -> Listing:
     """A listing with what its DICOM files say of themselves; as it is where it has none.
 
     Lateral views are left out. Images get their patient as group, where the layout gives none to
@@ -31,7 +26,7 @@ def add_dicom_facts(listing: Listing, *, keep_identifiers: bool = False) -> List
     facts = {f.path: said for f in listing.found if (said := study_facts(f.path))}
     if not facts:
         return listing
-    by_patient = listing.layout not in _WITHOUT_PATIENTS and not any(f.group for f in listing.found)
+    by_patient = layout.patient_ids and not any(f.group for f in listing.found)
     salt = salt_of(listing.root) if by_patient and not keep_identifiers else b""
     found: list[Found] = []
     counts: Counter[str] = Counter()
@@ -53,7 +48,7 @@ def add_dicom_facts(listing: Listing, *, keep_identifiers: bool = False) -> List
             )  # fmt: skip
         attributes = Attributes({**said.attributes, **image.attributes})
         found.append(replace(image, group=group, attributes=attributes))
-    if listing.layout in _BY_TABLE and by_patient:
+    if layout.by_table and by_patient:
         refuse_divided_patients(listing.root, _places(listing.root, found))
     notes = _notes(counts, by_patient=by_patient)
     return replace(listing, found=tuple(found), notes=(*listing.notes, *notes))

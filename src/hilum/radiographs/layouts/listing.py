@@ -79,6 +79,8 @@ class Layout:
     line. names: shell patterns of what lies at its top, to say what other data come near.
     matches: whether a folder or file is of this layout, from names and first lines only; where two
     layouts match, nothing is read. read: the images; raises DataError where something is wrong.
+    by_table: a user's table divides the images, which then must keep patients together.
+    patient_ids: the PatientID of its DICOM files is a patient's, not one for each image.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Layout:
     names: tuple[str, ...]
     matches: Callable[[Path], bool]
     read: Callable[[Path], Listing]
+    by_table: bool = False
+    patient_ids: bool = True
 
 
 def split_of(name: str) -> str | None:

@@ -136,6 +136,7 @@ MANIFEST = Layout(
     names=("*.csv", "*.parquet"),
     matches=_matches_manifest,
     read=_read_manifest,
+    by_table=True,
 )
 DICOM_TREE = Layout(
     name="dicom-tree",
@@ -144,4 +145,5 @@ DICOM_TREE = Layout(
     names=("labels.csv", "*.dcm"),
     matches=_matches_dicom_tree,
     read=_read_dicom_tree,
+    by_table=True,
 )

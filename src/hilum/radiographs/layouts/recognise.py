@@ -44,23 +44,16 @@ def read_layout(
     data = Path(data)
     if not data.exists():
         raise DataError(f"{data}: there is no such folder.")
-    if layout is not None:
-        return _with_facts(data, _forced(data, layout), keep_identifiers)
-    fitting = [kind for kind in SPECIFIC if kind.matches(data)]
-    if len(fitting) > 1:
-        raise DataError(
-            f"{data}: could be {' or '.join(f'{k.name} ({k.looks})' for k in fitting)}; keep one "
-            "of them in the folder, or name the layout that is meant."
-        )
-    if data.is_file() and not fitting:
-        raise DataError(
-            f"{data}: expected a folder of radiographs, found a file that is not CSV, Parquet "
-            "or NPZ."
-        )
-    for kind in fitting or [kind for kind in GENERAL if kind.matches(data)]:
+    kinds = _recognise(data) if layout is None else [_named(layout, data)]
+    for kind in kinds:
         listing = kind.read(data)
         if listing.found:
-            return _with_facts(data, listing, keep_identifiers)
+            listing = add_dicom_facts(listing, kind, keep_identifiers=keep_identifiers)
+            if not listing.found:
+                raise DataError(f"{data}: no image is left. {' '.join(listing.notes)}")
+            return listing
+    if layout is not None:
+        raise DataError(f"{data}: no labelled images found; expected {kinds[0].looks}.")
     raise DataError(
         f"{data}: no labelled images found (saw {seen(data)}). Expected folders by label, "
         "such as train/normal and val/normal, or normal and pneumonia, holding PNG, JPEG, "
@@ -68,14 +61,23 @@ def read_layout(
     )
 
 
-def _with_facts(data: Path, listing: Listing, keep_identifiers: bool) -> Listing:
-    listing = add_dicom_facts(listing, keep_identifiers=keep_identifiers)
-    if not listing.found:
-        raise DataError(f"{data}: no image is left. {' '.join(listing.notes)}")
-    return listing
+def _recognise(data: Path) -> list[Layout]:
+    """The only layout of its own kind that matches, or else the folder trees that do."""
+    matching = [kind for kind in SPECIFIC if kind.matches(data)]
+    if len(matching) > 1:
+        raise DataError(
+            f"{data}: could be {' or '.join(f'{k.name} ({k.looks})' for k in matching)}; keep one "
+            "of them in the folder, or name the layout that is meant."
+        )
+    if data.is_file() and not matching:
+        raise DataError(
+            f"{data}: expected a folder of radiographs, found a file that is not CSV, Parquet "
+            "or NPZ."
+        )
+    return matching or [kind for kind in GENERAL if kind.matches(data)]
 
 
-def _forced(data: Path, name: str) -> Listing:
+def _named(name: str, data: Path) -> Layout:
     kind = LAYOUTS.get(name)
     if kind is None:
         raise DataError(f"There is no layout '{name}'.{nearest(name, LAYOUTS)}")
@@ -84,10 +86,7 @@ def _forced(data: Path, name: str) -> Listing:
         raise DataError(
             f"{data}: is not of the layout '{name}': saw {found}; expected {kind.looks}."
         )
-    listing = kind.read(data)
-    if not listing.found:
-        raise DataError(f"{data}: no labelled images found; expected {kind.looks}.")
-    return listing
+    return kind
 
 
 def _nearest(data: Path) -> str:

@@ -73,4 +73,5 @@ LAYOUT = Layout(
     names=(_CLASSES, _TARGETS, "stage_2_*_images"),
     matches=_matches,
     read=_read,
+    patient_ids=False,
 )
