@@ -20,8 +20,7 @@ from hilum.audit.shortcuts import (
     thin,
     units_of,
 )
-from hilum.phantoms.anatomy import anatomy_of
-from hilum.phantoms.patient import sample_patient
+from hilum.phantoms.anatomy import anatomy_of, sample_patient
 from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.image import Header
 from hilum.records import Estimate

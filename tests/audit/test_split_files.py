@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.audit.split_files import read_split, write_split
-from hilum.audit.splits import Split, make_split
+from hilum.audit.splits import Split, make_split, read_split, write_split
 from hilum.errors import DataError
 from tests.audit.test_splits import dataset, numbered
 

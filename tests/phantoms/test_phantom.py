@@ -10,10 +10,16 @@ from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
 from hilum.errors import DataError
-from hilum.phantoms.anatomy import LUNG_DENSITY, MU_SOFT, anatomy_of, chord, smooth_step
+from hilum.phantoms.anatomy import (
+    LUNG_DENSITY,
+    MU_SOFT,
+    anatomy_of,
+    chord,
+    sample_patient,
+    smooth_step,
+)
 from hilum.phantoms.film import develop, sample_film
 from hilum.phantoms.findings import BILATERAL, NOTICEABLE, THIN_LUNG, added_tissue, finding_mask
-from hilum.phantoms.patient import sample_patient
 from hilum.phantoms.phantom import is_phantom, render_phantom, write_phantoms
 
 LABELS = ("normal", "covid", "non-covid")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hilum
 from hilum.errors import DataError
-from hilum.radiographs.layouts import list_images, natural_key, read_layout
+from hilum.radiographs.layouts import LAYOUTS, list_images, natural_key, read_layout
 
 # Layouts look at names only, so these images are empty files.
 
@@ -174,3 +175,10 @@ def test_a_label_folder_without_an_image_is_refused(tmp_path: Path, split: str) 
     (tmp_path / f"{split}tuberculosis/1.dcm").write_text("x")
     with pytest.raises(DataError, match=r"it holds \.dcm files"):
         read_layout(tmp_path)
+
+
+def test_a_layout_is_known_in_its_own_module_only() -> None:
+    sources = {p: p.read_text(encoding="utf-8") for p in Path(hilum.__path__[0]).rglob("*.py")}
+
+    for name in LAYOUTS:
+        assert [p.parent.name for p, text in sources.items() if f'"{name}"' in text] == ["layouts"]

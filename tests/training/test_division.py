@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from hilum.audit.split_files import write_split
-from hilum.audit.splits import make_split
+from hilum.audit.splits import make_split, write_split
 from hilum.errors import DataError, TrainingError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.folder import as_divided

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from hilum.phantoms.anatomy import anatomy_of
+from hilum.phantoms.anatomy import anatomy_of, sample_patient
 from hilum.phantoms.findings import THIN_LUNG
-from hilum.phantoms.patient import sample_patient
 from hilum.phantoms.phantom import LABELS, render_phantom
 from hilum.records import PixelArray
 from hilum.transforms.cropping import Box, body_box, lungs_box

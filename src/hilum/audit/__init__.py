@@ -12,6 +12,5 @@ __all__ = [
     "patients",
     "provenance",
     "shortcuts",
-    "split_files",
     "splits",
 ]

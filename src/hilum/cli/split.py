@@ -35,8 +35,7 @@ def split(
 ) -> None:
     """Divide a data set by patients or blocks of file numbers; copies stay together."""
     from hilum.audit.duplicates import find_duplicates
-    from hilum.audit.split_files import write_split
-    from hilum.audit.splits import count_parts, make_split, parse_shares
+    from hilum.audit.splits import count_parts, make_split, parse_shares, write_split
 
     with console.progress_bar() as progress:
         dataset = open_data(

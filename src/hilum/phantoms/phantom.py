@@ -18,10 +18,9 @@ from PIL import Image
 
 from hilum.errors import DataError, nearest
 from hilum.files import write_atomically
-from hilum.phantoms.anatomy import anatomy_of
+from hilum.phantoms.anatomy import anatomy_of, sample_patient
 from hilum.phantoms.film import develop, sample_film
 from hilum.phantoms.findings import PhantomLabel, added_tissue, finding_mask
-from hilum.phantoms.patient import sample_patient
 from hilum.records import PixelArray, Progress
 
 MARKER = "PHANTOM.json"

@@ -13,8 +13,7 @@ from typing import Any
 import filelock
 import torch
 
-from hilum.audit.split_files import read_split
-from hilum.audit.splits import apply_split
+from hilum.audit.splits import apply_split, read_split
 from hilum.errors import DataError, TrainingError
 from hilum.files import sha256, write_atomically
 from hilum.labels import LabelTree
