@@ -121,7 +121,7 @@ def judge(dataset: Dataset, recipe: Recipe, out: Path, stressed: int) -> dict[st
     return {
         "accuracy": evaluation.accuracy.to_json(),
         "root_accuracy": root.accuracy.to_json(),
-        "macro_auroc": evaluation.macro_auroc.to_json(),
+        "macro_auroc": evaluation.overall["macro_auroc"].to_json(),
         "calibration_error": assessment.calibration.classes.top_label.ece.to_json(),
         "stressed_accuracy": stress.stressed.measures.accuracy.to_json(),
         "stressed_images": stress.n,

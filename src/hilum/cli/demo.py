@@ -47,7 +47,7 @@ def demo(
             split,
             str(e.n),
             console.with_interval(e.accuracy),
-            console.with_interval(e.macro_auroc),
+            console.with_interval(e.overall["macro_auroc"]),
         ]
         for run, found in result.evaluations.items()
         for split, e in found.items()

@@ -6,6 +6,7 @@ from typing import Any
 
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, write_result
+from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.evaluation.results import Evaluation
 from hilum.records import Estimate
 from hilum.statistics.intervals import mover_difference, wilson
@@ -120,8 +121,8 @@ def compare_external(internal: Evaluation, external: Evaluation) -> ExternalDrop
     within each set and between them. Proportions get Newcombe's interval, the other measures one
     from their bootstrap intervals in the same way (MOVER).
     Accuracy is compared on the classes that both sets hold. A measure that is undefined on either
-    side stays so, with the reason. Precision is left out: it follows the share of a class, which
-    is a fact of the collection.
+    side stays so, with the reason. Precision, and each other measure that follows the shares of
+    the classes, is left out: these are a fact of the collection.
     Raises EvaluationError where classes, rule or classifier differ, or both are of the same data.
     Sources: Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I;
     Zou and Donner 2008, doi:10.1002/sim.3095
@@ -135,16 +136,16 @@ def compare_external(internal: Evaluation, external: Evaluation) -> ExternalDrop
         name = f"accuracy on {', '.join(shared)}" if shared else "accuracy"
     pairs: dict[str, tuple[Estimate, Estimate]] = {
         name: (_accuracy(internal, held), _accuracy(external, held)),
-        "balanced accuracy": (internal.balanced_accuracy, external.balanced_accuracy),
-        "macro AUROC": (internal.macro_auroc, external.macro_auroc),
+        **{
+            measure.name: (internal.overall[key], external.overall[key])
+            for key, measure in OVERALL.items()
+            if not measure.follows_shares
+        },
     }
-    for measure in ("recall", "specificity", "auroc"):
-        title = "AUROC" if measure == "auroc" else measure
+    for key in ("recall", "specificity", "auroc"):
         for label in internal.classes:
-            inside, outside = (
-                getattr(side.per_class[label], measure) for side in (internal, external)
-            )
-            pairs[f"{title} of {label}"] = (inside, outside)
+            inside, outside = (getattr(side.per_class[label], key) for side in (internal, external))
+            pairs[f"{OF_A_LABEL[key].name} of {label}"] = (inside, outside)
     return ExternalDrop(
         internal=_facts(internal),
         external=_facts(external),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hilum.errors import EvaluationError
+from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.labels import Rule, Strategy
 from hilum.records import Estimate
 
@@ -29,18 +30,25 @@ class ClassMeasures:
 
     def to_json(self) -> dict[str, Any]:
         """{"precision": {…}, "recall": {…}, …, "support": 8}."""
-        measures = {name: getattr(self, name).to_json() for name in MEASURES}
+        measures = {name: getattr(self, name).to_json() for name in OF_A_LABEL}
         return {**measures, "support": self.support}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "ClassMeasures":
         """The inverse of to_json."""
-        estimates = {name: Estimate.from_json(data[name]) for name in MEASURES}
+        estimates = {name: Estimate.from_json(data[name]) for name in OF_A_LABEL}
         return cls(**estimates, support=data["support"])
 
 
-#: The measures of a class, in the order of tables.
-MEASURES = ("precision", "recall", "specificity", "f1", "auroc")
+_OLD = Estimate.undefined("not measured: the file was written by an earlier version")
+
+
+def _overall(data: dict[str, Any]) -> dict[str, Estimate]:
+    """The overall measures of a file; undefined where it was written before there was one."""
+    found = {k: Estimate.from_json(data[k]) if k in data else _OLD for k in OVERALL}
+    if all(estimate is _OLD for estimate in found.values()):
+        raise EvaluationError("The evaluation holds no overall measure.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class DecisionEvaluation:
     """One decision of the label tree, on the images whose true class lies below it.
 
     options: what it chooses between. n: how many images. confusion_matrix: rows are the truth.
+    overall: by measures.OVERALL.
     per_option: for each option its measures. errors_caused: how many of the final errors, over
     all images, are its doing: the true and the predicted class part at this decision.
     """
@@ -55,11 +64,14 @@ class DecisionEvaluation:
     options: tuple[str, ...]
     n: int
     confusion_matrix: Matrix
-    accuracy: Estimate
-    balanced_accuracy: Estimate
-    macro_auroc: Estimate
+    overall: dict[str, Estimate]
     per_option: dict[str, ClassMeasures]
     errors_caused: int
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The share of its images for which it chose the true option."""
+        return self.overall["accuracy"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields."""
@@ -67,9 +79,7 @@ class DecisionEvaluation:
             "options": list(self.options),
             "n": self.n,
             "confusion_matrix": [list(row) for row in self.confusion_matrix],
-            "accuracy": self.accuracy.to_json(),
-            "balanced_accuracy": self.balanced_accuracy.to_json(),
-            "macro_auroc": self.macro_auroc.to_json(),
+            **{name: estimate.to_json() for name, estimate in self.overall.items()},
             "per_option": {name: m.to_json() for name, m in self.per_option.items()},
             "errors_caused": self.errors_caused,
         }
@@ -81,9 +91,7 @@ class DecisionEvaluation:
             options=tuple(data["options"]),
             n=data["n"],
             confusion_matrix=tuple(tuple(row) for row in data["confusion_matrix"]),
-            accuracy=Estimate.from_json(data["accuracy"]),
-            balanced_accuracy=Estimate.from_json(data["balanced_accuracy"]),
-            macro_auroc=Estimate.from_json(data["macro_auroc"]),
+            overall=_overall(data),
             per_option={k: ClassMeasures.from_json(v) for k, v in data["per_option"].items()},
             errors_caused=data["errors_caused"],
         )
@@ -94,9 +102,9 @@ class Evaluation:
     """How a classifier did on one split.
 
     n: number of images. classes: the leaves of the label tree, in order; labels: the tree itself
-    as LabelTree.to_json gives it. confusion_matrix: rows are the truth. per_class: each class
-    against the rest. decisions: each decision alone, by name. rule, strategy: how probabilities
-    became classes. intervals: confidence, resamples and seed behind the intervals.
+    as LabelTree.to_json gives it. confusion_matrix: rows are the truth. overall: by
+    measures.OVERALL. per_class: each class against the rest. decisions: each decision alone, by
+    name. rule, strategy: how probabilities became classes. intervals: confidence, resamples and seed behind the intervals.
     data: the data set (name, fingerprint). classifier: what it is and where it came from.
     notes: sentences a reader must know, such as "The test set was used during training."
     """
@@ -106,9 +114,7 @@ class Evaluation:
     classes: tuple[str, ...]
     labels: list[Any]
     confusion_matrix: Matrix
-    accuracy: Estimate
-    balanced_accuracy: Estimate
-    macro_auroc: Estimate
+    overall: dict[str, Estimate]
     per_class: dict[str, ClassMeasures]
     decisions: dict[str, DecisionEvaluation]
     rule: Rule
@@ -124,9 +130,9 @@ class Evaluation:
         return self.n - sum(row[k] for k, row in enumerate(self.confusion_matrix))
 
     @property
-    def errors_by_decision(self) -> dict[str, int]:
-        """How many of the errors each decision caused; they sum to errors."""
-        return {name: decision.errors_caused for name, decision in self.decisions.items()}
+    def accuracy(self) -> Estimate:
+        """The share of images that were given their true class."""
+        return self.overall["accuracy"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, in the order of the fields, with the format's number in front."""
@@ -137,9 +143,7 @@ class Evaluation:
             "classes": list(self.classes),
             "labels": self.labels,
             "confusion_matrix": [list(row) for row in self.confusion_matrix],
-            "accuracy": self.accuracy.to_json(),
-            "balanced_accuracy": self.balanced_accuracy.to_json(),
-            "macro_auroc": self.macro_auroc.to_json(),
+            **{name: estimate.to_json() for name, estimate in self.overall.items()},
             "per_class": {name: m.to_json() for name, m in self.per_class.items()},
             "decisions": {name: d.to_json() for name, d in self.decisions.items()},
             "rule": self.rule,
@@ -162,9 +166,7 @@ class Evaluation:
                 classes=tuple(data["classes"]),
                 labels=data["labels"],
                 confusion_matrix=tuple(tuple(row) for row in data["confusion_matrix"]),
-                accuracy=Estimate.from_json(data["accuracy"]),
-                balanced_accuracy=Estimate.from_json(data["balanced_accuracy"]),
-                macro_auroc=Estimate.from_json(data["macro_auroc"]),
+                overall=_overall(data),
                 per_class={k: ClassMeasures.from_json(v) for k, v in data["per_class"].items()},
                 decisions={
                     k: DecisionEvaluation.from_json(v) for k, v in data["decisions"].items()

@@ -220,7 +220,8 @@ def mean_of_runs(
     reason = _undefined(measure.label, values)
     if reason:
         return Estimate.undefined(reason, len(values))
-    return mean_over_runs([v for v in values if v is not None], test_train_ratio)
+    known = [v for v in values if v is not None]
+    return mean_over_runs(known, test_train_ratio, least=measure.least)
 
 
 def _over_runs(
@@ -238,8 +239,9 @@ def _over_runs(
     differences = [x - y for x, y in pairs if x is not None and y is not None]
     found = corrected_resampled_t(differences, ratio)
     estimate = found.estimate
-    if estimate.low is not None and estimate.high is not None:  # no difference is beyond 1
-        estimate = replace(estimate, low=max(-1.0, estimate.low), high=min(1.0, estimate.high))
+    if estimate.low is not None and estimate.high is not None:  # no difference is beyond this
+        most = 1 - measure.least
+        estimate = replace(estimate, low=max(-most, estimate.low), high=min(most, estimate.high))
     return estimate, found.p, runs_needed(differences, ratio)
 
 
