@@ -104,9 +104,9 @@ class Evaluation:
     n: number of images. classes: the leaves of the label tree, in order; labels: the tree itself
     as LabelTree.to_json gives it. confusion_matrix: rows are the truth. overall: by
     measures.OVERALL. per_class: each class against the rest. decisions: each decision alone, by
-    name. rule, strategy: how probabilities became classes. intervals: confidence, resamples and seed behind the intervals.
-    data: the data set (name, fingerprint). classifier: what it is and where it came from.
-    notes: sentences a reader must know, such as "The test set was used during training."
+    name. rule, strategy: how probabilities became classes. intervals: confidence, resamples and
+    seed behind the intervals. data: the data set (name, fingerprint). classifier: what it is and
+    where it came from. notes: sentences a reader must know.
     """
 
     n: int
