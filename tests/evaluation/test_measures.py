@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from hilum.evaluation.measures import OF_A_LABEL, OVERALL, OneAgainstRest, Sample
+from hilum.evaluation.measures import OF_A_LABEL, OVERALL, OneAgainstRest, Sample, measure_overall
 
 #: The published confusion matrix: normal, covid, non-covid on 24 radiographs.
 PUBLISHED = np.array([[7, 1, 0], [0, 8, 0], [0, 4, 4]])
@@ -101,6 +101,34 @@ def test_macro_auroc_agrees_with_scikit_learn():
     expected = oracle.roc_auc_score(truth, probs, multi_class="ovr", average="macro")
     assert overall("macro_auroc", Sample(truth, truth, probs)) == pytest.approx(expected)
     assert overall("macro_auroc", Sample(truth % 2, truth, probs)) is None
+
+
+@settings(deadline=None)
+@given(classified())
+def test_matthews_correlation_agrees_with_scikit_learn(sample):
+    found = overall("matthews_correlation", sample)
+    if len(set(sample.truth)) == 1 or len(set(sample.predicted)) == 1:
+        assert found is None  # scikit-learn returns 0 there
+    else:
+        expected = oracle.matthews_corrcoef(sample.truth, sample.predicted)
+        assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_matthews_correlation_and_its_interval():
+    names = ("normal", "covid", "non-covid")
+    # By hand: 19 of 24 right; rows 8, 8, 8, columns 7, 13, 4.
+    expected = (19 * 24 - 8 * 24) / np.sqrt((576 - 192) * (576 - 49 - 169 - 16))
+    found = measure_overall(sample_of(PUBLISHED), PUBLISHED, names, 0)["matthews_correlation"]
+    assert found.value == pytest.approx(expected)
+    assert found.low < expected < found.high
+    assert (found.n, found.method) == (24, "bootstrap")
+    for matrix, reason in (
+        ([[3, 1, 0], [0, 4, 0], [0, 0, 0]], "no image of non-covid"),
+        ([[0, 4, 0], [0, 4, 0], [0, 4, 0]], "every image was predicted as covid"),
+    ):
+        sample = sample_of(np.array(matrix))
+        found = measure_overall(sample, np.array(matrix), names, 0)["matthews_correlation"]
+        assert (found.value, found.reason) == (None, reason)
 
 
 def test_resampled_f1_is_that_of_the_repeated_images():

@@ -50,6 +50,10 @@ def _macro_aurocs(sample: Sample, counts: IntArray) -> FloatArray:
     return np.asarray(np.mean(areas, axis=0), dtype=np.float64)
 
 
+def _matthews_correlations(sample: Sample, counts: IntArray) -> FloatArray:
+    return metrics.matthews_correlations(sample.matrices(counts))
+
+
 def _no_images(matrix: IntArray, names: Sequence[str]) -> str:
     return "" if matrix.any() else "no images"
 
@@ -57,6 +61,13 @@ def _no_images(matrix: IntArray, names: Sequence[str]) -> str:
 def _absent_classes(matrix: IntArray, names: Sequence[str]) -> str:
     absent = [name for name, row in zip(names, matrix, strict=True) if not row.any()]
     return f"no image of {', '.join(absent)}" if absent else ""
+
+
+def _no_spread(matrix: IntArray, names: Sequence[str]) -> str:
+    """Of a correlation, which also needs two classes among the predictions."""
+    alone = [name for name, column in zip(names, matrix.T, strict=True) if column.any()]
+    all_as_one = f"every image was predicted as {alone[0]}" if len(alone) == 1 else ""
+    return _absent_classes(matrix, names) or all_as_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,15 @@ OVERALL: dict[str, Measure] = {
     "balanced_accuracy": Measure("balanced accuracy", "Balanced accuracy", _balanced_accuracies),
     "macro_auroc": Measure(
         "macro AUROC", "AUROC, mean over classes", _macro_aurocs, synonyms=("macro auc",)
+    ),
+    "matthews_correlation": Measure(
+        "Matthews correlation",
+        "Correlation coefficient (Matthews)",
+        _matthews_correlations,
+        undefined=_no_spread,
+        least=-1.0,
+        follows_shares=True,
+        synonyms=("mcc", "matthews correlation coefficient"),
     ),
 }
 

@@ -56,6 +56,20 @@ def balanced_accuracies(matrices: IntArray) -> FloatArray:
     return np.asarray(recalls.mean(axis=1), dtype=np.float64)
 
 
+def matthews_correlations(matrices: IntArray) -> FloatArray:
+    """The correlation between truth and prediction over all classes, of R resamples.
+
+    matrices: (R, C, C), rows are the truth. Returns (R,) values in [-1, 1]: 1 is perfect, 0 no
+    better than chance; NaN where all images are of one class or were predicted as one.
+    Source: Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006
+    """
+    cells = matrices.astype(np.float64)
+    truth, predicted = cells.sum(axis=2), cells.sum(axis=1)
+    n, right = cells.sum(axis=(1, 2)), np.trace(cells, axis1=1, axis2=2)
+    spread = (n**2 - (truth**2).sum(axis=1)) * (n**2 - (predicted**2).sum(axis=1))
+    return ratios(right * n - (truth * predicted).sum(axis=1), np.sqrt(spread))
+
+
 def aurocs(positive: BoolArray, scores: FloatArray, counts: IntArray) -> FloatArray:
     """Area under the receiver operating characteristic curve, of R resamples.
 
@@ -78,7 +92,7 @@ def aurocs(positive: BoolArray, scores: FloatArray, counts: IntArray) -> FloatAr
     return ratios(half_pairs, 2 * drawn_positives.sum(axis=1) * up_to[:, -1])
 
 
-def ratios(parts: IntArray, wholes: IntArray) -> FloatArray:
+def ratios(parts: IntArray | FloatArray, wholes: IntArray | FloatArray) -> FloatArray:
     """Parts / wholes of any one shape, NaN where a whole is 0."""
     found = np.full(np.shape(parts), np.nan)
     return np.asarray(np.divide(parts, wholes, out=found, where=wholes > 0), dtype=np.float64)
