@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import time
 
 import numpy as np
@@ -8,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
+from hilum.codec import to_plain
 from hilum.errors import EvaluationError
-from hilum.evaluation.evaluate import Evaluation, evaluate_predictions
+from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.labels import LabelTree
 from hilum.records import Predictions
+from tests.plain import again
 
 
 def evaluate(tree, truth, predictions, **options):
@@ -35,7 +36,7 @@ def test_published_example(tree, published):
     truth, predictions = published
     notes = ["The test set was used during training."]
     evaluation = evaluate(tree, truth, predictions, notes=notes, data={"name": "chest"})
-    data = evaluation.to_json()
+    data = to_plain(evaluation)
     assert (data["n"], data["split"]) == (24, "val")
     assert data["classes"] == ["normal", "covid", "non-covid"]
     assert data["confusion_matrix"] == [[7, 1, 0], [0, 8, 0], [0, 4, 4]]
@@ -93,7 +94,7 @@ def test_undefined_measures_are_null_with_a_reason(tree):
     predictions = Predictions(
         ("", ""), tree.leaf_probs(decision_probs), decision_probs, np.array([0, 0])
     )
-    data = evaluate(tree, np.array([0, 0]), predictions).to_json()
+    data = to_plain(evaluate(tree, np.array([0, 0]), predictions))
     covid, normal = data["per_class"]["covid"], data["per_class"]["normal"]
     none_predicted = "no image was predicted as covid"
     assert covid["precision"] == {"value": None, "reason": none_predicted, "n": 2}
@@ -113,7 +114,7 @@ def test_a_perfect_auroc_claims_no_certainty(tree):
     evaluation = evaluate(tree, np.repeat([0, 1, 2], 3), predictions)
     auroc = evaluation.overall["macro_auroc"]
     assert (auroc.value, auroc.low, auroc.high) == (1, None, None)
-    assert "same value" in evaluation.to_json()["macro_auroc"]["reason"]
+    assert "same value" in to_plain(evaluation)["macro_auroc"]["reason"]
     assert evaluation.accuracy.low < 0.75
 
 
@@ -154,7 +155,7 @@ def test_what_holds_for_any_predictions(text, n, seed):
             else:
                 assert 0 <= estimate.low <= estimate.high <= 1
                 assert 0 <= estimate.value <= 1
-    assert Evaluation.from_json(json.loads(json.dumps(evaluation.to_json()))) == evaluation
+    assert again(evaluation) == evaluation
 
 
 def test_values_agree_with_scikit_learn_and_six_hundred_images_are_quick(tree):

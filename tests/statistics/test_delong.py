@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from hilum.errors import EvaluationError
-from hilum.statistics.comparison import DeLong, delong
+from hilum.statistics.comparison import delong
 from hilum.statistics.intervals import bootstrap
 from hilum.statistics.metrics import aurocs
+from tests.plain import again
 
 HAND_TRUTH = np.array([1, 1, 1, 0, 0, 0], dtype=bool)
 HAND_SCORES = np.array([0.8, 0.6, 0.4, 0.7, 0.3, 0.2])
@@ -65,7 +66,7 @@ def test_agrees_with_the_direct_formula(data):
         low = max(-1, areas[0] - areas[1] - norm.ppf(0.975) * error)
         assert found.difference.low == pytest.approx(low)
     assert delong(positive, a, a).auc_a == found.auc_a
-    assert DeLong.from_json(found.to_json()) == found
+    assert again(found) == found
 
 
 @settings(deadline=None)

@@ -10,9 +10,8 @@ import numpy as np
 from hilum.audit.provenance import recognise
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
-from hilum.evaluation.files import write_evaluation
+from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
 from hilum.evaluation.measures import Sample, measure_label, measure_overall
-from hilum.evaluation.results import ClassMeasures, DecisionEvaluation, Evaluation
 from hilum.labels import Decision, LabelTree, Rule, Strategy
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress

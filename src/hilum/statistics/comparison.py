@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -23,15 +22,6 @@ class McNemar:
     only_b: int
     n: int
     p: float
-
-    def to_json(self) -> dict[str, Any]:
-        """{"only_a": 9, "only_b": 2, "n": 24, "p": 0.065}."""
-        return {"only_a": self.only_a, "only_b": self.only_b, "n": self.n, "p": self.p}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "McNemar":
-        """The inverse of to_json."""
-        return cls(**data)
 
 
 def mcnemar_exact(correct_a: BoolArray, correct_b: BoolArray) -> McNemar:
@@ -94,21 +84,6 @@ class DeLong:
     auc_b: Estimate
     difference: Estimate
     p: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """{"auc_a": {…}, "auc_b": {…}, "difference": {…}, "p": 0.03}."""
-        return {
-            "auc_a": self.auc_a.to_json(),
-            "auc_b": self.auc_b.to_json(),
-            "difference": self.difference.to_json(),
-            "p": self.p,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "DeLong":
-        """The inverse of to_json."""
-        estimates = {k: Estimate.from_json(data[k]) for k in ("auc_a", "auc_b", "difference")}
-        return cls(**estimates, p=data["p"])
 
 
 def delong(

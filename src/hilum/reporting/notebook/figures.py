@@ -11,8 +11,8 @@ from hilum.audit.audit import Audit
 from hilum.classifier.classifier import Classifier
 from hilum.errors import HilumError, nearest
 from hilum.evaluation.assess import Assessment
+from hilum.evaluation.files import Evaluation
 from hilum.evaluation.measures import OF_A_LABEL
-from hilum.evaluation.results import Evaluation
 from hilum.networks.summary import summarise
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from hilum.evaluation.files import ClassMeasures, Evaluation
 from hilum.evaluation.measures import OF_A_LABEL, OVERALL
-from hilum.evaluation.results import ClassMeasures, Evaluation
 from hilum.records import Estimate, FloatArray, IntArray
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.subject import Subject
