@@ -1,6 +1,6 @@
 """Why does a classifier decide as it does? Pictures of radiographs, and the facts beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -103,7 +103,7 @@ def explain(
     images: Sequence[Path],
     out: Path,
     *,
-    methods: Sequence[str] = METHODS,
+    methods: Iterable[str] = METHODS,
     layer: str | None = None,
     decision: str | None = None,
     pair: bool = False,

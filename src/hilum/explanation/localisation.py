@@ -4,7 +4,7 @@ This says how far to trust the heat maps of one classifier. On real radiographs 
 the findings, so it cannot be measured there, and says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -84,7 +84,7 @@ def measure_localisation(
     dataset: Dataset,
     split: str = "val",
     *,
-    methods: Sequence[Method] = METHODS,
+    methods: Iterable[Method] = METHODS,
     n: int = 48,
     progress: Progress | None = None,
 ) -> tuple[Localisation, ...]:
