@@ -21,6 +21,7 @@ import torch
 
 from hilum.audit.splits import BLOCK_SIZE, apply_split, make_split
 from hilum.classifier.classifier import Classifier
+from hilum.codec import to_plain
 from hilum.evaluation.assess import assess
 from hilum.evaluation.stress import measure_stress
 from hilum.memory import keep_freed_memory
@@ -119,11 +120,11 @@ def judge(dataset: Dataset, recipe: Recipe, out: Path, stressed: int) -> dict[st
     )
     cost = [summarise(n, classifier.preprocessing.image_size) for n in classifier.networks.values()]
     return {
-        "accuracy": evaluation.accuracy.to_json(),
-        "root_accuracy": root.accuracy.to_json(),
-        "macro_auroc": evaluation.macro_auroc.to_json(),
-        "calibration_error": assessment.calibration.classes.top_label.ece.to_json(),
-        "stressed_accuracy": stress.stressed.measures.accuracy.to_json(),
+        "accuracy": to_plain(evaluation.accuracy),
+        "root_accuracy": to_plain(root.accuracy),
+        "macro_auroc": to_plain(evaluation.overall["macro_auroc"]),
+        "calibration_error": to_plain(assessment.calibration.classes.top_label.ece),
+        "stressed_accuracy": to_plain(stress.stressed.measures.accuracy),
         "stressed_images": stress.n,
         "parameters": sum(s.total_parameters for s in cost),
         "multiply_adds": sum(s.multiply_adds for s in cost),
@@ -168,7 +169,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for row in rows:
         cells = [
             f"`{row['recipe']}`",
-            *(Estimate.from_json(row[key]).in_words() for key in _ESTIMATES),
+            *(Estimate(**row[key]).in_words() for key in _ESTIMATES),
             f"{row['parameters'] / 1e6:.2f} M",
             f"{row['multiply_adds'] / 1e6:,.0f} M",
             f"{row['training_seconds'] / 60:.1f} min",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hilum.audit.audit import run_audit, write_audit
 from hilum.evaluation.assess import assess
-from hilum.evaluation.results import Evaluation
+from hilum.evaluation.files import Evaluation
 from hilum.explanation.split import explain_split
 from hilum.labels import ROOT, LabelTree
 from hilum.phantoms.phantom import write_phantoms

@@ -12,14 +12,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from hilum.classifier.conformal import (
     Conformal,
-    ConformalResult,
     fit_conformal,
     measure_conformal,
     refer,
 )
+from hilum.codec import from_plain, to_plain
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import FloatArray, IntArray, Predictions
+from tests.plain import again
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 PAIR = LabelTree.from_text("a, b")
@@ -68,7 +69,7 @@ def test_a_class_with_too_few_images_is_in_every_set_and_named() -> None:
 
     assert found.thresholds == pytest.approx((0.0, 0.9))
     assert found.always == ("a",)
-    assert found.to_json()["classes"]["a"] == {"threshold": 0.0, "n": 8, "always": True}
+    assert to_plain(found)["classes"]["a"] == {"threshold": 0.0, "n": 8, "always": True}
     assert found.sets(np.array([[0.0, 1.0]])).tolist() == [[True, True]]
 
 
@@ -187,10 +188,15 @@ def test_json_there_and_back() -> None:
     conformal = fit_conformal(TREE, truth, predictions(TREE, probs))
     result = measure_conformal(conformal, truth, predictions(TREE, probs))
 
-    assert Conformal.from_json(conformal.to_json()) == conformal
-    assert ConformalResult.from_json(result.to_json()) == result
+    assert again(conformal) == conformal
+    assert again(result) == result
     with pytest.raises(ClassifierError, match="Not the thresholds of prediction sets"):
-        Conformal.from_json({"coverage": 0.9})
+        from_plain(
+            Conformal,
+            {"coverage": 0.9},
+            what="the thresholds of prediction sets",
+            error=ClassifierError,
+        )
 
 
 def test_referring_says_why() -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from hilum.classifier.gate import SIDE, Gate, describe_pictures, fit_gate, images_needed
 from hilum.errors import ClassifierError, DataError, EvaluationError
-from hilum.evaluation.gate import COLOUR, GateScore, score_gate
+from hilum.evaluation.gate import COLOUR, score_gate
 from hilum.phantoms.negatives import CHANGED_KINDS, DRAWN_KINDS
 from hilum.phantoms.phantom import LABELS, render_phantom
 from hilum.radiographs.image import read_radiograph
 from hilum.records import IntArray, PixelArray
 from hilum.transforms.preprocess import Preprocessing
+from tests.plain import again
 
 SIZE = 48
 PREPROCESSING = Preprocessing(image_size=(SIZE, SIZE))
@@ -46,7 +47,7 @@ def test_it_finds_negatives_and_lets_phantoms_pass(gate: Gate) -> None:
     assert found.false_alarms.n == 75
     # at 1 % of 75, 5 or more would come up once in 1,000 times
     assert (found.false_alarms.value or 0) * 75 < 5
-    assert GateScore.from_json(found.to_json()) == found
+    assert again(found) == found
 
 
 def test_p_values_count_the_training_images_that_are_as_odd(gate: Gate) -> None:

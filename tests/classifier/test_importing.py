@@ -105,6 +105,6 @@ def test_published_weights_give_the_published_confusion_matrix(shared_data, tmp_
     )
     assert result.n == 24
     assert [list(row) for row in result.confusion_matrix] == [[7, 1, 0], [0, 8, 0], [0, 4, 4]]
-    assert result.errors_by_decision == {"root": 1, "infected": 4}
+    assert {k: d.errors_caused for k, d in result.decisions.items()} == {"root": 1, "infected": 4}
     # what these labels mean must be said wherever a figure on them is
     assert any("children" in note for note in result.notes)

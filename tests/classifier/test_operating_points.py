@@ -5,18 +5,19 @@ import pytest
 
 from hilum.classifier.operating_points import (
     OperatingPoint,
-    OperatingResult,
     apply_operating_point,
     fit_operating_point,
     measure_operating_point,
     parse_operating_points,
 )
 from hilum.classifier.threshold import PRESETS, Demand
+from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError, LabelError
 from hilum.labels import LabelTree
 from hilum.records import Predictions
 from hilum.statistics.intervals import wilson
 from hilum.statistics.two_by_two import TwoByTwo
+from tests.plain import again
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 TRUTH = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
@@ -121,7 +122,7 @@ def test_measuring_on_other_images():
     expected = point.chosen.expected.sensitivity
     assert result.drop.sensitivity.value == pytest.approx(expected.value - 0.5)
     assert result.drop.sensitivity.low < result.drop.sensitivity.value
-    assert OperatingResult.from_json(result.to_json()) == result
+    assert again(result) == result
 
 
 def test_an_option_is_measured_on_the_images_of_its_decision():
@@ -166,8 +167,8 @@ def test_flat_probabilities_have_options_too():
 
 def test_json_is_plain_and_keeps_everything():
     for point in (fit("covid: clinic"), OperatingPoint.parse("covid: recall>=0.9", TREE)):
-        data = json.loads(json.dumps(point.to_json(), allow_nan=False))
-        assert OperatingPoint.from_json(data) == point
+        data = json.loads(json.dumps(to_plain(point), allow_nan=False))
+        assert from_plain(OperatingPoint, data, what="it", error=EvaluationError) == point
     for wrong in ([], {"target": "covid"}, {**data, "demands": [1]}, {**data, "chosen": {}}):
         with pytest.raises(EvaluationError, match="Not an operating point"):
-            OperatingPoint.from_json(wrong)
+            from_plain(OperatingPoint, wrong, what="an operating point", error=EvaluationError)

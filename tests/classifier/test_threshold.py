@@ -4,9 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from hilum.classifier.threshold import Chosen, Demand, choose_threshold
+from hilum.classifier.threshold import Demand, choose_threshold
+from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.statistics.two_by_two import TwoByTwo
+from tests.plain import again
 
 #     scores, highest first: + + - + - - + - - -
 SCORES = np.array([0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
@@ -79,7 +81,7 @@ def test_nothing_can_be_chosen_without_both_kinds(truth, kind):
     assert not chosen.satisfied
     assert chosen.reason == f"no {kind} image among the 3 that the threshold is chosen on"
     assert chosen.expected.sensitivity.value is None
-    assert Chosen.from_json(chosen.to_json()) == chosen
+    assert again(chosen) == chosen
 
 
 @st.composite
@@ -187,8 +189,8 @@ def test_notes_say_how_little_few_images_say():
 
 def test_json_keeps_everything():
     chosen = choose("recall>=0.95")
-    assert Chosen.from_json(chosen.to_json()) == chosen
-    assert list(chosen.to_json()) == [
+    assert again(chosen) == chosen
+    assert list(to_plain(chosen)) == [
         "threshold", "satisfied", "reason", "counts", "expected", "notes"
     ]  # fmt: skip
 

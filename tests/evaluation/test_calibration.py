@@ -1,20 +1,17 @@
 """Calibration over the classes and at each decision."""
 
-import json
-
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
 from hilum.errors import EvaluationError
 from hilum.evaluation.calibration import (
-    Calibration,
-    CalibrationChange,
     compare_calibration,
     measure_calibration,
 )
 from hilum.labels import LabelTree
 from hilum.records import Predictions
+from tests.plain import again
 
 
 def predictions(tree, probs, predicted=None):
@@ -61,7 +58,7 @@ def test_each_option_is_measured_against_the_rest(tree):
     found = measure_calibration(tree, truth, shown)
     for k, name in enumerate(tree.classes):
         option = found.classes.per_option[name]
-        bins = option.reliability.bins
+        bins = option.bins
         assert sum(b.observed.n for b in bins) == 200
         events = sum(b.observed.value * b.observed.n for b in bins)
         assert events == pytest.approx((truth == k).sum())
@@ -135,9 +132,9 @@ def test_a_deep_tree_has_every_decision():
 def test_results_survive_json(tree):
     truth, shown = drawn(tree, 50)
     found = measure_calibration(tree, truth, shown)
-    assert Calibration.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert again(found) == found
     change = compare_calibration(tree, truth, shown, shown)
-    assert CalibrationChange.from_json(json.loads(json.dumps(change.to_json()))) == change
+    assert again(change) == change
 
 
 def test_what_does_not_belong_together_is_refused(tree):

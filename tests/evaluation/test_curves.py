@@ -1,15 +1,14 @@
 """Curves of every class and option, with their bands."""
 
-import json
-
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hilum.errors import EvaluationError
-from hilum.evaluation.curves import Curves, measure_curves
+from hilum.evaluation.curves import measure_curves
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.records import Predictions
+from tests.plain import again
 
 
 def make(tree, truth, probs):
@@ -103,7 +102,7 @@ def test_no_curve_has_more_than_100_points(tree):
 
 def test_curves_survive_json(tree, noisy):
     curves = measure_curves(tree, *noisy)
-    assert Curves.from_json(json.loads(json.dumps(curves.to_json()))) == curves
+    assert again(curves) == curves
 
 
 def test_what_does_not_belong_together_is_refused(tree, noisy):

@@ -3,11 +3,13 @@ import json
 import numpy as np
 import pytest
 
+from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError, LabelError
 from hilum.evaluation.curves import THRESHOLDS, DecisionCurve, measure_decision_curves, net_benefit
 from hilum.labels import LabelTree
 from hilum.records import Predictions
 from hilum.statistics.intervals import wilson
+from tests.plain import again
 
 TREE = LabelTree.from_text("normal, ill")
 
@@ -96,7 +98,7 @@ def test_without_positives_or_negatives_there_is_no_curve():
     for truth, reason in (([0, 0], "no image of ill"), ([1, 1], "no image other than ill")):
         (found,) = measure_decision_curves(TREE, np.array(truth), predict([0.2, 0.7]))
         assert (found.reason, found.net_benefit, found.useful()) == (reason, (), ())
-        assert DecisionCurve.from_json(found.to_json()) == found
+        assert again(found) == found
 
 
 def test_labels_and_options_of_a_tree(tree, published):
@@ -113,11 +115,11 @@ def test_labels_and_options_of_a_tree(tree, published):
 
 def test_json_is_plain_and_keeps_everything():
     found = curve()
-    data = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert DecisionCurve.from_json(data) == found
+    data = json.loads(json.dumps(to_plain(found), allow_nan=False))
+    assert from_plain(DecisionCurve, data, what="it", error=EvaluationError) == found
     assert data["useful"] == [list(pair) for pair in found.useful()]
     with pytest.raises(EvaluationError, match="Not a decision curve"):
-        DecisionCurve.from_json({"target": "ill"})
+        from_plain(DecisionCurve, {"target": "ill"}, what="a decision curve", error=EvaluationError)
 
 
 def test_acting_on_all_and_on_the_ill_only():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import (
@@ -159,7 +160,7 @@ def test_damaged_json_is_refused(text, message, tmp_path):
 
 
 def test_json_of_the_wrong_kind_is_refused(tree, published, tmp_path):
-    data = write(tree, *published, tmp_path).to_json()
+    data = to_plain(write(tree, *published, tmp_path))
     (tmp_path / "evaluation.json").write_text(json.dumps({**data, "accuracy": 0.8}))
     with pytest.raises(EvaluationError, match="wrong kind"):
         read_evaluation(tmp_path / "evaluation.json")

@@ -1,6 +1,5 @@
 """The drop on external data: by hand, and against Newcombe's interval."""
 
-import json
 import math
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep
 
+from hilum.codec import from_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate, evaluate_predictions
 from hilum.evaluation.external import ExternalDrop, compare_external
@@ -15,6 +15,7 @@ from hilum.labels import LabelTree
 from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.label_map import parse_label_map
 from hilum.records import Predictions
+from tests.plain import again
 from tests.spots import write_spots
 from tests.untrained import untrained
 
@@ -116,9 +117,9 @@ def test_another_mix_of_classes_is_told():
 def test_the_result_can_be_kept():
     found = compare_external(HOME, AWAY)
     assert found.external == {"name": "away", "fingerprint": "away", "split": "test", "n": 100}
-    assert ExternalDrop.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert again(found) == found
     with pytest.raises(EvaluationError, match="Not a comparison with external data"):
-        ExternalDrop.from_json({})
+        from_plain(ExternalDrop, {}, what="a comparison with external data", error=EvaluationError)
 
 
 def test_from_folders_with_other_labels_to_the_drop(tmp_path):

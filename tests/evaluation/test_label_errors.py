@@ -1,14 +1,14 @@
 """Possible label errors: by hand, planted ones, and as many as chance gives."""
 
-import json
-
 import numpy as np
 import pytest
 
+from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.label_errors import LabelErrors, find_label_errors
 from hilum.labels import LabelTree
 from hilum.records import Predictions
+from tests.plain import again
 
 PAIR = LabelTree.from_text("a, b")
 FLAT3 = LabelTree.from_text("a, b, c")
@@ -102,11 +102,13 @@ def test_the_result_can_be_kept():
     labels, probs, _ = blobs(60, 5)
     about = {"study": "heads", "split": "folds"}
     found = find_label_errors(FLAT3, labels, predictions(probs), about=about, seed=3)
-    assert LabelErrors.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert again(found) == found
     assert find_label_errors(FLAT3, labels, predictions(probs), about=about, seed=3) == found
-    assert found.to_json()["sentence"].startswith(f"{len(found.errors)} of 60 labels")
+    assert to_plain(found)["sentence"].startswith(f"{len(found.errors)} of 60 labels")
     with pytest.raises(EvaluationError, match="Not a list of possible label errors"):
-        LabelErrors.from_json({"n": 1})
+        from_plain(
+            LabelErrors, {"n": 1}, what="a list of possible label errors", error=EvaluationError
+        )
 
 
 def test_images_that_were_trained_on_are_refused():

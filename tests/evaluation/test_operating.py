@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
+from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.labels import LabelTree
 from hilum.records import Predictions
+from tests.plain import again
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 
@@ -80,7 +82,7 @@ def test_what_could_not_be_chosen_or_met_is_said():
     assert "no positive image among the 3" in covid.summary()
     assert "No threshold meets ppv>=0.99" in other.summary()
     assert any("covid: clinic; non-covid: ppv>=0.99" in note for note in found.notes)
-    assert OperatingAssessment.from_json(found.to_json()) == found
+    assert again(found) == found
 
 
 def test_the_images_that_thresholds_were_chosen_on_are_no_evidence():
@@ -96,10 +98,10 @@ def test_the_images_that_thresholds_were_chosen_on_are_no_evidence():
 
 def test_json_is_plain_and_keeps_everything():
     found = assess_operating_points(TREE, fit("clinic"), *sample(1), {"covid": 0.02})
-    data = json.loads(json.dumps(found.to_json(), allow_nan=False))
-    assert OperatingAssessment.from_json(data) == found
+    data = json.loads(json.dumps(to_plain(found), allow_nan=False))
+    assert from_plain(OperatingAssessment, data, what="it", error=EvaluationError) == found
     with pytest.raises(EvaluationError, match="Not an assessment"):
-        OperatingAssessment.from_json({})
+        from_plain(OperatingAssessment, {}, what="an assessment", error=EvaluationError)
 
 
 def test_refusals():

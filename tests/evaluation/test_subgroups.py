@@ -1,18 +1,18 @@
 """Subgroups: accuracies by hand, the test against exact and asymptotic ones."""
 
-import json
-
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import StratifiedTable
 
+from hilum.codec import from_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.bands import Bands
 from hilum.evaluation.subgroups import Subgroups, measure_subgroups
 from hilum.labels import LabelTree
 from hilum.records import Predictions
 from hilum.statistics.intervals import wilson
+from tests.plain import again
 
 TREE = LabelTree.from_text("a, b")
 
@@ -50,7 +50,7 @@ def test_by_hand():
     assert dark.recalls == {"a": wilson(18, 20), "b": wilson(5, 10)}
     assert (shade.worst, shade.rest) == ("pale", wilson(23, 30))
     assert shade.unknown == 0
-    assert Subgroups.from_json(json.loads(json.dumps(result.to_json()))) == result
+    assert again(result) == result
 
 
 def test_the_p_of_one_class_is_the_exact_one():
@@ -110,8 +110,7 @@ def test_a_difference_is_told_with_both_sides_and_adjusted():
     assert not half.differs
     assert (site.p, site.adjusted_p) == (None, None)
     assert site.sentence == "site: not compared (every image is of 's')."
-    again = Subgroups.from_json(json.loads(json.dumps(result.to_json())))
-    assert again == result
+    assert again(result) == result
 
 
 def test_images_without_a_value_are_in_no_subgroup():
@@ -156,4 +155,4 @@ def test_lengths_must_agree():
     with pytest.raises(EvaluationError, match="'short' has 1 values for 18 images"):
         measure({("x", 0): (5, 4), ("y", 1): (5, 4)}, short=Bands.of(["x"]))
     with pytest.raises(EvaluationError, match="Not the subgroups"):
-        Subgroups.from_json({"n": 3})
+        from_plain(Subgroups, {"n": 3}, what="the subgroups", error=EvaluationError)

@@ -1,14 +1,13 @@
 """The gallery of errors."""
 
-import json
-
 import numpy as np
 import pytest
 
 from hilum.errors import EvaluationError
-from hilum.explanation.errors import ErrorGallery, collect_errors, parting
+from hilum.explanation.errors import collect_errors, parting
 from hilum.labels import LabelTree
 from tests.explanation.conftest import untrained
+from tests.plain import again
 
 TREE = LabelTree.from_text("a, b(c, d(e, f))")
 
@@ -44,7 +43,7 @@ def test_every_error_is_listed_and_the_first_have_pictures(spots, strategy):
     )
     assert sum(first.decision_probs[first.decision].values()) == pytest.approx(1)
     assert gallery.notes[0].startswith(f"Of {len(wrong)} errors the 2")
-    assert ErrorGallery.from_json(json.loads(json.dumps(gallery.to_json()))) == gallery
+    assert again(gallery) == gallery
 
 
 def test_training_images_are_not_their_own_neighbours(spots):

@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from hilum.cli.explain import explain as verb
+from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.explanation.explain import explain
 from hilum.radiographs.dataset import open_dataset
@@ -22,7 +23,7 @@ def test_what_is_written_is_what_is_said(spots, tmp_path):
     out = tmp_path / "out"
     found = explain(untrained(), files, out, methods=["gradcam", "ig"], dataset=spots)
     said = json.loads((out / "explanation.json").read_text())
-    assert said == found.to_json()
+    assert said == to_plain(found)
     assert {i.truth == i.predicted for i in found.images} == {True, False}
     pictures = [p for i in found.images for p in i.pictures]
     assert sorted(p.file for p in pictures) == sorted(f.name for f in out.glob("*.png"))

@@ -6,7 +6,6 @@ from PIL import Image
 
 from hilum.errors import DataError, EvaluationError
 from hilum.explanation.localisation import (
-    Localisation,
     compare_with_masks,
     mask_pixels,
     measure_localisation,
@@ -16,6 +15,7 @@ from hilum.phantoms.phantom import render_phantom, write_phantoms
 from hilum.radiographs.dataset import open_dataset
 from hilum.transforms.preprocess import Preprocessing
 from tests.explanation.conftest import untrained
+from tests.plain import again
 
 
 def score(maps, masks):
@@ -66,7 +66,7 @@ def test_only_empty_maps_leave_the_mass_undefined():
     assert found.pointing.value == 0
     assert found.mass.value is None
     assert found.verdict == "no better than chance"
-    assert Localisation.from_json(found.to_json()) == found
+    assert again(found) == found
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_real_radiographs_are_not_measured(spots):
     assert not found.measured
     assert found.verdict == "not measured"
     assert "known of phantoms only" in found.pointing.reason
-    assert Localisation.from_json(found.to_json()) == found
+    assert again(found) == found
 
 
 def test_a_mask_of_another_size_and_other_labels_are_refused(phantoms, region):

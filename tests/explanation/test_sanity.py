@@ -10,6 +10,7 @@ from hilum.explanation import sanity
 from hilum.explanation.sanity import SanityCheck, Step, check_sanity, map_similarity
 from hilum.records import Estimate
 from tests.explanation.conftest import untrained
+from tests.plain import again
 
 
 def test_similarity_is_spearman_of_absolute_maps():
@@ -33,7 +34,7 @@ def test_layers_are_randomised_from_the_last_down_and_the_network_is_left_alone(
     assert found.verdict == "depends"
     assert found == check_sanity(region, pixels, method="ig")
     assert found != check_sanity(region, pixels, method="ig", seed=1)
-    assert SanityCheck.from_json(found.to_json()) == found
+    assert again(found) == found
 
 
 def test_the_last_step_alone_is_that_of_all_steps(region, pixels):

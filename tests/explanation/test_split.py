@@ -1,6 +1,5 @@
 """The explanation of an evaluated split, and of the evaluations in a run's folder."""
 
-import json
 import os
 from dataclasses import replace
 
@@ -12,13 +11,13 @@ from hilum.evaluation.evaluate import evaluate
 from hilum.explanation import split as split_module
 from hilum.explanation.split import (
     EXPLANATIONS_FILE,
-    SplitExplanation,
     explain_run,
     explain_split,
     missing_explanations,
     read_explanations,
 )
 from tests.explanation.conftest import untrained
+from tests.plain import again
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +57,7 @@ def test_right_answers_errors_and_checks(spots, tmp_path):
     assert {(check.n, check.draws, len(check.steps)) for check in found.sanity} == {(4, 2, 1)}
     assert not any(score.measured for score in found.localisation)
     assert read_explanations(tmp_path / EXPLANATIONS_FILE) == found
-    assert SplitExplanation.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert again(found) == found
 
 
 def test_the_pair_is_of_the_first_error_with_a_counterpart(spots):

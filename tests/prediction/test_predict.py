@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from hilum.classifier.classifier import Classifier
+from hilum.codec import to_plain
 from hilum.errors import DataError
 from hilum.prediction.journal import journal_path
 from hilum.prediction.predict import predict_files
@@ -47,7 +48,7 @@ def test_every_file_gets_its_row(tmp_path, plain, folder, ending):
 
     done = predict_files(plain, [str(folder)], out)
 
-    assert done.to_json() == {"out": str(out), "images": 12, "failed": 2, "found": 0}
+    assert to_plain(done) == {"out": str(out), "images": 12, "failed": 2, "found": 0}
     rows = rows_of(out)
     good = [f"infected/covid/{i}" for i in range(4)] + [f"infected/non-covid/{i}" for i in range(4)]
     assert [r["path"] for r in rows] == [

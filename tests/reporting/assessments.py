@@ -8,6 +8,7 @@ from typing import Any
 from hilum.classifier.conformal import fit_conformal, measure_conformal
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
+from hilum.codec import to_plain
 from hilum.evaluation.assess import Assessment, write_assessment
 from hilum.evaluation.bands import Bands
 from hilum.evaluation.calibration import compare_calibration, measure_calibration
@@ -88,7 +89,7 @@ def move_elsewhere(run: Path, split: str = "test") -> Path:
     content["data"] = {"name": "elsewhere", "fingerprint": "other"}
     file.write_text(json.dumps(content))
     drop = compare_external(inside, read_evaluation(file))
-    (folder / EXTERNAL_FILE).write_text(json.dumps(drop.to_json()))
+    (folder / EXTERNAL_FILE).write_text(json.dumps(to_plain(drop)))
     return folder
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from hilum.evaluation.evaluate import evaluate_predictions
-from hilum.evaluation.files import write_evaluation
-from hilum.evaluation.results import Evaluation
+from hilum.evaluation.files import Evaluation, write_evaluation
 from hilum.labels import LabelTree
 from hilum.records import IntArray, Predictions
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.statistics.intervals import bootstrap, wilson
 
@@ -36,7 +37,7 @@ def test_wilson_agrees_with_scipy_and_holds_the_value(n, share, confidence):
 def test_wilson_of_no_images_is_undefined_with_a_reason():
     estimate = wilson(0, 0)
     assert estimate.value is None
-    assert estimate.to_json() == {"value": None, "reason": "no images", "n": 0}
+    assert to_plain(estimate) == {"value": None, "reason": "no images", "n": 0}
 
 
 @pytest.mark.parametrize(("successes", "n"), [(5, 4), (-1, 4)])

@@ -19,6 +19,21 @@ def test_a_difference_of_proportions_is_newcombes(first, second):
     assert found.value == pytest.approx(first[0] / first[1] - second[0] / second[1])
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
     assert found.n == first[1] + second[1]
+    assert found.low <= found.value <= found.high
+
+
+def test_a_difference_gives_the_published_example():
+    # Newcombe 1998, table II, example (a), method 10.
+    found = mover_difference(wilson(56, 70), wilson(48, 80))
+    assert found.value == pytest.approx(0.2)
+    assert (round(found.low, 4), round(found.high, 4)) == (0.0524, 0.3339)
+    assert (found.n, found.method) == (150, "mover")
+
+
+def test_a_difference_from_no_images():
+    found = mover_difference(wilson(3, 4), wilson(0, 0))
+    assert (found.value, found.n) == (None, 4)
+    assert found.reason == "no images"
 
 
 def test_a_difference_that_is_unknown_says_why():

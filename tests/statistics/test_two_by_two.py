@@ -1,7 +1,9 @@
 import numpy as np
 
+from hilum.codec import to_plain
 from hilum.statistics.intervals import wilson
-from hilum.statistics.two_by_two import Measures, TwoByTwo
+from hilum.statistics.two_by_two import TwoByTwo
+from tests.plain import again
 
 
 def test_counts_and_measures():
@@ -15,13 +17,13 @@ def test_counts_and_measures():
     assert measures.specificity == wilson(12, 16)
     assert measures.ppv == wilson(6, 10)
     assert measures.npv == wilson(12, 14)
-    assert TwoByTwo.from_json(table.to_json()) == table
-    assert Measures.from_json(measures.to_json()) == measures
+    assert again(table) == table
+    assert again(measures) == measures
 
 
 def test_what_no_image_defines_is_undefined():
     measures = TwoByTwo(tp=0, fp=0, tn=3, fn=0).measures()
-    assert measures.sensitivity.to_json() == {
+    assert to_plain(measures.sensitivity) == {
         "value": None, "reason": "no positive image", "n": 3
     }  # fmt: skip
     assert measures.ppv.reason == "no image was called positive"

@@ -20,7 +20,6 @@ from hilum.transforms.corrupt import (
     QUICK_STRENGTHS,
     STRENGTHS,
     corrupt,
-    corruption_grid,
     select_corruptions,
 )
 
@@ -121,12 +120,6 @@ def test_what_is_not_known_is_refused(film):
             select_corruptions(names)
     with pytest.raises(DataError, match="from 1 to 5; found 6"):
         corrupt(film, one("blur"), 6)
-
-
-def test_the_grid_shows_every_corruption(film):
-    shown = corruption_grid(film)
-    assert list(shown) == NAMES
-    assert np.array_equal(shown["blur"], corrupt(film, one("blur"), 5))
 
 
 # ---- each by hand -------------------------------------------------------------------------------

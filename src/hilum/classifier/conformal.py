@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.errors import ClassifierError, EvaluationError
+from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics.checks import check_predictions
@@ -67,32 +67,28 @@ class Conformal:
         held: BoolArray = probs >= np.array(self.thresholds)
         return held
 
-    def to_json(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """{"coverage", "needed", "classes": {name: {"threshold", "n", "always"}}}."""
+        rows = zip(self.classes, self.thresholds, self.counts, strict=True)
         return {
             "coverage": self.coverage,
             "needed": self.needed,
             "classes": {
                 name: {"threshold": threshold, "n": n, "always": name in self.always}
-                for name, threshold, n in zip(
-                    self.classes, self.thresholds, self.counts, strict=True
-                )
+                for name, threshold, n in rows
             },
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Conformal":
-        """The inverse of to_json. Raises ClassifierError for other content."""
-        try:
-            classes = data["classes"]
-            return cls(
-                float(data["coverage"]),
-                tuple(classes),
-                tuple(float(c["threshold"]) for c in classes.values()),
-                tuple(int(c["n"]) for c in classes.values()),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ClassifierError(f"Not the thresholds of prediction sets ({error!r}).") from None
+    def from_plain(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """The fields, from what to_plain gives."""
+        classes = data["classes"]
+        return {
+            "coverage": data["coverage"],
+            "classes": list(classes),
+            "thresholds": [c["threshold"] for c in classes.values()],
+            "counts": [c["n"] for c in classes.values()],
+        }
 
 
 def fit_conformal(
@@ -138,33 +134,6 @@ class ConformalResult:
     answered: Estimate
     accuracy: Estimate
     differing: Estimate
-
-    def to_json(self) -> dict[str, Any]:
-        """Every field by its name; estimates as their to_json."""
-        shares = {name: getattr(self, name).to_json() for name in _ESTIMATES}
-        by_class = {name: e.to_json() for name, e in self.covered_by_class.items()}
-        return {
-            "conformal": self.conformal.to_json(),
-            "n": self.n,
-            "covered_by_class": by_class,
-            **shares,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ConformalResult":
-        """The inverse of to_json."""
-        by_class = {k: Estimate.from_json(e) for k, e in data["covered_by_class"].items()}
-        return cls(
-            conformal=Conformal.from_json(data["conformal"]),
-            n=data["n"],
-            covered_by_class=by_class,
-            **{name: Estimate.from_json(data[name]) for name in _ESTIMATES},
-        )
-
-
-_ESTIMATES = (
-    "covered", "set_size", "referred", "empty", "answered", "accuracy", "differing",
-)  # fmt: skip
 
 
 def measure_conformal(

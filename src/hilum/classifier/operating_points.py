@@ -7,7 +7,6 @@ with the classifier, and is measured on other data.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from hilum.classifier.threshold import PRESETS, Chosen, Demand, choose_threshold
 from hilum.errors import EvaluationError, nearest
@@ -63,29 +62,6 @@ class OperatingPoint:
         """What parse reads back to an equal point, but for what was chosen."""
         return f"{self.target}: {self.preset or ', '.join(str(d) for d in self.demands)}"
 
-    def to_json(self) -> dict[str, Any]:
-        """{"target": "covid", "demands": [{"measure": …, "least": …}], "preset", "chosen"}."""
-        return {
-            "target": self.target,
-            "demands": [{"measure": d.measure, "least": d.least} for d in self.demands],
-            "preset": self.preset,
-            "chosen": self.chosen.to_json() if self.chosen else None,
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> "OperatingPoint":
-        """The inverse of to_json. Raises EvaluationError for another form."""
-        try:
-            chosen = data["chosen"]
-            return cls(
-                target=data["target"],
-                demands=tuple(Demand(**demand) for demand in data["demands"]),
-                preset=data["preset"],
-                chosen=None if chosen is None else Chosen.from_json(chosen),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise EvaluationError(f"Not an operating point: {error!r}.") from None
-
 
 def parse_operating_points(texts: Iterable[str], tree: LabelTree) -> tuple[OperatingPoint, ...]:
     """Read several; a preset alone stands for itself at every label that is a finding.
@@ -121,23 +97,6 @@ class OperatingResult:
     counts: TwoByTwo
     measured: Measures
     drop: Measures
-
-    def to_json(self) -> dict[str, Any]:
-        """{"counts": {…}, "measured": {…}, "drop": {…}}."""
-        return {
-            "counts": self.counts.to_json(),
-            "measured": self.measured.to_json(),
-            "drop": self.drop.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "OperatingResult":
-        """The inverse of to_json."""
-        return cls(
-            counts=TwoByTwo.from_json(data["counts"]),
-            measured=Measures.from_json(data["measured"]),
-            drop=Measures.from_json(data["drop"]),
-        )
 
 
 def fit_operating_point(

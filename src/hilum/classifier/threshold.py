@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -93,29 +93,6 @@ class Chosen:
     counts: TwoByTwo
     expected: Measures
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "threshold": self.threshold,
-            "satisfied": self.satisfied,
-            "reason": self.reason,
-            "counts": self.counts.to_json(),
-            "expected": self.expected.to_json(),
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Chosen":
-        """The inverse of to_json."""
-        return cls(
-            threshold=data["threshold"],
-            satisfied=data["satisfied"],
-            reason=data["reason"],
-            counts=TwoByTwo.from_json(data["counts"]),
-            expected=Measures.from_json(data["expected"]),
-            notes=tuple(data["notes"]),
-        )
 
 
 def choose_threshold(

@@ -23,16 +23,14 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Train a cascade and a flat classifier, evaluate both and write a report."""
+    from hilum.codec import to_plain
     from hilum.demo import run_demo
 
     out = out or Path("demo" if data is None else f"demo-{data.resolve().name}")
     with console.progress_bar() as progress:
         result = run_demo(out, data, progress=progress, on_epoch=console.say_epoch)
     if as_json:
-        evaluations = {
-            run: {split: e.to_json() for split, e in found.items()}
-            for run, found in result.evaluations.items()
-        }
+        evaluations = to_plain(result.evaluations)
         console.print_json(
             {
                 "report": str(result.report),
@@ -47,7 +45,7 @@ def demo(
             split,
             str(e.n),
             console.with_interval(e.accuracy),
-            console.with_interval(e.macro_auroc),
+            console.with_interval(e.overall["macro_auroc"]),
         ]
         for run, found in result.evaluations.items()
         for split, e in found.items()

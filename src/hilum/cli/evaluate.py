@@ -8,7 +8,6 @@ import typer
 
 from hilum import console
 from hilum.cli.options import Data, Device, Exclude, Json, Layout, Map, Trained, open_data
-from hilum.files import safe_name
 
 if TYPE_CHECKING:
     from hilum.evaluation.operating import OperatingAssessment
@@ -75,17 +74,11 @@ def evaluate(
 ) -> None:
     """Evaluate a classifier on a split: every measure, with its interval."""
     from hilum.classifier.classifier import Classifier
-    from hilum.evaluation.assess import assess
-    from hilum.evaluation.external import read_internal, write_external
-    from hilum.evaluation.ledger import describe_looks, is_external, record_look
-    from hilum.evaluation.stress import measure_stress, write_stress
-    from hilum.labels import parse_rule
-    from hilum.statistics.two_by_two import parse_prevalence
-    from hilum.training.folder import as_divided
-    from hilum.transforms.corrupt import QUICK_STRENGTHS, STRENGTHS
+    from hilum.codec import to_plain
+    from hilum.evaluation.ledger import describe_looks
+    from hilum.evaluation.run import evaluate_run
 
     model = Classifier.load(classifier, device=device or "auto")
-    shares = parse_prevalence(prevalence or (), model.tree)
     with console.progress_bar() as progress:
         dataset = open_data(
             data,
@@ -96,46 +89,27 @@ def evaluate(
             every_class=False,
             progress=progress,
         )
-        dataset = as_divided(dataset, classifier)
-        external = is_external(model, dataset)
-        name = f"external-{safe_name(dataset.name)}-{split}" if external else split
-        out = out or classifier / "evaluation" / name
-        result, assessment = assess(
+        run = evaluate_run(
+            classifier,
             model,
             dataset,
             split,
-            rule=parse_rule(rule) if rule else None,
-            operate=operate or (),
-            prevalence=shares,
-            coverage=coverage,
             out=out,
+            rule=rule,
+            operate=operate or (),
+            prevalence=prevalence or (),
+            coverage=coverage,
+            internal=internal,
+            stress=stress.value if stress else None,
             progress=progress,
         )
-        stressed = None
-        if stress:
-            stressed = measure_stress(
-                model,
-                dataset,
-                split,
-                rule=parse_rule(rule) if rule else None,
-                strengths=STRENGTHS if stress is Stress.full else QUICK_STRENGTHS,
-                progress=progress,
-            )
-            write_stress(stressed, out)
-    looks = record_look(classifier, model, dataset, result)
-    drop = None
-    if external or internal:
-        inside = read_internal(internal or classifier)
-        drop = write_external(inside, result, out) if inside else None
     if as_json:
-        beyond = {"assessment": assessment.to_json(), "external": drop and drop.to_json()}
-        if stressed:
-            beyond["stress"] = stressed.to_json()
-        console.print_json({**result.to_json(), **beyond})
+        console.print_json(to_plain(run))
         return
+    result, assessment, stressed, drop = run.evaluation, run.assessment, run.stress, run.external
     show = console.with_interval
     console.print_table(
-        f"{dataset.name}, {split}: {result.n} images, rule {result.rule}",
+        f"{run.data}, {split}: {result.n} images, rule {result.rule}",
         ["class", "images", "precision", "recall", "specificity", "F1", "AUROC"],
         [
             [
@@ -184,11 +158,11 @@ def evaluate(
         console.print_line(_describe_stress(stressed))
     for part, reason in assessment.missing.items():
         console.print_line(f"Not measured: {part}: {reason}")
-    for note in (*result.notes, *((describe_looks(looks),) if looks else ())):
+    for note in (*result.notes, *((describe_looks(run.looks),) if run.looks else ())):
         console.print_line(f"Note: {note}")
     files = ["predictions.csv", "evaluation.json", "assessment.json"]
     files += ["stress.json"] if stressed else []
-    console.print_line(f"Written: {out}/ ({', '.join(files)})")
+    console.print_line(f"Written: {run.out}/ ({', '.join(files)})")
 
 
 def _describe_stress(stress: "Stressed") -> str:

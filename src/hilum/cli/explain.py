@@ -18,8 +18,12 @@ def explain(
         Path, typer.Option(help="Folder for the pictures, explanation.json and index.html.")
     ] = Path("explanation"),
     method: Annotated[
-        str, typer.Option(help="Attributions, comma-separated: gradcam, ig, occlusion.")
-    ] = "gradcam,ig,occlusion",
+        str | None,
+        typer.Option(
+            help="Attributions, comma-separated, such as gradcam,ig,occlusion. "
+            "[dim]Default: all.[/dim]"
+        ),
+    ] = None,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +56,8 @@ def explain(
 ) -> None:
     """Explain radiographs: attributions, feature maps, and how far to trust them."""
     from hilum.classifier.classifier import Classifier
+    from hilum.codec import to_plain
+    from hilum.explanation.attribution import METHODS
     from hilum.explanation.explain import EXPLANATION_FILE
     from hilum.explanation.explain import explain as run_explanation
     from hilum.reporting.page import write_explanation_page
@@ -65,7 +71,9 @@ def explain(
             model,
             images,
             out,
-            methods=[name.strip() for name in method.split(",") if name.strip()],
+            methods=METHODS
+            if method is None
+            else [name.strip() for name in method.split(",") if name.strip()],
             layer=layer,
             decision=decision,
             pair=pair,
@@ -75,7 +83,7 @@ def explain(
         )
     page = write_explanation_page(found, out / "index.html")
     if as_json:
-        console.print_json(found.to_json())
+        console.print_json(to_plain(found))
         return
     console.print_table(
         "Explained: research software, not a diagnosis",

@@ -64,6 +64,7 @@ def predict(
 
     Exit code 1 says that some files could not be read; their rows say why.
     """
+    from hilum.codec import to_plain
     from hilum.errors import DataError, Interrupted
     from hilum.prediction.predict import predict_files, predict_rows
     from hilum.prediction.table import StudyNames, Table
@@ -102,7 +103,7 @@ def predict(
             ) from None
         failed, images = done.failed, done.images
         if as_json:
-            console.print_json(done.to_json())
+            console.print_json(to_plain(done))
         before = f", {done.found} of them from before" if done.found else ""
         console.say(f"Written: {out} ({images} images{before})")
     if failed:

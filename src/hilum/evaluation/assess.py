@@ -4,15 +4,16 @@
 with the reason.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.conformal import COVERAGE, ConformalResult, fit_conformal, measure_conformal
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
+from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.calibration import (
     Calibration,
@@ -22,7 +23,6 @@ from hilum.evaluation.calibration import (
 )
 from hilum.evaluation.curves import Curves, DecisionCurve, measure_curves, measure_decision_curves
 from hilum.evaluation.evaluate import Evaluation, SplitRun, run_split
-from hilum.evaluation.files import read_result, write_result
 from hilum.evaluation.gate import GateScore, score_gate
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.evaluation.subgroups import Subgroups, collect_attributes, measure_subgroups
@@ -32,7 +32,6 @@ from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
 
 ASSESSMENT_FILE = "assessment.json"
-FORMAT = 1
 
 SAME_IMAGES = (
     "These are the images that temperatures, thresholds and prediction sets were chosen on: what "
@@ -63,52 +62,9 @@ class Assessment:
     conformal: ConformalResult | None
     gate: GateScore | None
     subgroups: Subgroups | None
-    missing: Mapping[str, str]
+    missing: dict[str, str]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, with the format's number in front."""
-        parts = {name: getattr(self, name) for name in _PARTS}
-        return {
-            "format": FORMAT,
-            "n": self.n,
-            "split": self.split,
-            "same_images": self.same_images,
-            **{name: part.to_json() if part else None for name, part in parts.items()},
-            "decision_curves": [curve.to_json() for curve in self.decision_curves],
-            "missing": dict(self.missing),
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> "Assessment":
-        """The inverse of to_json. Raises EvaluationError for another form or format."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise EvaluationError(f"Not an assessment in format {FORMAT}.")
-        try:
-            parts: dict[str, Any] = {
-                name: None if data[name] is None else kind(data[name])
-                for name, kind in _PARTS.items()
-            }
-            return cls(
-                n=data["n"],
-                split=data["split"],
-                same_images=data["same_images"],
-                decision_curves=tuple(DecisionCurve.from_json(c) for c in data["decision_curves"]),
-                missing=data["missing"],
-                **parts,
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise EvaluationError(f"Not an assessment: {error!r}.") from None
-
-
-_PARTS: dict[str, Callable[[Any], Any]] = {
-    "calibration": Calibration.from_json,
-    "temperature": CalibrationChange.from_json,
-    "curves": Curves.from_json,
-    "operating": OperatingAssessment.from_json,
-    "conformal": ConformalResult.from_json,
-    "gate": GateScore.from_json,
-    "subgroups": Subgroups.from_json,
-}
+    FORMAT: ClassVar[int] = 1
 
 
 def assess(
@@ -177,12 +133,12 @@ def assess(
 
 def write_assessment(assessment: Assessment, out: Path) -> None:
     """Write assessment.json into a folder. Raises EvaluationError where it cannot be written."""
-    write_result(assessment.to_json(), out / ASSESSMENT_FILE)
+    write_plain(out / ASSESSMENT_FILE, assessment, error=EvaluationError)
 
 
 def read_assessment(path: Path) -> Assessment:
     """Read an assessment.json. Raises EvaluationError if it is missing, damaged or foreign."""
-    return read_result(path, Assessment.from_json)
+    return read_plain(path, Assessment, what="an assessment", error=EvaluationError)
 
 
 def _same_images(run: SplitRun, dataset: Dataset) -> bool:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hilum.labels import LabelTree
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
-from hilum.statistics import calibration as reliability
+from hilum.statistics import calibration as scores
 from hilum.statistics.calibration import calibration_intercept, calibration_slope
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
@@ -31,55 +30,24 @@ class Reliability:
     """A reliability diagram in bins of equal mass, by rising probability, and its error.
 
     ece: expected calibration error, root mean square and debiased, as
-    statistics.reliability.calibration_errors defines it.
+    statistics.calibration.calibration_errors defines it.
     """
 
     bins: tuple[Bin, ...]
     ece: Estimate
 
-    def to_json(self) -> dict[str, Any]:
-        """{"bins": [{"mean_prob": 0.93, "observed": {…}}, …], "ece": {…}}."""
-        bins = [{"mean_prob": b.mean_prob, "observed": b.observed.to_json()} for b in self.bins]
-        return {"bins": bins, "ece": self.ece.to_json()}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Reliability":
-        """The inverse of to_json."""
-        bins = tuple(Bin(b["mean_prob"], Estimate.from_json(b["observed"])) for b in data["bins"])
-        return cls(bins, Estimate.from_json(data["ece"]))
-
 
 @dataclass(frozen=True, slots=True)
-class OptionCalibration:
-    """The probability of one class or option.
+class OptionCalibration(Reliability):
+    """The probability of one class or option, with its reliability diagram.
 
     intercept: 0 is right, below 0 the probability is too high on the whole. slope: 1 is right,
     below 1 it is too extreme. support: how many images are truly of it.
     """
 
-    reliability: Reliability
     intercept: Estimate
     slope: Estimate
     support: int
-
-    def to_json(self) -> dict[str, Any]:
-        """{"bins": […], "ece": {…}, "intercept": {…}, "slope": {…}, "support": 8}."""
-        return {
-            **self.reliability.to_json(),
-            "intercept": self.intercept.to_json(),
-            "slope": self.slope.to_json(),
-            "support": self.support,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "OptionCalibration":
-        """The inverse of to_json."""
-        return cls(
-            reliability=Reliability.from_json(data),
-            intercept=Estimate.from_json(data["intercept"]),
-            slope=Estimate.from_json(data["slope"]),
-            support=data["support"],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +66,6 @@ class ChoiceCalibration:
     log_loss: Estimate
     per_option: dict[str, OptionCalibration]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "options": list(self.options),
-            "n": self.n,
-            "top_label": self.top_label.to_json(),
-            "brier": self.brier.to_json(),
-            "brier_skill": self.brier_skill.to_json(),
-            "log_loss": self.log_loss.to_json(),
-            "per_option": {name: option.to_json() for name, option in self.per_option.items()},
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ChoiceCalibration":
-        """The inverse of to_json."""
-        options = data["per_option"].items()
-        return cls(
-            options=tuple(data["options"]),
-            n=data["n"],
-            top_label=Reliability.from_json(data["top_label"]),
-            brier=Estimate.from_json(data["brier"]),
-            brier_skill=Estimate.from_json(data["brier_skill"]),
-            log_loss=Estimate.from_json(data["log_loss"]),
-            per_option={name: OptionCalibration.from_json(option) for name, option in options},
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -135,27 +77,7 @@ class Calibration:
     n: int
     classes: ChoiceCalibration
     decisions: dict[str, ChoiceCalibration]
-    intervals: dict[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """{"n": 24, "classes": {…}, "decisions": {"root": {…}, …}, "intervals": {…}}."""
-        return {
-            "n": self.n,
-            "classes": self.classes.to_json(),
-            "decisions": {name: choice.to_json() for name, choice in self.decisions.items()},
-            "intervals": self.intervals,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Calibration":
-        """The inverse of to_json."""
-        decisions = data["decisions"].items()
-        return cls(
-            n=data["n"],
-            classes=ChoiceCalibration.from_json(data["classes"]),
-            decisions={name: ChoiceCalibration.from_json(choice) for name, choice in decisions},
-            intervals=data["intervals"],
-        )
+    intervals: dict[str, int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +88,6 @@ class MeasureChange:
     after: Estimate
     difference: Estimate
 
-    def to_json(self) -> dict[str, Any]:
-        """{"before": {…}, "after": {…}, "difference": {…}}."""
-        return {name: getattr(self, name).to_json() for name in self.__slots__}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "MeasureChange":
-        """The inverse of to_json."""
-        return cls(**{name: Estimate.from_json(value) for name, value in data.items()})
-
 
 @dataclass(frozen=True, slots=True)
 class ChoiceChange:
@@ -184,15 +97,6 @@ class ChoiceChange:
     brier: MeasureChange
     log_loss: MeasureChange
 
-    def to_json(self) -> dict[str, Any]:
-        """{"ece": {…}, "brier": {…}, "log_loss": {…}}."""
-        return {name: getattr(self, name).to_json() for name in self.__slots__}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ChoiceChange":
-        """The inverse of to_json."""
-        return cls(**{name: MeasureChange.from_json(value) for name, value in data.items()})
-
 
 @dataclass(frozen=True, slots=True)
 class CalibrationChange:
@@ -200,22 +104,6 @@ class CalibrationChange:
 
     classes: ChoiceChange
     decisions: dict[str, ChoiceChange]
-
-    def to_json(self) -> dict[str, Any]:
-        """{"classes": {…}, "decisions": {"root": {…}, …}}."""
-        return {
-            "classes": self.classes.to_json(),
-            "decisions": {name: choice.to_json() for name, choice in self.decisions.items()},
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "CalibrationChange":
-        """The inverse of to_json."""
-        decisions = data["decisions"].items()
-        return cls(
-            classes=ChoiceChange.from_json(data["classes"]),
-            decisions={name: ChoiceChange.from_json(choice) for name, choice in decisions},
-        )
 
 
 __all__ = ["Calibration", "CalibrationChange", "compare_calibration", "measure_calibration"]
@@ -318,8 +206,10 @@ def _measure_choice(choice: _Choice, seed: int) -> ChoiceCalibration:
     per_option = {}
     for k, option in enumerate(choice.options):
         happened, probs = choice.truth == k, choice.probs[:, k]
+        drawn = _measure_reliability(probs, happened, seed)
         per_option[option] = OptionCalibration(
-            reliability=_measure_reliability(probs, happened, seed),
+            bins=drawn.bins,
+            ece=drawn.ece,
             intercept=calibration_intercept(happened, probs),
             slope=calibration_slope(happened, probs),
             support=int(happened.sum()),
@@ -338,19 +228,19 @@ def _measure_choice(choice: _Choice, seed: int) -> ChoiceCalibration:
 def _scores(choice: _Choice) -> dict[str, Measure]:
     truth, probs = choice.truth, choice.probs
     return {
-        "brier": lambda counts: reliability.brier_scores(truth, probs, counts),
-        "brier_skill": lambda counts: reliability.brier_skills(truth, probs, counts),
-        "log_loss": lambda counts: reliability.log_losses(truth, probs, counts),
+        "brier": lambda counts: scores.brier_scores(truth, probs, counts),
+        "brier_skill": lambda counts: scores.brier_skills(truth, probs, counts),
+        "log_loss": lambda counts: scores.log_losses(truth, probs, counts),
     }
 
 
 def _error(probs: FloatArray, happened: BoolArray) -> Measure:
-    bins = reliability.equal_mass_bins(probs)
-    return lambda counts: reliability.calibration_errors(probs, happened, bins, counts)
+    bins = scores.equal_mass_bins(probs)
+    return lambda counts: scores.calibration_errors(probs, happened, bins, counts)
 
 
 def _measure_reliability(probs: FloatArray, happened: BoolArray, seed: int) -> Reliability:
-    bins = reliability.equal_mass_bins(probs)
+    bins = scores.equal_mass_bins(probs)
     return Reliability(
         bins=tuple(
             Bin(float(probs[bins == b].mean()), _share(happened[bins == b]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,15 +44,6 @@ class Band:
     low: Points
     high: Points
 
-    def to_json(self) -> dict[str, Any]:
-        """{"x": […], "low": […], "high": […]}."""
-        return {name: list(getattr(self, name)) for name in self.__slots__}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Band":
-        """The inverse of to_json."""
-        return cls(**{name: tuple(values) for name, values in data.items()})
-
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -65,17 +56,6 @@ class Curve:
     y: Points
     band: Band | None
     reason: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """{"x": […], "y": […], "band": {…} or null, "reason": ""}."""
-        band = self.band.to_json() if self.band else None
-        return {"x": list(self.x), "y": list(self.y), "band": band, "reason": self.reason}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Curve":
-        """The inverse of to_json."""
-        band = Band.from_json(data["band"]) if data["band"] else None
-        return cls(tuple(data["x"]), tuple(data["y"]), band, data["reason"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +74,6 @@ class OptionCurves:
     roc: Curve | None
     pr: Curve | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "n": self.n,
-            "positives": self.positives,
-            "auroc": self.auroc.to_json(),
-            "average_precision": self.average_precision.to_json(),
-            "roc": self.roc.to_json() if self.roc else None,
-            "pr": self.pr.to_json() if self.pr else None,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "OptionCurves":
-        """The inverse of to_json."""
-        return cls(
-            n=data["n"],
-            positives=data["positives"],
-            auroc=Estimate.from_json(data["auroc"]),
-            average_precision=Estimate.from_json(data["average_precision"]),
-            roc=Curve.from_json(data["roc"]) if data["roc"] else None,
-            pr=Curve.from_json(data["pr"]) if data["pr"] else None,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Curves:
@@ -124,26 +81,6 @@ class Curves:
 
     classes: dict[str, OptionCurves]
     decisions: dict[str, dict[str, OptionCurves]]
-
-    def to_json(self) -> dict[str, Any]:
-        """{"classes": {"normal": {…}, …}, "decisions": {"root": {"normal": {…}, …}, …}}."""
-        return {
-            "classes": {name: curves.to_json() for name, curves in self.classes.items()},
-            "decisions": {
-                decision: {name: curves.to_json() for name, curves in options.items()}
-                for decision, options in self.decisions.items()
-            },
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Curves":
-        """The inverse of to_json."""
-
-        def read(options: dict[str, Any]) -> dict[str, OptionCurves]:
-            return {name: OptionCurves.from_json(curves) for name, curves in options.items()}
-
-        decisions = {name: read(options) for name, options in data["decisions"].items()}
-        return cls(read(data["classes"]), decisions)
 
 
 def measure_curves(
@@ -249,6 +186,8 @@ class DecisionCurve:
     treat_all: tuple[float, ...] = ()
     reason: str = ""
 
+    DERIVED: ClassVar[tuple[str, ...]] = ("standardised", "useful")
+
     @property
     def standardised(self) -> tuple[float, ...]:
         """Net benefit as a share of the largest possible, which is the prevalence: at most 1.
@@ -274,41 +213,6 @@ class DecisionCurve:
             elif is_better:
                 ranges.append((self.thresholds[k], self.thresholds[k]))
         return tuple(ranges)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, and 'standardised' and 'useful' beside them."""
-        return {
-            "target": self.target,
-            "n": self.n,
-            "positives": self.positives,
-            "prevalence": self.prevalence,
-            "prevalence_given": self.prevalence_given,
-            "thresholds": list(self.thresholds),
-            "net_benefit": list(self.net_benefit),
-            "low": list(self.low),
-            "high": list(self.high),
-            "treat_all": list(self.treat_all),
-            "reason": self.reason,
-            "standardised": list(self.standardised),
-            "useful": [list(pair) for pair in self.useful()],
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "DecisionCurve":
-        """The inverse of to_json. Raises EvaluationError for another form."""
-        try:
-            return cls(
-                **{key: data[key] for key in ("target", "n", "positives", "prevalence")},
-                prevalence_given=data["prevalence_given"],
-                thresholds=tuple(data["thresholds"]),
-                net_benefit=tuple(data["net_benefit"]),
-                low=tuple(data["low"]),
-                high=tuple(data["high"]),
-                treat_all=tuple(data["treat_all"]),
-                reason=data["reason"],
-            )
-        except (KeyError, TypeError) as error:
-            raise EvaluationError(f"Not a decision curve: {error!r}.") from None
 
 
 def net_benefit(

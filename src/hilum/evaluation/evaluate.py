@@ -1,24 +1,24 @@
 """From predictions and the truth to an evaluation: every measure, with its interval."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from hilum.audit.provenance import recognise
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
-from hilum.evaluation.files import write_evaluation
-from hilum.evaluation.results import ClassMeasures, DecisionEvaluation, Evaluation, Matrix
+from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
+from hilum.evaluation.measures import Sample, measure_label, measure_overall
 from hilum.labels import Decision, LabelTree, Rule, Strategy
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import Estimate, FloatArray, IntArray, Predictions
+from hilum.records import IntArray, Predictions
 from hilum.statistics import metrics
 from hilum.statistics.checks import check_predictions
-from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
+from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
 
 __all__ = ["Evaluation", "SplitRun", "evaluate", "evaluate_predictions", "run_split"]
 
@@ -169,14 +169,14 @@ def evaluate_predictions(
     probabilities imply. Every wrong image is counted once, for the decision at which its true and
     its predicted class part.
 
-    Proportions (accuracy, precision, recall, specificity) carry Wilson intervals; F1, AUROC,
-    balanced accuracy and macro AUROC bootstrap intervals, stratified by true class. All take the
-    images as independent.
+    Proportions (accuracy, precision, recall, specificity) carry Wilson intervals, all other
+    measures bootstrap intervals, stratified by true class. All take the images as independent.
     Raises EvaluationError as check_predictions does.
     """
     truth = np.asarray(truth)
     check_predictions(tree, truth, predictions)
-    overall = _measure(tree.classes, truth, predictions.predicted, predictions.probs, seed)
+    sample = Sample(truth, predictions.predicted, predictions.probs)
+    found = _measure(tree.classes, sample, seed)
     decisions = {
         decision.name: _evaluate_decision(decision, truth, predictions, seed)
         for decision in tree.decisions
@@ -186,11 +186,9 @@ def evaluate_predictions(
         split=split,
         classes=tree.classes,
         labels=tree.to_json(),
-        confusion_matrix=overall.confusion_matrix,
-        accuracy=overall.accuracy,
-        balanced_accuracy=overall.balanced_accuracy,
-        macro_auroc=overall.macro_auroc,
-        per_class=overall.per_option,
+        confusion_matrix=found["confusion_matrix"],
+        overall=found["overall"],
+        per_class=found["per_option"],
         decisions=decisions,
         rule=rule,
         strategy=strategy,
@@ -199,16 +197,6 @@ def evaluate_predictions(
         classifier=dict(classifier or {}),
         notes=tuple(notes),
     )
-
-
-class _Measures(NamedTuple):
-    """What is measured of every choice, be it between classes or between options."""
-
-    confusion_matrix: Matrix
-    accuracy: Estimate
-    balanced_accuracy: Estimate
-    macro_auroc: Estimate
-    per_option: dict[str, ClassMeasures]
 
 
 def _evaluate_decision(
@@ -221,72 +209,25 @@ def _evaluate_decision(
     belongs = true_option >= 0
     probs = predictions.decision_probs[decision.name][belongs]
     chosen = probs.argmax(axis=1).astype(np.int64)
-    measures = _measure(decision.options, true_option[belongs], chosen, probs, seed)
+    sample = Sample(true_option[belongs], chosen, probs)
     return DecisionEvaluation(
         options=decision.options,
         n=int(belongs.sum()),
-        **measures._asdict(),
+        **_measure(decision.options, sample, seed),
         errors_caused=int(parts_here.sum()),
     )
 
 
-def _measure(
-    options: tuple[str, ...], truth: IntArray, predicted: IntArray, probs: FloatArray, seed: int
-) -> _Measures:
-    n, size = len(truth), len(options)
-    matrix = metrics.confusion_matrix(truth, predicted, size)
-
-    def interval(measure: Callable[[IntArray], FloatArray]) -> Estimate:
-        return bootstrap(measure, n, strata=truth, seed=seed)
-
-    def matrices(counts: IntArray) -> IntArray:
-        return metrics.confusion_matrices(truth, predicted, size, counts)
-
-    def macro(counts: IntArray) -> FloatArray:
-        areas = [metrics.aurocs(truth == k, probs[:, k], counts) for k in range(size)]
-        return np.asarray(np.mean(areas, axis=0), dtype=np.float64)
-
-    def class_measures(k: int) -> ClassMeasures:
-        correct, support = int(matrix[k, k]), int(matrix[k].sum())
-        predicted_as, negatives = int(matrix[:, k].sum()), n - int(matrix[k].sum())
-        no_positives = "" if support else f"no image of {options[k]}"
-        no_negatives = "" if negatives else f"no image of a class other than {options[k]}"
-        no_predictions = "" if predicted_as else f"no image was predicted as {options[k]}"
-        true_negatives = negatives - (predicted_as - correct)
-        return ClassMeasures(
-            precision=_unless(no_predictions, n, lambda: wilson(correct, predicted_as)),
-            recall=_unless(no_positives, n, lambda: wilson(correct, support)),
-            specificity=_unless(no_negatives, n, lambda: wilson(true_negatives, negatives)),
-            f1=_unless(
-                no_positives or no_predictions,
-                n,
-                lambda: interval(lambda counts: metrics.f1_scores(matrices(counts), k)),
-            ),
-            auroc=_unless(
-                no_positives or no_negatives,
-                n,
-                lambda: interval(lambda counts: metrics.aurocs(truth == k, probs[:, k], counts)),
-            ),
-            support=support,
-        )
-
-    absent = [
-        option for option, count in zip(options, matrix.sum(axis=1), strict=True) if not count
-    ]
-    missing = f"no image of {', '.join(absent)}" if absent else ""
-    return _Measures(
-        confusion_matrix=tuple(tuple(int(cell) for cell in row) for row in matrix),
-        accuracy=wilson(int(matrix.trace()), n),
-        balanced_accuracy=_unless(
-            missing,
-            n,
-            lambda: interval(lambda counts: metrics.balanced_accuracies(matrices(counts))),
-        ),
-        macro_auroc=_unless(missing, n, lambda: interval(macro)),
-        per_option={option: class_measures(k) for k, option in enumerate(options)},
-    )
-
-
-def _unless(reason: str, n: int, estimate: Callable[[], Estimate]) -> Estimate:
-    """The estimate, or an undefined one where there is a reason for that."""
-    return Estimate.undefined(reason, n) if reason else estimate()
+def _measure(options: tuple[str, ...], sample: Sample, seed: int) -> dict[str, Any]:
+    """What is measured of every choice, be it between classes or between options."""
+    matrix = metrics.confusion_matrix(sample.truth, sample.predicted, len(options))
+    return {
+        "confusion_matrix": tuple(tuple(int(cell) for cell in row) for row in matrix),
+        "overall": measure_overall(sample, matrix, options, seed),
+        "per_option": {
+            option: ClassMeasures(
+                **measure_label(sample, k, option, seed), support=int(matrix[k].sum())
+            )
+            for k, option in enumerate(options)
+        },
+    }

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from hilum.codec import write_plain
 from hilum.errors import EvaluationError
-from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, write_result
-from hilum.evaluation.results import Evaluation
+from hilum.evaluation.files import EVALUATION_FILE, Evaluation, read_evaluation
+from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.records import Estimate
 from hilum.statistics.intervals import mover_difference, wilson
 
@@ -29,6 +30,8 @@ class Drop:
     internal: Estimate
     external: Estimate
     drop: Estimate
+
+    DERIVED: ClassVar[tuple[str, ...]] = ("shown", "sentence")
 
     @property
     def shown(self) -> bool:
@@ -55,23 +58,6 @@ class Drop:
             return f"{head}: higher by {-drop:.3f} ({-high:.3f} to {-low:.3f})."
         return f"{head}: lower by {drop:.3f} ({low:.3f} to {high:.3f})."
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, whether it is shown, and the sentence."""
-        return {
-            "name": self.name,
-            "internal": self.internal.to_json(),
-            "external": self.external.to_json(),
-            "drop": self.drop.to_json(),
-            "shown": self.shown,
-            "sentence": self.sentence,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Drop":
-        """The inverse of to_json."""
-        estimates = {k: Estimate.from_json(data[k]) for k in ("internal", "external", "drop")}
-        return cls(name=data["name"], **estimates)
-
 
 @dataclass(frozen=True, slots=True)
 class ExternalDrop:
@@ -88,30 +74,6 @@ class ExternalDrop:
     drops: tuple[Drop, ...]
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "internal": self.internal,
-            "external": self.external,
-            "missing": list(self.missing),
-            "drops": [drop.to_json() for drop in self.drops],
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ExternalDrop":
-        """The inverse of to_json. Raises EvaluationError for another form."""
-        try:
-            return cls(
-                internal=data["internal"],
-                external=data["external"],
-                missing=tuple(data["missing"]),
-                drops=tuple(Drop.from_json(drop) for drop in data["drops"]),
-                notes=tuple(data["notes"]),
-            )
-        except (KeyError, TypeError) as error:
-            raise EvaluationError(f"Not a comparison with external data: {error}.") from None
-
 
 def compare_external(internal: Evaluation, external: Evaluation) -> ExternalDrop:
     """The drop of each measure from one classifier's own held-out images to another data set.
@@ -120,8 +82,8 @@ def compare_external(internal: Evaluation, external: Evaluation) -> ExternalDrop
     within each set and between them. Proportions get Newcombe's interval, the other measures one
     from their bootstrap intervals in the same way (MOVER).
     Accuracy is compared on the classes that both sets hold. A measure that is undefined on either
-    side stays so, with the reason. Precision is left out: it follows the share of a class, which
-    is a fact of the collection.
+    side stays so, with the reason. Precision, and each other measure that follows the shares of
+    the classes, is left out: these are a fact of the collection.
     Raises EvaluationError where classes, rule or classifier differ, or both are of the same data.
     Sources: Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I;
     Zou and Donner 2008, doi:10.1002/sim.3095
@@ -135,16 +97,16 @@ def compare_external(internal: Evaluation, external: Evaluation) -> ExternalDrop
         name = f"accuracy on {', '.join(shared)}" if shared else "accuracy"
     pairs: dict[str, tuple[Estimate, Estimate]] = {
         name: (_accuracy(internal, held), _accuracy(external, held)),
-        "balanced accuracy": (internal.balanced_accuracy, external.balanced_accuracy),
-        "macro AUROC": (internal.macro_auroc, external.macro_auroc),
+        **{
+            measure.name: (internal.overall[key], external.overall[key])
+            for key, measure in OVERALL.items()
+            if not measure.follows_shares
+        },
     }
-    for measure in ("recall", "specificity", "auroc"):
-        title = "AUROC" if measure == "auroc" else measure
+    for key in ("recall", "specificity", "auroc"):
         for label in internal.classes:
-            inside, outside = (
-                getattr(side.per_class[label], measure) for side in (internal, external)
-            )
-            pairs[f"{title} of {label}"] = (inside, outside)
+            inside, outside = (getattr(side.per_class[label], key) for side in (internal, external))
+            pairs[f"{OF_A_LABEL[key].name} of {label}"] = (inside, outside)
     return ExternalDrop(
         internal=_facts(internal),
         external=_facts(external),
@@ -228,5 +190,5 @@ def read_internal(path: Path) -> Evaluation | None:
 def write_external(internal: Evaluation, external: Evaluation, out: Path) -> ExternalDrop:
     """Compare, and write external.json into a folder. Raises as compare_external does."""
     drop = compare_external(internal, external)
-    write_result(drop.to_json(), out / EXTERNAL_FILE, indent=2)
+    write_plain(out / EXTERNAL_FILE, drop, error=EvaluationError, indent=2)
     return drop

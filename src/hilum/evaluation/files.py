@@ -1,4 +1,4 @@
-"""An evaluation as files: ``evaluation.json`` and ``predictions.csv``.
+"""What an evaluation found, and its files: ``evaluation.json`` and ``predictions.csv``.
 
 ``predictions.csv`` is UTF-8, comma-separated, one line per radiograph:
 
@@ -19,22 +19,129 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
+from hilum.codec import read_plain, to_plain, write_plain
 from hilum.errors import EvaluationError, HilumError
-from hilum.evaluation.results import Evaluation
+from hilum.evaluation.measures import OVERALL
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
-from hilum.labels import LabelTree
-from hilum.records import FloatArray, IntArray, Predictions
+from hilum.labels import LabelTree, Rule, Strategy
+from hilum.records import Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics.checks import check_predictions
 
 T = TypeVar("T")
 
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
+
+Matrix = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMeasures:
+    """The measures of one class, or of one option of a decision, against the rest.
+
+    support: how many images are truly of it. Recall is the sensitivity, precision the positive
+    predictive value (at the data's own prevalence).
+    """
+
+    precision: Estimate
+    recall: Estimate
+    specificity: Estimate
+    f1: Estimate
+    auroc: Estimate
+    support: int
+
+
+#: Of a measure that a file does not hold.
+_OLD = Estimate.undefined("not measured: the file was written by an earlier version")
+
+
+class _Measured:
+    """What holds overall measures; in a file these stand among its other keys."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        overall: dict[str, Estimate]
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The share of images for which the true class, or option, was chosen."""
+        return self.overall["accuracy"]
+
+    def to_plain(self) -> dict[str, Any]:
+        """The fields by name, and in the place of 'overall' what it holds."""
+        plain = {"format": self.FORMAT} if isinstance(self, Evaluation) else {}
+        for field_ in fields(cast(Any, self)):
+            value = getattr(self, field_.name)
+            plain |= value if field_.name == "overall" else {field_.name: value}
+        return plain
+
+    @classmethod
+    def from_plain(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """The fields; a measure that is newer than the file is undefined."""
+        if "accuracy" not in data:
+            return data
+        return {**data, "overall": {name: data.get(name, to_plain(_OLD)) for name in OVERALL}}
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionEvaluation(_Measured):
+    """One decision of the label tree, on the images whose true class lies below it.
+
+    options: what it chooses between. n: how many images. confusion_matrix: rows are the truth.
+    overall: by measures.OVERALL.
+    per_option: for each option its measures. errors_caused: how many of the final errors, over
+    all images, are its doing: the true and the predicted class part at this decision.
+    """
+
+    options: tuple[str, ...]
+    n: int
+    confusion_matrix: Matrix
+    overall: dict[str, Estimate]
+    per_option: dict[str, ClassMeasures]
+    errors_caused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation(_Measured):
+    """How a classifier did on one split.
+
+    n: number of images. classes: the leaves of the label tree, in order; labels: the tree itself
+    as LabelTree.to_json gives it. confusion_matrix: rows are the truth. overall: by
+    measures.OVERALL. per_class: each class against the rest. decisions: each decision alone, by
+    name. rule, strategy: how probabilities became classes. intervals: confidence, resamples and
+    seed behind the intervals. data: the data set (name, fingerprint). classifier: what it is and
+    where it came from. notes: sentences a reader must know.
+    """
+
+    n: int
+    split: str
+    classes: tuple[str, ...]
+    labels: list[Any]
+    confusion_matrix: Matrix
+    overall: dict[str, Estimate]
+    per_class: dict[str, ClassMeasures]
+    decisions: dict[str, DecisionEvaluation]
+    rule: Rule
+    strategy: Strategy
+    intervals: dict[str, int | float]
+    data: dict[str, Any] = field(default_factory=dict)
+    classifier: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    FORMAT: ClassVar[int] = 1
+
+    @property
+    def errors(self) -> int:
+        """How many images were given a wrong class."""
+        return self.n - sum(row[k] for k, row in enumerate(self.confusion_matrix))
+
 
 _FIRST_COLUMNS = ["path", "truth", "predicted", "correct"]
 
@@ -62,9 +169,13 @@ def write_evaluation(
             f"{evaluation.n} images: give one of each per image."
         )
     table = predictions_csv(predictions, tree, truth=truth, names=names)
-    summary = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _write(out / PREDICTIONS_FILE, table)
-    _write(out / EVALUATION_FILE, summary)
+    try:
+        write_atomically(out / PREDICTIONS_FILE, table.encode("utf-8", ODD_NAMES))
+    except OSError as error:
+        raise EvaluationError(f"Cannot write {out / PREDICTIONS_FILE}: {error.strerror}.") from None
+    write_plain(
+        out / EVALUATION_FILE, evaluation, error=EvaluationError, indent=2, errors=ODD_NAMES
+    )
 
 
 def predictions_csv(
@@ -104,12 +215,9 @@ def predictions_csv(
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read an ``evaluation.json``. Raises EvaluationError if it is missing, damaged or foreign."""
-    try:
-        return Evaluation.from_json(json.loads(_text(path)))
-    except json.JSONDecodeError as error:
-        raise EvaluationError(f"{path} is not valid JSON: {error}.") from None
-    except EvaluationError as error:
-        raise EvaluationError(f"Cannot read {path}: {error}") from None
+    return read_plain(
+        path, Evaluation, what="an evaluation", error=EvaluationError, errors=ODD_NAMES
+    )
 
 
 def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
@@ -168,8 +276,7 @@ def write_result(
 
     Raises EvaluationError where the file cannot be written.
     """
-    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n"
-    _write(path, text, errors)
+    write_plain(path, value, error=EvaluationError, indent=indent, errors=errors)
 
 
 def read_result(
@@ -200,13 +307,6 @@ def _text(path: Path) -> str:
             return file.read()
     except OSError as error:
         raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
-
-
-def _write(path: Path, text: str, errors: str = ODD_NAMES) -> None:
-    try:
-        write_atomically(path, text.encode("utf-8", errors))
-    except OSError as error:
-        raise EvaluationError(f"Cannot write {path}: {error.strerror}.") from None
 
 
 def read_held_out(paths: Sequence[Path], tree: LabelTree) -> tuple[IntArray, Predictions]:

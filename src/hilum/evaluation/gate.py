@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -36,23 +35,6 @@ class GateScore:
     wanted: float
     false_alarms: Estimate
     detected: dict[str, Estimate]
-
-    def to_json(self) -> dict[str, Any]:
-        """{"wanted", "false_alarms": estimate, "detected": {kind: estimate}}."""
-        return {
-            "wanted": self.wanted,
-            "false_alarms": self.false_alarms.to_json(),
-            "detected": {kind: found.to_json() for kind, found in self.detected.items()},
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "GateScore":
-        """The inverse of to_json."""
-        return cls(
-            data["wanted"],
-            Estimate.from_json(data["false_alarms"]),
-            {kind: Estimate.from_json(found) for kind, found in data["detected"].items()},
-        )
 
 
 def score_gate(

@@ -8,7 +8,7 @@ Source: Northcutt, Jiang and Chuang 2021, doi:10.1613/jair.1.12125
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,16 +35,6 @@ class PossibleError:
     margin: float
     probs: tuple[float, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "name": self.name,
-            "given": self.given,
-            "suggested": self.suggested,
-            "margin": self.margin,
-            "probs": list(self.probs),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class LabelErrors:
@@ -64,6 +54,8 @@ class LabelErrors:
     errors: tuple[PossibleError, ...]
     expected: Estimate
     about: dict[str, Any] = field(default_factory=dict)
+
+    DERIVED: ClassVar[tuple[str, ...]] = ("sentence",)
 
     @property
     def sentence(self) -> str:
@@ -85,38 +77,6 @@ class LabelErrors:
                 "classifier is too sure; look at the images."
             )
         return f"{head} That is no more than chance gives: {chance}."
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, and the sentence."""
-        return {
-            "n": self.n,
-            "classes": list(self.classes),
-            "thresholds": list(self.thresholds),
-            "confident_joint": [list(row) for row in self.confident_joint],
-            "errors": [error.to_json() for error in self.errors],
-            "expected": self.expected.to_json(),
-            "about": self.about,
-            "sentence": self.sentence,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "LabelErrors":
-        """The inverse of to_json. Raises EvaluationError for another form."""
-        try:
-            return cls(
-                n=data["n"],
-                classes=tuple(data["classes"]),
-                thresholds=tuple(data["thresholds"]),
-                confident_joint=tuple(tuple(row) for row in data["confident_joint"]),
-                errors=tuple(
-                    PossibleError(**{**error, "probs": tuple(error["probs"])})
-                    for error in data["errors"]
-                ),
-                expected=Estimate.from_json(data["expected"]),
-                about=data["about"],
-            )
-        except (KeyError, TypeError) as error:
-            raise EvaluationError(f"Not a list of possible label errors: {error}.") from None
 
 
 def find_label_errors(

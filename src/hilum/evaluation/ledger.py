@@ -18,7 +18,7 @@ import filelock
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.files import classifier_folder, read_classifier_file
 from hilum.errors import EvaluationError
-from hilum.evaluation.results import Evaluation
+from hilum.evaluation.files import Evaluation
 from hilum.files import write_atomically
 from hilum.radiographs.dataset import Dataset
 

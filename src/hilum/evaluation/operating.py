@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from hilum.classifier.operating_points import (
     OperatingPoint,
@@ -26,20 +26,6 @@ class AtPrevalence:
     ppv: Estimate
     npv: Estimate
 
-    def to_json(self) -> dict[str, Any]:
-        """{"prevalence": 0.02, "expected_ppv": {…}, "expected_npv": {…}, "ppv": …, "npv": …}."""
-        values = {name: getattr(self, name).to_json() for name in _PREDICTIVE}
-        return {"prevalence": self.prevalence, **values}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "AtPrevalence":
-        """The inverse of to_json."""
-        values = {name: Estimate.from_json(data[name]) for name in _PREDICTIVE}
-        return cls(prevalence=data["prevalence"], **values)
-
-
-_PREDICTIVE = ("expected_ppv", "expected_npv", "ppv", "npv")
-
 
 @dataclass(frozen=True, slots=True)
 class OperatingRow:
@@ -52,6 +38,8 @@ class OperatingRow:
     point: OperatingPoint
     result: OperatingResult | None
     at_prevalence: AtPrevalence | None
+
+    DERIVED: ClassVar[tuple[str, ...]] = ("summary",)
 
     def summary(self) -> str:
         """The row in one sentence or two."""
@@ -73,25 +61,6 @@ class OperatingRow:
             )
         return f"{text}." if chosen.satisfied else f"{text}. {chosen.reason}"
 
-    def to_json(self) -> dict[str, Any]:
-        """{"point": {…}, "result": {…} or null, "at_prevalence": {…} or null, "summary": "…"}."""
-        return {
-            "point": self.point.to_json(),
-            "result": self.result.to_json() if self.result else None,
-            "at_prevalence": self.at_prevalence.to_json() if self.at_prevalence else None,
-            "summary": self.summary(),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "OperatingRow":
-        """The inverse of to_json."""
-        result, at = data["result"], data["at_prevalence"]
-        return cls(
-            point=OperatingPoint.from_json(data["point"]),
-            result=None if result is None else OperatingResult.from_json(result),
-            at_prevalence=None if at is None else AtPrevalence.from_json(at),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class OperatingAssessment:
@@ -106,30 +75,6 @@ class OperatingAssessment:
     prevalence: dict[str, float]
     same_images: bool
     notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "n": self.n,
-            "rows": [row.to_json() for row in self.rows],
-            "prevalence": self.prevalence,
-            "same_images": self.same_images,
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> "OperatingAssessment":
-        """The inverse of to_json. Raises EvaluationError for another form."""
-        try:
-            return cls(
-                n=data["n"],
-                rows=tuple(OperatingRow.from_json(row) for row in data["rows"]),
-                prevalence=dict(data["prevalence"]),
-                same_images=data["same_images"],
-                notes=tuple(data["notes"]),
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise EvaluationError(f"Not an assessment of operating points: {error!r}.") from None
 
 
 def assess_operating_points(

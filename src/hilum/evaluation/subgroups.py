@@ -9,7 +9,6 @@ and the accuracy that it would have with the class sizes of all images (direct s
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -95,29 +94,6 @@ class Subgroup:
     standardised: Estimate
     recalls: dict[str, Estimate]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "name": self.name,
-            "n": self.n,
-            "accuracy": self.accuracy.to_json(),
-            "expected": self.expected,
-            "standardised": self.standardised.to_json(),
-            "recalls": {name: recall.to_json() for name, recall in self.recalls.items()},
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Subgroup":
-        """The inverse of to_json."""
-        return cls(
-            name=data["name"],
-            n=data["n"],
-            accuracy=Estimate.from_json(data["accuracy"]),
-            expected=data["expected"],
-            standardised=Estimate.from_json(data["standardised"]),
-            recalls={k: Estimate.from_json(v) for k, v in data["recalls"].items()},
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -145,31 +121,6 @@ class Attribute:
         """Whether the data show that some of the subgroups do worse than others."""
         return self.adjusted_p is not None and self.adjusted_p < ALPHA
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "name": self.name,
-            "subgroups": [subgroup.to_json() for subgroup in self.subgroups],
-            "unknown": self.unknown,
-            "p": self.p,
-            "adjusted_p": self.adjusted_p,
-            "reason": self.reason,
-            "worst": self.worst,
-            "rest": self.rest.to_json(),
-            "sentence": self.sentence,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Attribute":
-        """The inverse of to_json."""
-        return cls(
-            **{
-                **data,
-                "subgroups": tuple(Subgroup.from_json(s) for s in data["subgroups"]),
-                "rest": Estimate.from_json(data["rest"]),
-            }
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Subgroups:
@@ -177,18 +128,6 @@ class Subgroups:
 
     n: int
     attributes: tuple[Attribute, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """{"n": 24, "attributes": [{"name": "brightness", "subgroups": […], …}, …]}."""
-        return {"n": self.n, "attributes": [a.to_json() for a in self.attributes]}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Subgroups":
-        """The inverse of to_json. Raises EvaluationError for another form."""
-        try:
-            return cls(data["n"], tuple(Attribute.from_json(a) for a in data["attributes"]))
-        except (KeyError, TypeError) as error:
-            raise EvaluationError(f"Not the subgroups of an evaluation: {error}.") from None
 
 
 def measure_subgroups(

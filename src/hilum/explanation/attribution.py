@@ -7,7 +7,8 @@ keeps only what speaks for it) negative where it speaks against it.
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, get_args
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -27,14 +28,6 @@ from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray
 
 Method = Literal["gradcam", "ig", "occlusion"]
-METHODS: Final[tuple[Method, ...]] = get_args(Method)
-#: Methods that say of a pixel also that it speaks against an option.
-SIGNED: Final = frozenset({"ig", "occlusion"})
-METHOD_NAMES: Final[dict[str, str]] = {
-    "gradcam": "Grad-CAM",
-    "ig": "Integrated gradients",
-    "occlusion": "Occlusion",
-}
 
 #: Steps of the path from black to the radiograph.
 STEPS: Final = 32
@@ -43,6 +36,102 @@ WINDOW: Final = 1 / 8
 STRIDE: Final = 1 / 16
 
 _BATCH = 8  # images at a time; the methods run each of them many times over
+
+
+class LogOdds(nn.Module):
+    """A network whose outputs (B, K) are log-odds of each option against all the others."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x: (B, 1, H, W). Returns (B, K): log p(option) / (1 - p(option))."""
+        logits: torch.Tensor = self.network(x)
+        own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+        others = logits.unsqueeze(1).masked_fill(own, -torch.inf)
+        return logits - others.logsumexp(dim=2)
+
+
+#: From input, black input and options to maps (B, 1, H, W).
+_Explainer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def _gradcam(probe: Probe, layer: str | None) -> _Explainer:
+    name, module = probe.find_layer(layer)
+    tool = LayerGradCam(LogOdds(probe.network), module)
+
+    def explain(x: torch.Tensor, _: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        maps = tool.attribute(x, target=target)
+        if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
+            raise EvaluationError(
+                f"The layer '{name}' gives no (channels, height, width) map: "
+                f"Grad-CAM needs one, such as a convolution."
+            )
+        total = maps.sum(dim=1, keepdim=True).clamp(min=0)
+        spread: torch.Tensor = LayerAttribution.interpolate(
+            total, probe.preprocessing.image_size, interpolate_mode="bilinear"
+        )
+        return spread
+
+    return explain
+
+
+def _integrated_gradients(probe: Probe, _: str | None) -> _Explainer:
+    tool = IntegratedGradients(LogOdds(probe.network))
+
+    def explain(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        maps: torch.Tensor = tool.attribute(
+            x, baselines=black, target=target, n_steps=STEPS, internal_batch_size=64
+        )
+        return maps
+
+    return explain
+
+
+def _occlusion(probe: Probe, _: str | None) -> _Explainer:
+    tool = Occlusion(LogOdds(probe.network))
+    window, stride = (
+        max(1, round(share * min(probe.preprocessing.image_size))) for share in (WINDOW, STRIDE)
+    )
+
+    def explain(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            maps: torch.Tensor = tool.attribute(
+                x,
+                (1, window, window),
+                (1, stride, stride),
+                baselines=black,
+                target=target,
+                perturbations_per_eval=8,
+            )
+        return maps
+
+    return explain
+
+
+@dataclass(frozen=True, slots=True)
+class _Attribution:
+    """A method: its name for people, and what makes of a network and a layer an explainer.
+
+    signed: whether it also tells what speaks against an option. rough: whether its sign changes
+    from pixel to pixel, so that it is smoothed to be looked at.
+    """
+
+    name: str
+    explainer: Callable[[Probe, str | None], _Explainer]
+    signed: bool = True
+    rough: bool = False
+
+
+#: A new method: an entry here, and its name in Method.
+METHODS: Final[dict[Method, _Attribution]] = {
+    "gradcam": _Attribution("Grad-CAM", _gradcam, signed=False),
+    "ig": _Attribution("Integrated gradients", _integrated_gradients, rough=True),
+    "occlusion": _Attribution("Occlusion", _occlusion),
+}
+METHOD_NAMES: Final[dict[str, str]] = {key: method.name for key, method in METHODS.items()}
+SIGNED: Final = frozenset(key for key, method in METHODS.items() if method.signed)
 
 
 def parse_method(text: str) -> Method:
@@ -104,7 +193,7 @@ def attribute_probe(
     progress: Progress | None = None,
 ) -> MapArray:
     """attribute, for a network that was opened already."""
-    explain = _explainer(probe, parse_method(method), layer)
+    explain = METHODS[parse_method(method)].explainer(probe, layer)
     targets = _targets(probe, options, len(pixels))
     parts: list[MapArray] = []
     for start in range(0, len(pixels), _BATCH):
@@ -118,78 +207,6 @@ def attribute_probe(
         if progress:
             progress("Explaining", min(start + _BATCH, len(pixels)), len(pixels))
     return np.concatenate(parts)
-
-
-class LogOdds(nn.Module):
-    """A network whose outputs (B, K) are log-odds of each option against all the others."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x: (B, 1, H, W). Returns (B, K): log p(option) / (1 - p(option))."""
-        logits: torch.Tensor = self.network(x)
-        own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
-        others = logits.unsqueeze(1).masked_fill(own, -torch.inf)
-        return logits - others.logsumexp(dim=2)
-
-
-_Explainer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def _explainer(probe: Probe, method: Method, layer: str | None) -> _Explainer:
-    """A function from input, black input and options to maps (B, 1, H, W)."""
-    network = LogOdds(probe.network)
-    height, width = probe.preprocessing.image_size
-
-    if method == "gradcam":
-        name, module = probe.find_layer(layer)
-        tool = LayerGradCam(network, module)
-
-        def by_layer(x: torch.Tensor, _: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            maps = tool.attribute(x, target=target)
-            if not isinstance(maps, torch.Tensor) or maps.ndim != 4:
-                raise EvaluationError(
-                    f"The layer '{name}' gives no (channels, height, width) map: "
-                    f"Grad-CAM needs one, such as a convolution."
-                )
-            total = maps.sum(dim=1, keepdim=True).clamp(min=0)
-            spread: torch.Tensor = LayerAttribution.interpolate(
-                total, (height, width), interpolate_mode="bilinear"
-            )
-            return spread
-
-        return by_layer
-
-    if method == "ig":
-        gradient = IntegratedGradients(network)
-
-        def by_path(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-            maps: torch.Tensor = gradient.attribute(
-                x, baselines=black, target=target, n_steps=STEPS, internal_batch_size=64
-            )
-            return maps
-
-        return by_path
-
-    occlusion = Occlusion(network)
-    window = max(1, round(WINDOW * min(height, width)))
-    stride = max(1, round(STRIDE * min(height, width)))
-
-    def by_square(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        with torch.no_grad():
-            maps: torch.Tensor = occlusion.attribute(
-                x,
-                (1, window, window),
-                (1, stride, stride),
-                baselines=black,
-                target=target,
-                perturbations_per_eval=8,
-            )
-        return maps
-
-    return by_square
 
 
 def _targets(probe: Probe, options: str | IntArray, n: int) -> IntArray:

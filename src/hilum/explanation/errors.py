@@ -1,6 +1,6 @@
 """The errors of a classifier on a split, one by one, with what helps to understand them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from hilum.explanation.neighbours import (
     remembers,
 )
 from hilum.explanation.overlay import draw_overlay
-from hilum.explanation.pictures import from_text, thumbnail_png, to_text
+from hilum.explanation.pictures import thumbnail_png
 from hilum.labels import FLAT, Decision, LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
@@ -39,27 +39,6 @@ class ErrorPictures:
     alt: str
     neighbours: tuple[bytes, ...]
     counterpart: bytes | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; PNG in Base64."""
-        return {
-            "radiograph": to_text(self.radiograph),
-            "overlay": to_text(self.overlay),
-            "alt": self.alt,
-            "neighbours": [to_text(png) for png in self.neighbours],
-            "counterpart": None if self.counterpart is None else to_text(self.counterpart),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "ErrorPictures":
-        """The inverse of to_json."""
-        return cls(
-            radiograph=from_text(data["radiograph"]),
-            overlay=from_text(data["overlay"]),
-            alt=data["alt"],
-            neighbours=tuple(from_text(png) for png in data["neighbours"]),
-            counterpart=data["counterpart"] and from_text(data["counterpart"]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,29 +65,6 @@ class ErrorCase:
     counterpart: str | None = None
     pictures: ErrorPictures | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; pictures are PNG in Base64."""
-        return {
-            "name": self.name,
-            "truth": self.truth,
-            "predicted": self.predicted,
-            "decision": self.decision,
-            "true_option": self.true_option,
-            "chosen_option": self.chosen_option,
-            "probs": self.probs,
-            "decision_probs": self.decision_probs,
-            "neighbours": [neighbour.to_json() for neighbour in self.neighbours],
-            "counterpart": self.counterpart,
-            "pictures": self.pictures and self.pictures.to_json(),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "ErrorCase":
-        """The inverse of to_json."""
-        pictures = data["pictures"] and ErrorPictures.from_json(data["pictures"])
-        neighbours = tuple(Neighbour(**neighbour) for neighbour in data["neighbours"])
-        return cls(**{**data, "neighbours": neighbours, "pictures": pictures})
-
 
 @dataclass(frozen=True, slots=True)
 class ErrorGallery:
@@ -122,22 +78,6 @@ class ErrorGallery:
     method: Method
     cases: tuple[ErrorCase, ...]
     notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "split": self.split,
-            "n": self.n,
-            "method": self.method,
-            "cases": [case.to_json() for case in self.cases],
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "ErrorGallery":
-        """The inverse of to_json."""
-        cases = tuple(ErrorCase.from_json(case) for case in data["cases"])
-        return cls(data["split"], data["n"], data["method"], cases, tuple(data["notes"]))
 
 
 def collect_errors(

@@ -1,14 +1,14 @@
 """Why does a classifier decide as it does? Pictures of radiographs, and the facts beside them."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
+from hilum.codec import write_plain
 from hilum.errors import EvaluationError, nearest
 from hilum.explanation.attribution import METHODS, Method, attribute, parse_method
 from hilum.explanation.errors import parting
@@ -30,8 +30,6 @@ from hilum.radiographs.layouts import list_images
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, PixelArray, Predictions
 
-FORMAT: Final = 1
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -50,13 +48,10 @@ class Picture:
     method: str = ""
     layer: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values without the bytes; what does not apply is left out."""
-        values = {
-            name: getattr(self, name)
-            for name in ("kind", "file", "alt", "decision", "option", "method", "layer")
-        }
-        return {name: value for name, value in values.items() if value}
+    def to_plain(self) -> dict[str, Any]:
+        """Without the bytes, and without what does not apply."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value and name != "png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +65,6 @@ class ImageExplanation:
     truth: str | None = None
     pictures: tuple[Picture, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "name": self.name,
-            "predicted": self.predicted,
-            "probs": self.probs,
-            "decision_probs": self.decision_probs,
-            "truth": self.truth,
-            "pictures": [picture.to_json() for picture in self.pictures],
-            "neighbours": [neighbour.to_json() for neighbour in self.neighbours],
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +81,7 @@ class Explanation:
     sanity: tuple[SanityCheck, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, with the format's number in front."""
-        return {
-            "format": FORMAT,
-            "classifier": self.classifier,
-            "images": [image.to_json() for image in self.images],
-            "localisation": [score.to_json() for score in self.localisation],
-            "sanity": [check.to_json() for check in self.sanity],
-            "notes": list(self.notes),
-        }
+    FORMAT: ClassVar[int] = 1
 
 
 #: How many phantoms the localisation scores rest on.
@@ -129,7 +103,7 @@ def explain(
     images: Sequence[Path],
     out: Path,
     *,
-    methods: Sequence[str] = METHODS,
+    methods: Iterable[str] = METHODS,
     layer: str | None = None,
     decision: str | None = None,
     pair: bool = False,
@@ -403,11 +377,10 @@ def _named(names: Sequence[str], values: FloatArray) -> dict[str, float]:
 
 def _write(found: Explanation, out: Path) -> None:
     """The pictures first, so that an explanation.json that is there is whole."""
-    text = json.dumps(found.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     try:
         for image in found.images:
             for picture in image.pictures:
                 write_atomically(out / picture.file, picture.png)
-        write_atomically(out / EXPLANATION_FILE, text.encode("utf-8", ODD_NAMES))
     except OSError as error:
         raise EvaluationError(f"Cannot write to {out}: {error.strerror}.") from None
+    write_plain(out / EXPLANATION_FILE, found, error=EvaluationError, indent=2, errors=ODD_NAMES)

@@ -4,9 +4,9 @@ This says how far to trust the heat maps of one classifier. On real radiographs 
 the findings, so it cannot be measured there, and says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,8 @@ class Localisation:
     lift: Estimate
     empty: int
 
+    DERIVED: ClassVar[tuple[str, ...]] = ("measured", "verdict")
+
     @property
     def measured(self) -> bool:
         """Whether findings were known to measure against."""
@@ -76,40 +78,13 @@ class Localisation:
             return "hardly above chance"
         return "above chance"
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, with measured and verdict added."""
-        return {
-            "method": self.method,
-            "decision": self.decision,
-            "n": self.n,
-            "pointing": self.pointing.to_json(),
-            "mass": self.mass.to_json(),
-            "chance": self.chance.to_json(),
-            "lift": self.lift.to_json(),
-            "empty": self.empty,
-            "measured": self.measured,
-            "verdict": self.verdict,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Localisation":
-        """The inverse of to_json."""
-        estimates = {k: Estimate.from_json(data[k]) for k in ("pointing", "mass", "chance", "lift")}
-        return cls(
-            method=data["method"],
-            decision=data["decision"],
-            n=data["n"],
-            empty=data["empty"],
-            **estimates,
-        )
-
 
 def measure_localisation(
     classifier: Classifier,
     dataset: Dataset,
     split: str = "val",
     *,
-    methods: Sequence[Method] = METHODS,
+    methods: Iterable[Method] = METHODS,
     n: int = 48,
     progress: Progress | None = None,
 ) -> tuple[Localisation, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -28,10 +27,6 @@ class Neighbour:
     name: str
     label: str
     distance: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {"name": self.name, "label": self.label, "distance": self.distance}
 
 
 def remembers(classifier: Classifier, dataset: Dataset) -> bool:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hilum.errors import EvaluationError
-from hilum.explanation.attribution import METHOD_NAMES, SIGNED, Method
+from hilum.explanation.attribution import METHOD_NAMES, METHODS, SIGNED, Method
 from hilum.explanation.feature_maps import MapArray
 from hilum.explanation.pictures import ColourMap, colour, to_png
 from hilum.records import PixelArray
@@ -62,7 +62,7 @@ def draw_overlay(
     if not np.isfinite(attribution).all():
         raise EvaluationError(f"The {method} map of {name or 'the radiograph'} is not finite.")
     values: MapArray = attribution.astype(np.float32)
-    if method == "ig":
+    if METHODS[method].rough:
         spread = max(0.5, _SMOOTH * min(values.shape))
         values = cv2.GaussianBlur(values, (0, 0), spread).astype(np.float32)
     scale = float(np.quantile(np.abs(values), _CLIP)) or float(np.abs(values).max())

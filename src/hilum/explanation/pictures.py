@@ -47,8 +47,3 @@ def thumbnail_png(pixels: PixelArray, longest: int = 96) -> bytes:
 def to_text(png: bytes) -> str:
     """A picture in Base64, for JSON."""
     return base64.b64encode(png).decode("ascii")
-
-
-def from_text(text: str) -> bytes:
-    """The inverse of to_text."""
-    return base64.b64decode(text)

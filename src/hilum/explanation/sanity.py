@@ -6,7 +6,7 @@ the classifier. Source: Adebayo et al. 2018, Sanity checks for saliency maps, ar
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
@@ -26,8 +26,6 @@ from hilum.statistics.intervals import bootstrap
 #: A mean rank correlation that reaches this with every layer randomised: the maps are the same in
 #: the main. The source sets no limit; this one is a convention of Hilum.
 SAME: Final = 0.5
-
-MEASURE = "spearman"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,10 @@ class SanityCheck:
     draws: int
     steps: tuple[Step, ...]
 
+    measure: ClassVar[str] = "spearman"
+    limit: ClassVar[float] = SAME
+    DERIVED: ClassVar[tuple[str, ...]] = ("measure", "limit", "verdict")
+
     @property
     def final(self) -> Estimate:
         """The similarity with every layer randomised."""
@@ -67,25 +69,6 @@ class SanityCheck:
         if self.final.high < SAME:
             return "depends"
         return "does not depend" if self.final.low >= SAME else "unclear"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, with measure, limit and verdict added."""
-        return {
-            "method": self.method,
-            "decision": self.decision,
-            "n": self.n,
-            "draws": self.draws,
-            "steps": [{"layer": s.layer, "similarity": s.similarity.to_json()} for s in self.steps],
-            "measure": MEASURE,
-            "limit": SAME,
-            "verdict": self.verdict,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "SanityCheck":
-        """The inverse of to_json."""
-        steps = tuple(Step(s["layer"], Estimate.from_json(s["similarity"])) for s in data["steps"])
-        return cls(data["method"], data["decision"], data["n"], data["draws"], steps)
 
 
 def check_sanity(

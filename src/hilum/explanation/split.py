@@ -4,22 +4,21 @@ How much is drawn and checked is bounded by counts, so that a split of 600 radio
 as long as one of 60: some two minutes on one core with COVINet at 150 x 150.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import ClassVar, Final
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
+from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError, HilumError
 from hilum.evaluation.files import (
     EVALUATION_FILE,
     PREDICTIONS_FILE,
     read_evaluation,
     read_predictions,
-    read_result,
-    write_result,
 )
 from hilum.explanation.attribution import METHODS, Method, attribute
 from hilum.explanation.errors import PICTURED, ErrorGallery, collect_errors
@@ -31,7 +30,6 @@ from hilum.explanation.feature_maps import (
 )
 from hilum.explanation.localisation import Localisation, measure_localisation
 from hilum.explanation.overlay import draw_overlay
-from hilum.explanation.pictures import from_text, to_text
 from hilum.explanation.sanity import SanityCheck, check_sanity
 from hilum.files import ODD_NAMES
 from hilum.labels import FLAT, Decision
@@ -42,7 +40,6 @@ from hilum.training.folder import as_divided
 
 #: Beside evaluation.json.
 EXPLANATIONS_FILE: Final = "explanations.json"
-FORMAT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +52,6 @@ class Drawing:
     png: bytes
     alt: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; PNG in Base64."""
-        return {
-            "method": self.method,
-            "decision": self.decision,
-            "option": self.option,
-            "png": to_text(self.png),
-            "alt": self.alt,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Drawing":
-        """The inverse of to_json."""
-        return cls(**{**data, "png": from_text(data["png"])})
-
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -79,21 +61,6 @@ class Example:
     truth: str
     probability: float
     drawings: tuple[Drawing, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields."""
-        return {
-            "name": self.name,
-            "truth": self.truth,
-            "probability": self.probability,
-            "drawings": [drawing.to_json() for drawing in self.drawings],
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Example":
-        """The inverse of to_json."""
-        drawings = tuple(Drawing.from_json(drawing) for drawing in data["drawings"])
-        return cls(**{**data, "drawings": drawings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +76,6 @@ class FeaturePair:
     layer: str
     png: bytes
     alt: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; PNG in Base64."""
-        return {
-            "name": self.name,
-            "counterpart": self.counterpart,
-            "decision": self.decision,
-            "layer": self.layer,
-            "png": to_text(self.png),
-            "alt": self.alt,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "FeaturePair":
-        """The inverse of to_json."""
-        return cls(**{**data, "png": from_text(data["png"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,50 +98,19 @@ class SplitExplanation:
     pair: FeaturePair | None
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, with the format's number in front."""
-        return {
-            "format": FORMAT,
-            "split": self.split,
-            "n": self.n,
-            "gallery": self.gallery.to_json(),
-            "sanity": [check.to_json() for check in self.sanity],
-            "localisation": [score.to_json() for score in self.localisation],
-            "checked_on": self.checked_on,
-            "examples": [example.to_json() for example in self.examples],
-            "pair": self.pair and self.pair.to_json(),
-            "notes": list(self.notes),
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> "SplitExplanation":
-        """The inverse of to_json. Raises EvaluationError for another form or format."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise EvaluationError(f"Not explanations in format {FORMAT}.")
-        try:
-            return cls(
-                split=data["split"],
-                n=data["n"],
-                gallery=ErrorGallery.from_json(data["gallery"]),
-                sanity=tuple(SanityCheck.from_json(check) for check in data["sanity"]),
-                localisation=tuple(Localisation.from_json(s) for s in data["localisation"]),
-                checked_on=data["checked_on"],
-                examples=tuple(Example.from_json(example) for example in data["examples"]),
-                pair=data["pair"] and FeaturePair.from_json(data["pair"]),
-                notes=tuple(data["notes"]),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise EvaluationError(f"Not explanations: {error!r}.") from None
+    FORMAT: ClassVar[int] = 1
 
 
 def write_explanations(explanation: SplitExplanation, out: Path) -> None:
     """Write explanations.json into a folder. Raises EvaluationError where that cannot be done."""
-    write_result(explanation.to_json(), out / EXPLANATIONS_FILE, errors=ODD_NAMES)
+    write_plain(out / EXPLANATIONS_FILE, explanation, error=EvaluationError, errors=ODD_NAMES)
 
 
 def read_explanations(path: Path) -> SplitExplanation:
     """Read an explanations.json. Raises EvaluationError if it is missing, damaged or foreign."""
-    return read_result(path, SplitExplanation.from_json, errors=ODD_NAMES)
+    return read_plain(
+        path, SplitExplanation, what="explanations", error=EvaluationError, errors=ODD_NAMES
+    )
 
 
 #: Of the heat maps of errors, and so the one that is checked.

@@ -50,15 +50,6 @@ class Summary:
     failed: int
     found: int
 
-    def to_json(self) -> dict[str, Any]:
-        """{"out", "images", "failed", "found"}."""
-        return {
-            "out": str(self.out),
-            "images": self.images,
-            "failed": self.failed,
-            "found": self.found,
-        }
-
 
 def predict_files(
     classifier: Classifier,

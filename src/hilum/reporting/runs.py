@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from hilum.classifier.files import read_classifier_file
+from hilum.codec import from_plain
 from hilum.errors import EvaluationError, HilumError
 from hilum.evaluation.assess import ASSESSMENT_FILE, Assessment, read_assessment
 from hilum.evaluation.external import EXTERNAL_FILE, ExternalDrop
 from hilum.evaluation.files import (
     EVALUATION_FILE,
     PREDICTIONS_FILE,
+    Evaluation,
     read_evaluation,
     read_predictions,
 )
-from hilum.evaluation.results import Evaluation
 from hilum.evaluation.stress import STRESS_FILE, Stress, read_stress
 from hilum.labels import LabelTree, Strategy
 
@@ -102,7 +103,12 @@ def _read_result(file: Path) -> SplitResult:
         _refuse_older(beside, (assessment.n, assessment.split), evaluation)
     if (beside := file.with_name(EXTERNAL_FILE)).is_file():
         try:
-            drop = ExternalDrop.from_json(parse_object(beside, beside.read_text("utf-8")))
+            drop = from_plain(
+                ExternalDrop,
+                parse_object(beside, beside.read_text("utf-8")),
+                what="a comparison with external data",
+                error=EvaluationError,
+            )
         except EvaluationError as error:
             raise HilumError(f"Cannot read {beside}: {error}") from None
         _refuse_older(beside, (drop.external.get("n"), drop.external.get("split")), evaluation)

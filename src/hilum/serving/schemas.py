@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
+from hilum.codec import to_plain
 from hilum.labels import LabelTree
 from hilum.prediction.table import Table
 from hilum.records import IntArray, Predictions
@@ -212,7 +213,7 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
             for name in presets:
                 points = parse_operating_points([name], tree)
                 fitted = [fit_operating_point(p, tree, truth, known) for p in points]
-                presets[name] = [point.to_json() for point in fitted]
+                presets[name] = [to_plain(point) for point in fitted]
         curves = {label: operating_curve(label, tree, truth, known) for label in labels_of(tree)}
     notes = classifier.provenance.get("notes", [])
     return ClassifierTold(

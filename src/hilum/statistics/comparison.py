@@ -1,15 +1,14 @@
 """Two classifiers, or two hospitals: whether proportions differ, and whether it may be chance."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from hilum.errors import EvaluationError
 from hilum.records import BoolArray, Estimate, FloatArray
-from hilum.statistics.intervals import CONFIDENCE, mover_difference, wilson
+from hilum.statistics.intervals import CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +22,6 @@ class McNemar:
     only_b: int
     n: int
     p: float
-
-    def to_json(self) -> dict[str, Any]:
-        """{"only_a": 9, "only_b": 2, "n": 24, "p": 0.065}."""
-        return {"only_a": self.only_a, "only_b": self.only_b, "n": self.n, "p": self.p}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "McNemar":
-        """The inverse of to_json."""
-        return cls(**data)
 
 
 def mcnemar_exact(correct_a: BoolArray, correct_b: BoolArray) -> McNemar:
@@ -53,23 +43,6 @@ def mcnemar_exact(correct_a: BoolArray, correct_b: BoolArray) -> McNemar:
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     tail = float(stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5))
     return McNemar(only_a, only_b, len(right_a), min(1.0, 2 * tail))
-
-
-def difference_of_proportions(
-    successes_a: int, n_a: int, successes_b: int, n_b: int, confidence: float = CONFIDENCE
-) -> Estimate:
-    """The difference of two proportions of independent images, a - b, with its interval.
-
-    successes: how many of the n images have the property; the two sets share no image (for the
-    same images under two classifiers see cluster_bootstrap). confidence: in (0, 1).
-    Returns an estimate in [-1, 1] with n = n_a + n_b; undefined where a set is empty.
-    The interval joins the two Wilson intervals. Raises EvaluationError for impossible counts.
-    Source: Newcombe 1998, method 10,
-    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I
-    """
-    a, b = wilson(successes_a, n_a, confidence), wilson(successes_b, n_b, confidence)
-    difference = mover_difference(a, b)
-    return difference if difference.value is None else replace(difference, method="newcombe")
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
@@ -112,21 +85,6 @@ class DeLong:
     difference: Estimate
     p: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """{"auc_a": {…}, "auc_b": {…}, "difference": {…}, "p": 0.03}."""
-        return {
-            "auc_a": self.auc_a.to_json(),
-            "auc_b": self.auc_b.to_json(),
-            "difference": self.difference.to_json(),
-            "p": self.p,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "DeLong":
-        """The inverse of to_json."""
-        estimates = {k: Estimate.from_json(data[k]) for k in ("auc_a", "auc_b", "difference")}
-        return cls(**estimates, p=data["p"])
-
 
 def delong(
     positive: BoolArray,
@@ -159,22 +117,6 @@ def delong(
         variance = _variance(above[0] - above[1], below[0] - below[1])
         p = float(2 * stats.norm.sf(abs(difference.value) / np.sqrt(variance)))
     return DeLong(auc_a, auc_b, difference, p)
-
-
-def delong_interval(
-    positive: BoolArray, scores: FloatArray, confidence: float = CONFIDENCE
-) -> Estimate:
-    """An AUROC with DeLong's interval, cut at 0 and 1.
-
-    positive: (N,) bool. scores: (N,). Undefined, or without interval, as in delong.
-    """
-    positive = np.asarray(positive, dtype=bool)
-    rows = _scores(positive, scores)
-    undefined = _undefined(positive)
-    if undefined is not None:
-        return undefined
-    above, below = _components(positive, rows)
-    return _mean(above[0], below[0], (0, 1), confidence)
 
 
 def _components(positive: BoolArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -283,20 +225,24 @@ def corrected_resampled_t(
 
 
 def mean_over_runs(
-    values: Sequence[float], test_train_ratio: float, confidence: float = CONFIDENCE
+    values: Sequence[float],
+    test_train_ratio: float,
+    confidence: float = CONFIDENCE,
+    *,
+    least: float = 0.0,
 ) -> Estimate:
-    """The mean of a measure over runs, with the same corrected interval, cut at 0 and 1.
+    """The mean of a measure over runs, with the same corrected interval, cut at its range.
 
-    values: (R,) in [0, 1]. The rest as in corrected_resampled_t. Overlapping intervals of two
+    values: (R,) in [least, 1]. The rest as in corrected_resampled_t. Overlapping intervals of two
     variants do not say that they are alike: their runs are paired, so look at the differences.
     """
-    outside = [value for value in values if not 0 <= value <= 1]
+    outside = [value for value in values if not least <= value <= 1]
     if outside:
-        raise EvaluationError(f"A measure lies in [0, 1]; found {outside[0]}.")
+        raise EvaluationError(f"A measure lies in [{least:g}, 1]; found {outside[0]}.")
     found = corrected_resampled_t(values, test_train_ratio, confidence).estimate
     if found.low is None or found.high is None:
         return found
-    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high), found.n, found.method)
+    return Estimate(found.value, max(least, found.low), min(1.0, found.high), found.n, found.method)
 
 
 def _check(values: Sequence[float], test_train_ratio: float, confidence: float) -> None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree, Node
@@ -26,15 +25,6 @@ class Measures:
     specificity: Estimate
     ppv: Estimate
     npv: Estimate
-
-    def to_json(self) -> dict[str, Any]:
-        """{"sensitivity": {…}, "specificity": {…}, "ppv": {…}, "npv": {…}}."""
-        return {name: getattr(self, name).to_json() for name in MEASURES}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Measures":
-        """The inverse of to_json."""
-        return cls(**{name: Estimate.from_json(data[name]) for name in MEASURES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +63,6 @@ class TwoByTwo:
             ppv=share(self.tp, self.tp + self.fp, "no image was called positive"),
             npv=share(self.tn, self.tn + self.fn, "no image was called negative"),
         )
-
-    def to_json(self) -> dict[str, int]:
-        """{"tp": 8, "fp": 5, "tn": 11, "fn": 0}."""
-        return {"tp": self.tp, "fp": self.fp, "tn": self.tn, "fn": self.fn}
-
-    @classmethod
-    def from_json(cls, data: dict[str, int]) -> "TwoByTwo":
-        """The inverse of to_json."""
-        return cls(**data)
 
 
 #: Sums of prevalences that are 1 on paper may come out a hair above it.

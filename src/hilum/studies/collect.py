@@ -12,11 +12,11 @@ from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import (
     EVALUATION_FILE,
     PREDICTIONS_FILE,
+    Evaluation,
     read_evaluation,
     read_predictions,
     write_evaluation,
 )
-from hilum.evaluation.results import Evaluation
 from hilum.files import safe_name
 from hilum.radiographs.dataset import Dataset
 from hilum.records import Estimate

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import Estimate, FloatArray, IntArray
@@ -106,9 +107,9 @@ class Comparison:
             "p_adjusted": self.p_adjusted,
             "n_groups": self.n_groups,
             "repeated": self.repeated,
-            "mcnemar": self.mcnemar.to_json(),
+            "mcnemar": to_plain(self.mcnemar),
             "mcnemar_p_adjusted": self.mcnemar_p_adjusted,
-            "delong": {name: test.to_json() for name, test in self.delong.items()},
+            "delong": to_plain(self.delong),
             "delong_p_adjusted": dict(self.delong_p_adjusted),
             "images_needed": self.images_needed,
             "runs_needed": self.runs_needed,
@@ -123,8 +124,12 @@ class Comparison:
         fields = {k: v for k, v in data.items() if k not in ("n_images", "shown", "better")}
         fields |= {name: Estimate.from_json(data[name]) for name in _ESTIMATES}
         fields |= {name: tuple(data[name]) for name in ("runs_a", "runs_b")}
-        fields["mcnemar"] = McNemar.from_json(data["mcnemar"])
-        fields["delong"] = {k: DeLong.from_json(v) for k, v in data["delong"].items()}
+        fields["mcnemar"] = from_plain(
+            McNemar, data["mcnemar"], what="a test", error=EvaluationError
+        )
+        fields["delong"] = from_plain(
+            dict[str, DeLong], data["delong"], what="a test", error=EvaluationError
+        )
         return cls(**fields)
 
 
@@ -220,7 +225,8 @@ def mean_of_runs(
     reason = _undefined(measure.label, values)
     if reason:
         return Estimate.undefined(reason, len(values))
-    return mean_over_runs([v for v in values if v is not None], test_train_ratio)
+    known = [v for v in values if v is not None]
+    return mean_over_runs(known, test_train_ratio, least=measure.least)
 
 
 def _over_runs(
@@ -238,8 +244,9 @@ def _over_runs(
     differences = [x - y for x, y in pairs if x is not None and y is not None]
     found = corrected_resampled_t(differences, ratio)
     estimate = found.estimate
-    if estimate.low is not None and estimate.high is not None:  # no difference is beyond 1
-        estimate = replace(estimate, low=max(-1.0, estimate.low), high=min(1.0, estimate.high))
+    if estimate.low is not None and estimate.high is not None:  # no difference is beyond this
+        most = 1 - measure.least
+        estimate = replace(estimate, low=max(-most, estimate.low), high=min(most, estimate.high))
     return estimate, found.p, runs_needed(differences, ratio)
 
 

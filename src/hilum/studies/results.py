@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError, StudyError
-from hilum.evaluation.files import read_result
-from hilum.evaluation.results import Evaluation, Matrix
+from hilum.evaluation.files import Evaluation, Matrix, read_result
 from hilum.records import Estimate
 from hilum.statistics.power import ALPHA
 from hilum.studies.compare import Comparison
@@ -200,7 +200,7 @@ class VariantResult:
             "recipe": self.recipe,
             "runs": [run.to_json() for run in self.runs],
             "mean": self.mean.to_json(),
-            "pooled": self.pooled.to_json() if self.pooled else None,
+            "pooled": to_plain(self.pooled),
             "own_val_mean": self.own_val_mean.to_json() if self.own_val_mean else None,
             "predictions": self.predictions,
             "stressed": self.stressed.to_json() if self.stressed else None,
@@ -216,7 +216,11 @@ class VariantResult:
             recipe=data["recipe"],
             runs=tuple(RunResult.from_json(run) for run in data["runs"]),
             mean=Estimate.from_json(data["mean"]),
-            pooled=Evaluation.from_json(data["pooled"]) if data["pooled"] else None,
+            pooled=from_plain(
+                Evaluation, data["pooled"], what="an evaluation", error=EvaluationError
+            )
+            if data["pooled"]
+            else None,
             own_val_mean=Estimate.from_json(own_val) if own_val else None,
             predictions=data["predictions"],
             stressed=StressedVariant.from_json(data["stressed"]) if data["stressed"] else None,

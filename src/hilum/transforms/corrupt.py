@@ -328,13 +328,3 @@ def corrupt(
         raise DataError(f"A strength is a whole number from 1 to 5; found {strength}.")
     generator = np.random.default_rng((seed, index, zlib.crc32(corruption.name.encode())))
     return corruption.apply(image, corruption.amounts[strength - 1], generator)
-
-
-def corruption_grid(
-    image: PixelArray, *, strength: int = 5, seed: int = 0
-) -> dict[str, PixelArray]:
-    """One radiograph under every corruption at one strength, by name, to look at."""
-    return {
-        corruption.name: corrupt(image, corruption, strength, seed=seed)
-        for corruption in CORRUPTIONS
-    }

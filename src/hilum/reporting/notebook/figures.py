@@ -11,7 +11,8 @@ from hilum.audit.audit import Audit
 from hilum.classifier.classifier import Classifier
 from hilum.errors import HilumError, nearest
 from hilum.evaluation.assess import Assessment
-from hilum.evaluation.results import MEASURES, Evaluation
+from hilum.evaluation.files import Evaluation
+from hilum.evaluation.measures import OF_A_LABEL
 from hilum.networks.summary import summarise
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
@@ -37,8 +38,6 @@ from hilum.reporting.notebook.parts import (
 )
 from hilum.training.checkpoint import Row
 from hilum.training.folder import read_history
-
-_HEADINGS = {"f1": "F1", "auroc": "AUROC"}
 
 
 def show_counts(dataset: Dataset) -> Shown:
@@ -161,10 +160,10 @@ def show_measures(evaluation: Evaluation) -> Shown:
     """Every measure of every class with its 95 % interval, and the sensitivities as a chart."""
     per_class = evaluation.per_class
     rows = [
-        [name, f"{m.support:,}", *(getattr(m, measure) for measure in MEASURES)]
+        [name, f"{m.support:,}", *(getattr(m, key) for key in OF_A_LABEL)]
         for name, m in per_class.items()
     ]
-    columns = ["class", "radiographs", *(_HEADINGS.get(m, m) for m in MEASURES)]
+    columns = ["class", "radiographs", *(measure.name for measure in OF_A_LABEL.values())]
     listed = table("Per class, with 95 % intervals", columns, rows)
     alt = "; ".join(f"recall of {name} {words(m.recall)}" for name, m in per_class.items())
     chart = interval_chart(

@@ -116,7 +116,7 @@ def _show(item: Assessed) -> dict[str, Any]:
                 "choice": name,
                 "option": option,
                 "support": found.support,
-                "cells": [found.reliability.ece, found.intercept, found.slope],
+                "cells": [found.ece, found.intercept, found.slope],
             }
             for name, choice in choices.items()
             for option, found in choice.per_option.items()

@@ -13,8 +13,7 @@ import numpy as np
 from hilum.audit.provenance import known_sources
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import evaluate_predictions
-from hilum.evaluation.files import PREDICTIONS_FILE, read_predictions
-from hilum.evaluation.results import Evaluation
+from hilum.evaluation.files import PREDICTIONS_FILE, Evaluation, read_predictions
 from hilum.recipe import Recipe, differences
 from hilum.records import Estimate, Predictions
 from hilum.reporting.runs import Run, SplitResult

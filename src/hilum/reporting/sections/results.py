@@ -5,26 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from hilum.evaluation.results import MEASURES, ClassMeasures, Evaluation
+from hilum.evaluation.files import ClassMeasures, Evaluation
+from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.records import Estimate, FloatArray, IntArray
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.subject import Subject
 from hilum.reporting.summary import cautions, listed
 from hilum.statistics.comparison import mcnemar_exact
 from hilum.statistics.intervals import bootstrap
-
-#: What a reader calls the measures.
-_NAMES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_auroc": "AUROC, mean over classes",
-    "precision": "Precision (PPV)",
-    "recall": "Recall (sensitivity)",
-    "specificity": "Specificity",
-    "f1": "F1",
-    "auroc": "AUROC",
-}
-_OVERALL = ("accuracy", "balanced_accuracy", "macro_auroc")
 
 
 def splits_evaluated(runs: Sequence[Run]) -> list[str]:
@@ -54,8 +42,8 @@ def _split_section(split: str, runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "split": split,
         "overall": [
-            (_NAMES[key], [cell(getattr(result.evaluation, key)) for _, result in evaluated])
-            for key in _OVERALL
+            (measure.label, [cell(result.evaluation.overall[key]) for _, result in evaluated])
+            for key, measure in OVERALL.items()
         ],
         "runs": [_result(run, result, cell) for run, result in evaluated],
         "methods": _methods([result.evaluation for _, result in evaluated]),
@@ -73,7 +61,7 @@ def _result(
             {
                 "name": name,
                 "support": values.support,
-                "cells": [cell(getattr(values, measure)) for measure in MEASURES],
+                "cells": [cell(getattr(values, measure)) for measure in OF_A_LABEL],
             }
             for name, values in measures.items()
         ]
@@ -85,7 +73,7 @@ def _result(
         "errors": evaluation.errors,
         "cautions": cautions(run, result),
         "matrix": confusion_table(evaluation.classes, evaluation.confusion_matrix),
-        "measures": [_NAMES[measure] for measure in MEASURES],
+        "measures": [measure.label for measure in OF_A_LABEL.values()],
         "per_class": rows(evaluation.per_class),
         "decisions": [
             {
@@ -123,12 +111,11 @@ def _methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
     """Which measures carry which kind of interval: [('Wilson', 'accuracy and recall'), …]."""
     found: dict[str, list[str]] = {}
     for evaluation in evaluations:
-        named = [(key, getattr(evaluation, key)) for key in _OVERALL]
+        named = [(m.label, evaluation.overall[key]) for key, m in OVERALL.items()]
         for values in evaluation.per_class.values():
-            named += [(key, getattr(values, key)) for key in MEASURES]
-        for key, estimate in named:
-            name = _NAMES[key] if _NAMES[key][:2].isupper() else _NAMES[key].lower()
-            name = name.replace("(ppv)", "(PPV)")
+            named += [(m.label, getattr(values, key)) for key, m in OF_A_LABEL.items()]
+        for label, estimate in named:
+            name = label if label[:2].isupper() else label[0].lower() + label[1:]
             if estimate.method and name not in found.setdefault(estimate.method, []):
                 found[estimate.method].append(name)
     proper = {"wilson": "Wilson"}

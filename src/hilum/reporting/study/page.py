@@ -8,7 +8,7 @@ import tomli_w
 
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
-from hilum.evaluation.results import MEASURES
+from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.labels import LabelTree
 from hilum.recipe import Recipe, Settings
 from hilum.records import Estimate
@@ -114,20 +114,6 @@ def _as_built_in(result: StudyResult) -> bool:
 
 PAGE_FILE = "study.html"
 
-#: What a reader calls the measures of the pooled evaluation.
-_OVERALL = (
-    ("accuracy", "Accuracy"),
-    ("balanced_accuracy", "Balanced accuracy"),
-    ("macro_auroc", "AUROC, mean over classes"),
-)
-_MEASURES = {
-    "precision": "Precision (PPV)",
-    "recall": "Recall (sensitivity)",
-    "specificity": "Specificity",
-    "f1": "F1",
-    "auroc": "AUROC",
-}
-
 
 def write_study_page(result: StudyResult, out: Path) -> Path:
     """Write what a study found as one self-contained HTML file.
@@ -154,8 +140,8 @@ def write_study_page(result: StudyResult, out: Path) -> Path:
             variants=[_variant(variant) for variant in result.variants.values()],
             own_val=_own_val(result),
             curves=draw_study_curves(result),
-            overall=_OVERALL,
-            measures=_MEASURES,
+            overall=OVERALL,
+            measures=OF_A_LABEL,
             columns=COLUMNS,
             settings=settings_rows(result),
             commands=commands_of(result),
@@ -253,7 +239,7 @@ def _variant(variant: VariantResult) -> dict[str, Any]:
         "toml": recipe_of(variant).to_toml(),
         "matrix": confusion_table(pooled.classes, pooled.confusion_matrix) if pooled else None,
         "per_class": [
-            (name, m.support, [getattr(m, measure) for measure in MEASURES])
+            (name, m.support, [getattr(m, measure) for measure in OF_A_LABEL])
             for name, m in (pooled.per_class.items() if pooled else ())
         ],
         "decisions": [

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from hilum.evaluation.results import Evaluation, Matrix
+from hilum.evaluation.files import Evaluation, Matrix
 from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
 from hilum.studies.published import Experiment, Published, PublishedVariant, read_published

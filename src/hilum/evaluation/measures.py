@@ -1,0 +1,247 @@
+"""The measures of an evaluation: over all classes, and of one label against the rest.
+
+Evaluations, reports, studies, searches, notebooks and the command line read these two tables. A
+new measure over all classes is a function in statistics.metrics and an entry in OVERALL.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
+from hilum.statistics import metrics
+from hilum.statistics.intervals import bootstrap, wilson
+
+#: How an interval is made: of a proportion, or by resampling.
+Interval = Literal["wilson", "bootstrap"]
+
+
+class Sample(NamedTuple):
+    """N images: truth, predicted (N,) class indices, and probs (N, C)."""
+
+    truth: IntArray
+    predicted: IntArray
+    probs: FloatArray
+
+    def matrices(self, counts: IntArray) -> IntArray:
+        """(R, C, C) confusion matrices of resamples, rows are the truth; counts: (R, N)."""
+        size = self.probs.shape[1]
+        return metrics.confusion_matrices(self.truth, self.predicted, size, counts)
+
+
+def _accuracies(sample: Sample, counts: IntArray) -> FloatArray:
+    right = sample.predicted == sample.truth
+    return metrics.ratios(counts[:, right].sum(axis=1), counts.sum(axis=1))
+
+
+def _balanced_accuracies(sample: Sample, counts: IntArray) -> FloatArray:
+    return metrics.balanced_accuracies(sample.matrices(counts))
+
+
+def _macro_aurocs(sample: Sample, counts: IntArray) -> FloatArray:
+    """Mean over the classes of the AUROC of one class against the rest, unweighted."""
+    areas = [
+        metrics.aurocs(sample.truth == k, sample.probs[:, k], counts)
+        for k in range(sample.probs.shape[1])
+    ]
+    return np.asarray(np.mean(areas, axis=0), dtype=np.float64)
+
+
+def _matthews_correlations(sample: Sample, counts: IntArray) -> FloatArray:
+    return metrics.matthews_correlations(sample.matrices(counts))
+
+
+def _no_images(matrix: IntArray, names: Sequence[str]) -> str:
+    return "" if matrix.any() else "no images"
+
+
+def _absent_classes(matrix: IntArray, names: Sequence[str]) -> str:
+    absent = [name for name, row in zip(names, matrix, strict=True) if not row.any()]
+    return f"no image of {', '.join(absent)}" if absent else ""
+
+
+def _no_spread(matrix: IntArray, names: Sequence[str]) -> str:
+    """Of a correlation, which also needs two classes among the predictions."""
+    alone = [name for name, column in zip(names, matrix.T, strict=True) if column.any()]
+    all_as_one = f"every image was predicted as {alone[0]}" if len(alone) == 1 else ""
+    return _absent_classes(matrix, names) or all_as_one
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A measure over all classes, or over all options of a decision; higher is better.
+
+    name: within text, and in lower case what studies and searches read; label: in the tables of
+    reports. replicates: takes a sample and (R, N) counts, and returns (R,) values, NaN where
+    undefined. undefined: takes the confusion matrix and the names of its classes, and returns
+    why there is no value, or ''. least: the lower end of its range; the upper one is 1.
+    follows_shares: whether it changes with the classes' shares alone, so that data sets whose
+    shares differ are not compared by it. synonyms: other names that are read.
+    """
+
+    name: str
+    label: str
+    replicates: Callable[[Sample, IntArray], FloatArray]
+    interval: Interval = "bootstrap"
+    undefined: Callable[[IntArray, Sequence[str]], str] = _absent_classes
+    least: float = 0.0
+    follows_shares: bool = False
+    synonyms: tuple[str, ...] = ()
+
+
+#: In the order of tables, by the key that evaluation.json gives them.
+OVERALL: dict[str, Measure] = {
+    "accuracy": Measure(
+        "accuracy", "Accuracy", _accuracies, "wilson", _no_images, follows_shares=True
+    ),
+    "balanced_accuracy": Measure("balanced accuracy", "Balanced accuracy", _balanced_accuracies),
+    "macro_auroc": Measure(
+        "macro AUROC", "AUROC, mean over classes", _macro_aurocs, synonyms=("macro auc",)
+    ),
+    "matthews_correlation": Measure(
+        "Matthews correlation",
+        "Correlation coefficient (Matthews)",
+        _matthews_correlations,
+        undefined=_no_spread,
+        least=-1.0,
+        follows_shares=True,
+        synonyms=("mcc", "matthews correlation coefficient"),
+    ),
+}
+
+
+class OneAgainstRest(NamedTuple):
+    """positive, called: (N,) bool, truly of a label, predicted so; scores: (N,) its probability."""
+
+    positive: BoolArray
+    called: BoolArray
+    scores: FloatArray
+
+
+class _Counts(NamedTuple):
+    """True and false positives and negatives of R resamples, each (R,)."""
+
+    tp: IntArray
+    fp: IntArray
+    tn: IntArray
+    fn: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMeasure:
+    """A measure of one label against the rest, in [0, 1]; higher is better.
+
+    name: within text, and in lower case what studies and searches read; label: in the tables of
+    reports. needs: what must be among the images: of 'positives', 'negatives' and 'predictions'
+    of the label. ratio: from counts its part and whole; None of the area, which is from scores.
+    """
+
+    name: str
+    label: str
+    needs: tuple[str, ...]
+    interval: Interval
+    ratio: Callable[[_Counts], tuple[IntArray, IntArray]] | None = None
+    synonyms: tuple[str, ...] = ()
+
+    def replicates(self, side: OneAgainstRest, counts: IntArray) -> FloatArray:
+        """The measure of each of R resamples. counts: (R, N). Returns (R,), NaN where undefined.
+
+        A resample that predicts the label of no image has an F1 of 0, the limit of its formula,
+        as to leave it out would flatter; a classifier that never predicts it has none.
+        """
+        if self.ratio is None:
+            return metrics.aurocs(side.positive, side.scores, counts)
+        values = metrics.ratios(*self.ratio(_count(side, counts)))
+        if "positives" in self.needs:
+            values[counts[:, side.positive].sum(axis=1) == 0] = np.nan
+        if "predictions" in self.needs and not side.called.any():
+            values[:] = np.nan
+        return values
+
+
+def _count(side: OneAgainstRest, counts: IntArray) -> _Counts:
+    positive, called = side.positive, side.called
+    cells = (positive & called, ~positive & called, ~positive & ~called, positive & ~called)
+    return _Counts(*(counts[:, cell].sum(axis=1) for cell in cells))
+
+
+#: In the order of tables, by the key that evaluation.json gives them. Recall is the sensitivity,
+#: precision the positive predictive value at the data's own prevalence.
+OF_A_LABEL: dict[str, LabelMeasure] = {
+    "precision": LabelMeasure(
+        "precision",
+        "Precision (PPV)",
+        ("predictions",),
+        "wilson",
+        lambda n: (n.tp, n.tp + n.fp),
+        ("positive predictive value",),
+    ),
+    "recall": LabelMeasure(
+        "recall",
+        "Recall (sensitivity)",
+        ("positives",),
+        "wilson",
+        lambda n: (n.tp, n.tp + n.fn),
+        ("sensitivity",),
+    ),
+    "specificity": LabelMeasure(
+        "specificity", "Specificity", ("negatives",), "wilson", lambda n: (n.tn, n.tn + n.fp)
+    ),
+    # Source: van Rijsbergen 1979, Information Retrieval, chapter 7
+    "f1": LabelMeasure(
+        "F1",
+        "F1",
+        ("positives", "predictions"),
+        "bootstrap",
+        lambda n: (2 * n.tp, 2 * n.tp + n.fp + n.fn),
+    ),
+    "auroc": LabelMeasure(
+        "AUROC", "AUROC", ("positives", "negatives"), "bootstrap", synonyms=("auc",)
+    ),
+}
+
+
+def measure_overall(
+    sample: Sample, matrix: IntArray, names: Sequence[str], seed: int
+) -> dict[str, Estimate]:
+    """Every measure over all classes. matrix: of the sample. names: of the classes."""
+    n = len(sample.truth)
+    found = {}
+    for key, measure in OVERALL.items():
+        reason = measure.undefined(matrix, names)
+        of_resamples = partial(measure.replicates, sample)
+        if reason:
+            found[key] = Estimate.undefined(reason, n)
+        elif measure.interval == "wilson":
+            share = float(of_resamples(np.ones((1, n), dtype=np.int64))[0])
+            found[key] = wilson(round(share * n), n)
+        else:
+            found[key] = bootstrap(of_resamples, n, strata=sample.truth, seed=seed)
+    return found
+
+
+def measure_label(sample: Sample, k: int, name: str, seed: int) -> dict[str, Estimate]:
+    """Every measure of class k, whose name is given, against the rest."""
+    truth, n = sample.truth, len(sample.truth)
+    side = OneAgainstRest(truth == k, sample.predicted == k, sample.probs[:, k])
+    lacking: Mapping[str, str] = {
+        "positives": "" if side.positive.any() else f"no image of {name}",
+        "negatives": "" if not side.positive.all() else f"no image of a class other than {name}",
+        "predictions": "" if side.called.any() else f"no image was predicted as {name}",
+    }
+    once = _count(side, np.ones((1, n), dtype=np.int64))
+    found = {}
+    for key, measure in OF_A_LABEL.items():
+        reason = next((lacking[need] for need in measure.needs if lacking[need]), "")
+        if reason:
+            found[key] = Estimate.undefined(reason, n)
+        elif measure.ratio and measure.interval == "wilson":
+            part, whole = measure.ratio(once)
+            found[key] = wilson(int(part[0]), int(whole[0]))
+        else:
+            of_resamples = partial(measure.replicates, side)
+            found[key] = bootstrap(of_resamples, n, strata=truth, seed=seed)
+    return found

@@ -1,0 +1,117 @@
+"""An evaluation as a whole: measured, written, compared with other data, and recorded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hilum.classifier.classifier import Classifier
+from hilum.classifier.conformal import COVERAGE
+from hilum.codec import to_plain
+from hilum.evaluation.assess import Assessment, assess
+from hilum.evaluation.external import ExternalDrop, read_internal, write_external
+from hilum.evaluation.files import Evaluation
+from hilum.evaluation.ledger import Look, is_external, record_look
+from hilum.evaluation.stress import Stress, measure_stress, write_stress
+from hilum.files import safe_name
+from hilum.labels import parse_rule
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.pixels import Progress
+from hilum.statistics.two_by_two import parse_prevalence
+from hilum.training.folder import as_divided
+from hilum.transforms.corrupt import QUICK_STRENGTHS, STRENGTHS
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """What evaluate_run found, and the folder that it was written to.
+
+    external: against the classifier's own data, where there is such an evaluation. stress: where
+    it was asked for. looks: at the same images so far, this one last; none where not recorded.
+    """
+
+    out: Path
+    data: str
+    evaluation: Evaluation
+    assessment: Assessment
+    external: ExternalDrop | None
+    stress: Stress | None
+    looks: tuple[Look, ...]
+
+    def to_plain(self) -> dict[str, Any]:
+        """The evaluation's own keys, and beside them assessment, external and stress."""
+        parts = {"assessment": self.assessment, "external": self.external}
+        stress = {"stress": self.stress} if self.stress else {}
+        return {**to_plain(self.evaluation), **parts, **stress}
+
+
+def evaluate_run(
+    folder: Path,
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str = "val",
+    *,
+    out: Path | None = None,
+    rule: str | None = None,
+    operate: Sequence[str] = (),
+    prevalence: Sequence[str] = (),
+    coverage: float = COVERAGE,
+    internal: Path | None = None,
+    stress: Literal["full", "quick"] | None = None,
+    progress: Progress | None = None,
+) -> EvaluationRun:
+    """Evaluate a classifier on a split, write every file of it, and record the look.
+
+    Args:
+        folder: The run, or the classifier's folder, that the classifier was loaded from.
+        classifier: Whose labels the data set was opened with.
+        dataset: Its images are divided as the run divided them, where they are the same.
+        split: 'train', 'val', 'test' or 'all'.
+        out: Where the files go; None takes evaluation/SPLIT in the folder, and for other data
+            than the classifier's evaluation/external-NAME-SPLIT.
+        rule: 'route' or 'argmax'; None takes the classifier's.
+        operate: Operating points, as OperatingPoint.parse reads them.
+        prevalence: LABEL=SHARE, as parse_prevalence reads them.
+        coverage: Of the prediction sets, in (0, 1).
+        internal: The evaluation to compare with; None takes, for other data than the
+            classifier's, the run's own of test or else of val.
+        stress: Whether to measure it on corrupted copies too, in five strengths or in two.
+        progress: Told of each step.
+
+    Returns:
+        What was found. Files: predictions.csv, evaluation.json, assessment.json, and external.json
+        and stress.json where there is such a part.
+
+    Raises:
+        EvaluationError: Where something asked for does not fit the classifier or its labels.
+        DataError: Where the split does not exist, or an image cannot be read.
+    """
+    shares = parse_prevalence(prevalence, classifier.tree)
+    chosen = parse_rule(rule) if rule else None
+    dataset = as_divided(dataset, folder)
+    external = is_external(classifier, dataset)
+    if out is None:
+        name = f"external-{safe_name(dataset.name)}-{split}" if external else split
+        out = folder / "evaluation" / name
+    evaluation, assessment = assess(
+        classifier,
+        dataset,
+        split,
+        rule=chosen,
+        operate=operate,
+        prevalence=shares,
+        coverage=coverage,
+        out=out,
+        progress=progress,
+    )
+    stressed = None
+    if stress:
+        strengths = STRENGTHS if stress == "full" else QUICK_STRENGTHS
+        stressed = measure_stress(
+            classifier, dataset, split, rule=chosen, strengths=strengths, progress=progress
+        )
+        write_stress(stressed, out)
+    looks = record_look(folder, classifier, dataset, evaluation)
+    inside = read_internal(internal or folder) if external or internal else None
+    drop = write_external(inside, evaluation, out) if inside else None
+    return EvaluationRun(out, dataset.name, evaluation, assessment, drop, stressed, looks)
