@@ -191,7 +191,7 @@ def test_pruning(tmp_path, monkeypatch, keep):
 
     monkeypatch.setattr("hilum.search.trials.do_run", train)
     search = small_search(tmp_path, assignments=["epochs=3"])
-    monkeypatch.setattr("hilum.search.workers.Objective", _Completing)
+    monkeypatch.setattr("hilum.search.trials.Objective", _Completing)
     result = run_search(search, tmp_path / "out", trials=6, keep_pruned=keep)
     assert [t.state for t in result.trials] == ["complete"] * 5 + ["pruned"]
     assert [t.epochs for t in result.trials] == [3, 3, 3, 3, 3, 2]
@@ -228,7 +228,7 @@ def test_a_second_network_is_compared_with_second_networks(tmp_path, monkeypatch
 
     monkeypatch.setattr("hilum.search.trials.do_run", train)
     monkeypatch.setattr("hilum.search.trials._WARM_UP", 0)
-    monkeypatch.setattr("hilum.search.workers.Objective", _Completing)
+    monkeypatch.setattr("hilum.search.trials.Objective", _Completing)
     search = small_search(tmp_path, assignments=["strategy=cascade"])
     result = run_search(search, tmp_path / "out", trials=6)
     assert [t.state for t in result.trials] == ["complete"] * 5 + ["pruned"]
@@ -420,7 +420,7 @@ def test_another_device_is_the_same_search(tmp_path, search, toy):
 
 def test_time(tmp_path, search, toy, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("hilum.search.workers.time.time", lambda: clock[0])
+    monkeypatch.setattr("hilum.search.trials.time.time", lambda: clock[0])
 
     def tick(run, watch):
         clock[0] += 25

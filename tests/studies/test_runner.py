@@ -17,7 +17,7 @@ from hilum.radiographs.dataset import open_dataset
 from hilum.studies.folds import divide
 from hilum.studies.results import StudyResult, read_study
 from hilum.studies.runner import plan_study, run_study
-from hilum.studies.runs import adopt_run, do_run
+from hilum.studies.study_run import do_run
 from hilum.training.run import train
 from tests.studies.small import small_data, small_study
 from tests.training.test_resume import outcome
@@ -131,7 +131,7 @@ def test_what_nobody_foresaw_is_a_failure_too(tmp_path, data, monkeypatch):
     def broken(*args, **kwargs):
         raise MemoryError("no room")
 
-    monkeypatch.setattr("hilum.studies.runs.train", broken)
+    monkeypatch.setattr("hilum.studies.study_run.train", broken)
     result = run_study(small_study(tmp_path), data, tmp_path / "out")
     assert len(result.failures) == 4
     assert result.failures[0].error.startswith("MemoryError: no room (test_runner.py, line ")
@@ -191,7 +191,7 @@ def test_a_failure_counts_for_all_variants_of_a_training(tmp_path, data, monkeyp
     def broken(*args, **kwargs):
         raise MemoryError("no room")
 
-    monkeypatch.setattr("hilum.studies.runs.train", broken)
+    monkeypatch.setattr("hilum.studies.study_run.train", broken)
     variants = {"adam": {"optimizer": "adam"}, "adamw": {"optimizer": "adamw"}}
     result = run_study(small_study(tmp_path, variants=variants), data, tmp_path / "out")
     told = [(f.variant, f.seed) for f in result.failures]
@@ -218,28 +218,18 @@ def test_a_run_that_another_study_holds_is_waited_for(tmp_path, data, monkeypatc
     assert order[-1] == key
 
 
-def test_runs_are_adopted_by_what_they_are(tmp_path, data):
+def test_a_run_that_was_trained_elsewhere_is_used_under_its_key(tmp_path, data):
     study = small_study(tmp_path)
     own = {"name": "mine", "description": "of mine"}
     recipe = study.recipe_of("quick", 1).model_copy(update=own)
-    train(divide(data, 2, block_size=1).part(1), recipe, tmp_path / "elsewhere")
-    moved = adopt_run(tmp_path / "elsewhere", tmp_path / "out/runs")
-    plan = plan_study(study, data)
-    assert moved.name == plan.runs[3].key
-    assert not (tmp_path / "elsewhere").exists()
+    moved = tmp_path / "out/runs" / plan_study(study, data).runs[3].key
+    train(divide(data, 2, block_size=1).part(1), recipe, moved)
     before = outcome(moved)
     result = run_study(study, data, tmp_path / "out")
     assert not result.failures
     assert outcome(moved) == before
     whole = run_study(study, data, tmp_path / "whole")
     assert facts(whole) == facts(result)
-
-    with pytest.raises(StudyError, match="not a finished run"):
-        adopt_run(tmp_path / "nothing", tmp_path / "out/runs")
-    moved.rename(tmp_path / "elsewhere")
-    moved.mkdir()
-    with pytest.raises(StudyError, match="is there already"):
-        adopt_run(tmp_path / "elsewhere", tmp_path / "out/runs")
 
 
 def test_a_run_under_a_false_key_is_not_used(tmp_path, data):

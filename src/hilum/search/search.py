@@ -32,16 +32,16 @@ from hilum.search.results import (
 )
 from hilum.search.space import Space
 from hilum.search.storage import DATABASE, default_url, open_storage, quiet_optuna, shown
-from hilum.search.trials import Task
-from hilum.search.workers import open_study, work, work_in_processes
+from hilum.search.trials import Task, open_study, work, work_in_processes
 from hilum.studies.folds import Folds, divide
 from hilum.studies.measures import Measure
 from hilum.training.interrupt import stop_on_signal
 
-#: Into how many parts train is cut, as a study does by default, so that they share runs.
+#: Into how many parts train is cut: as many as in studies by default, whose runs are then shared.
 FOLDS = 5
 
-#: What of a search is the same whenever it goes on, kept with its trials.
+#: Under this name Optuna's study keeps the search's identity, by which a later start is refused
+#: if it is another.
 _IDENTITY = "hilum"
 
 OnTrial = Callable[[TrialResult, int, int], None]

@@ -25,7 +25,6 @@ from hilum.studies.folds import Folds, HeldOut, pool
 from hilum.studies.measures import Measure
 from hilum.studies.published import judge_all
 from hilum.studies.results import Failure, RunResult, StudyResult, VariantResult
-from hilum.studies.runs import HELD_OUT, OWN_VAL, Run
 from hilum.studies.stressed import (
     STRESSED_FILE,
     StressedRun,
@@ -34,6 +33,7 @@ from hilum.studies.stressed import (
     summarise_stressed,
 )
 from hilum.studies.study import Study
+from hilum.studies.study_run import HELD_OUT, OWN_VAL, StudyRun
 from hilum.training.folder import read_facts, read_history
 
 ONE_SEED = "With one seed no interval can be given: add --seeds 5."
@@ -44,7 +44,7 @@ def collect(
     dataset: Dataset,
     folds: Folds,
     measure: Measure,
-    runs: Sequence[Run],
+    runs: Sequence[StudyRun],
     out: Path,
     failures: Sequence[Failure],
 ) -> StudyResult:
@@ -111,14 +111,14 @@ def collect(
     )
 
 
-def _held_out(run: Run, folds: Folds, runs: Path) -> HeldOut:
+def _held_out(run: StudyRun, folds: Folds, runs: Path) -> HeldOut:
     truth, predictions = read_predictions(
         runs / run.key / "evaluation" / HELD_OUT / PREDICTIONS_FILE
     )
     return HeldOut(truth, predictions, len(folds.part(run.number).indices("train")))
 
 
-def _stressed(run: Run, runs: Path) -> StressedRun:
+def _stressed(run: StudyRun, runs: Path) -> StressedRun:
     return read_stressed(runs / run.key / "evaluation" / STRESSED_FILE)
 
 
@@ -131,7 +131,7 @@ def _ratio(held: Mapping[str, Mapping[int, HeldOut]]) -> float:
 def _variant(
     study: Study,
     name: str,
-    runs: Sequence[Run],
+    runs: Sequence[StudyRun],
     held: Mapping[int, HeldOut],
     stressed: Mapping[int, StressedRun],
     folds: Folds,
@@ -171,7 +171,7 @@ def _variant(
     )
 
 
-def _run(run: Run, held: HeldOut, folds: Folds, measure: Measure, runs: Path) -> RunResult:
+def _run(run: StudyRun, held: HeldOut, folds: Folds, measure: Measure, runs: Path) -> RunResult:
     folder = runs / run.key
     facts: dict[str, Any] = read_facts(folder) or {}
     own_val = None
@@ -195,7 +195,7 @@ def _run(run: Run, held: HeldOut, folds: Folds, measure: Measure, runs: Path) ->
 
 def _pool(
     name: str,
-    runs: Sequence[Run],
+    runs: Sequence[StudyRun],
     held: Mapping[int, HeldOut],
     folds: Folds,
     out: Path,

@@ -21,8 +21,8 @@ from hilum.studies.collect import collect
 from hilum.studies.folds import Folds, divide
 from hilum.studies.measures import Measure
 from hilum.studies.results import STUDY_FILE, Failure, StudyResult
-from hilum.studies.runs import Run, is_finished, make_run
 from hilum.studies.study import Study
+from hilum.studies.study_run import StudyRun, is_finished, make_run
 from hilum.studies.workers import Outcome, do_runs, do_runs_in_processes
 from hilum.training.checkpoint import Row
 from hilum.training.folder import read_facts
@@ -44,11 +44,11 @@ class StudyPlan:
     dataset: Dataset
     folds: Folds
     measure: Measure
-    runs: tuple[Run, ...]
+    runs: tuple[StudyRun, ...]
 
     @property
-    def trainings(self) -> tuple[Run, ...]:
-        first: dict[str, Run] = {}
+    def trainings(self) -> tuple[StudyRun, ...]:
+        first: dict[str, StudyRun] = {}
         for run in self.runs:
             first.setdefault(run.key, run)
         return tuple(first.values())
@@ -61,7 +61,7 @@ class RunReport:
     seconds_left: an estimate, None until a run has been timed.
     """
 
-    run: Run
+    run: StudyRun
     error: str
     done: int
     total: int
@@ -85,7 +85,7 @@ def plan_study(study: Study, dataset: Dataset) -> StudyPlan:
         for i in range(settings.seeds)
         for variant in study.variants
     )
-    first: dict[str, Run] = {}
+    first: dict[str, StudyRun] = {}
     for run in runs:
         twin = first.setdefault(run.key, run)
         if twin is not run and _settings(twin, folds.tree) == _settings(run, folds.tree):
@@ -96,7 +96,7 @@ def plan_study(study: Study, dataset: Dataset) -> StudyPlan:
     return StudyPlan(study, dataset, folds, measure, runs)
 
 
-def _settings(run: Run, tree: LabelTree) -> list[Settings]:
+def _settings(run: StudyRun, tree: LabelTree) -> list[Settings]:
     return [run.recipe.settings(decision.name) for decision in run.recipe.networks(tree)]
 
 
@@ -162,7 +162,7 @@ def _outcomes(
     runs: Path,
     jobs: int,
     stop: StopRequest,
-    on_epoch: Callable[[Run, Row], None],
+    on_epoch: Callable[[StudyRun, Row], None],
 ) -> Generator[Outcome, None, None]:
     trainings = plan.trainings
     unfinished = sum(not is_finished(runs / run.key) for run in trainings)
@@ -229,11 +229,11 @@ class _Account:
             if is_finished(runs / run.key):
                 self._time(run)
 
-    def add_epoch(self, run: Run, row: Row) -> None:
+    def add_epoch(self, run: StudyRun, row: Row) -> None:
         self.epochs[run.key] += 1
         self._tell()
 
-    def finish(self, run: Run, *, failed: bool) -> None:
+    def finish(self, run: StudyRun, *, failed: bool) -> None:
         was_new = self.epochs[run.key] > 0
         self.epochs[run.key] = run.epochs  # also those before an interruption
         del self.waiting[run.key]
@@ -242,10 +242,10 @@ class _Account:
             self._time(run)
         self._tell()
 
-    def report(self, run: Run, error: str) -> RunReport:
+    def report(self, run: StudyRun, error: str) -> RunReport:
         return RunReport(run, error, self.done, self.total, self._seconds_left())
 
-    def _time(self, run: Run) -> None:
+    def _time(self, run: StudyRun) -> None:
         facts = read_facts(self.runs / run.key) or {}
         seconds, epochs = self.seconds.get(run.variant, (0.0, 0))
         seconds += facts.get("seconds") or 0.0

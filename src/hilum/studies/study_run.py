@@ -35,8 +35,8 @@ class RunIsBusy(Exception):  # noqa: N818 - it is not an error
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run of a variant.
+class StudyRun:
+    """A run of a variant; variants that compute the same share the training behind it.
 
     number: from 0. key: the name of its folder below OUT/runs. epochs: over all its networks, for
     progress; blocks that its recipe holds out of train are not taken off first. stress: how many
@@ -51,7 +51,9 @@ class Run:
     stress: int = 0
 
 
-def make_run(variant: str, number: int, recipe: Recipe, data: Dataset, *, stress: int = 0) -> Run:
+def make_run(
+    variant: str, number: int, recipe: Recipe, data: Dataset, *, stress: int = 0
+) -> StudyRun:
     """A run on a data set as divided."""
     labels = data.labels[data.indices("train")]
     epochs = 0
@@ -60,7 +62,7 @@ def make_run(variant: str, number: int, recipe: Recipe, data: Dataset, *, stress
         n = int((decision.targets(labels) >= 0).sum())
         epochs += settings.epochs_for(n) * settings.members
     key = run_key(recipe, data.tree, data.fingerprint)
-    return Run(variant, number, key, recipe, epochs, stress)
+    return StudyRun(variant, number, key, recipe, epochs, stress)
 
 
 def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:
@@ -100,24 +102,7 @@ def is_finished(run: Path) -> bool:
     return bool(facts and facts.get("finished")) and (run / "classifier/classifier.json").is_file()
 
 
-def adopt_run(source: Path, runs: Path) -> Path:
-    """Move a finished run, trained elsewhere, into a folder of runs under its key.
-
-    source: a run folder of `hilum train`, trained on a fold as this package divides the data.
-    runs: OUT/runs. A study then finds it if it is one of the study's own: same settings, labels
-    and data. Returns its new place. Raises StudyError where it is not finished, or is there
-    already.
-    """
-    if not is_finished(source):
-        raise StudyError(f"{source}: not a finished run, so it cannot be adopted.")
-    target = runs / _own_key(source)
-    if target.exists():
-        raise StudyError(f"{source}: {target} is there already.")
-    runs.mkdir(parents=True, exist_ok=True)
-    return source.rename(target)
-
-
-def do_run(run: Run, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] | None) -> None:
+def do_run(run: StudyRun, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] | None) -> None:
     """Train a run unless it is finished, and evaluate it unless that is done.
 
     Raises RunIsBusy where another process is at it, Interrupted after a stop, and what training
