@@ -12,8 +12,7 @@ import numpy as np
 
 from hilum.prediction.stream import Classify
 from hilum.records import PixelArray, Predictions
-from hilum.serving.limits import Limits
-from hilum.serving.problems import Problem
+from hilum.serving.limits import Limits, Problem
 
 _RETRY_AFTER = 1
 

@@ -15,7 +15,7 @@ from hilum.explanation.overlay import draw_overlay
 from hilum.explanation.pictures import colour, thumbnail_png, to_png, to_text
 from hilum.labels import Decision
 from hilum.records import PixelArray
-from hilum.serving.schemas import ExplanationTold, HeatMap, NeighbourTold
+from hilum.serving.schemas import Explanation, HeatMap, Neighbour
 
 _NEAREST: Final = 5
 #: As explanation.overlay draws it: where the scale ends, and how strong its end is drawn.
@@ -31,7 +31,7 @@ class Explainer:
 
     def explain(
         self, pixels: PixelArray, method: str, decision: str | None, option: str | None
-    ) -> ExplanationTold:
+    ) -> Explanation:
         """Explain stored pixels (H, W) uint8.
 
         decision, option: None takes the first network's, and its most probable option. Under the
@@ -50,7 +50,7 @@ class Explainer:
         signed = chosen in SIGNED
         scaled = _scaled(values, signed=signed)
         height, width = scaled.shape
-        return ExplanationTold(
+        return Explanation(
             method=chosen,
             decision=network.name,
             option=option,
@@ -87,7 +87,7 @@ class Explainer:
             )
         return name
 
-    def _neighbours(self, stack: PixelArray) -> list[NeighbourTold] | None:
+    def _neighbours(self, stack: PixelArray) -> list[Neighbour] | None:
         classifier, reference = self._classifier, self._classifier.reference
         if reference is None:
             return None
@@ -99,7 +99,7 @@ class Explainer:
             reference.embed(features), min(_NEAREST, len(reference))
         )
         return [
-            NeighbourTold(label=classifier.tree.classes[reference.labels[row]], distance=distance)
+            Neighbour(label=classifier.tree.classes[reference.labels[row]], distance=distance)
             for row, distance in zip(rows[0], distances[0].tolist(), strict=True)
         ]
 
