@@ -182,3 +182,5 @@ class Evaluation:
             raise EvaluationError(
                 f"The evaluation holds a value of the wrong kind: {error}."
             ) from None
+
+    to_plain, from_plain = to_json, from_json

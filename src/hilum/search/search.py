@@ -3,7 +3,6 @@
 OUT/ search.db (unless the storage is elsewhere) · search.json · best.toml · runs/KEY/
 """
 
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -15,7 +14,9 @@ from typing import Any
 import optuna
 
 from hilum.audit.splits import BLOCK_SIZE
+from hilum.codec import write_plain
 from hilum.errors import Interrupted, StudyError
+from hilum.evaluation.evaluate import describe_data
 from hilum.files import write_atomically
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
@@ -275,12 +276,10 @@ def _collect(search: Search, study: optuna.Study, task: Task, own: bool) -> Sear
         measure={
             "name": search.measure.name,
             "label": search.measure.label,
-            "higher_is_better": search.measure.higher_is_better,
+            "higher_is_better": True,
         },
         data={
-            "name": search.dataset.name,
-            "fingerprint": search.dataset.fingerprint,
-            "synthetic": search.dataset.synthetic,
+            **describe_data(search.dataset),
             "counts": search.dataset.counts(),
             "labels": search.folds.tree.to_json(),
         },
@@ -302,9 +301,8 @@ def _collect(search: Search, study: optuna.Study, task: Task, own: bool) -> Sear
 
 
 def _write(result: SearchResult, search: Search, out: Path) -> None:
-    text = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_plain(out / SEARCH_FILE, result, error=StudyError, indent=2)
     try:
-        write_atomically(out / SEARCH_FILE, text.encode())
         if best := best_recipe(result, search):
             write_atomically(out / BEST_FILE, best.to_toml().encode())
     except OSError as error:

@@ -24,6 +24,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from hilum.codec import to_plain
 from hilum.errors import HilumError, Interrupted, StudyError
 from hilum.evaluation.files import PREDICTIONS_FILE, read_predictions
 from hilum.labels import LabelTree
@@ -139,7 +140,7 @@ class Objective:
             held.append(self._do(run, watch))
             watch.next_run()
         estimate = score(task.measure, task.folds, held)
-        trial.set_user_attr("estimate", estimate.to_json())
+        trial.set_user_attr("estimate", to_plain(estimate))
         if estimate.value is None:
             raise StudyError(
                 f"{task.measure.label} is undefined on the held-out images ({estimate.reason})."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.audit.provenance import recognise
-from hilum.evaluation.evaluate import evaluate_predictions
+from hilum.evaluation.evaluate import describe_data, evaluate_predictions
 from hilum.evaluation.files import (
     EVALUATION_FILE,
     PREDICTIONS_FILE,
@@ -77,15 +77,9 @@ def collect(
     names = [run.name for run in folds.part(0).records]
     return StudyResult(
         study=study.settings.model_dump(mode="json"),
-        measure={
-            "name": measure.name,
-            "label": measure.label,
-            "higher_is_better": measure.higher_is_better,
-        },
+        measure={"name": measure.name, "label": measure.label, "higher_is_better": True},
         data={
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "synthetic": dataset.synthetic,
+            **describe_data(dataset),
             "counts": dataset.counts(),
             "labels": folds.tree.to_json(),
             "source": {k: getattr(source, k) for k in ("name", "title", "meaning")}
@@ -216,11 +210,7 @@ def _pool(
         strategy=runs[0].recipe.strategy,
         split="held out",
         notes=list(notes),
-        data={
-            "name": part.name,
-            "fingerprint": part.fingerprint,
-            "synthetic": part.synthetic,
-        },
+        data=describe_data(part),
         classifier={"name": name},
     )
     write_evaluation(evaluation, predictions.names, truth, predictions, folds.tree, folder)

@@ -14,7 +14,7 @@ Capitals, blanks, hyphens and underscores in a measure's name make no difference
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,16 +61,13 @@ class OneAgainstRest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measure in [0, 1]; make one with parse.
+    """A measure in [0, 1], the higher the better; make one with parse.
 
     kind: a key of OVERALL or OF_A_LABEL. target: a label, DECISION/OPTION, or None.
     """
 
     kind: str
     target: str | None = None
-
-    #: True of all that there are.
-    higher_is_better: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, text: str, tree: LabelTree) -> "Measure":

@@ -4,15 +4,14 @@ OUT/ runs/KEY/ (shared by all studies below OUT) · STUDY/ plan.json, study.json
 VARIANT/predictions.csv, VARIANT/evaluation.json
 """
 
-import json
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from hilum.codec import read_plain, write_plain
 from hilum.errors import Interrupted, StudyError
-from hilum.files import write_atomically
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
@@ -153,7 +152,7 @@ def run_study(
             "others were written. Go on with the same command."
         ) from None
     result = collect(plan.study, plan.dataset, plan.folds, plan.measure, plan.runs, out, failures)
-    write_atomically(home / STUDY_FILE, _json(result.to_json()))
+    write_plain(home / STUDY_FILE, result, error=StudyError, indent=2)
     return result
 
 
@@ -172,47 +171,55 @@ def _outcomes(
         yield from do_runs_in_processes(trainings, plan.folds, runs, stop, on_epoch, jobs=jobs)
 
 
+@dataclass(frozen=True)
+class _PlannedData:
+    name: str
+    fingerprint: str
+    counts: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class _PlanFile:
+    """What a study is about to do; by it a later start knows whether the data changed."""
+
+    FORMAT: ClassVar = 1
+
+    study: dict[str, Any]
+    data: _PlannedData
+    runs: tuple[str, ...]
+
+
+def _write_plan(plan: StudyPlan, home: Path) -> None:
+    dataset = plan.dataset
+    write_plain(
+        home / PLAN_FILE,
+        _PlanFile(
+            study=plan.study.settings.model_dump(mode="json"),
+            data=_PlannedData(dataset.name, dataset.fingerprint, dataset.counts()),
+            runs=tuple(run.key for run in plan.trainings),
+        ),
+        error=StudyError,
+        indent=2,
+    )
+
+
 def _refuse_changed_data(plan: StudyPlan, out: Path, restart: bool) -> None:
     file = out / plan.study.name / PLAN_FILE
     if restart or not file.is_file():
         return
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        data, runs = before["data"], before["runs"]
-        fingerprint, counts = data["fingerprint"], data["counts"]
-        finished = sum(is_finished(out / RUNS / key) for key in runs)
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{file}: damaged ({error}); remove it, or add --restart.") from None
-    if fingerprint != plan.dataset.fingerprint and finished:
-        now = plan.dataset.counts()
-        same = " (same counts, other contents)" if counts == now else ""
+        before = read_plain(file, _PlanFile, what="a study's plan", error=StudyError)
+    except StudyError as error:
+        raise StudyError(f"{error} Remove it, or add --restart.") from None
+    data, now = before.data, plan.dataset.counts()
+    finished = sum(is_finished(out / RUNS / key) for key in before.runs)
+    if data.fingerprint != plan.dataset.fingerprint and finished:
+        same = " (same counts, other contents)" if data.counts == now else ""
         raise StudyError(
             f"{file.parent}: the data changed since {finished} of its runs were made: "
-            f"{data['name']} {counts} → {plan.dataset.name} {now}{same}. Put the data back, name "
-            "another folder with --out, or begin anew on the new data with --restart."
+            f"{data.name} {data.counts} → {plan.dataset.name} {now}{same}. Put the data back, "
+            "name another folder with --out, or begin anew on the new data with --restart."
         )
-
-
-def _write_plan(plan: StudyPlan, home: Path) -> None:
-    """What the study is about to do; by it a later start knows whether the data changed."""
-    facts = {
-        "format": 1,
-        "study": plan.study.settings.model_dump(mode="json"),
-        "data": {
-            "name": plan.dataset.name,
-            "fingerprint": plan.dataset.fingerprint,
-            "counts": plan.dataset.counts(),
-        },
-        "runs": [run.key for run in plan.trainings],
-    }
-    try:
-        write_atomically(home / PLAN_FILE, _json(facts))
-    except OSError as error:
-        raise StudyError(f"{home}: cannot be written ({error.strerror}).") from None
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 class _Account:
