@@ -70,7 +70,7 @@ class Search:
         """What must be equal for a search to go on."""
         return {
             "recipe": _plain(self.base).to_dict(),
-            "space": self.space.to_json(),
+            "space": self.space.tables(),
             "data": {
                 "name": self.dataset.name,
                 "fingerprint": self.dataset.fingerprint,
@@ -271,7 +271,7 @@ def _collect(search: Search, study: optuna.Study, task: Task, own: bool) -> Sear
     return SearchResult(
         name=search.name,
         recipe=search.base.to_dict(),
-        space=search.space.to_json(),
+        space=search.space.tables(),
         log_keys=tuple(p.name for p in search.space.parameters if p.is_log),
         measure={
             "name": search.measure.name,

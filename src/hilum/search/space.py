@@ -189,7 +189,7 @@ class Space:
                     raise StudyError(f"{source}: '{b.name}' lies inside '{a.name}'; search one.")
         return cls(parameters, source)
 
-    def to_json(self) -> dict[str, Any]:
+    def tables(self) -> dict[str, Any]:
         """The table of each key, by its name with dots."""
         return {p.name: copy.deepcopy(dict(p.table)) for p in self.parameters}
 

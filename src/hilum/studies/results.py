@@ -1,6 +1,6 @@
 """What a study found, as values and as study.json."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from hilum.statistics.power import ALPHA
 from hilum.studies.compare import Comparison
 from hilum.studies.stressed import StressedComparison, StressedVariant
 from hilum.training.checkpoint import Row
+from hilum.wording import POINTS, Style
 
 STUDY_FILE = "study.json"
 
@@ -47,24 +48,18 @@ def say(comparison: Comparison) -> str:
     return f"{cannot}: the difference, `{c.a}` minus `{c.b}`, is {_amount(c)}{_why(c)}{_needed(c)}."
 
 
+def unit_of(label: str) -> Style:
+    """How differences of a measure are written: areas and F1 as they are, shares in points.
+
+    label: of the measure, as in Measure.label.
+    """
+    return Style(minus=POINTS.minus) if "AUROC" in label or "F1" in label else POINTS
+
+
 def _amount(c: Comparison, *, flip: bool = False) -> str:
     """4.1 points of accuracy (1.2 to 7.0)."""
-    sign = -1 if flip else 1
-    points = "AUROC" not in c.label and "F1" not in c.label
-    scale, digits = (100, 1) if points else (1, 3)
-
-    def number(value: float) -> str:
-        # Adding 0 turns the -0.0 that rounding may leave into 0.0.
-        text = f"{round(sign * scale * value, digits) + 0.0:.{digits}f}"
-        return text.replace("-", "\N{MINUS SIGN}")
-
-    assert c.difference.value is not None
-    amount = number(c.difference.value)
-    what = f"points of {c.label}" if points else f"of {c.label}"
-    if c.difference.low is None or c.difference.high is None:
-        return f"{amount} {what}"
-    low, high = sorted((c.difference.low, c.difference.high), key=lambda bound: sign * bound)
-    return f"{amount} {what} ({number(low)} to {number(high)})"
+    unit = unit_of(c.label)
+    return replace(unit, unit=f"{unit.unit} of {c.label}".strip()).words(c.difference, flip=flip)
 
 
 def _why(c: Comparison) -> str:
