@@ -110,18 +110,18 @@ class SearchResult:
         """What came out, in plain words."""
         states = ("complete", "pruned", "failed", "running")
         number = {s: len(self.with_state(s)) for s in states}
-        told = ", ".join(f"{n} {state}" for state, n in number.items() if n)
-        found = [f"{len(self.trials)} of {self.wanted} trials: {told or 'none begun'}."]
+        counted = ", ".join(f"{n} {state}" for state, n in number.items() if n)
+        found = [f"{len(self.trials)} of {self.wanted} trials: {counted or 'none begun'}."]
         best = self.best_trial
         if best is None or best.value is None:
             return [*found, "No trial is complete, so there is no best one."]
         low, high = best.estimate.low, best.estimate.high
-        told = ""
+        interval = ""
         if low is not None and high is not None:
-            told = f" (95 % interval over images {low:.3f} to {high:.3f})"
+            interval = f" (95 % interval over images {low:.3f} to {high:.3f})"
         found.append(
-            f"Trial {best.number} has the highest {self.measure['label']}, {best.value:.3f}{told}, "
-            f"on {self.n_images} images of train that it did not train on."
+            f"Trial {best.number} has the highest {self.measure['label']}, {best.value:.3f}"
+            f"{interval}, on {self.n_images} images of train that it did not train on."
         )
         others = [t for t in self.with_state("complete") if t.number != best.number]
         if low is not None and others:

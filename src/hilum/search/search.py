@@ -240,7 +240,7 @@ class _Account:
     ) -> None:
         self.study, self.space, self.wanted = study, space, wanted
         self.progress, self.on_trial = progress, on_trial
-        self.told = {t.number for t in self._ended()}
+        self.seen = {t.number for t in self._ended()}
 
     def _ended(self) -> list[TrialResult]:
         return [t for t in list_trials(self.study, self.space) if t.state != "running"]
@@ -248,9 +248,9 @@ class _Account:
     def look(self) -> None:
         ended = self._ended()
         for done, trial in enumerate(ended, start=1):
-            if trial.number not in self.told and self.on_trial:
+            if trial.number not in self.seen and self.on_trial:
                 self.on_trial(trial, done, self.wanted)
-            self.told.add(trial.number)
+            self.seen.add(trial.number)
         if self.progress:
             self.progress("Trials", len(ended), max(self.wanted, len(ended)))
 

@@ -53,7 +53,8 @@ _NOT_SEARCHED = {
     "holdout": "pruning compares what is monitored",
 }
 
-#: Where between the bounds a value is tried too: no whole number of small ranges lies there.
+#: Besides its bounds a range is tried at this share of its width, where small ranges hold no whole
+#: number, so that a key of whole numbers refuses a range without int = true.
 _BETWEEN = 0.382
 
 

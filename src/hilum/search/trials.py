@@ -40,7 +40,8 @@ from hilum.studies.workers import BUSY_WAIT, describe_failure, end_workers, star
 from hilum.training.checkpoint import Row
 from hilum.training.interrupt import StopRequest
 
-#: Steps of the networks of a trial are told apart by this, more than any has epochs.
+#: Optuna numbers the reports of a trial: those of its k-th network begin at k times this, which is
+#: more than any network has epochs.
 _STRIDE = 100_000
 
 #: Epochs of every network before it may be pruned: the first says little.

@@ -65,12 +65,20 @@ def create_app(
     limits: Limits | None = None,
     runtime: Runtime = "torch",
 ) -> FastAPI:
-    """The application that answers for a classifier; `app.state.service` holds its threads.
+    """The web application of a classifier: its page and its API.
 
-    token: demanded of every request that computes or tells something; without one, only requests
-    to a loopback name are answered. limits: what is refused; None takes Limits(). runtime: what
-    runs the networks of predictions; explanations always take PyTorch.
-    Raises ClassifierError where ONNX Runtime cannot run the networks.
+    Args:
+        classifier: What answers.
+        token: Demanded of every request that computes or tells of the classifier. Without one,
+            only requests to a loopback name are answered.
+        limits: What is refused; None takes `Limits()`.
+        runtime: What runs the networks of predictions; explanations always take PyTorch.
+
+    Returns:
+        An ASGI application; `app.state.service` holds its threads.
+
+    Raises:
+        ClassifierError: ONNX Runtime cannot run the networks.
     """
     service = Service(classifier, limits or Limits(), runtime)
 

@@ -250,6 +250,6 @@ def _notes(study: Study, folds: Folds, variants: Mapping[str, VariantResult]) ->
             )
     machines = {(r.device, r.precision) for v in variants.values() for r in v.runs}
     if len(machines) > 1:
-        told = ", ".join(sorted(f"{device} in {precision}" for device, precision in machines))
-        notes.append(f"The runs were computed on different machines: {told}.")
+        names = ", ".join(sorted(f"{device} in {precision}" for device, precision in machines))
+        notes.append(f"The runs were computed on different machines: {names}.")
     return notes

@@ -238,7 +238,7 @@ class _Account:
 
     def add_epoch(self, run: StudyRun, row: Row) -> None:
         self.epochs[run.key] += 1
-        self._tell()
+        self._show_progress()
 
     def finish(self, run: StudyRun, *, failed: bool) -> None:
         was_new = self.epochs[run.key] > 0
@@ -247,7 +247,7 @@ class _Account:
         self.done += 1
         if was_new and not failed:
             self._time(run)
-        self._tell()
+        self._show_progress()
 
     def report(self, run: StudyRun, error: str) -> RunReport:
         return RunReport(run, error, self.done, self.total, self._seconds_left())
@@ -271,6 +271,6 @@ class _Account:
             left += run.epochs * seconds / epochs
         return left / self.jobs
 
-    def _tell(self) -> None:
+    def _show_progress(self) -> None:
         if self.progress:
             self.progress("Training, in epochs", sum(self.epochs.values()), self.epochs_total)

@@ -106,7 +106,7 @@ def do_runs(
         _refuse_stopped(stop)
         run = waiting.popleft()
         try:
-            do_run(run, folds, folder, partial(_tell, stop, partial(on_epoch, run)))
+            do_run(run, folds, folder, partial(_after_epoch, stop, partial(on_epoch, run)))
         except RunIsBusy:
             waiting.append(run)
             busy += 1
@@ -232,7 +232,7 @@ def _answer(
         pipe.send(("epoch", row))
 
     try:
-        do_run(run, folds, folder, partial(_tell, stop, send))
+        do_run(run, folds, folder, partial(_after_epoch, stop, send))
     except RunIsBusy:
         return "busy", ""
     except Interrupted:
@@ -242,10 +242,10 @@ def _answer(
     return "done", ""
 
 
-def _tell(stop: StopRequest, tell: Callable[[Row], None], row: Row) -> None:
-    """After an epoch, whose checkpoint is written: tell of it, or stop if that is asked.
+def _after_epoch(stop: StopRequest, on_epoch: Callable[[Row], None], row: Row) -> None:
+    """Report an epoch, whose checkpoint is written, then stop if that is asked.
 
     Training listens to signals itself; this is for one that came just before it began.
     """
-    tell(row)
+    on_epoch(row)
     _refuse_stopped(stop)
