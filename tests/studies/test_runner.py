@@ -17,8 +17,8 @@ from hilum.evaluation.files import read_evaluation, read_predictions
 from hilum.radiographs.dataset import open_dataset
 from hilum.studies.folds import divide
 from hilum.studies.results import StudyResult, read_study
-from hilum.studies.runner import plan_study, run_study
-from hilum.studies.study_run import do_run
+from hilum.studies.runner import run_study
+from hilum.studies.study_run import do_run, plan_study
 from hilum.training.run import train
 from tests.studies.small import small_data, small_study
 from tests.training.test_resume import outcome
@@ -319,6 +319,13 @@ def test_changed_data_are_refused_unless_restarted(tmp_path, data):
     result = run_study(study, changed, tmp_path / "out", restart=True)
     assert result.data["fingerprint"] == changed.fingerprint
     assert run_study(study, changed, tmp_path / "out") == result
+
+
+def test_a_damaged_plan_is_refused_unless_restarted(tmp_path, data):
+    (tmp_path / "out/rates").mkdir(parents=True)
+    (tmp_path / "out/rates/plan.json").write_text('{"format": 1, "study": {}, "runs": []}')
+    with pytest.raises(StudyError, match=r"lacks the key 'data'. Remove it, or add --restart"):
+        run_study(small_study(tmp_path), data, tmp_path / "out")
 
 
 def test_the_data_s_own_split(tmp_path, data):

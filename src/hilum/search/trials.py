@@ -26,7 +26,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hilum.codec import to_plain
 from hilum.errors import HilumError, Interrupted, StudyError
-from hilum.evaluation.files import PREDICTIONS_FILE, read_predictions
 from hilum.labels import LabelTree
 from hilum.recipe import Recipe
 from hilum.records import Estimate, FloatArray, IntArray
@@ -35,7 +34,7 @@ from hilum.search.storage import ATTEMPTS, open_storage, quiet_optuna, revive_lo
 from hilum.statistics.intervals import cluster_bootstrap
 from hilum.studies.folds import Folds, HeldOut
 from hilum.studies.measures import Measure
-from hilum.studies.study_run import HELD_OUT, RunIsBusy, StudyRun, do_run, make_run
+from hilum.studies.study_run import RunIsBusy, StudyRun, do_run, make_run, read_held_out
 from hilum.studies.workers import BUSY_WAIT, describe_failure, end_workers, start_worker
 from hilum.training.checkpoint import Row
 from hilum.training.interrupt import StopRequest
@@ -162,9 +161,7 @@ class Objective:
                     _remove(task.runs, run.key)
                 raise
             else:
-                table = task.runs / run.key / "evaluation" / HELD_OUT / PREDICTIONS_FILE
-                n_train = len(task.folds.part(run.number).indices("train"))
-                return HeldOut(*read_predictions(table), n_train)
+                return read_held_out(run, task.folds, task.runs)
 
 
 class _Watch:

@@ -12,45 +12,18 @@ from typing import Any, ClassVar
 
 from hilum.codec import read_plain, write_plain
 from hilum.errors import Interrupted, StudyError
-from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.recipe import Settings
 from hilum.studies.collect import collect
-from hilum.studies.folds import Folds, divide
-from hilum.studies.measures import Measure
 from hilum.studies.results import STUDY_FILE, Failure, StudyResult
 from hilum.studies.study import Study
-from hilum.studies.study_run import StudyRun, is_finished, make_run
+from hilum.studies.study_run import RUNS, StudyPlan, StudyRun, is_finished, plan_study
 from hilum.studies.workers import Outcome, do_runs, do_runs_in_processes
 from hilum.training.checkpoint import Row
 from hilum.training.folder import read_facts
 from hilum.training.interrupt import StopRequest, stop_on_signal
-from hilum.training.plan import make_plan
 
 PLAN_FILE = "plan.json"
-RUNS = "runs"
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """A study on its data, checked: every run that it takes.
-
-    Variants that compute the same share their runs; trainings are the runs with each key once.
-    """
-
-    study: Study
-    dataset: Dataset
-    folds: Folds
-    measure: Measure
-    runs: tuple[StudyRun, ...]
-
-    @property
-    def trainings(self) -> tuple[StudyRun, ...]:
-        first: dict[str, StudyRun] = {}
-        for run in self.runs:
-            first.setdefault(run.key, run)
-        return tuple(first.values())
 
 
 @dataclass(frozen=True)
@@ -65,38 +38,6 @@ class RunReport:
     done: int
     total: int
     seconds_left: float | None
-
-
-def plan_study(study: Study, dataset: Dataset) -> StudyPlan:
-    """Check a study against its data before anything is written.
-
-    Raises StudyError for two variants that train the same on these labels, EvaluationError for a
-    measure that the labels do not have, DataError where the data cannot be divided or are not
-    sound, and RecipeError or TrainingError where a variant does not fit the labels.
-    """
-    settings = study.settings
-    folds = divide(dataset, settings.folds, settings.block_size, settings.decision)
-    measure = Measure.parse(settings.measure, folds.tree)
-    for variant in study.variants:
-        make_plan(folds.part(0), study.recipe_of(variant, 0))
-    runs = tuple(
-        make_run(variant, i, study.recipe_of(variant, i), folds.part(i), stress=settings.stress)
-        for i in range(settings.seeds)
-        for variant in study.variants
-    )
-    first: dict[str, StudyRun] = {}
-    for run in runs:
-        twin = first.setdefault(run.key, run)
-        if twin is not run and _settings(twin, folds.tree) == _settings(run, folds.tree):
-            raise StudyError(
-                f"{study.name}: the variants '{twin.variant}' and '{run.variant}' train the same "
-                "on these labels: what they differ in is overridden for every decision."
-            )
-    return StudyPlan(study, dataset, folds, measure, runs)
-
-
-def _settings(run: StudyRun, tree: LabelTree) -> list[Settings]:
-    return [run.recipe.settings(decision.name) for decision in run.recipe.networks(tree)]
 
 
 def run_study(
@@ -151,7 +92,7 @@ def run_study(
             f"{home}: stopped with {done} of {len(plan.trainings)} runs done; checkpoints of the "
             "others were written. Go on with the same command."
         ) from None
-    result = collect(plan.study, plan.dataset, plan.folds, plan.measure, plan.runs, out, failures)
+    result = collect(plan, out, failures)
     write_plain(home / STUDY_FILE, result, error=StudyError, indent=2)
     return result
 

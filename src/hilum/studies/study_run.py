@@ -1,4 +1,4 @@
-"""One run of a study: where it lies, how it is known again, and doing it.
+"""The runs of a study: which it takes, where they lie, how they are known again, and doing one.
 
 Runs lie in OUT/runs/KEY and are shared by all studies below OUT. The key is a digest of all that
 decides the training: the recipe's effective settings, the labels and the data as divided. So a
@@ -15,16 +15,27 @@ import filelock
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError, HilumError, StudyError
 from hilum.evaluation.evaluate import evaluate
-from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
+from hilum.evaluation.files import (
+    EVALUATION_FILE,
+    PREDICTIONS_FILE,
+    read_evaluation,
+    read_predictions,
+)
 from hilum.files import sha256
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, Settings
-from hilum.studies.folds import Folds
+from hilum.studies.folds import Folds, HeldOut, divide
+from hilum.studies.measures import Measure
 from hilum.studies.stressed import measure_under_stress
+from hilum.studies.study import Study
 from hilum.training.checkpoint import Row
 from hilum.training.folder import read_facts
+from hilum.training.plan import make_plan
 from hilum.training.run import train
+
+#: Below OUT: the folder of all runs.
+RUNS = "runs"
 
 #: Below RUN/evaluation: the fold that the run held out, and the data's own val.
 HELD_OUT, OWN_VAL = "held-out", "val"
@@ -65,6 +76,59 @@ def make_run(
     return StudyRun(variant, number, key, recipe, epochs, stress)
 
 
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study on its data, checked: every run that it takes.
+
+    Variants that compute the same share their runs; trainings are the runs with each key once.
+    """
+
+    study: Study
+    dataset: Dataset
+    folds: Folds
+    measure: Measure
+    runs: tuple[StudyRun, ...]
+
+    @property
+    def trainings(self) -> tuple[StudyRun, ...]:
+        first: dict[str, StudyRun] = {}
+        for run in self.runs:
+            first.setdefault(run.key, run)
+        return tuple(first.values())
+
+
+def plan_study(study: Study, dataset: Dataset) -> StudyPlan:
+    """Check a study against its data before anything is written.
+
+    Raises StudyError for two variants that train the same on these labels, EvaluationError for a
+    measure that the labels do not have, DataError where the data cannot be divided or are not
+    sound, and RecipeError or TrainingError where a variant does not fit the labels.
+    """
+    settings = study.settings
+    folds = divide(dataset, settings.folds, settings.block_size, settings.decision)
+    measure = Measure.parse(settings.measure, folds.tree)
+    for variant in study.variants:
+        make_plan(folds.part(0), study.recipe_of(variant, 0))
+    runs = tuple(
+        make_run(variant, i, study.recipe_of(variant, i), folds.part(i), stress=settings.stress)
+        for i in range(settings.seeds)
+        for variant in study.variants
+    )
+    first: dict[str, StudyRun] = {}
+    for run in runs:
+        twin = first.setdefault(run.key, run)
+        if twin is not run and _settings(twin, folds.tree) == _settings(run, folds.tree):
+            raise StudyError(
+                f"{study.name}: the variants '{twin.variant}' and '{run.variant}' train the same "
+                "on these labels: what they differ in is overridden for every decision."
+            )
+    return StudyPlan(study, dataset, folds, measure, runs)
+
+
+def _settings(run: StudyRun, tree: LabelTree) -> list[Settings]:
+    return [run.recipe.settings(decision.name) for decision in run.recipe.networks(tree)]
+
+
 def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:
     """The folder name of a training, such as ``covinet-cascade-0-1f2e3d4c5b6a7988``.
 
@@ -100,6 +164,12 @@ def is_finished(run: Path) -> bool:
     """Whether a run has its classifier."""
     facts = read_facts(run)
     return bool(facts and facts.get("finished")) and (run / "classifier/classifier.json").is_file()
+
+
+def read_held_out(run: StudyRun, folds: Folds, runs: Path) -> HeldOut:
+    """What a finished run made of the fold that it held out. Raises EvaluationError."""
+    table = runs / run.key / "evaluation" / HELD_OUT / PREDICTIONS_FILE
+    return HeldOut(*read_predictions(table), len(folds.part(run.number).indices("train")))
 
 
 def do_run(run: StudyRun, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] | None) -> None:
