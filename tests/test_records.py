@@ -1,8 +1,11 @@
 """The small values that pass between the parts."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from hilum.records import Estimate
+from hilum.records import Estimate, Predictions
 
 
 @pytest.mark.parametrize(
@@ -17,3 +20,19 @@ from hilum.records import Estimate
 )
 def test_an_estimate_in_words(estimate: Estimate, digits: int, words: str) -> None:
     assert estimate.in_words(digits) == words
+
+
+def test_predictions_are_taken_and_joined() -> None:
+    probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
+    whole = Predictions(("a", "b", "c"), probs, {"root": probs}, probs.argmax(axis=1), probs[:, 0])
+
+    odd = whole.take(slice(0, None, 2))
+    middle = whole.take(np.array([False, True, False]))
+    back = Predictions.join([odd, middle]).take(np.array([0, 2, 1]))
+
+    assert (odd.names, middle.names) == (("a", "c"), ("b",))
+    assert back.names == whole.names
+    for name in ("probs", "predicted", "gate_p_values"):
+        assert np.array_equal(getattr(back, name), getattr(whole, name))
+    assert np.array_equal(back.decision_probs["root"], probs)
+    assert Predictions.join([replace(odd, gate_p_values=None)]).gate_p_values is None

@@ -1,6 +1,6 @@
 """The small values that pass between the parts of Hilum."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -191,6 +191,32 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def take(self, rows: slice | IntArray | BoolArray) -> "Predictions":
+        """Those of some radiographs, by position or mask."""
+        p_values = self.gate_p_values
+        return Predictions(
+            tuple(np.array(self.names, dtype=object)[rows].tolist()),
+            self.probs[rows],
+            {name: probs[rows] for name, probs in self.decision_probs.items()},
+            self.predicted[rows],
+            None if p_values is None else p_values[rows],
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """Those of several lists of radiographs, at least one, as those of one list."""
+        p_values = [part.gate_p_values for part in parts if part.gate_p_values is not None]
+        return cls(
+            tuple(name for part in parts for name in part.names),
+            np.concatenate([part.probs for part in parts]),
+            {
+                name: np.concatenate([part.decision_probs[name] for part in parts])
+                for name in parts[0].decision_probs
+            },
+            np.concatenate([part.predicted for part in parts]),
+            np.concatenate(p_values) if p_values else None,
+        )
 
 
 def evenly_spaced(count: int, most: int) -> IntArray:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hilum.codec import from_plain, to_plain
 from hilum.errors import HilumError, StudyError
 from hilum.labels import LabelTree
 from hilum.reporting.study.reproduction import (
@@ -91,7 +92,10 @@ def test_tables_are_whole(text):
 
 
 def test_the_same_studies_give_the_same_text(studies, text):
-    again = [StudyResult.from_json(study.to_json()) for study in studies]
+    again = [
+        from_plain(StudyResult, to_plain(study), what="a study", error=StudyError)
+        for study in studies
+    ]
     assert describe_reproduction(again) == text
 
 
@@ -149,7 +153,7 @@ def test_the_command_runs_every_study_and_writes_the_document(tmp_path, monkeypa
         asked.append((name, data, jobs, device))
         wrong = {variant: [6, 9] for variant in Study.load(name).variants}
         (out / name).mkdir(parents=True)
-        (out / name / "study.json").write_text(json.dumps(make_study(name, wrong).to_json()))
+        (out / name / "study.json").write_text(json.dumps(to_plain(make_study(name, wrong))))
 
     monkeypatch.setattr(script, "study", study)
     document = tmp_path / "reproduction.md"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hilum.codec import to_plain
 from hilum.errors import HilumError
 from hilum.records import Estimate
 from hilum.reporting.study.figures import draw_study_curves
@@ -141,7 +142,7 @@ def test_no_run_at_all(read):
 
 def test_it_reads_back_from_study_json(tmp_path, contradicted):
     file = tmp_path / "study.json"
-    file.write_text(json.dumps(contradicted.to_json()))
+    file.write_text(json.dumps(to_plain(contradicted)))
     assert read_study(file) == contradicted
 
 

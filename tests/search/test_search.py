@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ import optuna
 import pytest
 import sqlalchemy
 
+from hilum.codec import read_plain, to_plain
 from hilum.errors import DataError, EvaluationError, Interrupted, StudyError
 from hilum.evaluation.files import read_predictions
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe, differences
-from hilum.records import Predictions
-from hilum.search.results import SearchResult, best_of, measure_importance, read_search
+from hilum.records import Estimate, Predictions
+from hilum.search.results import SearchResult, best_of, measure_importance
 from hilum.search.search import plan_search, run_search
 from hilum.search.space import Space
 from hilum.search.storage import default_url, open_storage, refusal, shown
@@ -41,6 +43,10 @@ def small_search(folder, space=SPACE, assignments=(), **changes):
         write_spots(folder / "spots", {"train": 20, "val": 2, "test": 2})
     data = open_dataset(folder / "spots")
     return plan_search(recipe, data, Space.from_dict(space), **{"block_size": 1, **changes})
+
+
+def read_search(folder):
+    return read_plain(folder / "search.json", SearchResult, what="a search", error=StudyError)
 
 
 @pytest.fixture
@@ -114,7 +120,7 @@ def test_a_search(tmp_path, search):
 
     assert read_search(tmp_path / "out") == result
     written = json.loads((tmp_path / "out/search.json").read_text())
-    assert SearchResult.from_json(written).to_json() == written
+    assert to_plain(read_search(tmp_path / "out")) == written
     assert str(tmp_path) not in (tmp_path / "out/search.json").read_text()
     assert result.importance.shares == {}
     assert "at least 20 complete trials, found 2" in result.importance.reason
@@ -191,7 +197,7 @@ def test_pruning(tmp_path, monkeypatch, keep):
 
     monkeypatch.setattr("hilum.search.trials.do_run", train)
     search = small_search(tmp_path, assignments=["epochs=3"])
-    monkeypatch.setattr("hilum.search.workers.Objective", _Completing)
+    monkeypatch.setattr("hilum.search.trials.Objective", _Completing)
     result = run_search(search, tmp_path / "out", trials=6, keep_pruned=keep)
     assert [t.state for t in result.trials] == ["complete"] * 5 + ["pruned"]
     assert [t.epochs for t in result.trials] == [3, 3, 3, 3, 3, 2]
@@ -228,7 +234,7 @@ def test_a_second_network_is_compared_with_second_networks(tmp_path, monkeypatch
 
     monkeypatch.setattr("hilum.search.trials.do_run", train)
     monkeypatch.setattr("hilum.search.trials._WARM_UP", 0)
-    monkeypatch.setattr("hilum.search.workers.Objective", _Completing)
+    monkeypatch.setattr("hilum.search.trials.Objective", _Completing)
     search = small_search(tmp_path, assignments=["strategy=cascade"])
     result = run_search(search, tmp_path / "out", trials=6)
     assert [t.state for t in result.trials] == ["complete"] * 5 + ["pruned"]
@@ -420,7 +426,7 @@ def test_another_device_is_the_same_search(tmp_path, search, toy):
 
 def test_time(tmp_path, search, toy, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("hilum.search.workers.time.time", lambda: clock[0])
+    monkeypatch.setattr("hilum.search.trials.time.time", lambda: clock[0])
 
     def tick(run, watch):
         clock[0] += 25
@@ -443,8 +449,6 @@ def test_bad_input(tmp_path, search):
     (blocked := tmp_path / "file").write_text("no folder")
     with pytest.raises(StudyError, match="cannot be made"):
         run_search(search, blocked, trials=1)
-    with pytest.raises(StudyError, match="not the result of a search"):
-        read_search(blocked)
 
 
 @pytest.mark.parametrize(
@@ -503,7 +507,5 @@ def test_the_best_is_the_first_of_equals(tmp_path, search, toy):
     a, b, c = (t for t in result.trials)
     assert best_of([]) is None
     values = [(a, 0.5), (b, 0.7), (c, 0.7)]
-    equals = [
-        type(t).from_json({**t.to_json(), "value": v, "estimate": {"value": v}}) for t, v in values
-    ]
+    equals = [replace(t, value=v, estimate=Estimate(v)) for t, v in values]
     assert best_of(equals) == b.number

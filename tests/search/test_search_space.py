@@ -48,7 +48,7 @@ def test_a_file(tmp_path):
         "image_size": CategoricalDistribution(["32", "[48, 32]"]),
     }
     assert [p.is_log for p in space.parameters] == [True, False, False, False]
-    assert Space.from_dict(space.to_json()) == Space(space.parameters, "space")
+    assert Space.from_dict(space.tables()) == Space(space.parameters, "space")
 
 
 def test_applying_draws_changes_those_keys_alone(base):

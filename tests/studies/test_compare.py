@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
-from hilum.errors import EvaluationError
+from hilum.codec import from_plain, to_plain
+from hilum.errors import EvaluationError, StudyError
 from hilum.statistics.comparison import delong, holm
 from hilum.studies.compare import Comparison, adjust, compare_variants
 from hilum.studies.folds import pool
@@ -141,7 +142,12 @@ def test_an_auroc_has_delong_on_each_image_once():
     decision = Measure.parse("auroc(infected/covid)", TREE)
     alone = compare_variants(TREE, decision, ("a", a), ("b", b))
     assert alone.delong["infected/covid"].auc_a.n == 60
-    restored = Comparison.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
+    restored = from_plain(
+        Comparison,
+        json.loads(json.dumps(to_plain(found), allow_nan=False)),
+        what="a comparison",
+        error=StudyError,
+    )
     assert restored == found
 
 

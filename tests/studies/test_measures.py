@@ -146,7 +146,6 @@ def test_parse_reads_what_people_write(text, name, label):
     measure = Measure.parse(text, TREE)
     assert (measure.name, measure.label) == (name, label)
     assert Measure.parse(measure.name, TREE) == measure
-    assert Measure.higher_is_better
 
 
 def test_a_label_may_hold_of():

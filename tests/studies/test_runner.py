@@ -11,13 +11,14 @@ import filelock
 import numpy as np
 import pytest
 
+from hilum.codec import to_plain
 from hilum.errors import EvaluationError, HilumError, Interrupted, RecipeError, StudyError
 from hilum.evaluation.files import read_evaluation, read_predictions
 from hilum.radiographs.dataset import open_dataset
 from hilum.studies.folds import divide
 from hilum.studies.results import StudyResult, read_study
-from hilum.studies.runner import plan_study, run_study
-from hilum.studies.runs import adopt_run, do_run
+from hilum.studies.runner import run_study
+from hilum.studies.study_run import do_run, plan_study
 from hilum.training.run import train
 from tests.studies.small import small_data, small_study
 from tests.training.test_resume import outcome
@@ -46,7 +47,7 @@ def facts(result: StudyResult) -> dict:
             return {k: plain(v) for k, v in value.items() if k not in clock}
         return [plain(v) for v in value] if isinstance(value, list) else value
 
-    return plain(result.to_json())
+    return plain(to_plain(result))
 
 
 def test_a_study(tmp_path, data):
@@ -90,7 +91,7 @@ def test_a_study(tmp_path, data):
 
     assert read_study(tmp_path / "out/rates") == result
     written = json.loads((tmp_path / "out/rates/study.json").read_text())
-    assert StudyResult.from_json(written).to_json() == written
+    assert to_plain(read_study(tmp_path / "out/rates")) == written
 
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "out/runs").rglob("*.*") if p.is_file()}
     again = run_study(small_study(tmp_path), data, tmp_path / "out")
@@ -131,7 +132,7 @@ def test_what_nobody_foresaw_is_a_failure_too(tmp_path, data, monkeypatch):
     def broken(*args, **kwargs):
         raise MemoryError("no room")
 
-    monkeypatch.setattr("hilum.studies.runs.train", broken)
+    monkeypatch.setattr("hilum.studies.study_run.train", broken)
     result = run_study(small_study(tmp_path), data, tmp_path / "out")
     assert len(result.failures) == 4
     assert result.failures[0].error.startswith("MemoryError: no room (test_runner.py, line ")
@@ -191,7 +192,7 @@ def test_a_failure_counts_for_all_variants_of_a_training(tmp_path, data, monkeyp
     def broken(*args, **kwargs):
         raise MemoryError("no room")
 
-    monkeypatch.setattr("hilum.studies.runs.train", broken)
+    monkeypatch.setattr("hilum.studies.study_run.train", broken)
     variants = {"adam": {"optimizer": "adam"}, "adamw": {"optimizer": "adamw"}}
     result = run_study(small_study(tmp_path, variants=variants), data, tmp_path / "out")
     told = [(f.variant, f.seed) for f in result.failures]
@@ -218,28 +219,18 @@ def test_a_run_that_another_study_holds_is_waited_for(tmp_path, data, monkeypatc
     assert order[-1] == key
 
 
-def test_runs_are_adopted_by_what_they_are(tmp_path, data):
+def test_a_run_that_was_trained_elsewhere_is_used_under_its_key(tmp_path, data):
     study = small_study(tmp_path)
     own = {"name": "mine", "description": "of mine"}
     recipe = study.recipe_of("quick", 1).model_copy(update=own)
-    train(divide(data, 2, block_size=1).part(1), recipe, tmp_path / "elsewhere")
-    moved = adopt_run(tmp_path / "elsewhere", tmp_path / "out/runs")
-    plan = plan_study(study, data)
-    assert moved.name == plan.runs[3].key
-    assert not (tmp_path / "elsewhere").exists()
+    moved = tmp_path / "out/runs" / plan_study(study, data).runs[3].key
+    train(divide(data, 2, block_size=1).part(1), recipe, moved)
     before = outcome(moved)
     result = run_study(study, data, tmp_path / "out")
     assert not result.failures
     assert outcome(moved) == before
     whole = run_study(study, data, tmp_path / "whole")
     assert facts(whole) == facts(result)
-
-    with pytest.raises(StudyError, match="not a finished run"):
-        adopt_run(tmp_path / "nothing", tmp_path / "out/runs")
-    moved.rename(tmp_path / "elsewhere")
-    moved.mkdir()
-    with pytest.raises(StudyError, match="is there already"):
-        adopt_run(tmp_path / "elsewhere", tmp_path / "out/runs")
 
 
 def test_a_run_under_a_false_key_is_not_used(tmp_path, data):
@@ -328,6 +319,13 @@ def test_changed_data_are_refused_unless_restarted(tmp_path, data):
     result = run_study(study, changed, tmp_path / "out", restart=True)
     assert result.data["fingerprint"] == changed.fingerprint
     assert run_study(study, changed, tmp_path / "out") == result
+
+
+def test_a_damaged_plan_is_refused_unless_restarted(tmp_path, data):
+    (tmp_path / "out/rates").mkdir(parents=True)
+    (tmp_path / "out/rates/plan.json").write_text('{"format": 1, "study": {}, "runs": []}')
+    with pytest.raises(StudyError, match=r"lacks the key 'data'. Remove it, or add --restart"):
+        run_study(small_study(tmp_path), data, tmp_path / "out")
 
 
 def test_the_data_s_own_split(tmp_path, data):

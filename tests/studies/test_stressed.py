@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hilum.classifier.classifier import Classifier
+from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError, StudyError
 from hilum.evaluation.stress import measure_stress
 from hilum.records import Estimate
@@ -31,7 +32,8 @@ FIRST, SECOND = (
 def test_a_run_by_hand():
     assert FIRST.accuracy == pytest.approx(0.7)
     assert FIRST.families == pytest.approx({"exposure": 0.6, "sharpness": 0.9})
-    assert StressedRun.from_json(FIRST.to_json()) == FIRST
+    data = to_plain(FIRST)
+    assert from_plain(StressedRun, data, what="a run", error=EvaluationError) == FIRST
 
 
 def test_runs_together_by_hand():
@@ -119,7 +121,7 @@ def test_bad_input(tmp_path):
         small_study(tmp_path, stress=-1)
     file = tmp_path / "stressed.json"
     file.write_text(json.dumps({"format": 1, "n": 3}))
-    with pytest.raises(EvaluationError, match="'clean' is missing"):
+    with pytest.raises(EvaluationError, match="lacks the key 'clean'"):
         read_stressed(file)
     file.write_text("[]")
     with pytest.raises(EvaluationError, match="format 1"):

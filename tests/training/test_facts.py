@@ -3,7 +3,7 @@
 import pytest
 
 from hilum.errors import TrainingError
-from hilum.studies.runs import is_finished
+from hilum.studies.study_run import is_finished
 from hilum.training.folder import as_divided, data_root, read_facts, write_facts
 
 

@@ -61,7 +61,7 @@ def test_nesterov_is_for_sgd_with_momentum():
 
 
 def test_without_weight_decay_adamw_computes_what_adam_does():
-    """Studies train the two once: see run_key in studies/runs.py."""
+    """Studies train the two once: see run_key in studies/study_run.py."""
 
     def weights(name: str, weight_decay: float) -> torch.Tensor:
         wanted = Settings(optimizer=name, learning_rate=0.01, weight_decay=weight_decay)

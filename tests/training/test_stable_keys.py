@@ -4,7 +4,7 @@ import pytest
 
 from hilum.labels import LabelTree
 from hilum.recipe import Recipe
-from hilum.studies.runs import run_key
+from hilum.studies.study_run import run_key
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 OWN = ["augmentation=full", "scheduler=one-cycle", "decision.root.epochs=9", "label_smoothing=0.1"]

@@ -110,7 +110,7 @@ class Classifier:
             parts.append(self.predict_pixels(np.stack(read), names[start : start + _CHUNK]))
             if progress:
                 progress("Predicting", min(start + _CHUNK, len(sources)), len(sources))
-        return _joined(parts)
+        return Predictions.join(parts)
 
     def predict_pixels(
         self, pixels: PixelArray, names: Sequence[str] = (), progress: Progress | None = None
@@ -308,17 +308,3 @@ def _sources(images: Images) -> tuple[list[str], list[Path | npt.NDArray[np.gene
         return [str(f) for f in files], list(files)
     sources = [i if isinstance(i, np.ndarray) else Path(i) for i in images]
     return ["" if isinstance(s, np.ndarray) else str(s) for s in sources], sources
-
-
-def _joined(parts: Sequence[Predictions]) -> Predictions:
-    def joined(arrays: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
-        return {name: np.concatenate([a[name] for a in arrays]) for name in arrays[0]}
-
-    gated = [p.gate_p_values for p in parts if p.gate_p_values is not None]
-    return Predictions(
-        tuple(name for part in parts for name in part.names),
-        np.concatenate([p.probs for p in parts]),
-        joined([p.decision_probs for p in parts]),
-        np.concatenate([p.predicted for p in parts]),
-        np.concatenate(gated) if gated else None,
-    )

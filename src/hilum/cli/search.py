@@ -62,6 +62,7 @@ def search(
 ) -> None:
     """Search a recipe's settings; the best is a recipe file, to be confirmed by a study."""
     from hilum.audit.splits import BLOCK_SIZE
+    from hilum.codec import to_plain
     from hilum.files import safe_name
     from hilum.recipe import Recipe
     from hilum.reporting.search_page import PAGE_FILE, write_search_page
@@ -99,7 +100,7 @@ def search(
         )
     page = write_search_page(result, folder / PAGE_FILE)
     if as_json:
-        console.print_json(result.to_json())
+        console.print_json(to_plain(result))
         return
     _print(result)
     if result.best is not None:

@@ -236,7 +236,10 @@ def stress_run(
         parts.append(model.predict_pixels(pixels, names))
         if progress:
             progress("Stress tests", start + len(held), len(rows))
-    by_copy = [_every(parts, i, copies) for i in range(copies)]
+    by_copy = [
+        Predictions.join([part.take(slice(i, None, copies)) for part in parts])
+        for i in range(copies)
+    ]
     keys = [(corruption.name, strength) for corruption, strength in settings]
     return StressRun(dataset.labels[rows], by_copy[0], dict(zip(keys, by_copy[1:], strict=True)))
 
@@ -298,19 +301,6 @@ def _copies(
     corrupted = (corrupt(image, c, strength, seed=seed, index=row) for c, strength in settings)
     ready = classifier.preprocessing.to_pixels
     return np.stack([ready(image), *(ready(copy) for copy in corrupted)])
-
-
-def _every(parts: Sequence[Predictions], first: int, step: int) -> Predictions:
-    """Of every radiograph the same one of its `step` copies."""
-    return Predictions(
-        names=tuple(name for part in parts for name in part.names[first::step]),
-        probs=np.concatenate([part.probs[first::step] for part in parts]),
-        decision_probs={
-            name: np.concatenate([part.decision_probs[name][first::step] for part in parts])
-            for name in parts[0].decision_probs
-        },
-        predicted=np.concatenate([part.predicted[first::step] for part in parts]),
-    )
 
 
 class _Replicates:

@@ -65,13 +65,11 @@ def draw_overlay(
     if METHODS[method].rough:
         spread = max(0.5, _SMOOTH * min(values.shape))
         values = cv2.GaussianBlur(values, (0, 0), spread).astype(np.float32)
-    scale = float(np.quantile(np.abs(values), _CLIP)) or float(np.abs(values).max())
     signed = method in SIGNED
-    share = np.clip(values / scale, -1 if signed else 0, 1) if scale > 0 else np.zeros_like(values)
     size = _size(pixels.shape)
     grey = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
     share = np.asarray(
-        Image.fromarray(share.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+        Image.fromarray(scale_map(values, signed=signed)).resize(size, Image.Resampling.BILINEAR)
     )
     name_of_map: ColourMap = "PuOr_r" if signed else "viridis"
     colours = colour((share + 1) / 2 if signed else share, name_of_map).astype(np.float32)
@@ -79,6 +77,13 @@ def draw_overlay(
     blended = (1 - weight) * grey[..., None] + weight * colours
     picture = np.concatenate([np.rint(blended).astype(np.uint8), _bar(size[1], signed)], axis=1)
     return Overlay(to_png(picture), _describe(values, method, option, decision, name))
+
+
+def scale_map(values: MapArray, *, signed: bool) -> MapArray:
+    """A map in [-1, 1], or in [0, 1] where it knows no sign, its strongest places at the ends."""
+    scale = float(np.quantile(np.abs(values), _CLIP)) or float(np.abs(values).max()) or 1.0
+    scaled: MapArray = np.clip(values / scale, -1 if signed else 0, 1).astype(np.float32)
+    return scaled
 
 
 def _size(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -1,15 +1,14 @@
 """What came out of a search: every trial, the best, and which keys mattered."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import optuna
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
+from hilum.codec import from_plain
 from hilum.errors import StudyError
 from hilum.records import Estimate
 from hilum.search.space import Space
@@ -49,22 +48,6 @@ class TrialResult:
     runs: tuple[str, ...]
     error: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values by the names of the fields."""
-        plain = {k: getattr(self, k) for k in self.__dataclass_fields__}
-        return {
-            **plain,
-            "estimate": self.estimate.to_json(),
-            "values": dict(self.values),
-            "runs": list(self.runs),
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "TrialResult":
-        """The inverse of to_json."""
-        estimate = Estimate.from_json(data["estimate"])
-        return cls(**{**data, "estimate": estimate, "runs": tuple(data["runs"])})
-
 
 @dataclass(frozen=True)
 class Importance:
@@ -92,6 +75,8 @@ class SearchResult:
     wanted: how many trials were asked for. storage: without password. best: the number of the
     best trial, the first of equals; None if no trial is complete.
     """
+
+    DERIVED: ClassVar = ("sentences",)
 
     name: str
     recipe: Mapping[str, Any]
@@ -125,18 +110,18 @@ class SearchResult:
         """What came out, in plain words."""
         states = ("complete", "pruned", "failed", "running")
         number = {s: len(self.with_state(s)) for s in states}
-        told = ", ".join(f"{n} {state}" for state, n in number.items() if n)
-        found = [f"{len(self.trials)} of {self.wanted} trials: {told or 'none begun'}."]
+        counted = ", ".join(f"{n} {state}" for state, n in number.items() if n)
+        found = [f"{len(self.trials)} of {self.wanted} trials: {counted or 'none begun'}."]
         best = self.best_trial
         if best is None or best.value is None:
             return [*found, "No trial is complete, so there is no best one."]
         low, high = best.estimate.low, best.estimate.high
-        told = ""
+        interval = ""
         if low is not None and high is not None:
-            told = f" (95 % interval over images {low:.3f} to {high:.3f})"
+            interval = f" (95 % interval over images {low:.3f} to {high:.3f})"
         found.append(
-            f"Trial {best.number} has the highest {self.measure['label']}, {best.value:.3f}{told}, "
-            f"on {self.n_images} images of train that it did not train on."
+            f"Trial {best.number} has the highest {self.measure['label']}, {best.value:.3f}"
+            f"{interval}, on {self.n_images} images of train that it did not train on."
         )
         others = [t for t in self.with_state("complete") if t.number != best.number]
         if low is not None and others:
@@ -145,38 +130,6 @@ class SearchResult:
                 f"Of the {len(others)} other complete trials, {inside} lie within that interval."
             )
         return [*found, OPTIMISTIC]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values by the names of the fields, and the sentences."""
-        plain = {k: getattr(self, k) for k in self.__dataclass_fields__}
-        return {
-            **plain,
-            "log_keys": list(self.log_keys),
-            "trials": [t.to_json() for t in self.trials],
-            "importance": asdict(self.importance),
-            "notes": list(self.notes),
-            "sentences": self.sentences,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "SearchResult":
-        """The inverse of to_json."""
-        fields = {k: v for k, v in data.items() if k != "sentences"}
-        fields |= {k: tuple(data[k]) for k in ("log_keys", "notes")}
-        fields["trials"] = tuple(TrialResult.from_json(t) for t in data["trials"])
-        fields["importance"] = Importance(**data["importance"])
-        return cls(**fields)
-
-
-def read_search(path: Path) -> SearchResult:
-    """A search from its folder or its search.json. Raises StudyError."""
-    file = path / SEARCH_FILE if path.is_dir() else path
-    try:
-        return SearchResult.from_json(json.loads(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise StudyError(f"{file}: cannot be read ({error.strerror}).") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{file}: not the result of a search ({error}).") from None
 
 
 def list_trials(study: optuna.Study, space: Space) -> tuple[TrialResult, ...]:
@@ -214,7 +167,7 @@ def _result(trial: FrozenTrial, space: Space) -> TrialResult:
         number=trial.number,
         state=states.get(trial.state, "failed" if trial.state == TrialState.FAIL else "running"),
         value=trial.value if complete else None,
-        estimate=Estimate.from_json(attrs["estimate"])
+        estimate=from_plain(Estimate, attrs["estimate"], what="an estimate", error=StudyError)
         if complete
         else Estimate.undefined("the trial is not complete"),
         values=space.values(trial.params),

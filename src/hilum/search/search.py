@@ -3,7 +3,6 @@
 OUT/ search.db (unless the storage is elsewhere) · search.json · best.toml · runs/KEY/
 """
 
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -15,7 +14,9 @@ from typing import Any
 import optuna
 
 from hilum.audit.splits import BLOCK_SIZE
+from hilum.codec import write_plain
 from hilum.errors import Interrupted, StudyError
+from hilum.evaluation.evaluate import describe_data
 from hilum.files import write_atomically
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
@@ -32,16 +33,16 @@ from hilum.search.results import (
 )
 from hilum.search.space import Space
 from hilum.search.storage import DATABASE, default_url, open_storage, quiet_optuna, shown
-from hilum.search.trials import Task
-from hilum.search.workers import open_study, work, work_in_processes
+from hilum.search.trials import Task, open_study, work, work_in_processes
 from hilum.studies.folds import Folds, divide
 from hilum.studies.measures import Measure
 from hilum.training.interrupt import stop_on_signal
 
-#: Into how many parts train is cut, as a study does by default, so that they share runs.
+#: Into how many parts train is cut: as many as in studies by default, whose runs are then shared.
 FOLDS = 5
 
-#: What of a search is the same whenever it goes on, kept with its trials.
+#: Under this name Optuna's study keeps the search's identity, by which a later start is refused
+#: if it is another.
 _IDENTITY = "hilum"
 
 OnTrial = Callable[[TrialResult, int, int], None]
@@ -69,7 +70,7 @@ class Search:
         """What must be equal for a search to go on."""
         return {
             "recipe": _plain(self.base).to_dict(),
-            "space": self.space.to_json(),
+            "space": self.space.tables(),
             "data": {
                 "name": self.dataset.name,
                 "fingerprint": self.dataset.fingerprint,
@@ -239,7 +240,7 @@ class _Account:
     ) -> None:
         self.study, self.space, self.wanted = study, space, wanted
         self.progress, self.on_trial = progress, on_trial
-        self.told = {t.number for t in self._ended()}
+        self.seen = {t.number for t in self._ended()}
 
     def _ended(self) -> list[TrialResult]:
         return [t for t in list_trials(self.study, self.space) if t.state != "running"]
@@ -247,9 +248,9 @@ class _Account:
     def look(self) -> None:
         ended = self._ended()
         for done, trial in enumerate(ended, start=1):
-            if trial.number not in self.told and self.on_trial:
+            if trial.number not in self.seen and self.on_trial:
                 self.on_trial(trial, done, self.wanted)
-            self.told.add(trial.number)
+            self.seen.add(trial.number)
         if self.progress:
             self.progress("Trials", len(ended), max(self.wanted, len(ended)))
 
@@ -270,17 +271,15 @@ def _collect(search: Search, study: optuna.Study, task: Task, own: bool) -> Sear
     return SearchResult(
         name=search.name,
         recipe=search.base.to_dict(),
-        space=search.space.to_json(),
+        space=search.space.tables(),
         log_keys=tuple(p.name for p in search.space.parameters if p.is_log),
         measure={
             "name": search.measure.name,
             "label": search.measure.label,
-            "higher_is_better": search.measure.higher_is_better,
+            "higher_is_better": True,
         },
         data={
-            "name": search.dataset.name,
-            "fingerprint": search.dataset.fingerprint,
-            "synthetic": search.dataset.synthetic,
+            **describe_data(search.dataset),
             "counts": search.dataset.counts(),
             "labels": search.folds.tree.to_json(),
         },
@@ -302,9 +301,8 @@ def _collect(search: Search, study: optuna.Study, task: Task, own: bool) -> Sear
 
 
 def _write(result: SearchResult, search: Search, out: Path) -> None:
-    text = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_plain(out / SEARCH_FILE, result, error=StudyError, indent=2)
     try:
-        write_atomically(out / SEARCH_FILE, text.encode())
         if best := best_recipe(result, search):
             write_atomically(out / BEST_FILE, best.to_toml().encode())
     except OSError as error:

@@ -53,7 +53,8 @@ _NOT_SEARCHED = {
     "holdout": "pruning compares what is monitored",
 }
 
-#: Where between the bounds a value is tried too: no whole number of small ranges lies there.
+#: Besides its bounds a range is tried at this share of its width, where small ranges hold no whole
+#: number, so that a key of whole numbers refuses a range without int = true.
 _BETWEEN = 0.382
 
 
@@ -189,7 +190,7 @@ class Space:
                     raise StudyError(f"{source}: '{b.name}' lies inside '{a.name}'; search one.")
         return cls(parameters, source)
 
-    def to_json(self) -> dict[str, Any]:
+    def tables(self) -> dict[str, Any]:
         """The table of each key, by its name with dots."""
         return {p.name: copy.deepcopy(dict(p.table)) for p in self.parameters}
 

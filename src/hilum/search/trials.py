@@ -1,14 +1,17 @@
-"""One trial of a search: draw settings, train with them, and say how good they are.
+"""The trials of a search: draw settings, train with them, and say how good they are.
 
 A trial trains as a run of a study does, in OUT/runs/KEY, so one that was stopped goes on from its
 checkpoint when it is tried again, and settings that were drawn before are not trained again.
+Trials are done in this process or in several, here or on other machines, which meet in the
+storage alone.
 """
 
 import hashlib
+import multiprocessing
 import shutil
 import time
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,29 +21,32 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from hilum.codec import to_plain
 from hilum.errors import HilumError, Interrupted, StudyError
-from hilum.evaluation.files import PREDICTIONS_FILE, read_predictions
 from hilum.labels import LabelTree
 from hilum.recipe import Recipe
 from hilum.records import Estimate, FloatArray, IntArray
 from hilum.search.space import Space
-from hilum.search.storage import ATTEMPTS
+from hilum.search.storage import ATTEMPTS, open_storage, quiet_optuna, revive_lost
 from hilum.statistics.intervals import cluster_bootstrap
 from hilum.studies.folds import Folds, HeldOut
 from hilum.studies.measures import Measure
-from hilum.studies.runs import HELD_OUT, Run, RunIsBusy, do_run, make_run
+from hilum.studies.study_run import RunIsBusy, StudyRun, do_run, make_run, read_held_out
+from hilum.studies.workers import BUSY_WAIT, describe_failure, end_workers, start_worker
 from hilum.training.checkpoint import Row
 from hilum.training.interrupt import StopRequest
 
-#: Steps of the networks of a trial are told apart by this, more than any has epochs.
+#: Optuna numbers the reports of a trial: those of its k-th network begin at k times this, which is
+#: more than any network has epochs.
 _STRIDE = 100_000
 
 #: Epochs of every network before it may be pruned: the first says little.
 _WARM_UP = 1
 
-_BUSY_WAIT = 1.0
+_POLL = 0.5  # seconds between looks at the storage
 
 
 class _Pruned(HilumError):  # noqa: N818 - it is not an error
@@ -116,7 +122,7 @@ class Objective:
             self.stopped = self.study.trials[trial.number]
             raise
         except Exception as error:  # whatever it was, the other trials are none the worse
-            trial.set_user_attr("error", _describe(error))
+            trial.set_user_attr("error", describe_failure(error))
             raise
 
     def _score(self, trial: optuna.Trial) -> float:
@@ -134,14 +140,14 @@ class Objective:
             held.append(self._do(run, watch))
             watch.next_run()
         estimate = score(task.measure, task.folds, held)
-        trial.set_user_attr("estimate", estimate.to_json())
+        trial.set_user_attr("estimate", to_plain(estimate))
         if estimate.value is None:
             raise StudyError(
                 f"{task.measure.label} is undefined on the held-out images ({estimate.reason})."
             )
         return estimate.value
 
-    def _do(self, run: Run, watch: "_Watch") -> HeldOut:
+    def _do(self, run: StudyRun, watch: "_Watch") -> HeldOut:
         task = self.task
         while True:
             try:
@@ -149,15 +155,13 @@ class Objective:
             except RunIsBusy:  # another trial drew the same settings, and is at it
                 if self.stop.requested:
                     raise Interrupted("stopped") from None
-                time.sleep(_BUSY_WAIT)
+                time.sleep(BUSY_WAIT)
             except _Pruned:
                 if not task.keep_pruned:
                     _remove(task.runs, run.key)
                 raise
             else:
-                table = task.runs / run.key / "evaluation" / HELD_OUT / PREDICTIONS_FILE
-                n_train = len(task.folds.part(run.number).indices("train"))
-                return HeldOut(*read_predictions(table), n_train)
+                return read_held_out(run, task.folds, task.runs)
 
 
 class _Watch:
@@ -169,7 +173,7 @@ class _Watch:
     """
 
     def __init__(
-        self, trial: optuna.Trial, tree: LabelTree, runs: Sequence[Run], prune: bool
+        self, trial: optuna.Trial, tree: LabelTree, runs: Sequence[StudyRun], prune: bool
     ) -> None:
         self.trial, self.prune, self.run = trial, prune, 0
         self.names = [d.name for d in runs[0].recipe.networks(tree)]
@@ -192,7 +196,7 @@ class _Watch:
             )
 
 
-def make_runs(task: Task, number: int, recipe: Recipe) -> list[Run]:
+def make_runs(task: Task, number: int, recipe: Recipe) -> list[StudyRun]:
     """The runs of a trial: as those of a study, run i has the seed plus i and holds out fold i."""
     return [
         make_run(
@@ -275,10 +279,81 @@ def _remove(runs: Path, key: str) -> None:
         pass
 
 
-def _describe(error: Exception) -> str:
-    """Why a trial failed; of what Hilum did not foresee also where."""
-    if isinstance(error, HilumError):
-        return str(error)
-    where = traceback.extract_tb(error.__traceback__)
-    last = f" ({Path(where[-1].filename).name}, line {where[-1].lineno})" if where else ""
-    return f"{type(error).__name__}: {error}{last}"
+def open_study(task: Task, storage: RDBStorage) -> optuna.Study:
+    """Optuna's study of a search: TPE draws, the median of five or more trials prunes."""
+    return optuna.create_study(
+        storage=storage,
+        study_name=task.name,
+        direction="maximize",
+        load_if_exists=True,
+        sampler=TrialSampler(task.seed),
+        pruner=optuna.pruners.MedianPruner(),
+    )
+
+
+def work(task: Task, study: optuna.Study, stop: StopRequest, look: Callable[[], None]) -> None:
+    """Do trials until there are enough, the time is over, or a stop is requested.
+
+    The last ones may be at work elsewhere; it waits for them, and takes over one whose worker
+    died. look: called after every trial, and while waiting.
+    """
+    objective = Objective(task, study, stop)
+    while not stop.requested:
+        late = task.deadline is not None and time.time() >= task.deadline
+        begun = [t for t in study.get_trials(deepcopy=False) if counts(t)]
+        if late:
+            return
+        if len(begun) < task.trials:
+            study.optimize(objective, n_trials=1, catch=(Exception,))
+            if objective.stopped:
+                # its training has swallowed the signal; the next start goes on with it
+                stop.requested = True
+                attempt = objective.stopped.user_attrs.get("attempt", 1)
+                again = {"attempt": attempt, "again": objective.stopped.number}
+                study.enqueue_trial(objective.stopped.params, user_attrs=again)
+        elif any(t.state == TrialState.RUNNING for t in begun):
+            time.sleep(_POLL)
+            revive_lost(study)
+        else:
+            return
+        look()
+
+
+def work_in_processes(
+    task: Task, study: optuna.Study, jobs: int, stop: StopRequest, look: Callable[[], None]
+) -> None:
+    """Do trials in so many processes, which share the cores evenly; else as work.
+
+    They meet in the storage alone, as those of other machines do. One that dies leaves the others
+    going. Raises StudyError where all are gone too early.
+    """
+    refusals = multiprocessing.get_context("spawn").SimpleQueue()
+    workers = [start_worker(_work_alone, task, refusals, jobs=jobs) for _ in range(jobs)]
+    try:
+        while not stop.requested and any(w.is_alive() for w in workers):
+            time.sleep(_POLL)
+            look()
+    finally:
+        for worker in workers:
+            worker.terminate()
+        end_workers(workers)
+    if not refusals.empty():
+        raise StudyError(refusals.get())
+    late = task.deadline is not None and time.time() >= task.deadline
+    codes = [w.exitcode for w in workers]
+    if not stop.requested and not late and all(codes):
+        raise StudyError(
+            f"All {jobs} worker processes of the search died (exit codes "
+            f"{', '.join(map(str, codes))}); often there is too little memory. Go on with the same "
+            "command, with fewer --jobs."
+        )
+
+
+def _work_alone(stop: StopRequest, task: Task, refusals: Any) -> None:
+    """Do trials in a process of its own, which opens the storage itself."""
+    try:
+        with quiet_optuna(), open_storage(task.url) as storage:
+            work(task, open_study(task, storage), stop, lambda: None)
+    except StudyError as error:
+        with suppress(OSError):
+            refusals.put(str(error))

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hilum.serving.limits import ServingError
-from hilum.serving.problems import drain, problem_response
+from hilum.serving.limits import ServingError, drain, problem_response
 
 #: Names that a browser on this machine reaches the server by. Any other, on a server without a
 #: token, is a page of the web whose name was pointed at this machine (DNS rebinding).

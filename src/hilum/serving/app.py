@@ -15,15 +15,15 @@ from hilum.classifier.classifier import Classifier
 from hilum.exporting.runtime import Runtime
 from hilum.serving import metrics
 from hilum.serving.access import Guard
-from hilum.serving.limits import Limits
-from hilum.serving.metrics import Measure
-from hilum.serving.problems import (
+from hilum.serving.limits import (
+    Limits,
     Problem,
     describe_problems,
     install_problems,
     name_media_type,
 )
-from hilum.serving.schemas import ClassifierTold, ExplanationTold, PredictionsTold, State
+from hilum.serving.metrics import MetricsMiddleware
+from hilum.serving.schemas import ClassifierInfo, Explanation, PredictionList, State
 from hilum.serving.service import Service
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -65,12 +65,20 @@ def create_app(
     limits: Limits | None = None,
     runtime: Runtime = "torch",
 ) -> FastAPI:
-    """The application that answers for a classifier; `app.state.service` holds its threads.
+    """The web application of a classifier: its page and its API.
 
-    token: demanded of every request that computes or tells something; without one, only requests
-    to a loopback name are answered. limits: what is refused; None takes Limits(). runtime: what
-    runs the networks of predictions; explanations always take PyTorch.
-    Raises ClassifierError where ONNX Runtime cannot run the networks.
+    Args:
+        classifier: What answers.
+        token: Demanded of every request that computes or tells of the classifier. Without one,
+            only requests to a loopback name are answered.
+        limits: What is refused; None takes `Limits()`.
+        runtime: What runs the networks of predictions; explanations always take PyTorch.
+
+    Returns:
+        An ASGI application; `app.state.service` holds its threads.
+
+    Raises:
+        ClassifierError: ONNX Runtime cannot run the networks.
     """
     service = Service(classifier, limits or Limits(), runtime)
 
@@ -90,7 +98,7 @@ def create_app(
     )
     app.state.service = service
     app.add_middleware(Guard, token=token)
-    app.add_middleware(Measure, metrics=service.metrics)
+    app.add_middleware(MetricsMiddleware, metrics=service.metrics)
     install_problems(app)
     _add_routes(app, service)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
@@ -137,7 +145,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         summary="What is classified, and how well on images that trained nothing",
         responses=describe_problems(_CALLER),
     )
-    async def classifier() -> ClassifierTold:
+    async def classifier() -> ClassifierInfo:
         return service.described
 
     @app.post(
@@ -158,7 +166,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         preview: Annotated[
             bool, Query(description="Also return each radiograph as a PNG, as it is seen.")
         ] = False,
-    ) -> PredictionsTold:
+    ) -> PredictionList:
         """The files are classified together with those of other requests; answers keep order.
 
         Numbers differ between one company and another by the rounding of float32 at most.
@@ -166,7 +174,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         most = service.limits.files
         async with service.uploads.receive(request, "files", most, service.check_open) as files:
             items = await service.predict(files, coverage, preview=preview)
-        return PredictionsTold(predictions=items)
+        return PredictionList(predictions=items)
 
     @app.post(
         "/v1/explanations",
@@ -186,7 +194,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         option: Annotated[
             str | None, Query(description="Of that decision; else the most probable one.")
         ] = None,
-    ) -> ExplanationTold:
+    ) -> Explanation:
         """An attribution map, and the nearest training radiographs where they are remembered.
 
         A map shows what moved this classifier's decision, not where a disease is.

@@ -12,8 +12,7 @@ import numpy as np
 
 from hilum.prediction.stream import Classify
 from hilum.records import PixelArray, Predictions
-from hilum.serving.limits import Limits
-from hilum.serving.problems import Problem
+from hilum.serving.limits import Limits, Problem
 
 _RETRY_AFTER = 1
 
@@ -120,15 +119,4 @@ class Batcher:
         for job in batch:
             rows = slice(start, start + len(job.pixels))
             start = rows.stop
-            job.answer.set_result(_rows(found, rows))
-
-
-def _rows(found: Predictions, rows: slice) -> Predictions:
-    p_values = found.gate_p_values
-    return Predictions(
-        found.names[rows],
-        found.probs[rows],
-        {name: probs[rows] for name, probs in found.decision_probs.items()},
-        found.predicted[rows],
-        None if p_values is None else p_values[rows],
-    )
+            job.answer.set_result(found.take(rows))

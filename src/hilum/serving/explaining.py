@@ -11,15 +11,14 @@ from hilum.classifier.features import compute_features
 from hilum.errors import EvaluationError, LabelError, nearest
 from hilum.explanation.attribution import SIGNED, attribute, parse_method
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.overlay import draw_overlay
+from hilum.explanation.overlay import draw_overlay, scale_map
 from hilum.explanation.pictures import colour, thumbnail_png, to_png, to_text
 from hilum.labels import Decision
 from hilum.records import PixelArray
-from hilum.serving.schemas import ExplanationTold, HeatMap, NeighbourTold
+from hilum.serving.schemas import Explanation, HeatMap, Neighbour
 
 _NEAREST: Final = 5
-#: As explanation.overlay draws it: where the scale ends, and how strong its end is drawn.
-_CLIP: Final = 0.995
+#: The opacity of the strongest places of a map.
 _STRONGEST: Final = 0.9
 
 
@@ -31,7 +30,7 @@ class Explainer:
 
     def explain(
         self, pixels: PixelArray, method: str, decision: str | None, option: str | None
-    ) -> ExplanationTold:
+    ) -> Explanation:
         """Explain stored pixels (H, W) uint8.
 
         decision, option: None takes the first network's, and its most probable option. Under the
@@ -43,14 +42,14 @@ class Explainer:
         chosen = parse_method(method)
         network = self._network(decision)
         option = self._option(network, option, stack)
-        values = attribute(classifier, stack, method=chosen, options=option, decision=network.name)[
-            0
-        ]
+        (values,) = attribute(
+            classifier, stack, method=chosen, options=option, decision=network.name
+        )
         overlay = draw_overlay(pixels, values, method=chosen, option=option, decision=network.name)
         signed = chosen in SIGNED
-        scaled = _scaled(values, signed=signed)
+        scaled = scale_map(values, signed=signed)
         height, width = scaled.shape
-        return ExplanationTold(
+        return Explanation(
             method=chosen,
             decision=network.name,
             option=option,
@@ -87,7 +86,7 @@ class Explainer:
             )
         return name
 
-    def _neighbours(self, stack: PixelArray) -> list[NeighbourTold] | None:
+    def _neighbours(self, stack: PixelArray) -> list[Neighbour] | None:
         classifier, reference = self._classifier, self._classifier.reference
         if reference is None:
             return None
@@ -99,16 +98,9 @@ class Explainer:
             reference.embed(features), min(_NEAREST, len(reference))
         )
         return [
-            NeighbourTold(label=classifier.tree.classes[reference.labels[row]], distance=distance)
+            Neighbour(label=classifier.tree.classes[reference.labels[row]], distance=distance)
             for row, distance in zip(rows[0], distances[0].tolist(), strict=True)
         ]
-
-
-def _scaled(values: MapArray, *, signed: bool) -> MapArray:
-    """A map in [-1, 1], or in [0, 1] where it knows no sign; 0 everywhere if it is."""
-    scale = float(np.quantile(np.abs(values), _CLIP)) or float(np.abs(values).max()) or 1.0
-    scaled: MapArray = np.clip(values / scale, -1 if signed else 0, 1).astype(np.float32)
-    return scaled
 
 
 def to_png_with_alpha(scaled: MapArray, *, signed: bool) -> bytes:

@@ -1,9 +1,26 @@
-"""How much the server takes on, so that no sender can exhaust it or keep others waiting."""
+"""What the server refuses, so that no sender can exhaust it or keep others waiting; and how."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, fields
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive
 
 from hilum.errors import HilumError
 from hilum.records import MAX_PIXELS
+
+_PROBLEM = "application/problem+json"
+
+#: For so long the rest of a refused body is read and forgotten, since a sender that is cut off
+#: while it sends may never see the answer.
+_DRAIN_SECONDS = 1.0
 
 
 class ServingError(HilumError):
@@ -47,3 +64,89 @@ class Limits:
                 "The limits must leave room for one whole request: held_bytes at least bytes, "
                 f"queue at least files; found {self}."
             )
+
+
+class ProblemDetails(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str = Field(description="`about:blank`: the status says what kind of problem it is.")
+    title: str = Field(description="The status in words.")
+    status: int
+    detail: str = Field(description="A sentence: what was found, what was expected, what to do.")
+
+
+class Problem(Exception):  # noqa: N818 - the standard's word
+    """A refusal of a request. detail: one sentence for the sender.
+
+    unread: the body was not read to its end, so that the connection cannot be used again.
+    """
+
+    def __init__(
+        self, status: int, detail: str, *, retry_after: int | None = None, unread: bool = False
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail = status, detail
+        self.headers: dict[str, str] = {}
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
+        if unread:
+            self.headers["Connection"] = "close"
+
+
+def problem_response(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """The answer that says why."""
+    content = ProblemDetails(
+        type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail
+    )
+    return JSONResponse(content.model_dump(), status, headers, _PROBLEM)
+
+
+async def drain(receive: Receive) -> None:
+    """Read what is left of a request's body, for a moment."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
+
+
+def install_problems(app: FastAPI) -> None:
+    """Let every refusal of an application be a problem, its framework's own ones too.
+
+    What fails without one is answered by access.Guard, where security headers are added.
+    """
+
+    def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return problem_response(error.status, error.detail, error.headers)
+
+    def by_framework(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        detail = f"{error.detail}. What there is: /openapi.json"
+        return problem_response(error.status_code, detail, dict(error.headers or {}))
+
+    def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return problem_response(422, f"{found}.")
+
+    app.add_exception_handler(Problem, refused)
+    app.add_exception_handler(HTTPException, by_framework)
+    app.add_exception_handler(RequestValidationError, invalid)
+
+
+def describe_problems(statuses: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """For the OpenAPI description: a problem by status, with what it means."""
+    return {
+        status: {"model": ProblemDetails, "description": meaning}
+        for status, meaning in statuses.items()
+    }
+
+
+def name_media_type(description: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI description with refusals under their own media type."""
+    for path in description["paths"].values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400 and "application/json" in response.get("content", {}):
+                    response["content"] = {_PROBLEM: response["content"]["application/json"]}
+    return description

@@ -38,7 +38,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Measure:
+class MetricsMiddleware:
     """Counts and times the requests of an application, by route and never by path."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:

@@ -1,4 +1,4 @@
-"""What the server answers, as the OpenAPI description tells it."""
+"""The server's answers, as the OpenAPI description shows them; and what it says of a classifier."""
 
 from typing import Any, Final, Literal
 
@@ -15,6 +15,15 @@ from hilum.records import IntArray, Predictions
 from hilum.serving.limits import Limits
 from hilum.statistics.targets import Target, findings, labels_of
 from hilum.statistics.two_by_two import TwoByTwo
+
+#: In the order in which they are offered: occlusion changes nothing inside the networks.
+METHODS_OFFERED: Final = ("occlusion", "gradcam", "ig")
+
+_THRESHOLDS: Final = 101
+_RESEARCH: Final = (
+    "Research software, not a medical device: nothing here is a diagnosis.",
+    "A class means what the label of that name meant in the training data, and no more.",
+)
 
 
 class Options(BaseModel):
@@ -44,15 +53,15 @@ class Curve(BaseModel):
     specificity: list[dict[str, Any]]
 
 
-class LimitsTold(BaseModel):
-    """bytes and files of one request; pixels of one radiograph."""
+class RequestLimits(BaseModel):
+    """The most bytes and files of one request, and pixels of one radiograph."""
 
     bytes: int
     pixels: int
     files: int
 
 
-class ClassifierTold(BaseModel):
+class ClassifierInfo(BaseModel):
     """What the server classifies by, and how far that can be trusted."""
 
     name: str
@@ -81,10 +90,10 @@ class ClassifierTold(BaseModel):
     gate: bool = Field(description="Whether images unlike the training images are flagged.")
     explanations: list[str] = Field(description="Methods of `POST /v1/explanations`.")
     neighbours: bool = Field(description="Whether explanations tell the nearest training images.")
-    limits: LimitsTold
+    limits: RequestLimits
 
 
-class DecisionTold(BaseModel):
+class DecisionProbs(BaseModel):
     """The probabilities of a decision's options, given that it is reached."""
 
     name: str
@@ -123,7 +132,7 @@ class Item(BaseModel):
     reason: str | None = Field(None, description="Why the file cannot be read.")
     predicted: str | None = Field(None, description="The class, under the classifier's rule.")
     probs: dict[str, float] = Field({}, description="By class; they sum to 1.")
-    decisions: list[DecisionTold] = Field(
+    decisions: list[DecisionProbs] = Field(
         [], description="On the way from the root to the predicted class."
     )
     set: list[str] | None = Field(
@@ -142,7 +151,7 @@ class Item(BaseModel):
     )
 
 
-class PredictionsTold(BaseModel):
+class PredictionList(BaseModel):
     """An item for each file, in the order in which they were sent."""
 
     predictions: list[Item]
@@ -159,14 +168,14 @@ class HeatMap(BaseModel):
     png: str
 
 
-class NeighbourTold(BaseModel):
+class Neighbour(BaseModel):
     """A training radiograph that the networks see as alike: its label and how far it is."""
 
     label: str
     distance: float
 
 
-class ExplanationTold(BaseModel):
+class Explanation(BaseModel):
     """What moved a decision. A map does not show where a disease is."""
 
     method: str
@@ -176,7 +185,7 @@ class ExplanationTold(BaseModel):
     radiograph: str = Field(description="Grey PNG in Base64: what the networks see.")
     map: HeatMap
     alt: str = Field(description="The overlay in words.")
-    neighbours: list[NeighbourTold] | None = Field(
+    neighbours: list[Neighbour] | None = Field(
         description="The nearest first; null where the classifier remembers none."
     )
 
@@ -187,18 +196,8 @@ class State(BaseModel):
     status: str
 
 
-#: In the order in which they are offered: occlusion changes nothing inside the networks.
-METHODS_OFFERED: Final = ("occlusion", "gradcam", "ig")
-
-_THRESHOLDS: Final = 101
-_RESEARCH: Final = (
-    "Research software, not a medical device: nothing here is a diagnosis.",
-    "A class means what the label of that name meant in the training data, and no more.",
-)
-
-
-def describe_classifier(classifier: Classifier, table: Table, limits: Limits) -> ClassifierTold:
-    """Everything of ``GET /v1/classifier``. table: what predictions are told by."""
+def describe_classifier(classifier: Classifier, table: Table, limits: Limits) -> ClassifierInfo:
+    """The answer to ``GET /v1/classifier``. table: what predictions are written by."""
     tree = classifier.tree
     presets: dict[str, list[dict[str, object]]] = {name: [] for name in PRESETS}
     curves: dict[str, Curve] = {}
@@ -216,7 +215,7 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
                 presets[name] = [to_plain(point) for point in fitted]
         curves = {label: operating_curve(label, tree, truth, known) for label in labels_of(tree)}
     notes = classifier.provenance.get("notes", [])
-    return ClassifierTold(
+    return ClassifierInfo(
         name=str(classifier.provenance.get("name", "")),
         strategy=classifier.strategy,
         rule=classifier.rule,
@@ -237,7 +236,7 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
         gate=classifier.gate is not None,
         explanations=list(METHODS_OFFERED),
         neighbours=classifier.reference is not None,
-        limits=LimitsTold(bytes=limits.bytes, pixels=limits.pixels, files=limits.files),
+        limits=RequestLimits(bytes=limits.bytes, pixels=limits.pixels, files=limits.files),
     )
 
 

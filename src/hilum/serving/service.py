@@ -17,10 +17,9 @@ from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
 from hilum.serving.batching import Batcher
 from hilum.serving.explaining import Explainer
-from hilum.serving.limits import Limits
+from hilum.serving.limits import Limits, Problem
 from hilum.serving.metrics import Metrics
-from hilum.serving.problems import Problem
-from hilum.serving.schemas import DecisionTold, ExplanationTold, Item, describe_classifier
+from hilum.serving.schemas import DecisionProbs, Explanation, Item, describe_classifier
 from hilum.serving.uploads import Decoded, Upload, Uploads, decode
 
 _RETRY_AFTER = 5
@@ -77,7 +76,7 @@ class Service:
 
     async def explain(
         self, upload: Upload, method: str, decision: str | None, option: str | None
-    ) -> ExplanationTold:
+    ) -> Explanation:
         """Explain one upload. Raises Problem where it cannot be read or the question makes none."""
         if self._explaining >= self.limits.explanations:
             raise Problem(
@@ -159,12 +158,12 @@ def _items(
     return items
 
 
-def _path(row: dict[str, Any], table: Table) -> list[DecisionTold]:
+def _path(row: dict[str, Any], table: Table) -> list[DecisionProbs]:
     """The decisions from the root to the predicted class."""
     tree = table.tree
     reached = {tree.decisions[0].name, *tree.paths[tree.class_index(row["predicted"])]}
     return [
-        DecisionTold(name=d.name, options={o: row[f"{d.name}/{o}"] for o in d.options})
+        DecisionProbs(name=d.name, options={o: row[f"{d.name}/{o}"] for o in d.options})
         for d in tree.decisions
         if d.name in reached
     ]

@@ -1,6 +1,6 @@
-"""Files that come with a request: read into memory, never to the disk, and within limits.
+"""Files that come with a request: received within limits, then decoded; nothing goes to the disk.
 
-Not by the framework's own form parser, which keeps larger files in temporary files.
+The framework's own form parser is not used, since it keeps larger files in temporary files.
 """
 
 import asyncio
@@ -19,12 +19,15 @@ from hilum.explanation.pictures import thumbnail_png, to_text
 from hilum.prediction.stream import Reading
 from hilum.radiographs.image import open_size, read_open_picture
 from hilum.radiographs.pixels import PixelTransform
-from hilum.serving.limits import Limits
-from hilum.serving.problems import Problem, drain
+from hilum.serving.limits import Limits, Problem, drain
 
-_LONGEST_NAME = 255
-_RETRY_AFTER = 2
+_LONGEST_NAME = 255  # characters
+_RETRY_AFTER = 2  # seconds
 _KIND = b"multipart/form-data"
+
+#: Stands for the file in refusals, so that no name that came from outside can reach a log.
+_FILE = Path("file")
+_PREVIEW_SIDE = 1024  # pixels of a preview's longer side
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +203,6 @@ def _unreadable(error: Exception) -> Problem:
     return Problem(422, f"The form cannot be read ({error}).", unread=True)
 
 
-#: Stands for the file in refusals, so that no name that came from outside can reach a log.
-_FILE = Path("file")
-_LONGEST = 1024  # pixels of a preview's longer side
-
-
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """One file. width, height: of the radiograph as it is seen; None where it cannot be read.
@@ -232,7 +230,7 @@ def decode(
         image = picture.pixels
         height, width = image.shape
         reading = Reading(transform.to_pixels(image), coloured=picture.coloured)
-        shown = to_text(thumbnail_png(image, _LONGEST)) if preview else None
+        shown = to_text(thumbnail_png(image, _PREVIEW_SIDE)) if preview else None
         return Decoded(reading, width, height, shown)
     except DataError as error:
         return Decoded(Reading(None, " ".join(str(error).removeprefix(f"{_FILE}: ").split())))

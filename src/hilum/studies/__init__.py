@@ -1,0 +1,15 @@
+"""Studies: variants of a recipe, trained with several seeds, and compared by paired tests.
+
+A study here is an experiment with trainings, not an examination of a patient as in DICOM.
+"""
+
+__all__ = [
+    "folds",
+    "measures",
+    "published",
+    "results",
+    "runner",
+    "study",
+    "study_run",
+    "workers",
+]

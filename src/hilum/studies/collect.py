@@ -2,30 +2,27 @@
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from hilum.audit.provenance import recognise
-from hilum.evaluation.evaluate import evaluate_predictions
+from hilum.evaluation.evaluate import describe_data, evaluate_predictions
 from hilum.evaluation.files import (
     EVALUATION_FILE,
     PREDICTIONS_FILE,
     Evaluation,
     read_evaluation,
-    read_predictions,
     write_evaluation,
 )
 from hilum.files import safe_name
-from hilum.radiographs.dataset import Dataset
 from hilum.records import Estimate
 from hilum.studies.compare import adjust, compare_variants, mean_of_runs
 from hilum.studies.folds import Folds, HeldOut, pool
-from hilum.studies.measures import Measure
 from hilum.studies.published import judge_all
 from hilum.studies.results import Failure, RunResult, StudyResult, VariantResult
-from hilum.studies.runs import HELD_OUT, OWN_VAL, Run
 from hilum.studies.stressed import (
     STRESSED_FILE,
     StressedRun,
@@ -34,58 +31,46 @@ from hilum.studies.stressed import (
     summarise_stressed,
 )
 from hilum.studies.study import Study
+from hilum.studies.study_run import HELD_OUT, OWN_VAL, RUNS, StudyPlan, StudyRun, read_held_out
 from hilum.training.folder import read_facts, read_history
 
 ONE_SEED = "With one seed no interval can be given: add --seeds 5."
 
 
-def collect(
-    study: Study,
-    dataset: Dataset,
-    folds: Folds,
-    measure: Measure,
-    runs: Sequence[Run],
-    out: Path,
-    failures: Sequence[Failure],
-) -> StudyResult:
-    """Gather the runs of a study, pool and compare them.
+@dataclass(frozen=True)
+class _Finished:
+    """The finished runs of a variant, and by their numbers what was read of them."""
 
-    runs: all of the study; those in failures are left out. out: the folder for studies; each
-    variant's pooled predictions are written to STUDY/VARIANT below it.
+    runs: tuple[StudyRun, ...]
+    held: dict[int, HeldOut]
+    stressed: dict[int, StressedRun]
+
+
+def collect(plan: StudyPlan, out: Path, failures: Sequence[Failure]) -> StudyResult:
+    """Gather the runs of a study but for those in failures, pool and compare them.
+
+    out: the folder for studies; each variant's pooled predictions are written to STUDY/VARIANT
+    below it.
     """
+    study, dataset, folds, measure = plan.study, plan.dataset, plan.folds, plan.measure
     failed = {failure.run for failure in failures}
-    held: dict[str, dict[int, HeldOut]] = {name: {} for name in study.variants}
-    stressed: dict[str, dict[int, StressedRun]] = {name: {} for name in study.variants}
-    variants: dict[str, VariantResult] = {}
-    for name in study.variants:
-        mine = [run for run in runs if run.variant == name and run.key not in failed]
-        held[name] = {run.number: _held_out(run, folds, out / "runs") for run in mine}
-        stressed[name] = {r.number: _stressed(r, out / "runs") for r in mine if r.stress}
-        variants[name] = _variant(
-            study, name, mine, held[name], stressed[name], folds, measure, out
-        )
+    finished = {name: _read(plan, name, failed, out / RUNS) for name in study.variants}
+    variants = {name: _variant(plan, name, runs, out) for name, runs in finished.items()}
     comparisons = []
     for a, b in study.pairs:
-        both = sorted(held[a].keys() & held[b].keys())  # paired: a failed run leaves both
+        one, other = finished[a].held, finished[b].held
+        both = sorted(one.keys() & other.keys())  # paired: a failed run leaves both
         if both:
-            sides = [(name, [held[name][i] for i in both]) for name in (a, b)]
-            comparisons.append(
-                compare_variants(folds.tree, measure, sides[0], sides[1], groups=folds.groups)
-            )
+            sides = (a, [one[i] for i in both]), (b, [other[i] for i in both])
+            comparisons.append(compare_variants(folds.tree, measure, *sides, groups=folds.groups))
     adjusted = adjust(comparisons)
     source = recognise(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     names = [run.name for run in folds.part(0).records]
     return StudyResult(
         study=study.settings.model_dump(mode="json"),
-        measure={
-            "name": measure.name,
-            "label": measure.label,
-            "higher_is_better": measure.higher_is_better,
-        },
+        measure={"name": measure.name, "label": measure.label, "higher_is_better": True},
         data={
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "synthetic": dataset.synthetic,
+            **describe_data(dataset),
             "counts": dataset.counts(),
             "labels": folds.tree.to_json(),
             "source": {k: getattr(source, k) for k in ("name", "title", "meaning")}
@@ -107,54 +92,50 @@ def collect(
         failures=tuple(failures),
         published=judge_all(study.settings.published, adjusted) if study.settings.published else (),
         notes=tuple(_notes(study, folds, variants)),
-        stressed=compare_stressed(study.pairs, stressed, _ratio(held)),
+        stressed=compare_stressed(
+            study.pairs,
+            {name: runs.stressed for name, runs in finished.items()},
+            _ratio([run for runs in finished.values() for run in runs.held.values()]),
+        ),
     )
 
 
-def _held_out(run: Run, folds: Folds, runs: Path) -> HeldOut:
-    truth, predictions = read_predictions(
-        runs / run.key / "evaluation" / HELD_OUT / PREDICTIONS_FILE
+def _read(plan: StudyPlan, name: str, failed: set[str], runs: Path) -> _Finished:
+    mine = tuple(run for run in plan.runs if run.variant == name and run.key not in failed)
+    return _Finished(
+        mine,
+        {run.number: read_held_out(run, plan.folds, runs) for run in mine},
+        {
+            run.number: read_stressed(runs / run.key / "evaluation" / STRESSED_FILE)
+            for run in mine
+            if run.stress
+        },
     )
-    return HeldOut(truth, predictions, len(folds.part(run.number).indices("train")))
 
 
-def _stressed(run: Run, runs: Path) -> StressedRun:
-    return read_stressed(runs / run.key / "evaluation" / STRESSED_FILE)
+def _ratio(held: Collection[HeldOut]) -> float:
+    """Images held out per image trained on, mean over runs."""
+    return sum(run.test_train_ratio for run in held) / len(held) if held else 0.0
 
 
-def _ratio(held: Mapping[str, Mapping[int, HeldOut]]) -> float:
-    """Images held out per image trained on, over all runs."""
-    ratios = [run.test_train_ratio for runs in held.values() for run in runs.values()]
-    return sum(ratios) / len(ratios) if ratios else 0.0
-
-
-def _variant(
-    study: Study,
-    name: str,
-    runs: Sequence[Run],
-    held: Mapping[int, HeldOut],
-    stressed: Mapping[int, StressedRun],
-    folds: Folds,
-    measure: Measure,
-    out: Path,
-) -> VariantResult:
-    results = [_run(run, held[run.number], folds, measure, out / "runs") for run in runs]
-    recipe = study.variants[name]
+def _variant(plan: StudyPlan, name: str, finished: _Finished, out: Path) -> VariantResult:
+    held, stressed = finished.held, finished.stressed
+    results = [_run(plan, run, held[run.number], out / RUNS) for run in finished.runs]
     own_val = [r.own_val.value for r in results if r.own_val and r.own_val.value is not None]
     pooled = predictions = under_stress = None
     mean = Estimate.undefined("no run of it finished")
     if held:
-        folder = out / study.name / safe_name(name)
-        pooled = _pool(name, runs, held, folds, out, folder)
+        folder = out / plan.study.name / safe_name(name)
+        pooled = _pool(plan.folds, name, finished, out / RUNS, folder)
         predictions = f"{folder.name}/{PREDICTIONS_FILE}"
-        ratio = _ratio({name: held})
-        mean = mean_of_runs(measure, [r.value for r in results], ratio)
+        ratio = _ratio(held.values())
+        mean = mean_of_runs(plan.measure, [r.value for r in results], ratio)
         if stressed:
             under_stress = summarise_stressed(list(stressed.values()), ratio)
     return VariantResult(
         name=name,
-        differences=tuple(study.differences(name)),
-        recipe=recipe.to_dict(),
+        differences=tuple(plan.study.differences(name)),
+        recipe=plan.study.variants[name].to_dict(),
         runs=tuple(results),
         mean=mean,
         pooled=pooled,
@@ -171,19 +152,19 @@ def _variant(
     )
 
 
-def _run(run: Run, held: HeldOut, folds: Folds, measure: Measure, runs: Path) -> RunResult:
+def _run(plan: StudyPlan, run: StudyRun, held: HeldOut, runs: Path) -> RunResult:
     folder = runs / run.key
     facts: dict[str, Any] = read_facts(folder) or {}
     own_val = None
-    if folds.own_val:
+    if plan.folds.own_val:
         own_val = read_evaluation(folder / "evaluation" / OWN_VAL / EVALUATION_FILE)
     return RunResult(
         run=run.key,
         seed=run.recipe.seed,
-        fold=folds.number(run.number),
+        fold=plan.folds.number(run.number),
         n=len(held),
         n_train=held.n_train,
-        value=measure.of(folds.tree, held.truth, held.predictions),
+        value=plan.measure.of(plan.folds.tree, held.truth, held.predictions),
         own_val=own_val.accuracy if own_val else None,
         own_val_matrix=own_val.confusion_matrix if own_val else None,
         seconds=facts["seconds"],
@@ -193,34 +174,23 @@ def _run(run: Run, held: HeldOut, folds: Folds, measure: Measure, runs: Path) ->
     )
 
 
-def _pool(
-    name: str,
-    runs: Sequence[Run],
-    held: Mapping[int, HeldOut],
-    folds: Folds,
-    out: Path,
-    folder: Path,
-) -> Evaluation:
+def _pool(folds: Folds, name: str, finished: _Finished, runs: Path, folder: Path) -> Evaluation:
     """Evaluate what all runs of a variant held out, each image once, and write it down."""
-    truth, predictions = pool(folds.tree, list(held.values()), folds.groups).once
+    truth, predictions = pool(folds.tree, list(finished.held.values()), folds.groups).once
     notes: dict[str, None] = {}
-    for run in runs:
-        file = out / "runs" / run.key / "evaluation" / HELD_OUT / EVALUATION_FILE
+    for run in finished.runs:
+        file = runs / run.key / "evaluation" / HELD_OUT / EVALUATION_FILE
         notes |= dict.fromkeys(read_evaluation(file).notes)
-    part = folds.part(0)
+    recipe = finished.runs[0].recipe
     evaluation = evaluate_predictions(
         folds.tree,
         truth,
         predictions,
-        rule=runs[0].recipe.rule,
-        strategy=runs[0].recipe.strategy,
+        rule=recipe.rule,
+        strategy=recipe.strategy,
         split="held out",
         notes=list(notes),
-        data={
-            "name": part.name,
-            "fingerprint": part.fingerprint,
-            "synthetic": part.synthetic,
-        },
+        data=describe_data(folds.part(0)),
         classifier={"name": name},
     )
     write_evaluation(evaluation, predictions.names, truth, predictions, folds.tree, folder)
@@ -260,6 +230,6 @@ def _notes(study: Study, folds: Folds, variants: Mapping[str, VariantResult]) ->
             )
     machines = {(r.device, r.precision) for v in variants.values() for r in v.runs}
     if len(machines) > 1:
-        told = ", ".join(sorted(f"{device} in {precision}" for device, precision in machines))
-        notes.append(f"The runs were computed on different machines: {told}.")
+        names = ", ".join(sorted(f"{device} in {precision}" for device, precision in machines))
+        notes.append(f"The runs were computed on different machines: {names}.")
     return notes

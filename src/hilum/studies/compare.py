@@ -10,11 +10,10 @@ networks only, and McNemar's and DeLong's take the images as independent.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
-from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import Estimate, FloatArray, IntArray
@@ -52,6 +51,8 @@ class Comparison:
     images, McNemar's. runs_needed: of this size, for the difference over runs. None where no number
     can be given.
     """
+
+    DERIVED: ClassVar = ("n_images", "shown", "better")
 
     measure: str
     label: str
@@ -91,49 +92,7 @@ class Comparison:
         """The name of the better variant; None unless the data show one."""
         if not self.shown or self.difference.value is None:
             return None
-        return self.a if (self.difference.value > 0) == Measure.higher_is_better else self.b
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values by the names of the fields, and n_images, shown and better."""
-        return {
-            "measure": self.measure,
-            "label": self.label,
-            "a": self.a,
-            "b": self.b,
-            "runs_a": list(self.runs_a),
-            "runs_b": list(self.runs_b),
-            **{name: getattr(self, name).to_json() for name in _ESTIMATES},
-            "p": self.p,
-            "p_adjusted": self.p_adjusted,
-            "n_groups": self.n_groups,
-            "repeated": self.repeated,
-            "mcnemar": to_plain(self.mcnemar),
-            "mcnemar_p_adjusted": self.mcnemar_p_adjusted,
-            "delong": to_plain(self.delong),
-            "delong_p_adjusted": dict(self.delong_p_adjusted),
-            "images_needed": self.images_needed,
-            "runs_needed": self.runs_needed,
-            "n_images": self.n_images,
-            "shown": self.shown,
-            "better": self.better,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Comparison":
-        """The inverse of to_json."""
-        fields = {k: v for k, v in data.items() if k not in ("n_images", "shown", "better")}
-        fields |= {name: Estimate.from_json(data[name]) for name in _ESTIMATES}
-        fields |= {name: tuple(data[name]) for name in ("runs_a", "runs_b")}
-        fields["mcnemar"] = from_plain(
-            McNemar, data["mcnemar"], what="a test", error=EvaluationError
-        )
-        fields["delong"] = from_plain(
-            dict[str, DeLong], data["delong"], what="a test", error=EvaluationError
-        )
-        return cls(**fields)
-
-
-_ESTIMATES = ("mean_a", "mean_b", "difference", "pooled_difference")
+        return self.a if self.difference.value > 0 else self.b
 
 
 def compare_variants(

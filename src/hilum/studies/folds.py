@@ -149,7 +149,7 @@ class Pooled:
     @property
     def once(self) -> tuple[IntArray, Predictions]:
         """Truth and predictions of every image once, by the first run that held it out."""
-        return self.truth[self.first], _rows(self.predictions, self.first)
+        return self.truth[self.first], self.predictions.take(self.first)
 
 
 def pool(
@@ -189,29 +189,7 @@ def pool(
     kinds = names if groups is None else [groups[name] for name in names]
     return Pooled(
         truth=np.concatenate([run.truth for run in runs]),
-        predictions=join([run.predictions for run in runs]),
+        predictions=Predictions.join([run.predictions for run in runs]),
         groups=np.unique(np.asarray(kinds), return_inverse=True)[1].astype(np.int64),
         first=np.array(first, dtype=bool),
-    )
-
-
-def join(parts: Sequence[Predictions]) -> Predictions:
-    """Predictions of several lists of images, at least one, as those of one list."""
-    return Predictions(
-        names=tuple(name for part in parts for name in part.names),
-        probs=np.concatenate([part.probs for part in parts]),
-        decision_probs={
-            name: np.concatenate([part.decision_probs[name] for part in parts])
-            for name in parts[0].decision_probs
-        },
-        predicted=np.concatenate([part.predicted for part in parts]),
-    )
-
-
-def _rows(predictions: Predictions, keep: BoolArray) -> Predictions:
-    return Predictions(
-        names=tuple(n for n, kept in zip(predictions.names, keep, strict=True) if kept),
-        probs=predictions.probs[keep],
-        decision_probs={name: p[keep] for name, p in predictions.decision_probs.items()},
-        predicted=predictions.predicted[keep],
     )

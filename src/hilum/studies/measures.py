@@ -15,7 +15,6 @@ Capitals, blanks, hyphens and underscores in a measure's name make no difference
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -36,16 +35,13 @@ _FORM = re.compile(r"(?P<name>[^()]+?)\s*(\((?P<inside>[^()]*)\)|\sof\s+(?P<afte
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measure, at most 1; make one with parse.
+    """A measure, at most 1, the higher the better; make one with parse.
 
     kind: a key of OVERALL or OF_A_LABEL. target: a label, DECISION/OPTION, or None.
     """
 
     kind: str
     target: str | None = None
-
-    #: True of all that there are.
-    higher_is_better: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, text: str, tree: LabelTree) -> "Measure":

@@ -1,18 +1,20 @@
 """What a study found, as values and as study.json."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from hilum.codec import from_plain, to_plain
-from hilum.errors import EvaluationError, StudyError
-from hilum.evaluation.files import Evaluation, Matrix, read_result
+from hilum.codec import read_plain
+from hilum.errors import StudyError
+from hilum.evaluation.files import Evaluation, Matrix
 from hilum.records import Estimate
 from hilum.statistics.power import ALPHA
 from hilum.studies.compare import Comparison
 from hilum.studies.stressed import StressedComparison, StressedVariant
 from hilum.training.checkpoint import Row
+from hilum.wording import POINTS, Style
+
+STUDY_FILE = "study.json"
 
 #: Beyond this many, the number itself would claim too much.
 _MANY = 1_000_000
@@ -46,24 +48,18 @@ def say(comparison: Comparison) -> str:
     return f"{cannot}: the difference, `{c.a}` minus `{c.b}`, is {_amount(c)}{_why(c)}{_needed(c)}."
 
 
+def unit_of(label: str) -> Style:
+    """How differences of a measure are written: areas and F1 as they are, shares in points.
+
+    label: of the measure, as in Measure.label.
+    """
+    return Style(minus=POINTS.minus) if "AUROC" in label or "F1" in label else POINTS
+
+
 def _amount(c: Comparison, *, flip: bool = False) -> str:
     """4.1 points of accuracy (1.2 to 7.0)."""
-    sign = -1 if flip else 1
-    points = "AUROC" not in c.label and "F1" not in c.label
-    scale, digits = (100, 1) if points else (1, 3)
-
-    def number(value: float) -> str:
-        # Adding 0 turns the -0.0 that rounding may leave into 0.0.
-        text = f"{round(sign * scale * value, digits) + 0.0:.{digits}f}"
-        return text.replace("-", "\N{MINUS SIGN}")
-
-    assert c.difference.value is not None
-    amount = number(c.difference.value)
-    what = f"points of {c.label}" if points else f"of {c.label}"
-    if c.difference.low is None or c.difference.high is None:
-        return f"{amount} {what}"
-    low, high = sorted((c.difference.low, c.difference.high), key=lambda bound: sign * bound)
-    return f"{amount} {what} ({number(low)} to {number(high)})"
+    unit = unit_of(c.label)
+    return replace(unit, unit=f"{unit.unit} of {c.label}".strip()).words(c.difference, flip=flip)
 
 
 def _why(c: Comparison) -> str:
@@ -102,10 +98,6 @@ def _about(number: int) -> str:
     return f"about {-(-number // unit) * unit:,}"
 
 
-FORMAT = 1
-STUDY_FILE = "study.json"
-
-
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A run that failed, and why."""
@@ -115,13 +107,6 @@ class Failure:
     fold: int
     run: str
     error: str
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Failure":
-        return cls(**data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,24 +131,6 @@ class RunResult:
     device: str
     precision: str
     history: tuple[Row, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        own_val = self.own_val.to_json() if self.own_val else None
-        matrix = [list(row) for row in self.own_val_matrix] if self.own_val_matrix else None
-        own = {"own_val": own_val, "own_val_matrix": matrix, "history": list(self.history)}
-        return {**plain, **own}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "RunResult":
-        own_val = Estimate.from_json(data["own_val"]) if data["own_val"] else None
-        matrix = data["own_val_matrix"]
-        own = {
-            "own_val": own_val,
-            "own_val_matrix": tuple(tuple(row) for row in matrix) if matrix else None,
-            "history": tuple(data["history"]),
-        }
-        return cls(**{**data, **own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,39 +159,12 @@ class VariantResult:
     @property
     def seconds(self) -> float:
         """Training time of all runs."""
-        return sum(run.seconds for run in self.runs)
+        return round(sum(run.seconds for run in self.runs), 3)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "differences": list(self.differences),
-            "recipe": self.recipe,
-            "runs": [run.to_json() for run in self.runs],
-            "mean": self.mean.to_json(),
-            "pooled": to_plain(self.pooled),
-            "own_val_mean": self.own_val_mean.to_json() if self.own_val_mean else None,
-            "predictions": self.predictions,
-            "stressed": self.stressed.to_json() if self.stressed else None,
-            "seconds": round(self.seconds, 3),
-        }
-
-    @classmethod
-    def from_json(cls, name: str, data: Mapping[str, Any]) -> "VariantResult":
-        own_val = data["own_val_mean"]
-        return cls(
-            name=name,
-            differences=tuple(data["differences"]),
-            recipe=data["recipe"],
-            runs=tuple(RunResult.from_json(run) for run in data["runs"]),
-            mean=Estimate.from_json(data["mean"]),
-            pooled=from_plain(
-                Evaluation, data["pooled"], what="an evaluation", error=EvaluationError
-            )
-            if data["pooled"]
-            else None,
-            own_val_mean=Estimate.from_json(own_val) if own_val else None,
-            predictions=data["predictions"],
-            stressed=StressedVariant.from_json(data["stressed"]) if data["stressed"] else None,
-        )
+    def to_plain(self) -> dict[str, Any]:
+        """As it stands in study.json, under its name."""
+        keys = [field.name for field in fields(self) if field.name != "name"]
+        return {key: getattr(self, key) for key in (*keys, "seconds")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +179,9 @@ class StudyResult:
     published: the conclusions of published work beside these (published.py), empty without.
     stressed: the comparisons under stress (stressed.py), empty without.
     """
+
+    FORMAT: ClassVar = 1
+    DERIVED: ClassVar = ("sentences", "compute_seconds")
 
     study: dict[str, Any]
     measure: dict[str, Any]
@@ -268,59 +211,22 @@ class StudyResult:
     @property
     def compute_seconds(self) -> float:
         """Training time of all runs of all variants."""
-        return sum(run.seconds for run in self.trainings.values())
+        return round(sum(run.seconds for run in self.trainings.values()), 3)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What each comparison says, in plain words."""
         return tuple(say(comparison) for comparison in self.comparisons)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, in the order of the fields, with the sentences beside the comparisons."""
-        return {
-            "format": FORMAT,
-            "study": self.study,
-            "measure": self.measure,
-            "data": self.data,
-            "versions": self.versions,
-            "machine": self.machine,
-            "variants": {name: v.to_json() for name, v in self.variants.items()},
-            "comparisons": [comparison.to_json() for comparison in self.comparisons],
-            "sentences": list(self.sentences),
-            "failures": [failure.to_json() for failure in self.failures],
-            "published": list(self.published),
-            "compute_seconds": round(self.compute_seconds, 3),
-            "notes": list(self.notes),
-            "stressed": [comparison.to_json() for comparison in self.stressed],
-        }
-
     @classmethod
-    def from_json(cls, data: Any) -> "StudyResult":
-        """The inverse of to_json. Raises StudyError for another form or format."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise StudyError(f"Not a study's result in format {FORMAT}.")
-        try:
-            return cls(
-                study=data["study"],
-                measure=data["measure"],
-                data=data["data"],
-                versions=data["versions"],
-                machine=data["machine"],
-                variants={k: VariantResult.from_json(k, v) for k, v in data["variants"].items()},
-                comparisons=tuple(Comparison.from_json(c) for c in data["comparisons"]),
-                failures=tuple(Failure.from_json(f) for f in data["failures"]),
-                published=tuple(data["published"]),
-                notes=tuple(data["notes"]),
-                stressed=tuple(StressedComparison.from_json(c) for c in data["stressed"]),
-            )
-        except KeyError as error:
-            raise StudyError(f"The study's result lacks the key {error}.") from None
-        except (TypeError, AttributeError, EvaluationError) as error:
-            raise StudyError(f"The study's result holds a wrong value: {error}") from None
+    def from_plain(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """The fields: a variant's name is its key."""
+        variants = {name: {**variant, "name": name} for name, variant in data["variants"].items()}
+        return {**data, "variants": variants}
 
 
 def read_study(path: Path | str) -> StudyResult:
     """Read a study.json, given it or the folder of the study. Raises StudyError."""
     file = Path(path)
     file = file / STUDY_FILE if file.is_dir() else file
-    return read_result(file, StudyResult.from_json, refusal=StudyError)
+    return read_plain(file, StudyResult, what="a study's result", error=StudyError)

@@ -4,54 +4,26 @@ OUT/ runs/KEY/ (shared by all studies below OUT) · STUDY/ plan.json, study.json
 VARIANT/predictions.csv, VARIANT/evaluation.json
 """
 
-import json
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from hilum.codec import read_plain, write_plain
 from hilum.errors import Interrupted, StudyError
-from hilum.files import write_atomically
-from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.recipe import Settings
 from hilum.studies.collect import collect
-from hilum.studies.folds import Folds, divide
-from hilum.studies.measures import Measure
 from hilum.studies.results import STUDY_FILE, Failure, StudyResult
-from hilum.studies.runs import Run, is_finished, make_run
 from hilum.studies.study import Study
+from hilum.studies.study_run import RUNS, StudyPlan, StudyRun, is_finished, plan_study
 from hilum.studies.workers import Outcome, do_runs, do_runs_in_processes
 from hilum.training.checkpoint import Row
 from hilum.training.folder import read_facts
 from hilum.training.interrupt import StopRequest, stop_on_signal
-from hilum.training.plan import make_plan
 
 PLAN_FILE = "plan.json"
-RUNS = "runs"
-
-
-@dataclass(frozen=True)
-class StudyPlan:
-    """A study on its data, checked: every run that it takes.
-
-    Variants that compute the same share their runs; trainings are the runs with each key once.
-    """
-
-    study: Study
-    dataset: Dataset
-    folds: Folds
-    measure: Measure
-    runs: tuple[Run, ...]
-
-    @property
-    def trainings(self) -> tuple[Run, ...]:
-        first: dict[str, Run] = {}
-        for run in self.runs:
-            first.setdefault(run.key, run)
-        return tuple(first.values())
 
 
 @dataclass(frozen=True)
@@ -61,43 +33,11 @@ class RunReport:
     seconds_left: an estimate, None until a run has been timed.
     """
 
-    run: Run
+    run: StudyRun
     error: str
     done: int
     total: int
     seconds_left: float | None
-
-
-def plan_study(study: Study, dataset: Dataset) -> StudyPlan:
-    """Check a study against its data before anything is written.
-
-    Raises StudyError for two variants that train the same on these labels, EvaluationError for a
-    measure that the labels do not have, DataError where the data cannot be divided or are not
-    sound, and RecipeError or TrainingError where a variant does not fit the labels.
-    """
-    settings = study.settings
-    folds = divide(dataset, settings.folds, settings.block_size, settings.decision)
-    measure = Measure.parse(settings.measure, folds.tree)
-    for variant in study.variants:
-        make_plan(folds.part(0), study.recipe_of(variant, 0))
-    runs = tuple(
-        make_run(variant, i, study.recipe_of(variant, i), folds.part(i), stress=settings.stress)
-        for i in range(settings.seeds)
-        for variant in study.variants
-    )
-    first: dict[str, Run] = {}
-    for run in runs:
-        twin = first.setdefault(run.key, run)
-        if twin is not run and _settings(twin, folds.tree) == _settings(run, folds.tree):
-            raise StudyError(
-                f"{study.name}: the variants '{twin.variant}' and '{run.variant}' train the same "
-                "on these labels: what they differ in is overridden for every decision."
-            )
-    return StudyPlan(study, dataset, folds, measure, runs)
-
-
-def _settings(run: Run, tree: LabelTree) -> list[Settings]:
-    return [run.recipe.settings(decision.name) for decision in run.recipe.networks(tree)]
 
 
 def run_study(
@@ -152,8 +92,8 @@ def run_study(
             f"{home}: stopped with {done} of {len(plan.trainings)} runs done; checkpoints of the "
             "others were written. Go on with the same command."
         ) from None
-    result = collect(plan.study, plan.dataset, plan.folds, plan.measure, plan.runs, out, failures)
-    write_atomically(home / STUDY_FILE, _json(result.to_json()))
+    result = collect(plan, out, failures)
+    write_plain(home / STUDY_FILE, result, error=StudyError, indent=2)
     return result
 
 
@@ -162,7 +102,7 @@ def _outcomes(
     runs: Path,
     jobs: int,
     stop: StopRequest,
-    on_epoch: Callable[[Run, Row], None],
+    on_epoch: Callable[[StudyRun, Row], None],
 ) -> Generator[Outcome, None, None]:
     trainings = plan.trainings
     unfinished = sum(not is_finished(runs / run.key) for run in trainings)
@@ -172,47 +112,55 @@ def _outcomes(
         yield from do_runs_in_processes(trainings, plan.folds, runs, stop, on_epoch, jobs=jobs)
 
 
+@dataclass(frozen=True)
+class _PlannedData:
+    name: str
+    fingerprint: str
+    counts: dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class _PlanFile:
+    """What a study is about to do; by it a later start knows whether the data changed."""
+
+    FORMAT: ClassVar = 1
+
+    study: dict[str, Any]
+    data: _PlannedData
+    runs: tuple[str, ...]
+
+
+def _write_plan(plan: StudyPlan, home: Path) -> None:
+    dataset = plan.dataset
+    write_plain(
+        home / PLAN_FILE,
+        _PlanFile(
+            study=plan.study.settings.model_dump(mode="json"),
+            data=_PlannedData(dataset.name, dataset.fingerprint, dataset.counts()),
+            runs=tuple(run.key for run in plan.trainings),
+        ),
+        error=StudyError,
+        indent=2,
+    )
+
+
 def _refuse_changed_data(plan: StudyPlan, out: Path, restart: bool) -> None:
     file = out / plan.study.name / PLAN_FILE
     if restart or not file.is_file():
         return
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-        data, runs = before["data"], before["runs"]
-        fingerprint, counts = data["fingerprint"], data["counts"]
-        finished = sum(is_finished(out / RUNS / key) for key in runs)
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{file}: damaged ({error}); remove it, or add --restart.") from None
-    if fingerprint != plan.dataset.fingerprint and finished:
-        now = plan.dataset.counts()
-        same = " (same counts, other contents)" if counts == now else ""
+        before = read_plain(file, _PlanFile, what="a study's plan", error=StudyError)
+    except StudyError as error:
+        raise StudyError(f"{error} Remove it, or add --restart.") from None
+    data, now = before.data, plan.dataset.counts()
+    finished = sum(is_finished(out / RUNS / key) for key in before.runs)
+    if data.fingerprint != plan.dataset.fingerprint and finished:
+        same = " (same counts, other contents)" if data.counts == now else ""
         raise StudyError(
             f"{file.parent}: the data changed since {finished} of its runs were made: "
-            f"{data['name']} {counts} → {plan.dataset.name} {now}{same}. Put the data back, name "
-            "another folder with --out, or begin anew on the new data with --restart."
+            f"{data.name} {data.counts} → {plan.dataset.name} {now}{same}. Put the data back, "
+            "name another folder with --out, or begin anew on the new data with --restart."
         )
-
-
-def _write_plan(plan: StudyPlan, home: Path) -> None:
-    """What the study is about to do; by it a later start knows whether the data changed."""
-    facts = {
-        "format": 1,
-        "study": plan.study.settings.model_dump(mode="json"),
-        "data": {
-            "name": plan.dataset.name,
-            "fingerprint": plan.dataset.fingerprint,
-            "counts": plan.dataset.counts(),
-        },
-        "runs": [run.key for run in plan.trainings],
-    }
-    try:
-        write_atomically(home / PLAN_FILE, _json(facts))
-    except OSError as error:
-        raise StudyError(f"{home}: cannot be written ({error.strerror}).") from None
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 class _Account:
@@ -229,23 +177,23 @@ class _Account:
             if is_finished(runs / run.key):
                 self._time(run)
 
-    def add_epoch(self, run: Run, row: Row) -> None:
+    def add_epoch(self, run: StudyRun, row: Row) -> None:
         self.epochs[run.key] += 1
-        self._tell()
+        self._show_progress()
 
-    def finish(self, run: Run, *, failed: bool) -> None:
+    def finish(self, run: StudyRun, *, failed: bool) -> None:
         was_new = self.epochs[run.key] > 0
         self.epochs[run.key] = run.epochs  # also those before an interruption
         del self.waiting[run.key]
         self.done += 1
         if was_new and not failed:
             self._time(run)
-        self._tell()
+        self._show_progress()
 
-    def report(self, run: Run, error: str) -> RunReport:
+    def report(self, run: StudyRun, error: str) -> RunReport:
         return RunReport(run, error, self.done, self.total, self._seconds_left())
 
-    def _time(self, run: Run) -> None:
+    def _time(self, run: StudyRun) -> None:
         facts = read_facts(self.runs / run.key) or {}
         seconds, epochs = self.seconds.get(run.variant, (0.0, 0))
         seconds += facts.get("seconds") or 0.0
@@ -264,6 +212,6 @@ class _Account:
             left += run.epochs * seconds / epochs
         return left / self.jobs
 
-    def _tell(self) -> None:
+    def _show_progress(self) -> None:
         if self.progress:
             self.progress("Training, in epochs", sum(self.epochs.values()), self.epochs_total)

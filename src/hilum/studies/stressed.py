@@ -8,13 +8,13 @@ Clean images choose what suits this hospital; the stressed ones tell what may su
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
+from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
-from hilum.evaluation.files import read_result, write_result
 from hilum.evaluation.stress import stress_run
 from hilum.radiographs.dataset import Dataset
 from hilum.records import Estimate, evenly_spaced
@@ -23,7 +23,6 @@ from hilum.statistics.power import ALPHA
 from hilum.transforms.corrupt import CORRUPTIONS, QUICK_STRENGTHS
 
 STRESSED_FILE = "stressed.json"
-FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,8 @@ class StressedRun:
     n: images, the same ones for every variant. clean: accuracy on them as they are. corruptions:
     by name, the mean accuracy over the strengths. fingerprint: of the data as divided.
     """
+
+    FORMAT: ClassVar = 1
 
     n: int
     clean: float
@@ -54,26 +55,6 @@ class StressedRun:
                 found.append(self.corruptions[corruption.name])
         return {family: float(np.mean(values)) for family, values in names.items()}
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, with the format's number in front."""
-        return {
-            "format": FORMAT,
-            "n": self.n,
-            "clean": self.clean,
-            "corruptions": dict(self.corruptions),
-            "fingerprint": self.fingerprint,
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> "StressedRun":
-        """The inverse of to_json. Raises EvaluationError for another form or format."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise EvaluationError(f"Not a run under stress in format {FORMAT}.")
-        try:
-            return cls(data["n"], data["clean"], data["corruptions"], data["fingerprint"])
-        except KeyError as error:
-            raise EvaluationError(f"Not a run under stress: {error} is missing.") from None
-
 
 @dataclass(frozen=True, slots=True)
 class StressedVariant:
@@ -89,25 +70,6 @@ class StressedVariant:
     stressed: Estimate
     families: Mapping[str, Estimate]
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "n": self.n,
-            "runs": list(self.runs),
-            "clean": self.clean.to_json(),
-            "stressed": self.stressed.to_json(),
-            "families": {name: e.to_json() for name, e in self.families.items()},
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "StressedVariant":
-        return cls(
-            n=data["n"],
-            runs=tuple(data["runs"]),
-            clean=Estimate.from_json(data["clean"]),
-            stressed=Estimate.from_json(data["stressed"]),
-            families={name: Estimate.from_json(e) for name, e in data["families"].items()},
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class StressedComparison:
@@ -116,6 +78,8 @@ class StressedComparison:
     p: two-sided; p_adjusted: by Holm's method over the comparisons of the study. None without an
     interval.
     """
+
+    DERIVED: ClassVar = ("shown",)
 
     a: str
     b: str
@@ -128,21 +92,6 @@ class StressedComparison:
         """Whether the interval leaves 0 out and the adjusted p is below 0.05."""
         enough = self.p_adjusted is not None and self.p_adjusted < ALPHA
         return enough and self.difference.excludes_zero
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "a": self.a,
-            "b": self.b,
-            "difference": self.difference.to_json(),
-            "p": self.p,
-            "p_adjusted": self.p_adjusted,
-            "shown": self.shown,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "StressedComparison":
-        difference = Estimate.from_json(data["difference"])
-        return cls(data["a"], data["b"], difference, data["p"], data["p_adjusted"])
 
 
 def measure_under_stress(run: Path, part: Dataset, images: int, device: str) -> StressedRun:
@@ -174,14 +123,13 @@ def measure_under_stress(run: Path, part: Dataset, images: int, device: str) -> 
         corruptions={name: float(np.mean(shares)) for name, shares in right.items()},
         fingerprint=part.fingerprint,
     )
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_result(result.to_json(), file, indent=2)
+    write_plain(file, result, error=EvaluationError, indent=2)
     return result
 
 
 def read_stressed(file: Path) -> StressedRun:
     """Read what measure_under_stress wrote. Raises EvaluationError if missing or damaged."""
-    return read_result(file, StressedRun.from_json)
+    return read_plain(file, StressedRun, what="a run under stress", error=EvaluationError)
 
 
 def summarise_stressed(runs: Sequence[StressedRun], test_train_ratio: float) -> StressedVariant:

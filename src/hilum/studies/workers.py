@@ -1,16 +1,16 @@
-"""Doing many runs: here one after the other, or in processes that live as long as the study.
+"""Worker processes, for studies and searches; and doing the runs of a study, here or in workers.
 
-A worker imports PyTorch once and gets one run after the other through a pipe. It leads a process
-group of its own, so that Ctrl-C reaches the parent alone, which then asks each worker once to
-stop; and it watches its parent, so that it ends, with a checkpoint, when that is killed.
+A worker imports PyTorch once. It leads a process group of its own, so that Ctrl-C reaches the
+parent alone, which then asks each worker once to stop; and it watches its parent, so that it
+ends, with a checkpoint, when that is killed.
 """
 
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
@@ -23,26 +23,79 @@ from typing import Any
 
 from hilum.errors import HilumError, Interrupted
 from hilum.studies.folds import Folds
-from hilum.studies.runs import Run, RunIsBusy, do_run
+from hilum.studies.study_run import RunIsBusy, StudyRun, do_run
 from hilum.training.checkpoint import Row
 from hilum.training.interrupt import StopRequest, stop_on_signal
 
-_BUSY_WAIT = 1.0  # seconds until a run that another study holds is tried again
-GRACE = 120.0  # seconds that a stopped worker has for its step and checkpoint
+BUSY_WAIT = 1.0  # seconds until a run that another process holds is tried again
+_GRACE = 120.0  # seconds that a stopped worker has for its step and checkpoint
 
-OnEpoch = Callable[[Run, Row], None]
+OnEpoch = Callable[[StudyRun, Row], None]
+
+
+def start_worker(work: Callable[..., None], *arguments: Any, jobs: int) -> BaseProcess:
+    """Start a process that calls work(stop, *arguments). jobs: how many share the cores evenly."""
+    context = multiprocessing.get_context("spawn")  # a fork would inherit PyTorch's threads
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    process = context.Process(target=_live, args=(threads, work, arguments), daemon=True)
+    process.start()
+    return process
+
+
+def end_workers(workers: Sequence[BaseProcess]) -> None:
+    """Wait until all have ended; what does not within a grace is killed."""
+    deadline = time.monotonic() + _GRACE
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
+
+
+def _live(threads: int, work: Callable[..., None], arguments: Sequence[Any]) -> None:
+    """The life of a worker process."""
+    import torch
+
+    from hilum.memory import keep_freed_memory
+
+    if hasattr(os, "setsid"):
+        os.setsid()
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with stop_on_signal() as stop:
+        work(stop, *arguments)
+
+
+def _end_with_parent() -> None:
+    """Ask this process to stop when its parent is gone: training then writes a checkpoint."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE)
+    os._exit(1)
+
+
+def describe_failure(error: Exception) -> str:
+    """Why a run or trial failed; of what Hilum did not foresee also where."""
+    if isinstance(error, HilumError):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)
+    last = f" ({Path(where[-1].filename).name}, line {where[-1].lineno})" if where else ""
+    return f"{type(error).__name__}: {error}{last}"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """A run that was done. error: why it failed; empty if it did not."""
 
-    run: Run
+    run: StudyRun
     error: str = ""
 
 
 def do_runs(
-    runs: Sequence[Run], folds: Folds, folder: Path, stop: StopRequest, on_epoch: OnEpoch
+    runs: Sequence[StudyRun], folds: Folds, folder: Path, stop: StopRequest, on_epoch: OnEpoch
 ) -> Generator[Outcome, None, None]:
     """Do runs one after the other in this process; a failure leaves the others going.
 
@@ -53,24 +106,24 @@ def do_runs(
         _refuse_stopped(stop)
         run = waiting.popleft()
         try:
-            do_run(run, folds, folder, partial(_tell, stop, partial(on_epoch, run)))
+            do_run(run, folds, folder, partial(_after_epoch, stop, partial(on_epoch, run)))
         except RunIsBusy:
             waiting.append(run)
             busy += 1
             if busy >= len(waiting):
-                time.sleep(_BUSY_WAIT)
+                time.sleep(BUSY_WAIT)
                 busy = 0
         except Interrupted:
             raise
         except Exception as error:  # whatever it was, the other runs are none the worse
-            yield Outcome(run, _describe(error))
+            yield Outcome(run, describe_failure(error))
         else:
             busy = 0
             yield Outcome(run)
 
 
 def do_runs_in_processes(
-    runs: Sequence[Run],
+    runs: Sequence[StudyRun],
     folds: Folds,
     folder: Path,
     stop: StopRequest,
@@ -101,7 +154,7 @@ def do_runs_in_processes(
                     worker.run = None
                     if kind == "busy":
                         waiting.append(run)
-                        asleep[run.key] = time.monotonic() + _BUSY_WAIT
+                        asleep[run.key] = time.monotonic() + BUSY_WAIT
                     elif kind == "dead":
                         workers[workers.index(worker)] = _Worker(folds, folder, jobs)
                         yield Outcome(run, value)
@@ -116,7 +169,7 @@ def _refuse_stopped(stop: StopRequest) -> None:
         raise Interrupted("stopped")
 
 
-def _next(waiting: deque[Run], asleep: dict[str, float]) -> Run | None:
+def _next(waiting: deque[StudyRun], asleep: dict[str, float]) -> StudyRun | None:
     for run in waiting:
         if asleep.get(run.key, 0.0) <= time.monotonic():
             waiting.remove(run)
@@ -128,17 +181,12 @@ class _Worker:
     """A worker process, seen from its parent. run: what it is doing, None if nothing."""
 
     def __init__(self, folds: Folds, folder: Path, jobs: int) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would inherit PyTorch's threads
-        self.pipe, theirs = context.Pipe()
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        self.process: BaseProcess = context.Process(
-            target=_work, args=(theirs, folds, folder, threads), daemon=True
-        )
-        self.process.start()
+        self.pipe, theirs = multiprocessing.Pipe()
+        self.process = start_worker(_work, theirs, folds, folder, jobs=jobs)
         theirs.close()
-        self.run: Run | None = None
+        self.run: StudyRun | None = None
 
-    def give(self, run: Run) -> None:
+    def give(self, run: StudyRun) -> None:
         self.run = run
         with suppress(OSError):  # it died while idle: its closed pipe tells, as of one at work
             self.pipe.send(run)
@@ -161,38 +209,22 @@ def _end(workers: Sequence[_Worker]) -> None:
         if worker.run and worker.process.is_alive():
             worker.process.terminate()
         worker.pipe.close()  # who waits for a run sees that there is none
-    deadline = time.monotonic() + GRACE
-    for worker in workers:
-        worker.process.join(max(0.0, deadline - time.monotonic()))
-        if worker.process.is_alive():
-            worker.process.kill()
-            worker.process.join()
+    end_workers([worker.process for worker in workers])
 
 
-def _work(pipe: "Connection[Any, Any]", folds: Folds, folder: Path, threads: int) -> None:
-    """The life of a worker: runs in, outcomes out, until the pipe closes."""
-    import torch
-
-    from hilum.memory import keep_freed_memory
-
-    if hasattr(os, "setsid"):
-        os.setsid()
-    keep_freed_memory()
-    torch.set_num_threads(threads)
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    # A stop between trainings, too, waits until what is being written is written.
-    with stop_on_signal() as stop:
-        while not stop.requested:
-            try:
-                run: Run = pipe.recv()
-                _refuse_stopped(stop)
-                pipe.send(_answer(run, folds, folder, stop, pipe))
-            except (EOFError, OSError, Interrupted):
-                return
+def _work(stop: StopRequest, pipe: "Connection[Any, Any]", folds: Folds, folder: Path) -> None:
+    """What a worker does: runs in, outcomes out, until the pipe closes."""
+    while not stop.requested:
+        try:
+            run: StudyRun = pipe.recv()
+            _refuse_stopped(stop)
+            pipe.send(_answer(run, folds, folder, stop, pipe))
+        except (EOFError, OSError, Interrupted):
+            return
 
 
 def _answer(
-    run: Run, folds: Folds, folder: Path, stop: StopRequest, pipe: "Connection[Any, Any]"
+    run: StudyRun, folds: Folds, folder: Path, stop: StopRequest, pipe: "Connection[Any, Any]"
 ) -> tuple[str, str]:
     """Do a run, and say what came of it. Raises Interrupted after a stop."""
 
@@ -200,43 +232,20 @@ def _answer(
         pipe.send(("epoch", row))
 
     try:
-        do_run(run, folds, folder, partial(_tell, stop, send))
+        do_run(run, folds, folder, partial(_after_epoch, stop, send))
     except RunIsBusy:
         return "busy", ""
     except Interrupted:
         raise
     except Exception as error:  # the parent reports it, and the other runs go on
-        return "done", _describe(error)
+        return "done", describe_failure(error)
     return "done", ""
 
 
-def _tell(stop: StopRequest, tell: Callable[[Row], None], row: Row) -> None:
-    """After an epoch, whose checkpoint is written: tell of it, or stop if that is asked.
+def _after_epoch(stop: StopRequest, on_epoch: Callable[[Row], None], row: Row) -> None:
+    """Report an epoch, whose checkpoint is written, then stop if that is asked.
 
     Training listens to signals itself; this is for one that came just before it began.
     """
-    tell(row)
+    on_epoch(row)
     _refuse_stopped(stop)
-
-
-def end_with_parent() -> None:
-    """Ask this process to stop when its parent is gone: training then writes a checkpoint."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
-    os._exit(1)
-
-
-def _describe(error: Exception) -> str:
-    """Why a run failed, for study.json; of what Hilum did not foresee also where."""
-    if isinstance(error, HilumError):
-        return str(error)
-    last = sys.exc_info()[2]
-    while last and last.tb_next:
-        last = last.tb_next
-    if last is None:
-        return f"{type(error).__name__}: {error}"
-    file = Path(last.tb_frame.f_code.co_filename).name
-    return f"{type(error).__name__}: {error} ({file}, line {last.tb_lineno})"

@@ -15,7 +15,7 @@ from hilum.errors import HilumError
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import PREDICTIONS_FILE, Evaluation, read_predictions
 from hilum.recipe import Recipe, differences
-from hilum.records import Estimate, Predictions
+from hilum.records import Estimate
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.results import confusion_table
 from hilum.reporting.subject import Subject
@@ -123,12 +123,7 @@ def _evaluate(run: Run, result: SplitResult, names: tuple[str, ...]) -> Evaluati
     return evaluate_predictions(
         run.tree,
         truth[rows],
-        Predictions(
-            names,
-            said.probs[rows],
-            {decision: probs[rows] for decision, probs in said.decision_probs.items()},
-            said.predicted[rows],
-        ),
+        said.take(rows),
         rule=result.evaluation.rule,
         strategy=result.evaluation.strategy,
         split=_SPLIT,

@@ -28,11 +28,10 @@ from hilum.reporting.study.published import (
     own_val_of,
     p_value,
     published_beside,
-    unit_of,
     with_codes,
 )
 from hilum.studies.published import read_published
-from hilum.studies.results import StudyResult, VariantResult
+from hilum.studies.results import StudyResult, VariantResult, unit_of
 from hilum.studies.study import Study, study_names
 
 #: What a reader looks for first; the whole recipe follows on the page.
@@ -176,7 +175,7 @@ def _charts(result: StudyResult) -> dict[str, str]:
     unit = unit_of(label)
     charts = {}
     if result.comparisons:
-        quantity = f"difference in {_kind(label)}" + (f", {unit.name}" if unit.name else "")
+        quantity = f"difference in {_kind(label)}" + (f", {unit.unit}" if unit.unit else "")
         rows = [
             Difference(
                 f"{c.a} minus {c.b}",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -11,28 +11,10 @@ from hilum.evaluation.files import Evaluation, Matrix
 from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
 from hilum.studies.published import Experiment, Published, PublishedVariant, read_published
-from hilum.studies.results import StudyResult, VariantResult, say
+from hilum.studies.results import StudyResult, VariantResult, say, unit_of
 
 _CODE = re.compile(r"`([^`]*)`")
 _LEAST_P = 1e-4
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """How differences of a measure are written: value x scale, with so many decimals."""
-
-    scale: float
-    digits: int
-    name: str
-
-
-def unit_of(label: str) -> Unit:
-    """Shares are told in points (hundredths), areas and F1 in their own unit.
-
-    label: of the measure, as in Measure.label.
-    """
-    own = "AUROC" in label or "F1" in label
-    return Unit(1, 3, "") if own else Unit(100, 1, "points")
 
 
 def difference(estimate: Estimate, label: str, *, flip: bool = False, named: bool = True) -> str:
@@ -42,18 +24,8 @@ def difference(estimate: Estimate, label: str, *, flip: bool = False, named: boo
     """
     if estimate.value is None:
         return "undefined"
-    unit, sign = unit_of(label), -1 if flip else 1
-
-    def number(value: float) -> str:
-        # Adding 0 turns the -0.0 that rounding may leave into 0.0.
-        text = f"{round(sign * unit.scale * value, unit.digits) + 0.0:.{unit.digits}f}"
-        return text.replace("-", "\N{MINUS SIGN}")
-
-    words = [number(estimate.value), *([unit.name] if unit.name and named else [])]
-    if estimate.low is not None and estimate.high is not None:
-        low, high = (estimate.high, estimate.low) if flip else (estimate.low, estimate.high)
-        words.append(f"({number(low)} to {number(high)})")
-    return " ".join(words)
+    unit = unit_of(label)
+    return (unit if named else replace(unit, unit="")).words(estimate, flip=flip)
 
 
 def p_value(p: float | None) -> str:

@@ -1,4 +1,4 @@
-"""One run of a study: where it lies, how it is known again, and doing it.
+"""The runs of a study: which it takes, where they lie, how they are known again, and doing one.
 
 Runs lie in OUT/runs/KEY and are shared by all studies below OUT. The key is a digest of all that
 decides the training: the recipe's effective settings, the labels and the data as divided. So a
@@ -15,16 +15,27 @@ import filelock
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError, HilumError, StudyError
 from hilum.evaluation.evaluate import evaluate
-from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
+from hilum.evaluation.files import (
+    EVALUATION_FILE,
+    PREDICTIONS_FILE,
+    read_evaluation,
+    read_predictions,
+)
 from hilum.files import sha256
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, Settings
-from hilum.studies.folds import Folds
+from hilum.studies.folds import Folds, HeldOut, divide
+from hilum.studies.measures import Measure
 from hilum.studies.stressed import measure_under_stress
+from hilum.studies.study import Study
 from hilum.training.checkpoint import Row
 from hilum.training.folder import read_facts
+from hilum.training.plan import make_plan
 from hilum.training.run import train
+
+#: Below OUT: the folder of all runs.
+RUNS = "runs"
 
 #: Below RUN/evaluation: the fold that the run held out, and the data's own val.
 HELD_OUT, OWN_VAL = "held-out", "val"
@@ -35,8 +46,8 @@ class RunIsBusy(Exception):  # noqa: N818 - it is not an error
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run of a variant.
+class StudyRun:
+    """A run of a variant; variants that compute the same share the training behind it.
 
     number: from 0. key: the name of its folder below OUT/runs. epochs: over all its networks, for
     progress; blocks that its recipe holds out of train are not taken off first. stress: how many
@@ -51,7 +62,9 @@ class Run:
     stress: int = 0
 
 
-def make_run(variant: str, number: int, recipe: Recipe, data: Dataset, *, stress: int = 0) -> Run:
+def make_run(
+    variant: str, number: int, recipe: Recipe, data: Dataset, *, stress: int = 0
+) -> StudyRun:
     """A run on a data set as divided."""
     labels = data.labels[data.indices("train")]
     epochs = 0
@@ -60,7 +73,60 @@ def make_run(variant: str, number: int, recipe: Recipe, data: Dataset, *, stress
         n = int((decision.targets(labels) >= 0).sum())
         epochs += settings.epochs_for(n) * settings.members
     key = run_key(recipe, data.tree, data.fingerprint)
-    return Run(variant, number, key, recipe, epochs, stress)
+    return StudyRun(variant, number, key, recipe, epochs, stress)
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """A study on its data, checked: every run that it takes.
+
+    Variants that compute the same share their runs; trainings are the runs with each key once.
+    """
+
+    study: Study
+    dataset: Dataset
+    folds: Folds
+    measure: Measure
+    runs: tuple[StudyRun, ...]
+
+    @property
+    def trainings(self) -> tuple[StudyRun, ...]:
+        first: dict[str, StudyRun] = {}
+        for run in self.runs:
+            first.setdefault(run.key, run)
+        return tuple(first.values())
+
+
+def plan_study(study: Study, dataset: Dataset) -> StudyPlan:
+    """Check a study against its data before anything is written.
+
+    Raises StudyError for two variants that train the same on these labels, EvaluationError for a
+    measure that the labels do not have, DataError where the data cannot be divided or are not
+    sound, and RecipeError or TrainingError where a variant does not fit the labels.
+    """
+    settings = study.settings
+    folds = divide(dataset, settings.folds, settings.block_size, settings.decision)
+    measure = Measure.parse(settings.measure, folds.tree)
+    for variant in study.variants:
+        make_plan(folds.part(0), study.recipe_of(variant, 0))
+    runs = tuple(
+        make_run(variant, i, study.recipe_of(variant, i), folds.part(i), stress=settings.stress)
+        for i in range(settings.seeds)
+        for variant in study.variants
+    )
+    first: dict[str, StudyRun] = {}
+    for run in runs:
+        twin = first.setdefault(run.key, run)
+        if twin is not run and _settings(twin, folds.tree) == _settings(run, folds.tree):
+            raise StudyError(
+                f"{study.name}: the variants '{twin.variant}' and '{run.variant}' train the same "
+                "on these labels: what they differ in is overridden for every decision."
+            )
+    return StudyPlan(study, dataset, folds, measure, runs)
+
+
+def _settings(run: StudyRun, tree: LabelTree) -> list[Settings]:
+    return [run.recipe.settings(decision.name) for decision in run.recipe.networks(tree)]
 
 
 def run_key(recipe: Recipe, tree: LabelTree, fingerprint: str) -> str:
@@ -100,24 +166,13 @@ def is_finished(run: Path) -> bool:
     return bool(facts and facts.get("finished")) and (run / "classifier/classifier.json").is_file()
 
 
-def adopt_run(source: Path, runs: Path) -> Path:
-    """Move a finished run, trained elsewhere, into a folder of runs under its key.
-
-    source: a run folder of `hilum train`, trained on a fold as this package divides the data.
-    runs: OUT/runs. A study then finds it if it is one of the study's own: same settings, labels
-    and data. Returns its new place. Raises StudyError where it is not finished, or is there
-    already.
-    """
-    if not is_finished(source):
-        raise StudyError(f"{source}: not a finished run, so it cannot be adopted.")
-    target = runs / _own_key(source)
-    if target.exists():
-        raise StudyError(f"{source}: {target} is there already.")
-    runs.mkdir(parents=True, exist_ok=True)
-    return source.rename(target)
+def read_held_out(run: StudyRun, folds: Folds, runs: Path) -> HeldOut:
+    """What a finished run made of the fold that it held out. Raises EvaluationError."""
+    table = runs / run.key / "evaluation" / HELD_OUT / PREDICTIONS_FILE
+    return HeldOut(*read_predictions(table), len(folds.part(run.number).indices("train")))
 
 
-def do_run(run: Run, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] | None) -> None:
+def do_run(run: StudyRun, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] | None) -> None:
     """Train a run unless it is finished, and evaluate it unless that is done.
 
     Raises RunIsBusy where another process is at it, Interrupted after a stop, and what training
