@@ -13,8 +13,8 @@ from torch import nn
 from hilum.classifier.classifier import Classifier
 from hilum.errors import ClassifierError, nearest
 from hilum.files import safe_name
-from hilum.image_settings import Resize
 from hilum.labels import FLAT, LabelTree
+from hilum.settings import Resize
 
 _UNIT = float(1 << 22)
 

@@ -16,7 +16,7 @@ from hilum.files import write_atomically
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.recipe import Settings
+from hilum.settings import Settings
 from hilum.studies.collect import collect
 from hilum.studies.folds import Folds, divide
 from hilum.studies.measures import Measure

@@ -19,7 +19,8 @@ from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
 from hilum.files import sha256
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
-from hilum.recipe import Recipe, Settings
+from hilum.recipe import Recipe
+from hilum.settings import Settings
 from hilum.studies.folds import Folds
 from hilum.studies.stressed import measure_under_stress
 from hilum.training.checkpoint import Row

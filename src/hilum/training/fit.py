@@ -23,8 +23,8 @@ from hilum.labels import Decision, LabelTree
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress
-from hilum.recipe import Settings
 from hilum.records import IntArray, PixelArray
+from hilum.settings import Settings
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row
 from hilum.training.interrupt import StopRequest
 from hilum.training.loss import make_loss

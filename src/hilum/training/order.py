@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from hilum.errors import RecipeError
-from hilum.recipe import Settings
 from hilum.records import IntArray
+from hilum.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from hilum.errors import TrainingError
 from hilum.labels import Decision
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import Dataset
-from hilum.recipe import Recipe, Settings
+from hilum.recipe import Recipe
 from hilum.records import IntArray
+from hilum.settings import Settings
 from hilum.training.fit import Machine, Samples
 from hilum.training.loss import make_loss
 from hilum.training.order import check_resizable, size_in

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from hilum.image_settings import Augmentation
 from hilum.records import FloatArray, IntArray, PixelArray
+from hilum.settings import Augmentation
 
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _WORD = 2**64

@@ -250,7 +250,7 @@ class Corruption:
 
     amounts: what the strengths 1 to 5 are; quantity: what they measure, with its unit. apply:
     from an image (H, W) uint8, an amount and a generator to an image of the same shape.
-    augmented_by: the part of training's augmentation (image_settings.Augmentation) that does
+    augmented_by: the part of training's augmentation (settings.Augmentation) that does
     something of the same kind, or ''. A recipe that uses that part was trained for this.
     """
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from hilum.image_settings import Resize
 from hilum.records import PixelArray
+from hilum.settings import Resize
 
 
 def resize_image(image: PixelArray, size: tuple[int, int], how: Resize) -> PixelArray:
