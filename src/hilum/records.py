@@ -11,6 +11,7 @@ import numpy.typing as npt
 #: The largest image that is decoded. The largest detectors give about 20 million pixels.
 MAX_PIXELS = 80_000_000
 
+
 class _ReadFrom:
     """How an array is read from nested lists of numbers of some kinds; for the codec.
 

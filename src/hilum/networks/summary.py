@@ -9,8 +9,8 @@ multiply-adds are counted as well.
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -54,20 +54,12 @@ class Summary:
     forward_backward_mb: float
     parameters_mb: float
 
+    DERIVED: ClassVar[tuple[str, ...]] = ("total_mb",)
+
     @property
     def total_mb(self) -> float:
         """The estimated memory of one training step: input, activations, gradients, weights."""
         return self.input_mb + self.forward_backward_mb + self.parameters_mb
-
-    def to_json(self) -> dict[str, Any]:
-        """The table as plain values, shapes as lists, with total_mb."""
-        rows = [{**asdict(row), "output_shape": list(row.output_shape)} for row in self.rows]
-        return {
-            **asdict(self),
-            "input_shape": list(self.input_shape),
-            "rows": rows,
-            "total_mb": self.total_mb,
-        }
 
 
 def summarise(network: nn.Module, image_size: tuple[int, int], batch: int = 1) -> Summary:

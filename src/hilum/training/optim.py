@@ -1,4 +1,4 @@
-"""Optimizer and learning-rate schedule of a decision's settings."""
+"""Optimizer, learning-rate schedule and moving average of the weights, by a decision's settings."""
 
 import copy
 import math

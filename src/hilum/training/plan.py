@@ -23,39 +23,7 @@ from hilum.training.loss import make_loss
 from hilum.training.order import check_resizable, size_in
 from hilum.transforms.preprocess import Preprocessing
 
-BLOCKS = 20
-
-
-def hold_out_blocks(
-    labels: IntArray, groups: Sequence[Hashable], share: float, seed: int
-) -> tuple[IntArray, IntArray]:
-    """Split positions into (kept, held out), class by class.
-
-    labels: (N,) class indices of records in natural order of their names. groups: of each record,
-    such as its patient: where a block's edge or a copy divides one, all of it is kept.
-    share: of each class to hold out, in (0, 1). Each class is cut into up to 20 contiguous
-    blocks, of which about `share` (at least one, never all) is drawn by the seed.
-    Both results are sorted positions in 0..N-1.
-    Raises TrainingError where groups leave nothing of a class to hold out.
-    """
-    rng = np.random.default_rng([seed, 0xB10C])
-    held: list[IntArray] = []
-    for label in np.unique(labels):
-        positions = np.flatnonzero(labels == label)
-        blocks = np.array_split(positions, min(BLOCKS, len(positions)))
-        n = min(max(1, round(share * len(blocks))), len(blocks) - 1)
-        held += [blocks[b] for b in rng.choice(len(blocks), size=n, replace=False)]
-    out = set(np.concatenate(held).tolist())
-    kept = {groups[i] for i in range(len(labels)) if i not in out}
-    whole = np.array(sorted(i for i in out if groups[i] not in kept), dtype=np.int64)
-    if set(labels[whole].tolist()) != set(labels.tolist()):
-        raise TrainingError(
-            "Blocks cannot be held out: the patients or copies in them reach into the rest. "
-            "Divide the data with hilum split, and train with --split."
-        )
-    return np.setdiff1d(np.arange(len(labels)), whole).astype(np.int64), whole
-
-
+BLOCKS = 20  # at most, of each class
 TEST_USED = (
     "The test set was used during training: it was monitored after every epoch, so figures on it "
     "are no longer those of unseen data."
@@ -146,3 +114,33 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         tuple(notes),
         source.name if source else None,
     )
+
+
+def hold_out_blocks(
+    labels: IntArray, groups: Sequence[Hashable], share: float, seed: int
+) -> tuple[IntArray, IntArray]:
+    """Split positions into (kept, held out), class by class.
+
+    labels: (N,) class indices of records in natural order of their names. groups: of each record,
+    such as its patient: where a block's edge or a copy divides one, all of it is kept.
+    share: of each class to hold out, in (0, 1). Each class is cut into up to 20 contiguous
+    blocks, of which about `share` (at least one, never all) is drawn by the seed.
+    Both results are sorted positions in 0..N-1.
+    Raises TrainingError where groups leave nothing of a class to hold out.
+    """
+    rng = np.random.default_rng([seed, 0xB10C])
+    held: list[IntArray] = []
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        blocks = np.array_split(positions, min(BLOCKS, len(positions)))
+        n = min(max(1, round(share * len(blocks))), len(blocks) - 1)
+        held += [blocks[b] for b in rng.choice(len(blocks), size=n, replace=False)]
+    out = set(np.concatenate(held).tolist())
+    kept = {groups[i] for i in range(len(labels)) if i not in out}
+    whole = np.array(sorted(i for i in out if groups[i] not in kept), dtype=np.int64)
+    if set(labels[whole].tolist()) != set(labels.tolist()):
+        raise TrainingError(
+            "Blocks cannot be held out: the patients or copies in them reach into the rest. "
+            "Divide the data with hilum split, and train with --split."
+        )
+    return np.setdiff1d(np.arange(len(labels)), whole).astype(np.int64), whole

@@ -1,6 +1,4 @@
-"""A training run: a data set and a recipe in, a run folder out.
-
-RUN/ recipe.toml · run.json · history.jsonl · log.txt · checkpoints/DECISION/ · classifier/
+"""A training run: a data set and a recipe in, a run folder (folder.py) out.
 
 An ensemble's further members have the folders checkpoints/DECISION.2/ and so on, and the key
 'member' (from 1) in the rows of the history.
@@ -25,9 +23,9 @@ from hilum.training.fit import fit
 from hilum.training.folder import (
     Division,
     History,
-    allowed_before,
     lock_run,
     open_run,
+    read_facts,
     utc_now,
     write_facts,
 )
@@ -68,21 +66,22 @@ def train(
         used = "none was given" if division is None else f"the run's is of fold {division.fold}"
         raise TrainingError(f"Fold {fold} was asked for, of which table? {used}: add --split.")
     if resume:
-        allow = {*allow, *allowed_before(out)}
+        allow = {*allow, *(read_facts(out) or {}).get("allowed", [])}
     plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
     with lock_run(out):
         facts = open_run(out, plan, division, resume)
         if facts["finished"]:
             return Classifier.load(out, device=recipe.device)
+        go_on = f"Go on with: hilum train DATA --out {out} --resume"
         try:
             with stop_on_signal() as stop:
                 return _train(plan, out, facts, stop, progress, on_epoch)
         except Interrupted as error:
-            raise Interrupted(f"{out}: {error}; a checkpoint was written. {_how(out)}") from None
+            raise Interrupted(f"{out}: {error}; a checkpoint was written. {go_on}") from None
         except OSError as error:
             raise TrainingError(
                 f"{error.filename or out}: cannot be written ({error.strerror}); the checkpoints "
-                f"written before are unharmed. {_how(out)}"
+                f"written before are unharmed. {go_on}"
             ) from error
 
 
@@ -112,7 +111,7 @@ def _train(
     for members in folders.values():
         for member, folder in enumerate(members):
             newest = folder.newest()
-            rows += _told(newest.history, member, len(members)) if newest else []
+            rows += _of_member(newest.history, member, len(members)) if newest else []
     history = History(out)
     history.restore(rows)
     history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}")
@@ -126,10 +125,10 @@ def _train(
             for member, folder in enumerate(members):
 
                 def record(row: Row, member: int = member, of: int = len(members)) -> None:
-                    (told,) = _told([row], member, of)
-                    history.append(told)
+                    (own,) = _of_member([row], member, of)
+                    history.append(own)
                     if on_epoch:
-                        on_epoch(told)
+                        on_epoch(own)
 
                 fit(
                     decision,
@@ -235,10 +234,6 @@ def _folder_name(decision: str, member: int) -> str:
     return f"{name}.{member + 1}" if member else name
 
 
-def _told(rows: list[Row], member: int, of: int) -> list[Row]:
+def _of_member(rows: list[Row], member: int, of: int) -> list[Row]:
     """Rows of the history that say whose they are, where a decision has several members."""
     return [{**row, "member": member + 1} for row in rows] if of > 1 else rows
-
-
-def _how(out: Path) -> str:
-    return f"Go on with: hilum train DATA --out {out} --resume"

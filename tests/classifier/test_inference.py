@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from hilum.classifier.features import (
+from hilum.classifier.inference import (
     MAX_FEATURES,
     compute_features,
+    compute_logits,
     compute_logits_and_features,
     project,
 )
-from hilum.classifier.inference import compute_logits
 from hilum.errors import ClassifierError
 from hilum.networks.registry import create_network, create_network_to_load, network_names
 from hilum.records import PixelArray
