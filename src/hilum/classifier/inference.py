@@ -69,24 +69,6 @@ def compute_features(
     projected (see project). The network is left as it was. Raises ClassifierError where it has
     no nn.Linear that runs once per image.
     """
-    return compute_logits_and_features(
-        network, pixels, preprocessing, device, batch_size=batch_size, progress=progress
-    )[1]
-
-
-def compute_logits_and_features(
-    network: nn.Module,
-    pixels: PixelArray,
-    preprocessing: Preprocessing,
-    device: torch.device,
-    *,
-    batch_size: int = 64,
-    progress: Progress | None = None,
-) -> tuple[FloatArray, FeatureArray]:
-    """Logits (N, options) float64 and penultimate features (N, F) float32, in one pass.
-
-    Parameters and errors are those of compute_features.
-    """
     seen: list[torch.Tensor] = []
     features: list[FeatureArray] = []
 
@@ -102,13 +84,13 @@ def compute_logits_and_features(
     hooks = [layer.register_forward_pre_hook(keep) for layer in linear]
     hooks.append(network.register_forward_hook(reduce))
     try:
-        logits = compute_logits(
+        compute_logits(
             network, pixels, preprocessing, device, batch_size=batch_size, progress=progress
         )
     finally:
         for hook in hooks:
             hook.remove()
-    return logits, np.concatenate(features)
+    return np.concatenate(features)
 
 
 def project(features: FeatureArray) -> FeatureArray:

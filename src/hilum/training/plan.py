@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +15,11 @@ from hilum.labels import Decision
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
-from hilum.records import IntArray
+from hilum.records import IntArray, PixelArray
 from hilum.settings import Settings
-from hilum.training.fit import Machine, Samples
+from hilum.training.fit import Machine, Samples, Task
 from hilum.training.loss import make_loss
-from hilum.training.order import check_resizable, size_in
+from hilum.training.order import check_resizable, member_seed, size_in
 from hilum.transforms.preprocess import Preprocessing
 
 BLOCKS = 20  # at most, of each class
@@ -49,11 +48,28 @@ class Plan:
     notes: tuple[str, ...]
     source: str | None
 
-    def samples(self, decision: Decision, rows: IntArray, pixels: Any) -> Samples:
-        targets = decision.targets(self.dataset.labels[rows])
-        mine = targets >= 0
-        names = [r.name for r in self.dataset.records]
-        return Samples(pixels, rows[mine], targets[mine], names)
+    def task(self, decision: Decision, member: int, pixels: PixelArray) -> Task:
+        """The training of a decision's network, or of a further member (from 0) of its ensemble.
+
+        pixels: (N, H, W) uint8 of the whole data set under the preprocessing.
+        """
+
+        def samples(rows: IntArray) -> Samples:
+            targets = decision.targets(self.dataset.labels[rows])
+            mine = targets >= 0
+            names = [record.name for record in self.dataset.records]
+            return Samples(pixels, rows[mine], targets[mine], names)
+
+        return Task(
+            decision,
+            self.settings[decision.name],
+            self.dataset.tree,
+            seed=member_seed(self.recipe.seed, member),
+            train=samples(self.train_rows),
+            monitored=samples(self.monitor_rows),
+            preprocessing=self.preprocessing,
+            machine=self.machine,
+        )
 
 
 def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> Plan:

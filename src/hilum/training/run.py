@@ -30,7 +30,6 @@ from hilum.training.folder import (
     write_facts,
 )
 from hilum.training.interrupt import StopRequest, stop_on_signal
-from hilum.training.order import member_seed
 from hilum.training.plan import Plan, make_plan
 from hilum.transforms.augment import MIRRORED
 
@@ -131,14 +130,7 @@ def _train(
                         on_epoch(own)
 
                 fit(
-                    decision,
-                    plan.settings[decision.name],
-                    dataset.tree,
-                    seed=member_seed(recipe.seed, member),
-                    train=plan.samples(decision, plan.train_rows, pixels),
-                    monitored=plan.samples(decision, plan.monitor_rows, pixels),
-                    preprocessing=plan.preprocessing,
-                    machine=plan.machine,
+                    plan.task(decision, member, pixels),
                     checkpoints=folder,
                     stop=stop,
                     on_epoch=record,
