@@ -25,7 +25,7 @@ from hilum.settings import Augmentation, PreprocessingSettings, Settings, key_me
 
 Monitor = Literal["val", "blocks", "test"]
 Precision = Literal["auto", "float32", "bfloat16"]
-#: What a training may be told to let through, although it makes its figures false.
+#: What a training may let through, although it makes its figures false.
 Allowed = Literal["leakage", "label-conflicts"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
@@ -90,7 +90,14 @@ class Recipe(Settings):
         return self
 
     def settings(self, decision: str) -> Settings:
-        """The settings of one decision: the common ones, with its own on top."""
+        """The settings of one decision: the common ones, with its own on top.
+
+        Args:
+            decision: Its name.
+
+        Raises:
+            RecipeError: Together they are no settings.
+        """
         common = {k: getattr(self, k) for k in Settings.model_fields}
         own = self.decision.get(decision, {})
         try:
@@ -99,9 +106,14 @@ class Recipe(Settings):
             raise RecipeError(_explain(error, f"decision.{decision}.")) from None
 
     def networks(self, tree: LabelTree) -> tuple[Decision, ...]:
-        """The decisions of a label tree that get a network under this recipe.
+        """The decisions that get a network under this recipe.
 
-        Raises RecipeError where the recipe has settings for a decision that the tree lacks.
+        Args:
+            tree: The labels.
+
+        Raises:
+            RecipeError: The recipe does not fit the tree, as with settings for a decision that
+                the tree lacks.
         """
         decisions = tree.networks(self.strategy)
         names = [d.name for d in decisions]
@@ -122,9 +134,17 @@ class Recipe(Settings):
     def override(self, assignments: Iterable[str]) -> "Recipe":
         """Change keys by ``key=value``, as on the command line.
 
-        Values are read as TOML (numbers, true, lists, tables), anything else as text;
-        ``decision.root.epochs=3`` reaches into a table. Epochs that are given without passes
-        switch the passes off. Raises RecipeError.
+        Epochs that are given without passes switch the passes off.
+
+        Args:
+            assignments: Values are read as TOML (numbers, true, lists, tables), anything else as
+                text; ``decision.root.epochs=3`` reaches into a table.
+
+        Returns:
+            Another recipe.
+
+        Raises:
+            RecipeError: An assignment cannot be read, or names a wrong key or value.
         """
         data = {**self.to_dict(), "augmentation": dict(self.augmentation)}
         given: dict[str, Any] = {}
@@ -133,21 +153,26 @@ class Recipe(Settings):
             if not equals or not key.strip():
                 raise RecipeError(f"'{assignment}' is not of the form key=value.")
             *tables, last = key.strip().split(".")
-            target, told = data, given
+            target, own = data, given
             for table in tables:
-                target, told = target.setdefault(table, {}), told.setdefault(table, {})
+                target, own = target.setdefault(table, {}), own.setdefault(table, {})
                 if not isinstance(target, dict):
                     raise RecipeError(f"'{key}' reaches into '{table}', which is not a table.")
-            target[last] = told[last] = _parse_value(text.strip())
+            target[last] = own[last] = _parse_value(text.strip())
         return self.from_dict(let_epochs_hold(data, given))
 
     # ---- reading and writing ---------------------------------------------------------------
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str = "") -> "Recipe":
-        """Check settings. Raises RecipeError that names each wrong key and the nearest right one.
+        """Check settings.
 
-        source: where they came from, for the message.
+        Args:
+            data: Keys and tables, as TOML has them.
+            source: Where they came from, for the message.
+
+        Raises:
+            RecipeError: It names each wrong key and the nearest right one.
         """
         prepared = dict(data)
         if isinstance(prepared.get("image_size"), int):
@@ -161,7 +186,14 @@ class Recipe(Settings):
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> "Recipe":
-        """A built-in recipe by name, or any recipe by the path of its TOML file."""
+        """Read a recipe.
+
+        Args:
+            name_or_path: Of a built-in recipe the name, of any the path of its TOML file.
+
+        Raises:
+            RecipeError: There is none, or it is damaged.
+        """
         text = str(name_or_path)
         builtin = resources.files("hilum") / "recipes" / f"{text}.toml"
         try:
@@ -235,7 +267,7 @@ def recipe_names() -> tuple[str, ...]:
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """The keys in which two recipes differ, as ``key: old → new``; empty if they are equal.
 
-    A table that is a word in the other recipe, such as ``augmentation``, is told in one.
+    A table that is a word in the other recipe, such as ``augmentation``, is one line.
     """
 
     def flat(data: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -48,14 +48,29 @@ def train(
 ) -> Classifier:
     """Train a classifier and write everything about it into a run folder.
 
-    split_file: a table of `hilum split`, by which the images are divided instead; fold: which of
-    its folds is monitored, while the others train. allow: 'leakage' and 'label-conflicts' let
-    through what a quick check of the data would refuse; the classifier and every report say so.
-    resume: go on with the run in that folder, from its newest checkpoints; a finished run is
-    only read. on_epoch: called with each row of the history. Ctrl-C ends with a checkpoint.
-    Returns the classifier, also in RUN/classifier. Raises RecipeError where the recipe does not
-    fit the labels, TrainingError where the run cannot start, go on or be resumed, DataError
-    where radiographs cannot be read, and Interrupted after a stop.
+    Ctrl-C ends with a checkpoint.
+
+    Args:
+        dataset: Of open_dataset.
+        recipe: What decides how it is trained.
+        out: The run's folder: new, or with resume its own.
+        split_file: A table of `hilum split`, by which the images are divided instead.
+        fold: Which of the table's folds is monitored, while the others train.
+        allow: 'leakage' and 'label-conflicts' let through what a quick check of the data would
+            refuse; the classifier and every report say so.
+        resume: Go on with the run in that folder, from its newest checkpoints; a finished run is
+            only read.
+        progress: Called with what is done, how many are done, and of how many.
+        on_epoch: Called with each row of the history.
+
+    Returns:
+        The classifier, which is also in RUN/classifier.
+
+    Raises:
+        RecipeError: The recipe does not fit the labels.
+        TrainingError: The run cannot start, go on or be resumed.
+        DataError: Radiographs cannot be read.
+        Interrupted: It was stopped.
     """
     out = Path(out)
     division = Division.read(split_file, fold) if split_file else None
