@@ -16,6 +16,7 @@ from torch import nn
 from hilum.errors import ClassifierError
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, PixelArray
+from hilum.transforms.augment import mix_bits
 from hilum.transforms.preprocess import Preprocessing
 
 FeatureArray = npt.NDArray[np.float32]
@@ -116,20 +117,12 @@ def _projection(width: int) -> "sparse.csr_array[np.float32]":
     """The (width, MAX_FEATURES) matrix; each row holds _SPREAD entries of ± 1 / sqrt(_SPREAD)."""
     block = MAX_FEATURES // _SPREAD  # one entry in each block, so that no two fall together
     numbers = np.arange(width * _SPREAD, dtype=np.uint64)
-    hashes = _mix(numbers)
+    hashes = mix_bits((numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
     columns = (hashes >> np.uint64(1)) % np.uint64(block) + numbers % np.uint64(_SPREAD) * block
     signs = 1 - 2 * (hashes & np.uint64(1)).astype(np.float32)
     starts = np.arange(width + 1) * _SPREAD
     values = (signs / np.sqrt(np.float32(_SPREAD))).astype(np.float32)
     return sparse.csr_array((values, columns.astype(np.int32), starts), shape=(width, MAX_FEATURES))
-
-
-def _mix(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """SplitMix64's output function (Steele et al. 2014, doi:10.1145/2660193.2660195)."""
-    z = (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)  # wraps round, as it should
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 def _one_row_per_image(network: nn.Module, seen: list[torch.Tensor], n: int) -> FeatureArray:

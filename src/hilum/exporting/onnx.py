@@ -16,6 +16,7 @@ from torch import nn
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
+from hilum.codec import to_plain
 from hilum.errors import ClassifierError
 from hilum.exporting.card import shareable
 from hilum.exporting.graph import ClassifierGraph, Input, logits_name, output_names
@@ -261,7 +262,7 @@ def _operating_points(
     if not points:
         return []
     truth, predictions = classifier.validation_predictions()
-    return [fit_operating_point(point, tree, truth, predictions).to_json() for point in points]
+    return [to_plain(fit_operating_point(point, tree, truth, predictions)) for point in points]
 
 
 def start_session(model: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":

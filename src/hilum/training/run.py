@@ -110,22 +110,18 @@ def _train(
     dataset, recipe = plan.dataset, plan.recipe
     pixels = dataset.pixels(plan.preprocessing, progress)
     folders = {
-        d.name: [
-            CheckpointFolder(
-                out / "checkpoints" / _folder_name(d.name, member),
-                keep_all=recipe.keep_checkpoints == "all",
-            )
-            for member in range(plan.settings[d.name].members)
-        ]
+        d.name: [_checkpoints(out, recipe, d.name, k) for k in range(plan.settings[d.name].members)]
         for d in plan.decisions
     }
     for partial in out.rglob(".*.partial"):  # a kill during a write left it behind
         partial.unlink()
-    rows: list[Row] = []
-    for members in folders.values():
-        for member, folder in enumerate(members):
-            newest = folder.newest()
-            rows += _of_member(newest.history, member, len(members)) if newest else []
+    rows = [
+        _of_member(row, k, len(members))
+        for members in folders.values()
+        for k, folder in enumerate(members)
+        if (newest := folder.newest())
+        for row in newest.history
+    ]
     history = History(out)
     history.restore(rows)
     history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}")
@@ -139,10 +135,10 @@ def _train(
             for member, folder in enumerate(members):
 
                 def record(row: Row, member: int = member, of: int = len(members)) -> None:
-                    (own,) = _of_member([row], member, of)
-                    history.append(own)
+                    row = _of_member(row, member, of)
+                    history.append(row)
                     if on_epoch:
-                        on_epoch(own)
+                        on_epoch(row)
 
                 fit(
                     plan.task(decision, member, pixels),
@@ -236,11 +232,11 @@ def _calibrated(
     )
 
 
-def _folder_name(decision: str, member: int) -> str:
-    name = safe_name(decision)  # which has no dot
-    return f"{name}.{member + 1}" if member else name
+def _checkpoints(out: Path, recipe: Recipe, decision: str, member: int) -> CheckpointFolder:
+    name = safe_name(decision) + (f".{member + 1}" if member else "")  # safe_name leaves no dot
+    return CheckpointFolder(out / "checkpoints" / name, keep_all=recipe.keep_checkpoints == "all")
 
 
-def _of_member(rows: list[Row], member: int, of: int) -> list[Row]:
-    """Rows of the history that say whose they are, where a decision has several members."""
-    return [{**row, "member": member + 1} for row in rows] if of > 1 else rows
+def _of_member(row: Row, member: int, of: int) -> Row:
+    """A row of the history that says whose it is, where a decision has several members."""
+    return {**row, "member": member + 1} if of > 1 else row

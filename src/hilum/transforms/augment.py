@@ -42,17 +42,21 @@ def uniform(seed: int, epoch: int, indices: IntArray, stream: str = "") -> Float
 
     indices: (B,) not negative. stream: names what the numbers are for; two streams of one sample
     are independent. Returns (B,).
-    The bit mixer is SplitMix64 (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195).
     """
     state = seed % _WORD
     for part in (epoch, zlib.crc32(stream.encode())):
         state = _mix_one((state + _GOLDEN * (part + 1)) % _WORD)
     with np.errstate(over="ignore"):  # wrapping is what the mixer is made of
-        z = np.uint64(state) + np.uint64(_GOLDEN) * (indices.astype(np.uint64) + np.uint64(1))
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
-        mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+        numbers = np.uint64(_GOLDEN) * (indices.astype(np.uint64) + np.uint64(1))
+        mixed = mix_bits(np.uint64(state) + numbers)
     return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def mix_bits(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's output function (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195)."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+    return z ^ (z >> np.uint64(31))
 
 
 def _mix_one(z: int) -> int:
