@@ -97,7 +97,7 @@ def parts(repeats: int = 20) -> dict[str, float]:
     import numpy as np
     import torch
 
-    from hilum.image_settings import AUGMENTATIONS, Augmentation
+    from hilum.settings import AUGMENTATIONS, Augmentation
     from hilum.transforms.augment import augment, mix, mixup_partners
 
     full, rng = AUGMENTATIONS["full"], np.random.default_rng(0)

@@ -30,7 +30,7 @@ def test_a_quick_run(
 def test_every_part_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
     bench = importlib.import_module("bench_augment")
-    from hilum.image_settings import Augmentation
+    from hilum.settings import Augmentation
 
     found = bench.parts(repeats=1)
 

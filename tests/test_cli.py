@@ -73,6 +73,16 @@ def test_train_evaluate_predict(tmp_path, data, trained, run):
     assert "not a diagnosis" in out
 
 
+def test_train_lists_the_keys_of_a_recipe(run):
+    code, shown, _ = run("train", "--keys")
+
+    assert code == 0
+
+    assert "\nlearning_rate = 0.001\n    Step size; with `one-cycle` its peak.\n" in shown
+    assert "\naugmentation.rotate = 0.0\n    Turn by up to so many degrees" in shown
+    assert '\npreprocessing.crop = "none"\n' in shown
+
+
 def test_train_json_and_resume(tmp_path, data, trained, run):
     code, out, _ = run("train", data, "--out", trained, "--resume", "--json")
     assert code == 0

@@ -14,11 +14,16 @@ import typer
 from pydantic.fields import FieldInfo
 
 from hilum.cli import app
-from hilum.image_settings import AUGMENTATIONS, Augmentation, PreprocessingSettings
 from hilum.recipe import (
     Recipe,
-    Settings,
     recipe_names,
+)
+from hilum.settings import (
+    AUGMENTATIONS,
+    Augmentation,
+    PreprocessingSettings,
+    Settings,
+    key_meanings,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -93,10 +98,14 @@ def test_every_recipe_key_is_documented(name: str) -> None:
     rows = table(f"keys: {name}")
 
     assert list(rows) == list(fields)
+    meanings = key_meanings(Recipe) | key_meanings(Settings)
+    if name in ("augmentation", "preprocessing"):
+        meanings = key_meanings({"augmentation": Augmentation}.get(name, PreprocessingSettings))
     for key, (kind, default, meaning) in rows.items():
         assert kind == shown_type(fields[key]), key
         assert default == shown_default(fields[key]), key
         assert meaning.endswith("."), key
+        assert re.sub(r"\[(.*?)\]\(.*?\)", r"\1", meaning) == meanings[key], key
 
 
 def test_every_built_in_recipe_is_documented() -> None:
@@ -145,7 +154,8 @@ def test_commands_exist_with_their_options(page: str, line: str) -> None:
         if word.startswith("--"):
             assert word in known, f"{page}: {verb} has no option {word}"
     required = [p for p in command.params if p.required and p.opts[0].startswith("--")]
-    if words and words != ["--help"]:
+    alone = ["--help", *(p.opts[0] for p in command.params if p.is_eager)]
+    if words and words not in [[option] for option in alone]:
         assert {p.opts[0] for p in required} <= set(words), f"{page}: {line} lacks an option"
 
 

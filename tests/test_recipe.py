@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from hilum.errors import RecipeError
-from hilum.image_settings import AUGMENTATIONS, Augmentation
 from hilum.labels import Decision, LabelTree
 from hilum.recipe import (
     Recipe,
-    Settings,
     differences,
     recipe_names,
 )
+from hilum.settings import AUGMENTATIONS, Augmentation, Settings
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 ROOT, INFECTED = TREE.decisions

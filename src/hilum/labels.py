@@ -64,8 +64,12 @@ class Decision:
 class LabelTree:
     """An ordered tree of labels. Immutable; equal trees have equal names in equal order.
 
-    children: the options at the root, at least two. Raises LabelError for an empty or repeated
-    name, a decision with one option, or a name with a comma, a parenthesis or a slash.
+    Args:
+        children: The options at the root, at least two.
+
+    Raises:
+        LabelError: A name is empty or repeated, or holds a comma, a parenthesis or a slash; or a
+            decision has one option.
     """
 
     children: tuple[Node, ...]
@@ -98,7 +102,14 @@ class LabelTree:
 
     @classmethod
     def from_text(cls, text: str) -> "LabelTree":
-        """Parse a line such as ``normal, infected(covid, non-covid)``; the order is kept."""
+        """Parse a line; the order is kept.
+
+        Args:
+            text: Such as ``normal, infected(covid, non-covid)``.
+
+        Raises:
+            LabelError: The line is no tree.
+        """
         tokens = [t.strip() for t in re.split(r"([(),])", text)]
         tokens = [t for t in tokens if t]
         position = 0
@@ -134,10 +145,15 @@ class LabelTree:
 
     @classmethod
     def from_paths(cls, paths: Iterable[Sequence[str]]) -> "LabelTree":
-        """Build the tree from label paths such as ``("infected", "covid")``.
+        """Build the tree from the labels that lead to each class.
 
         A name for "nothing found" comes first among its siblings, the rest alphabetically.
-        Raises LabelError where one label both holds images and is divided further.
+
+        Args:
+            paths: Such as ``("infected", "covid")``.
+
+        Raises:
+            LabelError: A label both holds images and is divided further.
         """
         unique = sorted({tuple(p) for p in paths})
         for path in unique:
@@ -157,7 +173,14 @@ class LabelTree:
 
     @classmethod
     def from_json(cls, data: Any) -> "LabelTree":
-        """The inverse of to_json. Raises LabelError if data has another form."""
+        """The inverse of to_json.
+
+        Args:
+            data: Nested lists.
+
+        Raises:
+            LabelError: The data have another form.
+        """
 
         def node(item: Any) -> Node:
             if isinstance(item, str):
@@ -241,7 +264,14 @@ class LabelTree:
         return Decision(FLAT, self.classes, tuple((i,) for i in range(len(self.classes))))
 
     def networks(self, strategy: Strategy) -> tuple[Decision, ...]:
-        """The decisions that get a network each under a strategy."""
+        """The decisions that get a network each under a strategy.
+
+        Args:
+            strategy: 'flat' or 'cascade'.
+
+        Raises:
+            LabelError: There is no such strategy.
+        """
         if strategy not in get_args(Strategy):
             raise LabelError(
                 f"There is no strategy '{strategy}'.{nearest(strategy, get_args(Strategy))}"
@@ -249,7 +279,14 @@ class LabelTree:
         return (self.flat,) if strategy == "flat" else self.decisions
 
     def class_index(self, name: str) -> int:
-        """The index of a class by name. Raises LabelError with the nearest name."""
+        """The index of a class.
+
+        Args:
+            name: Of the class.
+
+        Raises:
+            LabelError: There is no such class; the nearest is named.
+        """
         if name not in self.classes:
             raise LabelError(f"There is no class '{name}'.{nearest(name, self.classes)}")
         return self.classes.index(name)
@@ -259,8 +296,11 @@ class LabelTree:
     def leaf_probs(self, decision_probs: Mapping[str, FloatArray]) -> FloatArray:
         """Class probabilities as products of the options' probabilities along each path.
 
-        decision_probs: for every decision by name (N, options), rows sum to 1.
-        Returns (N, C); rows sum to 1.
+        Args:
+            decision_probs: For every decision by name (N, options), rows sum to 1.
+
+        Returns:
+            (N, C); rows sum to 1.
         """
         n = len(next(iter(decision_probs.values())))
         probs = np.ones((n, len(self.classes)), dtype=np.float64)
@@ -273,8 +313,12 @@ class LabelTree:
     def decision_probs(self, leaf_probs: FloatArray) -> dict[str, FloatArray]:
         """The options' conditional probabilities that class probabilities imply.
 
-        leaf_probs: (N, C). Returns (N, options) per decision. Where a decision is reached with
-        probability 0 its options are given equal shares.
+        Args:
+            leaf_probs: (N, C).
+
+        Returns:
+            (N, options) per decision. Where a decision is reached with probability 0 its options
+            are given equal shares.
         """
         found: dict[str, FloatArray] = {}
         for decision in self.decisions:
@@ -285,11 +329,18 @@ class LabelTree:
         return found
 
     def choose(self, decision_probs: Mapping[str, FloatArray], rule: Rule) -> IntArray:
-        """Turn probabilities into classes.
+        """Turn probabilities into classes. Ties go to the first.
 
-        decision_probs: (N, options) per decision. rule: 'route' takes the best option at each
-        decision from the root down; 'argmax' takes the most probable leaf. Ties go to the first.
-        Returns (N,) class indices.
+        Args:
+            decision_probs: (N, options) per decision.
+            rule: 'route' takes the best option at each decision from the root down; 'argmax'
+                takes the most probable leaf.
+
+        Returns:
+            (N,) class indices.
+
+        Raises:
+            LabelError: There is no such rule.
         """
         if rule == "argmax":
             return _first_largest(self.leaf_probs(decision_probs))

@@ -4,6 +4,7 @@ A recipe is a TOML file. Training settings are given once, and for single decisi
 ``[decision.NAME]`` that overrides them.
 """
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -13,163 +14,66 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from hilum.errors import RecipeError, nearest
-from hilum.image_settings import Augmentation, PreprocessingSettings
 from hilum.labels import FLAT, Decision, LabelTree, Rule, Strategy
+from hilum.settings import Augmentation, PreprocessingSettings, Settings, key_meanings
 
 Monitor = Literal["val", "blocks", "test"]
 Precision = Literal["auto", "float32", "bfloat16"]
-#: What a training may be told to let through, although it makes its figures false.
+#: What a training may let through, although it makes its figures false.
 Allowed = Literal["leakage", "label-conflicts"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
-ClassWeights = Literal["none", "balanced"] | list[float] | dict[str, float]
-
-
-#: Bounds of the number of epochs that image passes come to.
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 300
-
-
-class Settings(BaseModel):
-    """How one decision is trained.
-
-    network: a registered name (`hilum models`), a class of the user's own as 'module:Class', or one
-    of MONAI's as 'monai:Class'. passes: image passes, which decide the epochs by the number of
-    training images (see epochs_for); 0: epochs holds. sampling: 'balanced' visits the options
-    equally often. class_weights: 'none', 'balanced' (inverse to how often an epoch visits each), or
-    positive numbers by option, in order or by name. loss: of the flat strategy's one network, over
-    its 'classes', or over the 'decisions' of the label tree, each with weights and smoothing of its
-    own: what heads of a cascade on one backbone would learn. clip_norm: the largest norm of a
-    step's gradient, 0 for any. scheduler: 'step' multiplies the learning rate by gamma every
-    step_size epochs; 'cosine' decays to 0; 'one-cycle' warms up over the first 30 % of all steps
-    and decays to almost 0 (learning_rate is the peak). warmup: the share of all steps in which the
-    other schedules rise linearly. momentum and nesterov serve sgd only. ema: decay per step of a
-    moving average of the weights, which the classifier then gets; 0 for none. mirror_test: every
-    use averages the probabilities for an image and its mirror image. members: networks that are
-    trained from different seeds, and whose probabilities are averaged. select: which epoch's
-    weights the classifier gets, the 'last' or the 'best' by monitored loss.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    network: str = "covinet"
-    epochs: int = Field(default=10, ge=1, le=10_000)
-    passes: int = Field(default=0, ge=0, le=1_000_000_000)
-    batch_size: int = Field(default=32, ge=1, le=65_536)
-    sampling: Literal["all", "balanced"] = "all"
-    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0, le=10)
-    weight_decay: float = Field(default=0.0, ge=0, le=10)
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    nesterov: bool = Field(default=False, strict=True)
-    clip_norm: float = Field(default=0.0, ge=0)
-    scheduler: Literal["none", "step", "cosine", "one-cycle"] = "none"
-    warmup: float = Field(default=0.0, ge=0, lt=1)
-    step_size: int = Field(default=5, ge=1)
-    gamma: float = Field(default=0.1, gt=0, le=1)
-    class_weights: ClassWeights = "none"
-    loss: Literal["classes", "decisions"] = "classes"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    augmentation: Augmentation = Augmentation()
-    start_size: float = Field(default=1.0, ge=0.25, le=1)
-    ema: float = Field(default=0.0, ge=0, lt=1)
-    mirror_test: bool = Field(default=False, strict=True)
-    members: int = Field(default=1, ge=1, le=100)
-    select: Literal["last", "best"] = "last"
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_switches(cls, value: Any, info: ValidationInfo) -> Any:
-        field = cls.model_fields[info.field_name or ""]
-        if isinstance(value, bool) and field.annotation is not bool:  # it would pass for 1 or 0
-            raise ValueError("neither true nor false is a value of this key")
-        return value
-
-    @model_validator(mode="after")
-    def _weights_positive(self) -> "Settings":
-        weights = self.class_weights
-        values = list(weights.values() if isinstance(weights, dict) else weights)
-        if not isinstance(weights, str) and not all(isinstance(w, float) and w > 0 for w in values):
-            raise ValueError("class_weights must be positive")
-        return self
-
-    @model_validator(mode="after")
-    def _nesterov_has_momentum(self) -> "Settings":
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov = true needs a momentum above 0")
-        return self
-
-    def epochs_for(self, n: int) -> int:
-        """How often n training images are gone through, n ≥ 1.
-
-        With passes, as often as it takes to make about so many of them, but at least 3 times,
-        which a schedule needs, and at most 300, beyond which few images are learnt by heart.
-        """
-        if not self.passes:
-            return self.epochs
-        return min(max(round(self.passes / n), FEWEST_EPOCHS), MOST_EPOCHS)
-
-    def weights_for(self, decision: Decision, counts: Iterable[int]) -> list[float] | None:
-        """The loss weight of each option of a decision, or None for an unweighted loss.
-
-        counts: training images per option, all positive; 'balanced' gives n / (options · count).
-        Raises RecipeError where given weights do not fit the options.
-        """
-        weights, options = self.class_weights, decision.options
-        if weights == "none":
-            return None
-        if weights == "balanced":
-            n = list(counts)
-            return [sum(n) / (len(n) * k) for k in n]
-        expected = f"the decision '{decision.name}' chooses between {', '.join(options)}"
-        if isinstance(weights, dict):
-            for name in weights:
-                if name not in options:
-                    raise RecipeError(
-                        f"class_weights names '{name}', but {expected}.{nearest(name, options)}"
-                    )
-            missing = [o for o in options if o not in weights]
-            if missing:
-                raise RecipeError(f"class_weights lacks {', '.join(missing)}: {expected}.")
-            return [weights[o] for o in options]
-        assert isinstance(weights, list)
-        if len(weights) != len(options):
-            raise RecipeError(f"class_weights has {len(weights)} numbers, but {expected}.")
-        return weights
 
 
 class Recipe(Settings):
-    """A whole recipe: what holds for the run, the settings, and their overrides by decision.
-
-    strategy: 'flat' (one network) or 'cascade' (one per decision). rule: how probabilities become
-    a class. image_size: (height, width) in pixels that every radiograph is resized to;
-    preprocessing: what else is done to it. monitor: what is watched after every epoch: the split
-    'val'; 'blocks', contiguous blocks of file numbers held out of train (the share holdout); or
-    'test', as published work did, which the classifier and every report then say.
-    keep_checkpoints: the newest and best, or all.
-    """
+    """A whole recipe: what holds for the run, the settings, and their overrides by decision."""
 
     name: str = "unnamed"
+    """What tables, logs and reports call it."""
     description: str = ""
+    """For people."""
     strategy: Strategy = "cascade"
+    """`flat`: one network over all classes. `cascade`: one network for each decision of the label
+    tree."""
     rule: Rule = "route"
+    """How probabilities become a class. `route`: the best option at each decision, from the root
+    down. `argmax`: the most probable class."""
     image_size: tuple[int, int] = (150, 150)
+    """Height and width in pixels, 16 to 2048, that every radiograph is resized to; one number means
+    both."""
     preprocessing: PreprocessingSettings = PreprocessingSettings()
+    """What else is done to every radiograph: a table of its own keys."""
     monitor: Monitor = "val"
+    """What is watched after every epoch. `val`: that split. `blocks`: contiguous blocks of file
+    numbers held out of train, since neighbouring numbers are often one patient; patients that are
+    known, and copies, stay whole. `test`: as published work did; the classifier and every report
+    then say that the test set was used during training."""
     holdout: float = Field(default=0.15, gt=0, lt=0.9)
+    """With `monitor = "blocks"`: the share of each class to hold out."""
     keep_checkpoints: Literal["newest-and-best", "all"] = "newest-and-best"
+    """Which checkpoints stay on disk."""
     device: Device = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1` (any number) or `mps`. `auto` takes CUDA, then MPS, then the
+    CPU; a device that is asked for by name and absent is refused."""
     precision: Precision = "auto"
+    """The number format of training. `auto` takes bfloat16 where the machine computes it in
+    hardware (CUDA; CPUs with AVX512-BF16 or AMX) and float32 elsewhere. Inference is always in
+    float32."""
     compile: bool = Field(default=False, strict=True)
+    """Compile the networks for training (`torch.compile`), for a GPU: it takes a minute or more
+    before the first step. On a CPU it gains nothing, and needs a C++ compiler."""
     seed: int = Field(default=0, ge=0, lt=2**32)
+    """Decides initial weights, the order of samples, dropout, augmentation and which blocks are
+    held out."""
     decision: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """`[decision.NAME]`: any key of the next table, for that decision only. Decisions are named
+    after the label that they divide; the first is `root`, and the only one of the flat strategy is
+    `flat`."""
 
     @model_validator(mode="after")
     def _overrides_are_settings(self) -> "Recipe":
@@ -186,7 +90,14 @@ class Recipe(Settings):
         return self
 
     def settings(self, decision: str) -> Settings:
-        """The settings of one decision: the common ones, with its own on top."""
+        """The settings of one decision: the common ones, with its own on top.
+
+        Args:
+            decision: Its name.
+
+        Raises:
+            RecipeError: Together they are no settings.
+        """
         common = {k: getattr(self, k) for k in Settings.model_fields}
         own = self.decision.get(decision, {})
         try:
@@ -195,9 +106,14 @@ class Recipe(Settings):
             raise RecipeError(_explain(error, f"decision.{decision}.")) from None
 
     def networks(self, tree: LabelTree) -> tuple[Decision, ...]:
-        """The decisions of a label tree that get a network under this recipe.
+        """The decisions that get a network under this recipe.
 
-        Raises RecipeError where the recipe has settings for a decision that the tree lacks.
+        Args:
+            tree: The labels.
+
+        Raises:
+            RecipeError: The recipe does not fit the tree, as with settings for a decision that
+                the tree lacks.
         """
         decisions = tree.networks(self.strategy)
         names = [d.name for d in decisions]
@@ -218,9 +134,17 @@ class Recipe(Settings):
     def override(self, assignments: Iterable[str]) -> "Recipe":
         """Change keys by ``key=value``, as on the command line.
 
-        Values are read as TOML (numbers, true, lists, tables), anything else as text;
-        ``decision.root.epochs=3`` reaches into a table. Epochs that are given without passes
-        switch the passes off. Raises RecipeError.
+        Epochs that are given without passes switch the passes off.
+
+        Args:
+            assignments: Values are read as TOML (numbers, true, lists, tables), anything else as
+                text; ``decision.root.epochs=3`` reaches into a table.
+
+        Returns:
+            Another recipe.
+
+        Raises:
+            RecipeError: An assignment cannot be read, or names a wrong key or value.
         """
         data = {**self.to_dict(), "augmentation": dict(self.augmentation)}
         given: dict[str, Any] = {}
@@ -229,21 +153,26 @@ class Recipe(Settings):
             if not equals or not key.strip():
                 raise RecipeError(f"'{assignment}' is not of the form key=value.")
             *tables, last = key.strip().split(".")
-            target, told = data, given
+            target, own = data, given
             for table in tables:
-                target, told = target.setdefault(table, {}), told.setdefault(table, {})
+                target, own = target.setdefault(table, {}), own.setdefault(table, {})
                 if not isinstance(target, dict):
                     raise RecipeError(f"'{key}' reaches into '{table}', which is not a table.")
-            target[last] = told[last] = _parse_value(text.strip())
+            target[last] = own[last] = _parse_value(text.strip())
         return self.from_dict(let_epochs_hold(data, given))
 
     # ---- reading and writing ---------------------------------------------------------------
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str = "") -> "Recipe":
-        """Check settings. Raises RecipeError that names each wrong key and the nearest right one.
+        """Check settings.
 
-        source: where they came from, for the message.
+        Args:
+            data: Keys and tables, as TOML has them.
+            source: Where they came from, for the message.
+
+        Raises:
+            RecipeError: It names each wrong key and the nearest right one.
         """
         prepared = dict(data)
         if isinstance(prepared.get("image_size"), int):
@@ -257,7 +186,14 @@ class Recipe(Settings):
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> "Recipe":
-        """A built-in recipe by name, or any recipe by the path of its TOML file."""
+        """Read a recipe.
+
+        Args:
+            name_or_path: Of a built-in recipe the name, of any the path of its TOML file.
+
+        Raises:
+            RecipeError: There is none, or it is damaged.
+        """
         text = str(name_or_path)
         builtin = resources.files("hilum") / "recipes" / f"{text}.toml"
         try:
@@ -304,6 +240,24 @@ def let_epochs_hold(data: dict[str, Any], given: Mapping[str, Any]) -> dict[str,
     return data
 
 
+def describe_keys() -> dict[str, tuple[str, str]]:
+    """Every key as ``key=value`` changes it, such as 'augmentation.rotate': default and meaning."""
+    defaults, found = Recipe(), {}
+    for prefix, table, values in (
+        ("", Recipe, defaults),
+        ("preprocessing.", PreprocessingSettings, defaults.preprocessing),
+        ("", Settings, defaults),
+        ("augmentation.", Augmentation, defaults.augmentation),
+    ):
+        for key, meaning in key_meanings(table).items():
+            value = getattr(values, key)
+            plain = (
+                value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+            )
+            found[prefix + key] = (json.dumps(plain), meaning)
+    return found
+
+
 def recipe_names() -> tuple[str, ...]:
     """The built-in recipes."""
     folder = resources.files("hilum") / "recipes"
@@ -313,7 +267,7 @@ def recipe_names() -> tuple[str, ...]:
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """The keys in which two recipes differ, as ``key: old → new``; empty if they are equal.
 
-    A table that is a word in the other recipe, such as ``augmentation``, is told in one.
+    A table that is a word in the other recipe, such as ``augmentation``, is one line.
     """
 
     def flat(data: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

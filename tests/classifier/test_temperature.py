@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from hilum.classifier.temperature import BOUNDS, LEAST_IMAGES, Temperature, fit_temperature
+from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError
 
 
@@ -123,4 +124,7 @@ def test_what_cannot_be_fitted_is_refused(logits, targets, words):
 
 def test_a_temperature_survives_json():
     found = fit_temperature(*drawn(60))
-    assert Temperature.from_json(found.to_json()) == found
+    assert (
+        from_plain(Temperature, to_plain(found), what="a temperature", error=EvaluationError)
+        == found
+    )

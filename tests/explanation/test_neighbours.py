@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hilum.classifier.calibrate import remember
-from hilum.classifier.features import compute_features
+from hilum.classifier.inference import compute_features
 from hilum.errors import EvaluationError
 from hilum.explanation.neighbours import (
     find_neighbours,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hilum.classifier.features import compute_features
+from hilum.classifier.inference import compute_features
 from hilum.networks.ensemble import Ensemble, Mirrored, join_networks, split_network
 from hilum.transforms.preprocess import Preprocessing
 

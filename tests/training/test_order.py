@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.recipe import Settings
+from hilum.settings import Settings
 from hilum.training import fit, loss
 from hilum.training.order import balanced_order, member_seed, plan_epoch, sample_order
 from hilum.training.run import train

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from hilum.image_settings import AUGMENTATIONS, Augmentation
 from hilum.phantoms.phantom import render_phantom
+from hilum.settings import AUGMENTATIONS, Augmentation
 from hilum.transforms.augment import Draws, augment, augmentation_grid, mix, mixup_partners
 
 FULL, MIRROR = AUGMENTATIONS["full"], AUGMENTATIONS["mirror"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hilum.errors import DataError
-from hilum.image_settings import Augmentation
+from hilum.settings import Augmentation
 from hilum.transforms import corrupt as detail
 from hilum.transforms import corrupt as exposure
 from hilum.transforms import corrupt as framing

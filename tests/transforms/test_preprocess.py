@@ -13,10 +13,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from hilum.errors import RecipeError
-from hilum.image_settings import Contrast, Crop, Resize
 from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.image import read_radiograph
 from hilum.recipe import Recipe
+from hilum.settings import Contrast, Crop, Resize
 from hilum.transforms.cropping import body_box
 from hilum.transforms.preprocess import Preprocessing, preprocessing_grid
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from hilum.image_settings import Resize
 from hilum.records import PixelArray
+from hilum.settings import Resize
 from hilum.transforms.cropping import resize_image
 
 METHODS: tuple[Resize, ...] = get_args(Resize)

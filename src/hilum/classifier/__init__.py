@@ -1,0 +1,18 @@
+"""The classifier: its folder, and the only way from pixels to probabilities.
+
+From held-out images it gets temperatures, thresholds and prediction sets, and from those that it
+was trained on features, by which it tells what is unlike all of them.
+"""
+
+__all__ = [
+    "calibrate",
+    "classifier",
+    "conformal",
+    "files",
+    "gate",
+    "importing",
+    "inference",
+    "operating_points",
+    "reference",
+    "threshold",
+]

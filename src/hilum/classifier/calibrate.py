@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.features import compute_features
 from hilum.classifier.gate import fit_gate
-from hilum.classifier.inference import compute_logits
+from hilum.classifier.inference import compute_features, compute_logits
 from hilum.classifier.reference import MAX_IMAGES, Reference
 from hilum.classifier.temperature import fit_temperature
 from hilum.classifier.validation import Validation
+from hilum.codec import to_plain
 from hilum.errors import ClassifierError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
@@ -90,7 +90,7 @@ def calibrate(
         mine = targets >= 0
         fitted = fit_temperature(logits[decision.name][mine], targets[mine])
         temperatures[decision.name] = fitted.value
-        fits[decision.name] = fitted.to_json()
+        fits[decision.name] = to_plain(fitted)
     about = {**_about(dataset), "split": split, "n": len(truth)}
     return replace(
         classifier,
@@ -123,14 +123,14 @@ def remember(
         for name, network in classifier.networks.items()
     }
     try:
-        gate, told = fit_gate(seen, labels, about=_about(dataset)), {}
+        gate, missing = fit_gate(seen, labels, about=_about(dataset)), {}
     except ClassifierError as error:  # too few images, or all alike
-        gate, told = None, {"reason": str(error)}
+        gate, missing = None, {"reason": str(error)}
     return replace(
         classifier,
         reference=Reference.fit(features, labels, rows, _about(dataset)),
         gate=gate,
-        provenance={**classifier.provenance, "gate": {"n": len(rows), **told}},
+        provenance={**classifier.provenance, "gate": {"n": len(rows), **missing}},
     )
 
 

@@ -61,12 +61,20 @@ _CHUNK = 512  # radiographs decoded at a time: bounds memory for folders of any 
 class Classifier:
     """Networks, the label tree they decide, and what turns an image into their input.
 
-    networks: one module per decision of the strategy, by the decision's name; members of an
-    ensemble are joined in one (networks/ensemble.py). network_names: their registered names.
-    provenance: where it came from, as plain JSON values. temperatures: by network, what its logits
-    are divided by; 1 where none is given. validation: what the networks said of images that
-    trained none of them; reference: what it remembers of its training images; gate: whether an
-    image is like them. None where it was not calibrated.
+    Args:
+        tree: The labels.
+        strategy: 'flat' or 'cascade'.
+        rule: How probabilities become a class: 'route' or 'argmax'.
+        preprocessing: What makes an image a network's input.
+        networks: One module per decision of the strategy, by the decision's name; members of an
+            ensemble are joined in one (networks/ensemble.py).
+        network_names: Their registered names.
+        provenance: Where it came from, as plain JSON values.
+        temperatures: By network, what its logits are divided by; 1 where none is given.
+        validation: What the networks said of images that trained none of them, if calibrated.
+        reference: What it remembers of its training images, if calibrated.
+        gate: Judges whether an image is like them, if calibrated.
+        device: Where it computes.
     """
 
     tree: LabelTree
@@ -91,11 +99,18 @@ class Classifier:
     def predict(self, images: Images, progress: Progress | None = None) -> Predictions:
         """Classify radiographs.
 
-        images: a file, a folder (every image below it), a list of files, one array (H, W), an
-        array (N, H, W), or a list of arrays (H, W) of any size; arrays are grey, uint8, or
-        uint16, which is scaled as a 16-bit file is.
-        Raises DataError naming the files that cannot be read (of the 512 that are decoded
-        together), or for arrays of another form.
+        Args:
+            images: A file, a folder (every image below it), a list of files, one array (H, W), an
+                array (N, H, W), or a list of arrays (H, W) of any size; arrays are grey, uint8, or
+                uint16, which is scaled as a 16-bit file is.
+            progress: Called with what is done, how many are done, and of how many.
+
+        Returns:
+            The predictions of N images, in their order.
+
+        Raises:
+            DataError: Files cannot be read, of which it names those among the 512 that are
+                decoded together; or arrays have another form.
         """
         names, sources = _sources(images)
         if not sources:
@@ -117,7 +132,16 @@ class Classifier:
     ) -> Predictions:
         """Classify pixels that were already resized by this classifier's preprocessing.
 
-        pixels: (N, H, W) uint8, N ≥ 1, with (H, W) its image_size.
+        Args:
+            pixels: (N, H, W) uint8, N ≥ 1, with (H, W) its image_size.
+            names: Of the N images, or none.
+            progress: As of predict.
+
+        Returns:
+            The predictions of N images, in their order.
+
+        Raises:
+            DataError: The pixels have another shape or type.
         """
         height, width = self.preprocessing.image_size
         if pixels.ndim != 3 or pixels.shape[1:] != (height, width) or pixels.dtype != np.uint8:
@@ -140,9 +164,14 @@ class Classifier:
         }
 
     def decide(self, logits: Mapping[str, FloatArray], names: Sequence[str] = ()) -> Predictions:
-        """From the networks' logits to predictions, under the classifier's temperatures and rule.
+        """Turn logits into predictions, under the classifier's temperatures and rule.
 
-        logits: (N, options) by network. names: of the N images, or none.
+        Args:
+            logits: (N, options) by network.
+            names: Of the N images, or none.
+
+        Returns:
+            The predictions of N images, in their order.
         """
         probs_of = {
             name: softmax(values / self.temperatures.get(name, 1.0), axis=1)
@@ -160,16 +189,27 @@ class Classifier:
         return Predictions(found, probs, decision_probs, predicted)
 
     def without_temperatures(self, predictions: Predictions) -> Predictions:
-        """What this classifier's predictions would be at temperature 1."""
+        """What this classifier's predictions would be at temperature 1.
+
+        Args:
+            predictions: Of this classifier.
+
+        Returns:
+            Those of the same images.
+        """
         of = {FLAT: predictions.probs} if self.strategy == "flat" else predictions.decision_probs
         with np.errstate(divide="ignore"):  # log 0 is minus infinity, and softmax gives 0 back
             logits = {name: np.log(of[name]) * self.temperatures.get(name, 1) for name in of}
         return replace(self, temperatures={}).decide(logits, predictions.names)
 
     def validation_predictions(self) -> tuple[IntArray, Predictions]:
-        """The true classes (M,) of the validation images, and what the classifier says of them.
+        """What the classifier says of the validation images that it was calibrated on.
 
-        Raises ClassifierError where the classifier was not calibrated.
+        Returns:
+            Their true classes (M,), and the predictions.
+
+        Raises:
+            ClassifierError: The classifier was not calibrated.
         """
         if self.validation is None:
             raise ClassifierError(
@@ -192,7 +232,11 @@ class Classifier:
     # ---- files -----------------------------------------------------------------------------
 
     def save(self, folder: Path | str) -> None:
-        """Write weights (safetensors) and classifier.json into a folder, the JSON last."""
+        """Write weights (safetensors) and classifier.json into a folder, the JSON last.
+
+        Args:
+            folder: Made where it is not there.
+        """
         folder = Path(folder)
         entries: dict[str, NetworkEntry] = {}
         for decision in self.tree.networks(self.strategy):
@@ -232,10 +276,17 @@ class Classifier:
     ) -> "Classifier":
         """Read a classifier from its folder, or from the folder of the run that trained it.
 
-        allow_code: import a network of the user's own (``module:Class``), which runs that module;
-        the environment variable HILUM_ALLOW_CODE allows it by module.
+        Args:
+            path: The folder.
+            device: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'.
+            allow_code: Import a network of the user's own (``module:Class``), which runs that
+                module; the environment variable HILUM_ALLOW_CODE allows it by module.
 
-        Raises ClassifierError where files are missing, damaged (by their SHA-256) or do not fit.
+        Returns:
+            The classifier, on the device.
+
+        Raises:
+            ClassifierError: Files are missing, damaged (by their SHA-256) or do not fit.
         """
         folder = classifier_folder(path)
         content = read_classifier_file(folder)

@@ -4,12 +4,18 @@ Every file is named in classifier.json with its SHA-256; one that does not match
 """
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
 import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
 
 from hilum.errors import ClassifierError
 from hilum.files import sha256, write_atomically
@@ -108,3 +114,28 @@ def pack_weights(state: dict[str, torch.Tensor]) -> bytes:
     plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     data: bytes = safetensors.torch.save(plain)
     return data
+
+
+def pack_arrays(
+    name: str, facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+) -> bytes:
+    """Arrays as safetensors, with facts as JSON under a name in its header."""
+    plain = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    data: bytes = safetensors.numpy.save(plain, {name: json.dumps(facts)})
+    return data
+
+
+@contextmanager
+def unpacked(
+    name: str, data: bytes, source: str
+) -> Iterator[tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]]:
+    """The facts and arrays of pack_arrays, for as long as something is made of them.
+
+    Raises ClassifierError, naming source, where they are damaged or do not make it.
+    """
+    try:
+        length = int.from_bytes(data[:8], "little")
+        facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][name])
+        yield facts, safetensors.numpy.load(data)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ClassifierError(f"{source}: damaged ({error}).") from None

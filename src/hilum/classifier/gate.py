@@ -1,6 +1,9 @@
-"""A picture in some 260 numbers, without any network: what lies where, and how sharp it is."""
+"""The gate: which images are unlike all radiographs that the classifier was trained on.
 
-import json
+It describes a picture by some 260 numbers, without any network (what lies where, and how sharp it
+is), and judges it by how far it lies from the training images.
+"""
+
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -8,13 +11,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors.numpy
 from PIL import Image
-from safetensors import SafetensorError
 from scipy import fft
 
+from hilum.classifier.files import pack_arrays, unpacked
 from hilum.errors import ClassifierError, DataError
 from hilum.records import BoolArray, FloatArray, IntArray, PixelArray, evenly_spaced
+
+Float32Array = npt.NDArray[np.float32]
+
+#: The share of radiographs like those in training that is flagged.
+FALSE_ALARMS = 0.01
 
 #: The picture is averaged to this many pixels along both edges.
 SIDE = 16
@@ -24,50 +31,6 @@ _BANDS = (0.015, 0.03, 0.06, 0.12, 0.18, 0.25, 0.35, 0.5)
 
 _FAINTEST = 1e-6  # power below this is nothing; keeps the logarithm of a blank image finite
 _CHUNK = 128
-
-
-def describe_pictures(pixels: PixelArray) -> tuple[FloatArray, FloatArray]:
-    """Describe pictures by what lies where, and by how sharp they are.
-
-    pixels: (N, H, W) uint8, H and W ≥ SIDE. Returns (N, SIDE * SIDE) mean tones, in [0, 1], and
-    (N, B) logarithms of the mean power in up to 7 bands of spatial frequency (those that an image
-    of this size has), under a Hann window.
-    """
-    n, height, width = pixels.shape
-    bands = _bands(height, width)
-    window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
-    tones = np.empty((n, SIDE * SIDE))
-    sharpness = np.empty((n, bands.shape[1]))
-    for start in range(0, n, _CHUNK):
-        part = np.array(pixels[start : start + _CHUNK])
-        rows = slice(start, start + len(part))
-        tones[rows] = [_tones(picture) for picture in part]
-        light = part.astype(np.float32) / 255
-        light -= light.mean(axis=(1, 2), keepdims=True)  # or it would leak into the lowest band
-        spectrum = fft.rfft2(light * window)
-        power = (spectrum.real**2 + spectrum.imag**2).reshape(len(part), -1)
-        sharpness[rows] = np.log(power @ bands + _FAINTEST)
-    return tones, sharpness
-
-
-def _tones(picture: PixelArray) -> FloatArray:
-    small = Image.fromarray(picture).convert("F").resize((SIDE, SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float64).ravel() / 255
-
-
-@cache
-def _bands(height: int, width: int) -> npt.NDArray[np.float32]:
-    """(frequencies, B): a column averages the power of one band; bands without any are left out."""
-    y, x = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
-    frequency = np.hypot(y, x).ravel()
-    inside = [(frequency > low) & (frequency <= high) for low, high in pairwise(_BANDS)]
-    return np.stack([b / b.sum() for b in inside if b.any()], axis=1).astype(np.float32)
-
-
-Float32Array = npt.NDArray[np.float32]
-
-FALSE_ALARMS = 0.01
-
 _MAX_IMAGES = 5000
 _MAX_COMPONENTS = 64
 _IMAGES_PER_COMPONENT = 8  # a covariance of D dimensions needs several times D images
@@ -125,29 +88,20 @@ class Gate:
 
     def to_bytes(self) -> bytes:
         """One safetensors file."""
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
-        facts = {
-            "false_alarms": self.false_alarms,
-            "image_size": self.image_size,
-            "about": self.about,
-        }
-        data: bytes = safetensors.numpy.save(arrays, {"gate": json.dumps(facts, sort_keys=True)})
-        return data
+        facts = {name: getattr(self, name) for name in ("false_alarms", "image_size", "about")}
+        return pack_arrays("gate", facts, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str) -> "Gate":
         """The inverse of to_bytes. Raises ClassifierError, naming source, for other content."""
-        try:
-            length = int.from_bytes(data[:8], "little")
-            facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["gate"])
-            arrays = safetensors.numpy.load(data)
+        with unpacked("gate", data, source) as (facts, arrays):
             height, width = facts["image_size"]
-            mean, scale, components, scores = (arrays[name] for name in _ARRAYS)
-            false_alarms, about = float(facts["false_alarms"]), dict(facts["about"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ClassifierError(f"{source}: damaged ({error}).") from None
-        size = (int(height), int(width))
-        return cls(mean, scale, components, scores, false_alarms, size, about)
+            return cls(
+                **{name: arrays[name] for name in _ARRAYS},
+                false_alarms=float(facts["false_alarms"]),
+                image_size=(int(height), int(width)),
+                about=dict(facts["about"]),
+            )
 
 
 _ARRAYS = ("mean", "scale", "components", "scores")
@@ -246,3 +200,41 @@ def _distances(
     embedded = ((described - mean) / scale) @ components
     distances: Float32Array = np.sqrt((embedded**2).sum(axis=1))
     return distances
+
+
+def describe_pictures(pixels: PixelArray) -> tuple[FloatArray, FloatArray]:
+    """Describe pictures by what lies where, and by how sharp they are.
+
+    pixels: (N, H, W) uint8, H and W ≥ SIDE. Returns (N, SIDE * SIDE) mean tones, in [0, 1], and
+    (N, B) logarithms of the mean power in up to 7 bands of spatial frequency (those that an image
+    of this size has), under a Hann window.
+    """
+    n, height, width = pixels.shape
+    bands = _bands(height, width)
+    window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
+    tones = np.empty((n, SIDE * SIDE))
+    sharpness = np.empty((n, bands.shape[1]))
+    for start in range(0, n, _CHUNK):
+        part = np.array(pixels[start : start + _CHUNK])
+        rows = slice(start, start + len(part))
+        tones[rows] = [_tones(picture) for picture in part]
+        light = part.astype(np.float32) / 255
+        light -= light.mean(axis=(1, 2), keepdims=True)  # or it would leak into the lowest band
+        spectrum = fft.rfft2(light * window)
+        power = (spectrum.real**2 + spectrum.imag**2).reshape(len(part), -1)
+        sharpness[rows] = np.log(power @ bands + _FAINTEST)
+    return tones, sharpness
+
+
+def _tones(picture: PixelArray) -> FloatArray:
+    small = Image.fromarray(picture).convert("F").resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float64).ravel() / 255
+
+
+@cache
+def _bands(height: int, width: int) -> npt.NDArray[np.float32]:
+    """(frequencies, B): a column averages the power of one band; bands without any are left out."""
+    y, x = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
+    frequency = np.hypot(y, x).ravel()
+    inside = [(frequency > low) & (frequency <= high) for low, high in pairwise(_BANDS)]
+    return np.stack([b / b.sum() for b in inside if b.any()], axis=1).astype(np.float32)

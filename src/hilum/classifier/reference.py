@@ -4,19 +4,17 @@ So that, long after training and without the images, the nearest training radiog
 image can be found. It holds no pixels and no file names: rows of a data set, and which data set.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors.numpy
-from safetensors import SafetensorError
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 
-from hilum.classifier.features import FeatureArray
+from hilum.classifier.files import pack_arrays, unpacked
+from hilum.classifier.inference import FeatureArray
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.records import FloatArray, IntArray, evenly_spaced
 
@@ -128,24 +126,16 @@ class Reference:
 
     def to_bytes(self) -> bytes:
         """One safetensors file."""
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}
         # pairs, because JSON objects with sorted keys would lose the networks' order
         facts = {"networks": list(self.networks.items()), "about": self.about}
-        data: bytes = safetensors.numpy.save(arrays, {"reference": json.dumps(facts)})
-        return data
+        return pack_arrays("reference", facts, {name: getattr(self, name) for name in _ARRAYS})
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str) -> "Reference":
         """The inverse of to_bytes. Raises ClassifierError, naming source, for other content."""
-        try:
-            length = int.from_bytes(data[:8], "little")
-            facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["reference"])
-            arrays = safetensors.numpy.load(data)
+        with unpacked("reference", data, source) as (facts, arrays):
             networks = {str(name): int(width) for name, width in facts["networks"]}
-            found = cls(**{n: arrays[n] for n in _ARRAYS}, networks=networks, about=facts["about"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ClassifierError(f"{source}: damaged ({error}).") from None
-        return found
+            return cls(**{n: arrays[n] for n in _ARRAYS}, networks=networks, about=facts["about"])
 
 
 _ARRAYS = ("embedded", "labels", "rows", "mean", "components")

@@ -4,8 +4,7 @@ It divides the logits, so it changes how sure a network is and never which optio
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
@@ -40,15 +39,6 @@ class Temperature:
     nll_before: float | None
     nll_after: float | None
     reason: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """{"value": 1.7, "n": 120, "nll_before": 0.61, "nll_after": 0.48, "reason": ""}."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Temperature":
-        """The inverse of to_json."""
-        return cls(**data)
 
 
 def fit_temperature(logits: FloatArray, targets: IntArray) -> Temperature:

@@ -1,4 +1,4 @@
-"""What a stakeholder demands of a threshold, as it is written and by name."""
+"""A threshold that meets a stakeholder's demands: how these are written, and how it is chosen."""
 
 import math
 import re

@@ -4,15 +4,12 @@ A classifier carries it, so that temperatures, operating points and prediction s
 at any time, without the images. It holds no file name.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import safetensors.numpy
-from safetensors import SafetensorError
 
-from hilum.errors import ClassifierError
+from hilum.classifier.files import pack_arrays, unpacked
 from hilum.records import FloatArray, IntArray
 
 
@@ -37,19 +34,12 @@ class Validation:
         """One safetensors file; logits are kept as float32, which is what networks compute in."""
         arrays: dict[str, Any] = {"truth": self.truth.astype(np.int64)}
         arrays |= {f"logits.{k}": v.astype(np.float32) for k, v in self.logits.items()}
-        about = json.dumps(self.about, sort_keys=True)
-        data: bytes = safetensors.numpy.save(arrays, {"about": about})
-        return data
+        return pack_arrays("about", self.about, arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str) -> "Validation":
         """The inverse of to_bytes. Raises ClassifierError, naming source, for other content."""
-        try:
-            length = int.from_bytes(data[:8], "little")
-            about = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["about"])
-            arrays = safetensors.numpy.load(data)
+        with unpacked("about", data, source) as (about, arrays):
             truth = arrays.pop("truth")
             logits = {k.removeprefix("logits."): v.astype(np.float64) for k, v in arrays.items()}
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise ClassifierError(f"{source}: damaged ({error}).") from None
-        return cls(truth, logits, about)
+            return cls(truth, logits, about)

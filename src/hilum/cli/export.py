@@ -81,6 +81,7 @@ def _onnx(
     check: Path | None,
     as_json: bool,
 ) -> None:
+    from hilum.codec import to_plain
     from hilum.exporting.graph import parse_input
     from hilum.exporting.onnx import OPSET, export_onnx
 
@@ -89,13 +90,13 @@ def _onnx(
     with without_exporter_noise():
         agreement = export_onnx(model, file, takes=kind, operate=operate, radiographs=images)
     if as_json:
-        console.print_json({"file": str(file), "opset": OPSET, **agreement.to_json()})
+        console.print_json({"file": str(file), "opset": OPSET, **to_plain(agreement)})
         return
     what = "radiographs" if check else "phantoms"
     console.print_line(
         f"Checked by ONNX Runtime: on {agreement.radiographs} {what} and {agreement.random} "
         "random images the same classes as by PyTorch; probabilities differ by "
-        f"{agreement.largest:.1g} at most."
+        f"{agreement.largest_difference:.1g} at most."
     )
     console.print_line(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
 

@@ -18,6 +18,7 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List the networks, or show the layers of one."""
+    from hilum.codec import to_plain
     from hilum.networks.registry import create_network_to_load, describe_network, network_names
     from hilum.networks.summary import Summary, summarise
 
@@ -54,7 +55,7 @@ def models(
         return
     summary = summary_of(name, batch)
     if as_json:
-        console.print_json({"name": name, "about": describe_network(name), **summary.to_json()})
+        console.print_json({"name": name, "about": describe_network(name), **to_plain(summary)})
         return
     console.print_table(
         f"{name}: {describe_network(name)}",

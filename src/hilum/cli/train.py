@@ -1,5 +1,6 @@
 """hilum train: train a classifier."""
 
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,17 @@ from hilum import console
 from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout, open_data
 
 EXAMPLE = "hilum train DATA --recipe quick --out runs/first"
+
+
+def _list_keys(wanted: bool) -> None:
+    if not wanted:
+        return
+    from hilum.recipe import describe_keys
+
+    for key, (default, meaning) in describe_keys().items():
+        lines = textwrap.wrap(meaning, 92)
+        console.print_line("\n    ".join([f"{key} = {default}", *lines]))
+    raise typer.Exit
 
 
 def train(
@@ -23,8 +35,19 @@ def train(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a recipe's key: key=value. Repeatable."),
+        typer.Option(
+            "--set", help="Change a recipe's key: key=value. Repeatable; --keys lists them."
+        ),
     ] = None,
+    keys: Annotated[
+        bool,
+        typer.Option(
+            "--keys",
+            help="List the keys of a recipe: defaults and meanings.",
+            callback=_list_keys,
+            is_eager=True,
+        ),
+    ] = False,
     monitor: Annotated[
         str | None,
         typer.Option(help="What is watched after every epoch: val, blocks (of train) or test."),

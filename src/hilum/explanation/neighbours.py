@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.features import compute_features
+from hilum.classifier.inference import compute_features
 from hilum.classifier.reference import Reference
 from hilum.errors import EvaluationError
 from hilum.explanation.network import check_pixels, open_probe

@@ -1,7 +1,7 @@
-"""The model card of a classifier that is given away: what it says of itself; the rest is left.
+"""A classifier as a folder to give away, with a model card: what it says of itself, the rest left.
 
-After Mitchell et al. 2019, Model Cards for Model Reporting, doi:10.1145/3287560.3287596. The front
-matter is the YAML block that model hubs read.
+The card is after Mitchell et al. 2019, Model Cards for Model Reporting,
+doi:10.1145/3287560.3287596. Its front matter is the YAML block that model hubs read.
 """
 
 import json
@@ -16,10 +16,53 @@ from hilum.classifier.classifier import Classifier
 from hilum.errors import ClassifierError
 from hilum.files import write_atomically
 
+#: The name of the card in the folder.
+CARD = "README.md"
+
+_OPEN = "*For the author to write.*"
+
+#: Without a licence, which is the author's to choose: hubs then show none.
+_FRONT_MATTER = """---
+library_name: hilum
+pipeline_tag: image-classification
+tags:
+  - hilum
+  - chest-radiograph
+  - image-classification
+# license: for the author to choose
+---
+"""
+
+_USAGE = """## How to use it
+
+```
+pip install hilum
+hilum predict THIS-FOLDER radiographs/
+```
+
+`classifier.json` names every file with its SHA-256; weights are safetensors.
+"""
 #: An absolute path of two or more parts, of Unix or Windows; not the path of a web address.
 _PATH = re.compile(
     r"(?<![\w.:/\\])(?:/[^/\s'\"]+)+/([^/\s'\"]+)/?|\b[A-Za-z]:\\(?:[^\\\s]+\\)*([^\\\s]+)"
 )
+
+
+def export_folder(classifier: Classifier, folder: Path | str) -> list[Path]:
+    """Write a classifier's folder, complete, and its model card.
+
+    folder: new or empty; its name is the card's title. The files hold no path of this machine.
+    Classifier.load and every verb read the folder as they do any classifier's. Returns its files.
+    Raises ClassifierError where the folder holds something.
+    """
+    folder = Path(folder)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise ClassifierError(f"{folder}: not empty; name a new folder with --out.")
+    given = replace(classifier, provenance=shareable(classifier.provenance))
+    card = write_card(given, folder.resolve().name)
+    write_atomically(folder / CARD, card.encode())
+    given.save(folder)
+    return sorted(folder.iterdir())
 
 
 def shareable(value: Any) -> Any:
@@ -36,49 +79,28 @@ def shareable(value: Any) -> Any:
     return value
 
 
-_OPEN = "*For the author to write.*"
-
-
 def write_card(classifier: Classifier, name: str) -> str:
     """The card as Markdown. name: what the classifier is called, for the title."""
-    told = shareable(classifier.provenance)
-    lines = [_front_matter(), f"# {name}", ""]
-    for title, fields in _sections(classifier, told).items():
+    facts = shareable(classifier.provenance)
+    lines = [_FRONT_MATTER, f"# {name}", ""]
+    for title, fields in _sections(classifier, facts).items():
         lines += [f"## {title}", ""]
         lines += [f"- **{field}**: {text or _OPEN}" for field, text in fields.items()]
         lines.append("")
-    return "\n".join([*lines, *_usage()])
+    return "\n".join([*lines, _USAGE])
 
 
-def _front_matter() -> str:
-    """Without a licence, which is the author's to choose: hubs then show none."""
-    return "\n".join(
-        [
-            "---",
-            "library_name: hilum",
-            "pipeline_tag: image-classification",
-            "tags:",
-            "  - hilum",
-            "  - chest-radiograph",
-            "  - image-classification",
-            "# license: for the author to choose",
-            "---",
-            "",
-        ]
-    )
-
-
-def _sections(classifier: Classifier, told: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
+def _sections(classifier: Classifier, facts: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
     """The nine groups of the paper in its order: fields, and None where the author has to."""
     height, width = classifier.preprocessing.image_size
     return {
         "Model details": {
             "Person or organisation that develops it": None,
-            "Date": _date(told),
+            "Date": _date(facts),
             "Version": None,
             "Type": _type(classifier),
             "Labels": f"`{classifier.tree}`",
-            "Made with": _versions(told),
+            "Made with": _versions(facts),
             "Paper or other resource": None,
             "Citation": None,
             "Licence": None,
@@ -103,8 +125,8 @@ def _sections(classifier: Classifier, told: Mapping[str, Any]) -> dict[str, dict
             f"`{_settings(classifier)}`",
         },
         "Training data": {
-            "Data sets": _trained_on(told),
-            "What the labels mean": _meaning(told),
+            "Data sets": _trained_on(facts),
+            "What the labels mean": _meaning(facts),
             "Calibrated on": _calibrated_on(classifier),
         },
         "Quantitative analyses": {"Unitary results": None, "Intersectional results": None},
@@ -113,23 +135,9 @@ def _sections(classifier: Classifier, told: Mapping[str, Any]) -> dict[str, dict
             "What the files hold of training images": _remembered(classifier),
         },
         "Caveats and recommendations": {
-            "Notes": " ".join(str(note) for note in told.get("notes") or ()) or None
+            "Notes": " ".join(str(note) for note in facts.get("notes") or ()) or None
         },
     }
-
-
-def _usage() -> list[str]:
-    return [
-        "## How to use it",
-        "",
-        "```",
-        "pip install hilum",
-        "hilum predict THIS-FOLDER radiographs/",
-        "```",
-        "",
-        "`classifier.json` names every file with its SHA-256; weights are safetensors.",
-        "",
-    ]
 
 
 def _type(classifier: Classifier) -> str:
@@ -164,16 +172,16 @@ def _settings(classifier: Classifier) -> str:
     return json.dumps(settings)
 
 
-def _date(told: Mapping[str, Any]) -> str | None:
-    return str(told["finished"]) if told.get("finished") else None
+def _date(facts: Mapping[str, Any]) -> str | None:
+    return str(facts["finished"]) if facts.get("finished") else None
 
 
-def _versions(told: Mapping[str, Any]) -> str | None:
-    return ", ".join(f"{k} {v}" for k, v in (told.get("versions") or {}).items()) or None
+def _versions(facts: Mapping[str, Any]) -> str | None:
+    return ", ".join(f"{k} {v}" for k, v in (facts.get("versions") or {}).items()) or None
 
 
-def _trained_on(told: Mapping[str, Any]) -> str | None:
-    data = told.get("data") or {}
+def _trained_on(facts: Mapping[str, Any]) -> str | None:
+    data = facts.get("data") or {}
     counts = (data.get("counts") or {}).get("train") or {}
     if not counts:
         return None
@@ -182,8 +190,8 @@ def _trained_on(told: Mapping[str, Any]) -> str | None:
     return f"{data.get('name') or 'data of an unrecorded name'}, split train: {kind}{classes}"
 
 
-def _meaning(told: Mapping[str, Any]) -> str | None:
-    name = (told.get("data") or {}).get("source")
+def _meaning(facts: Mapping[str, Any]) -> str | None:
+    name = (facts.get("data") or {}).get("source")
     return next((source.meaning for source in known_sources() if source.name == name), None)
 
 
@@ -203,23 +211,3 @@ def _remembered(classifier: Classifier) -> str:
     if classifier.validation is not None:
         found.append("classes and logits of validation images")
     return ("; ".join(found) or "nothing beside the weights") + "; no image and no file name"
-
-
-CARD = "README.md"
-
-
-def export_folder(classifier: Classifier, folder: Path | str) -> list[Path]:
-    """Write a classifier's folder, complete, and its model card.
-
-    folder: new or empty; its name is the card's title. The files hold no path of this machine.
-    Classifier.load and every verb read the folder as they do any classifier's. Returns its files.
-    Raises ClassifierError where the folder holds something.
-    """
-    folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ClassifierError(f"{folder}: not empty; name a new folder with --out.")
-    given = replace(classifier, provenance=shareable(classifier.provenance))
-    card = write_card(given, folder.resolve().name)
-    write_atomically(folder / CARD, card.encode())
-    given.save(folder)
-    return sorted(folder.iterdir())

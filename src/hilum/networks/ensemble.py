@@ -38,7 +38,7 @@ class Ensemble(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x: (B, 1, H, W). Returns (B, options): the logarithm of the mean probabilities."""
         # The first member, on the image itself, runs last: features are those of the last layer
-        # that runs (hilum.classifier.features), and they should be those of one plain network.
+        # that runs (hilum.classifier.inference), and they should be those of one plain network.
         last_first = [member(x) for member in reversed(list(self.members))]
         return _log_mean(last_first[::-1])
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from hilum.networks.registry import register
+from hilum.networks.contract import register
 
 
 class ResidualNetwork(nn.Module):

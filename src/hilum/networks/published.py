@@ -1,9 +1,9 @@
-"""The smallest network: a baseline that anything better has to beat."""
+"""The three networks that were published beside each other, COVINet among them, as published."""
 
 import torch
 from torch import nn
 
-from hilum.networks.registry import register
+from hilum.networks.contract import register
 
 
 @register("naive", smallest=3)

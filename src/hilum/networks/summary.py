@@ -8,13 +8,14 @@ multiply-adds are counted as well.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
+
+from hilum.networks.contract import evaluating
 
 _BYTES = 4
 _MB = 1024**2
@@ -53,20 +54,12 @@ class Summary:
     forward_backward_mb: float
     parameters_mb: float
 
+    DERIVED: ClassVar[tuple[str, ...]] = ("total_mb",)
+
     @property
     def total_mb(self) -> float:
         """The estimated memory of one training step: input, activations, gradients, weights."""
         return self.input_mb + self.forward_backward_mb + self.parameters_mb
-
-    def to_json(self) -> dict[str, Any]:
-        """The table as plain values, shapes as lists, with total_mb."""
-        rows = [{**asdict(row), "output_shape": list(row.output_shape)} for row in self.rows]
-        return {
-            **asdict(self),
-            "input_shape": list(self.input_shape),
-            "rows": rows,
-            "total_mb": self.total_mb,
-        }
 
 
 def summarise(network: nn.Module, image_size: tuple[int, int], batch: int = 1) -> Summary:
@@ -80,7 +73,8 @@ def summarise(network: nn.Module, image_size: tuple[int, int], batch: int = 1) -
     shape = (batch, 1, *image_size)
     rows: list[LayerRow] = []
     counted: set[nn.Parameter] = set()
-    with _evaluating(network) as weight, torch.no_grad():
+    weight = next(network.parameters(), torch.empty(0))  # for its dtype and device
+    with evaluating(network), torch.no_grad():
         images = torch.zeros(shape, dtype=weight.dtype, device=weight.device)
         hooks = [
             module.register_forward_hook(_recorder(name, rows, counted))
@@ -135,16 +129,3 @@ def _multiply_adds(module: nn.Module, output: torch.Tensor) -> int:
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features
     return 0
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[torch.Tensor]:
-    """Put a network in eval mode for a while; gives a tensor with its dtype and device."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield next(network.parameters(), torch.empty(0))
-    finally:
-        # Module by module: train() on the whole would thaw layers that were frozen on purpose.
-        for module, training in modes:
-            module.training = training

@@ -12,7 +12,6 @@ from hilum.audit.describe import Description, decision_counts
 from hilum.audit.findings import SEVERITIES
 from hilum.codec import to_plain
 from hilum.errors import HilumError
-from hilum.image_settings import AUGMENTATIONS, Augmentation
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.records import PixelArray, Record
@@ -28,6 +27,7 @@ from hilum.reporting.figures.charts import (
 from hilum.reporting.page import made_now, page_environment, write_page
 from hilum.reporting.sections.data import WORDS
 from hilum.reporting.subject import ImageSource
+from hilum.settings import AUGMENTATIONS, Augmentation
 from hilum.transforms.augment import augmentation_grid
 from hilum.transforms.preprocess import Preprocessing, preprocessing_grid
 

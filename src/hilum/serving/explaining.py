@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.features import compute_features
+from hilum.classifier.inference import compute_features
 from hilum.errors import EvaluationError, LabelError, nearest
 from hilum.explanation.attribution import SIGNED, attribute, parse_method
 from hilum.explanation.feature_maps import MapArray

@@ -24,7 +24,8 @@ from hilum.evaluation.files import (
 from hilum.files import sha256
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
-from hilum.recipe import Recipe, Settings
+from hilum.recipe import Recipe
+from hilum.settings import Settings
 from hilum.studies.folds import Folds, HeldOut, divide
 from hilum.studies.measures import Measure
 from hilum.studies.stressed import measure_under_stress

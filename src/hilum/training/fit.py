@@ -23,8 +23,8 @@ from hilum.labels import Decision, LabelTree
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress
-from hilum.recipe import Settings
 from hilum.records import IntArray, PixelArray
+from hilum.settings import Settings
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row
 from hilum.training.interrupt import StopRequest
 from hilum.training.loss import make_loss
@@ -70,16 +70,26 @@ class Machine:
     compiled: bool = False
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is trained: the network of a decision of a tree, under its settings and a seed.
+
+    train: what it learns from. monitored: what it is monitored on after every epoch, if anything.
+    """
+
+    decision: Decision
+    settings: Settings
+    tree: LabelTree
+    seed: int
+    train: Samples
+    monitored: Samples | None
+    preprocessing: Preprocessing
+    machine: Machine
+
+
 def fit(
-    decision: Decision,
-    settings: Settings,
-    tree: LabelTree,
+    task: Task,
     *,
-    seed: int,
-    train: Samples,
-    monitored: Samples | None,
-    preprocessing: Preprocessing,
-    machine: Machine,
     checkpoints: CheckpointFolder,
     stop: StopRequest,
     on_epoch: Callable[[Row], None],
@@ -87,61 +97,50 @@ def fit(
 ) -> Checkpoint:
     """Train one decision's network, from its newest checkpoint if it has one.
 
-    tree: whose decision it is.
     Writes a checkpoint after every epoch and then calls on_epoch with the epoch's row of the
     history. Returns the last checkpoint. Raises Interrupted, after writing a checkpoint, when a
     stop is requested, and TrainingError where the loss is not finite or the disk is full.
     """
-    start = checkpoints.newest()
-    if start and start.epoch >= settings.epochs:
+    start, epochs, name = checkpoints.newest(), task.settings.epochs, task.decision.name
+    if start and start.epoch >= epochs:
         return start
-    with own_randomness(machine.device, seed_of(seed, decision.name)):
-        loop = _Loop(decision, settings, tree, seed, train, monitored, preprocessing, machine)
+    with own_randomness(task.machine.device, seed_of(task.seed, name)):
+        loop = _Loop(task)
         if start:
             loop.restore(start)
-        while loop.epoch < settings.epochs:
+        while loop.epoch < epochs:
             finished = loop.run_epoch(stop, progress)
             checkpoint = loop.checkpoint()
             checkpoints.save(checkpoint)
             if finished:
                 on_epoch(checkpoint.history[-1])
-            if stop.requested and loop.epoch < settings.epochs:
-                raise Interrupted(f"stopped in epoch {loop.epoch + 1} of '{decision.name}'")
+            if stop.requested and loop.epoch < epochs:
+                raise Interrupted(f"stopped in epoch {loop.epoch + 1} of '{name}'")
     return checkpoint
 
 
 class _Loop:
     """The state of a training, advanced an epoch at a time."""
 
-    def __init__(
-        self,
-        decision: Decision,
-        settings: Settings,
-        tree: LabelTree,
-        seed: int,
-        train: Samples,
-        monitored: Samples | None,
-        preprocessing: Preprocessing,
-        machine: Machine,
-    ) -> None:
-        self.decision, self.settings, self.seed = decision, settings, seed
-        self.train, self.monitored = train, monitored
-        self.preprocessing, self.machine = preprocessing, machine
-        device = machine.device
+    def __init__(self, task: Task) -> None:
+        self.decision, self.settings, self.seed = task.decision, task.settings, task.seed
+        self.train, self.monitored = task.train, task.monitored
+        self.preprocessing, self.machine = task.preprocessing, task.machine
+        settings, device = task.settings, task.machine.device
         network = create_network(
             settings.network,
-            outputs=len(decision.options),
-            image_size=preprocessing.image_size,
+            outputs=len(task.decision.options),
+            image_size=task.preprocessing.image_size,
         )
         self.network = as_channels_last(network, device)
         # Steps go through it; the weights stay those of the network.
-        self.forward = torch.compile(self.network) if machine.compiled else self.network
+        self.forward = torch.compile(self.network) if task.machine.compiled else self.network
         self.averaged = AveragedWeights(self.network, settings.ema) if settings.ema else None
-        self.steps = math.ceil(len(train.rows) / settings.batch_size)
+        self.steps = math.ceil(len(self.train.rows) / settings.batch_size)
         self.optimizer = make_optimizer(settings, self.network.parameters())
         self.schedule = Schedule(settings, self.optimizer, self.steps)
-        self.loss = make_loss(decision, settings, tree, train.targets, device)
-        self.resident = _on_device(train.pixels, device)
+        self.loss = make_loss(task.decision, settings, task.tree, self.train.targets, device)
+        self.resident = _on_device(self.train.pixels, device)
         self.epoch = 0
         self.step = 0
         self.running = dict(_NOTHING_YET)

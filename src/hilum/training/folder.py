@@ -1,4 +1,8 @@
-"""The folder of a run: whose it is, what is in it, and whether it can be gone on with."""
+"""The folder of a run: what is in it, and whether it can be gone on with.
+
+RUN/ recipe.toml · run.json · split.csv · history.jsonl · log.txt · tensorboard/ ·
+checkpoints/DECISION/ · classifier/
+"""
 
 import datetime
 import json
@@ -14,6 +18,7 @@ import filelock
 import torch
 
 from hilum.audit.splits import apply_split, read_split
+from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError
 from hilum.files import sha256, write_atomically
 from hilum.labels import LabelTree
@@ -22,7 +27,178 @@ from hilum.recipe import Recipe, differences
 from hilum.training.checkpoint import Row
 from hilum.training.plan import Plan
 
+RECIPE_FILE = "recipe.toml"
 FACTS_FILE = "run.json"
+SPLIT_FILE = "split.csv"  # a copy of the table that the images were divided by
+HISTORY_FILE = "history.jsonl"
+
+
+# ---- how the images are divided --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Division:
+    """A split table as `hilum split` writes it.
+
+    path: the file; table: its content. fold: of a table of folds, the one that is monitored.
+    """
+
+    path: Path
+    table: bytes
+    fold: int | None
+
+    @classmethod
+    def read(cls, path: Path, fold: int | None = None) -> "Division":
+        """Raises DataError where the file cannot be read."""
+        try:
+            return cls(path, path.read_bytes(), fold)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+
+    @classmethod
+    def of_run(cls, run: Path) -> "Division | None":
+        """What a run was divided by; None where it took the splits of its data."""
+        facts = read_facts(run)
+        if facts is None or not (run / SPLIT_FILE).is_file():
+            return None
+        return cls.read(run / SPLIT_FILE, (facts["data"].get("split") or {}).get("fold"))
+
+    def apply(self, dataset: Dataset) -> Dataset:
+        """The data set with its images in the parts of this table. Raises DataError."""
+        return apply_split(dataset, read_split(self.path, dataset), self.fold)
+
+    def to_plain(self) -> dict[str, Any]:
+        """What run.json says of it."""
+        return {"file": self.path.name, "sha256": sha256(self.table), "fold": self.fold}
+
+
+def as_divided(dataset: Dataset, run: Path) -> Dataset:
+    """The data set in the parts that a run was trained by.
+
+    It stays as it is where run is no run or took the splits of its data, and where dataset lies
+    elsewhere than the run's: other data have splits of their own. Raises DataError where the
+    run's data are no longer those that its table lists.
+    """
+    division = Division.of_run(run)
+    if division is None or dataset.root.resolve() != data_root(run):
+        return dataset
+    return division.apply(dataset)
+
+
+# ---- opening it ----------------------------------------------------------------------------
+
+
+@contextmanager
+def lock_run(out: Path) -> Iterator[None]:
+    """Hold the run folder for this process; the system lets go of it when the process dies."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(f"{out}: cannot be made ({error.strerror}).") from None
+    try:
+        with filelock.FileLock(out / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise TrainingError(
+            f"{out}: another run is using this folder; wait for it, or name another with --out."
+        ) from None
+
+
+def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> dict[str, Any]:
+    """The facts of the run in a folder: new ones, or those of the run that is resumed."""
+    found = read_facts(out)
+    if found is not None and not resume:
+        raise TrainingError(
+            f"{out}: holds a run already. Go on with it by --resume, or name another folder."
+        )
+    if found is None:
+        first = {RECIPE_FILE: plan.recipe.to_toml().encode()}
+        if division:
+            first[SPLIT_FILE] = division.table
+        strangers = [p.name for p in out.iterdir() if not _left_by_a_kill(p, first)]
+        if strangers:
+            raise TrainingError(
+                f"{out}: holds other files ({', '.join(sorted(strangers)[:5])}); name an empty "
+                "or a new folder."
+            )
+        if resume:
+            raise TrainingError(f"{out}: there is no run to resume here.")
+        facts = _first_facts(plan, division)
+        for name, data in first.items():
+            write_atomically(out / name, data)
+        write_facts(out, facts)
+        return facts
+    _refuse_differences(out, plan, division, found)
+    return found
+
+
+def _left_by_a_kill(path: Path, first: dict[str, bytes]) -> bool:
+    """Whether this file may be of a run that was killed before it wrote run.json."""
+    if path.name == ".lock" or path.name.endswith(".partial"):
+        return True
+    return path.name in first and path.read_bytes() == first[path.name]
+
+
+def _refuse_differences(
+    out: Path, plan: Plan, division: Division | None, then: dict[str, Any]
+) -> None:
+    """Raise TrainingError unless the run whose facts are given is the one that is planned."""
+    now = _first_facts(plan, division)
+    found: list[str] = []
+    if then["labels"] != now["labels"]:
+        found.append(f"labels: {LabelTree.from_json(then['labels'])} → {plan.dataset.tree}")
+    old, new = then["data"], now["data"]
+    if old["fingerprint"] != new["fingerprint"]:
+        same = " (same counts, other contents)" if old["counts"] == new["counts"] else ""
+        found.append(f"data: {old['name']} {old['counts']} → {new['name']} {new['counts']}{same}")
+    found += differences(Recipe.load(out / RECIPE_FILE), plan.recipe)
+    found += [f"{k}: {then[k]} → {now[k]}" for k in ("device", "precision") if then[k] != now[k]]
+    if found:
+        raise TrainingError(
+            f"{out}: cannot resume, because this is not the same training:\n"
+            + "\n".join(f"  {line}" for line in found)
+        )
+
+
+# ---- run.json --------------------------------------------------------------------------------
+
+
+def _first_facts(plan: Plan, division: Division | None) -> dict[str, Any]:
+    """What run.json says at the start."""
+    dataset, recipe = plan.dataset, plan.recipe
+    return {
+        "format": 1,
+        "name": recipe.name,
+        "data": {
+            "root": str(dataset.root.resolve()),
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "synthetic": dataset.synthetic,
+            "source": plan.source,
+            "layout": dataset.layout,
+            "split": to_plain(division),
+            "counts": dataset.counts(),
+        },
+        "labels": dataset.tree.to_json(),
+        "strategy": recipe.strategy,
+        "rule": recipe.rule,
+        "monitor": recipe.monitor,
+        "monitored": {"split": recipe.monitor, "n": len(plan.monitor_rows)},
+        "allowed": list(plan.allowed),
+        "notes": list(plan.notes),
+        "epochs": {name: settings.epochs for name, settings in plan.settings.items()},
+        "device": plan.machine.device.type,
+        "precision": plan.machine.number_format,
+        "versions": {
+            **{name: version(name) for name in ("hilum", "torch", "numpy", "pillow")},
+            "python": platform.python_version(),
+        },
+        "threads": torch.get_num_threads(),
+        "started": utc_now(),
+        "finished": None,
+        "seconds": None,
+        "networks": {},
+    }
 
 
 def read_facts(run: Path) -> dict[str, Any] | None:
@@ -59,74 +235,37 @@ def _damaged(file: Path, what: str) -> TrainingError:
     )
 
 
-#: A run keeps a copy of its table under this name.
-SPLIT_FILE = "split.csv"
+def utc_now() -> str:
+    """Date and time in UTC, as ISO 8601 to the second."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@dataclass(frozen=True)
-class Division:
-    """A split table as `hilum split` writes it.
-
-    path: the file; table: its content. fold: of a table of folds, the one that is monitored.
-    """
-
-    path: Path
-    table: bytes
-    fold: int | None
-
-    @classmethod
-    def read(cls, path: Path, fold: int | None = None) -> "Division":
-        """Raises DataError where the file cannot be read."""
-        try:
-            return cls(path, path.read_bytes(), fold)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-
-    @classmethod
-    def of_run(cls, run: Path) -> "Division | None":
-        """What a run was divided by; None where it took the splits of its data."""
-        facts = read_facts(run)
-        if facts is None or not (run / SPLIT_FILE).is_file():
-            return None
-        return cls.read(run / SPLIT_FILE, (facts["data"].get("split") or {}).get("fold"))
-
-    def apply(self, dataset: Dataset) -> Dataset:
-        """The data set with its images in the parts of this table. Raises DataError."""
-        return apply_split(dataset, read_split(self.path, dataset), self.fold)
-
-    def to_json(self) -> dict[str, Any]:
-        """What run.json says of it."""
-        return {"file": self.path.name, "sha256": sha256(self.table), "fold": self.fold}
-
-
-def as_divided(dataset: Dataset, run: Path) -> Dataset:
-    """The data set in the parts that a run was trained by.
-
-    It stays as it is where run is no run or took the splits of its data, and where dataset lies
-    elsewhere than the run's: other data have splits of their own. Raises DataError where the
-    run's data are no longer those that its table lists.
-    """
-    division = Division.of_run(run)
-    if division is None or dataset.root.resolve() != data_root(run):
-        return dataset
-    return division.apply(dataset)
+# ---- what happened ---------------------------------------------------------------------------
 
 
 class History:
-    """The records of one run folder. All of it can be read while the run goes on."""
+    """history.jsonl, log.txt and, where it is installed, TensorBoard's records of one run.
+
+    All of them can be read while the run goes on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._board = _tensorboard(folder / "tensorboard")
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:  # it is no dependency
+            self._board: Any = None
+        else:
+            self._board = SummaryWriter(log_dir=str(folder / "tensorboard"))
 
     def restore(self, rows: list[Row]) -> None:
         """Set history.jsonl to the rows that the checkpoints hold, whatever a kill left in it."""
         text = "".join(json.dumps(row) + "\n" for row in rows)
-        write_atomically(self.folder / "history.jsonl", text.encode())
+        write_atomically(self.folder / HISTORY_FILE, text.encode())
 
     def append(self, row: Row) -> None:
         """Record an epoch."""
-        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / HISTORY_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         monitored = (
             f", monitored loss {row['monitor_loss']:.4f}, accuracy {row['monitor_accuracy']:.4f}"
@@ -160,137 +299,3 @@ class History:
 def read_history(path: Path) -> list[Row]:
     """The rows of a history.jsonl, one per epoch and decision."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(log_dir=str(folder))
-
-
-def allowed_before(run: Path) -> list[str]:
-    """What a run was told to let through when it was started."""
-    return list((read_facts(run) or {}).get("allowed", []))
-
-
-@contextmanager
-def lock_run(out: Path) -> Iterator[None]:
-    """Hold the run folder for this process; the system lets go of it when the process dies."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{out}: cannot be made ({error.strerror}).") from None
-    try:
-        with filelock.FileLock(out / ".lock", timeout=0):
-            yield
-    except filelock.Timeout:
-        raise TrainingError(
-            f"{out}: another run is using this folder; wait for it, or name another with --out."
-        ) from None
-
-
-def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> dict[str, Any]:
-    """The facts of the run in a folder: new ones, or those of the run that is resumed."""
-    found = read_facts(out)
-    if found is not None and not resume:
-        raise TrainingError(
-            f"{out}: holds a run already. Go on with it by --resume, or name another folder."
-        )
-    if found is None:
-        first = {"recipe.toml": plan.recipe.to_toml().encode()}
-        if division:
-            first[SPLIT_FILE] = division.table
-        strangers = [p.name for p in out.iterdir() if not _is_ours(p, first)]
-        if strangers:
-            raise TrainingError(
-                f"{out}: holds other files ({', '.join(sorted(strangers)[:5])}); name an empty "
-                "or a new folder."
-            )
-        if resume:
-            raise TrainingError(f"{out}: there is no run to resume here.")
-        facts = _facts(plan, division)
-        for name, data in first.items():
-            write_atomically(out / name, data)
-        write_facts(out, facts)
-        return facts
-    _refuse_differences(out, plan, division, found)
-    return found
-
-
-def _is_ours(path: Path, first: dict[str, bytes]) -> bool:
-    """Whether a run that was killed before it wrote run.json may have left this file."""
-    if path.name == ".lock" or path.name.endswith(".partial"):
-        return True
-    return path.name in first and path.read_bytes() == first[path.name]
-
-
-def _refuse_differences(
-    out: Path, plan: Plan, division: Division | None, facts: dict[str, Any]
-) -> None:
-    old_recipe = Recipe.load(out / "recipe.toml")
-    now = _facts(plan, division)
-    found: list[str] = []
-    if facts["labels"] != now["labels"]:
-        old = LabelTree.from_json(facts["labels"])
-        found.append(f"labels: {old} → {plan.dataset.tree}")
-    if facts["data"]["fingerprint"] != now["data"]["fingerprint"]:
-        found.append(
-            f"data: {facts['data']['name']} {facts['data']['counts']} → "
-            f"{now['data']['name']} {now['data']['counts']}"
-            + (
-                " (same counts, other contents)"
-                * (facts["data"]["counts"] == now["data"]["counts"])
-            )
-        )
-    found += differences(old_recipe, plan.recipe)
-    found += [f"{k}: {facts[k]} → {now[k]}" for k in ("device", "precision") if facts[k] != now[k]]
-    if found:
-        raise TrainingError(
-            f"{out}: cannot resume, because this is not the same training:\n"
-            + "\n".join(f"  {line}" for line in found)
-        )
-
-
-def _facts(plan: Plan, division: Division | None) -> dict[str, Any]:
-    """What run.json says at the start."""
-    dataset, recipe = plan.dataset, plan.recipe
-    return {
-        "format": 1,
-        "name": recipe.name,
-        "data": {
-            "root": str(dataset.root.resolve()),
-            "name": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "synthetic": dataset.synthetic,
-            "source": plan.source,
-            "layout": dataset.layout,
-            "split": division.to_json() if division else None,
-            "counts": dataset.counts(),
-        },
-        "labels": dataset.tree.to_json(),
-        "strategy": recipe.strategy,
-        "rule": recipe.rule,
-        "monitor": recipe.monitor,
-        "monitored": {"split": recipe.monitor, "n": len(plan.monitor_rows)},
-        "allowed": list(plan.allowed),
-        "notes": list(plan.notes),
-        "epochs": {name: settings.epochs for name, settings in plan.settings.items()},
-        "device": plan.machine.device.type,
-        "precision": plan.machine.number_format,
-        "versions": {
-            **{name: version(name) for name in ("hilum", "torch", "numpy", "pillow")},
-            "python": platform.python_version(),
-        },
-        "threads": torch.get_num_threads(),
-        "started": utc_now(),
-        "finished": None,
-        "seconds": None,
-        "networks": {},
-    }
-
-
-def utc_now() -> str:
-    """Date and time in UTC, as ISO 8601 to the second."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from hilum.labels import Decision, LabelTree
-from hilum.recipe import Settings
 from hilum.records import IntArray
+from hilum.settings import Settings
 
 
 class Loss(Protocol):

@@ -1,4 +1,4 @@
-"""Optimizer and learning-rate schedule of a decision's settings."""
+"""Optimizer, learning-rate schedule and moving average of the weights, by a decision's settings."""
 
 import copy
 import math
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from hilum.recipe import Settings
+from hilum.settings import Settings
 
 
 def make_optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -1,4 +1,7 @@
-"""Which training samples an epoch visits, and in which order: pure functions."""
+"""What is random or changes by epoch in a training: order, seeds, generators, sizes of images.
+
+Which samples an epoch visits in which order, and how large they are, are pure functions.
+"""
 
 import zlib
 from collections.abc import Iterator
@@ -11,8 +14,13 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from hilum.errors import RecipeError
-from hilum.recipe import Settings
 from hilum.records import IntArray
+from hilum.settings import Settings
+
+#: The share of the epochs over which images grow; in the rest they have their full size.
+GROWING = 0.75
+
+_STEP = 8  # sides of smaller images are multiples of it: few sizes, for which kernels are prepared
 
 
 @dataclass(frozen=True)
@@ -111,12 +119,6 @@ def set_rng_state(states: dict[str, torch.Tensor], device: torch.device) -> None
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
-
-
-#: The share of the epochs over which images grow; in the rest they have their full size.
-GROWING = 0.75
-
-_STEP = 8  # sides of smaller images are multiples of it: few sizes, for which kernels are prepared
 
 
 def size_in(epoch: int, epochs: int, start: float, full: tuple[int, int]) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,46 +14,15 @@ from hilum.errors import TrainingError
 from hilum.labels import Decision
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import Dataset
-from hilum.recipe import Recipe, Settings
-from hilum.records import IntArray
-from hilum.training.fit import Machine, Samples
+from hilum.recipe import Recipe
+from hilum.records import IntArray, PixelArray
+from hilum.settings import Settings
+from hilum.training.fit import Machine, Samples, Task
 from hilum.training.loss import make_loss
-from hilum.training.order import check_resizable, size_in
+from hilum.training.order import check_resizable, member_seed, size_in
 from hilum.transforms.preprocess import Preprocessing
 
-BLOCKS = 20
-
-
-def hold_out_blocks(
-    labels: IntArray, groups: Sequence[Hashable], share: float, seed: int
-) -> tuple[IntArray, IntArray]:
-    """Split positions into (kept, held out), class by class.
-
-    labels: (N,) class indices of records in natural order of their names. groups: of each record,
-    such as its patient: where a block's edge or a copy divides one, all of it is kept.
-    share: of each class to hold out, in (0, 1). Each class is cut into up to 20 contiguous
-    blocks, of which about `share` (at least one, never all) is drawn by the seed.
-    Both results are sorted positions in 0..N-1.
-    Raises TrainingError where groups leave nothing of a class to hold out.
-    """
-    rng = np.random.default_rng([seed, 0xB10C])
-    held: list[IntArray] = []
-    for label in np.unique(labels):
-        positions = np.flatnonzero(labels == label)
-        blocks = np.array_split(positions, min(BLOCKS, len(positions)))
-        n = min(max(1, round(share * len(blocks))), len(blocks) - 1)
-        held += [blocks[b] for b in rng.choice(len(blocks), size=n, replace=False)]
-    out = set(np.concatenate(held).tolist())
-    kept = {groups[i] for i in range(len(labels)) if i not in out}
-    whole = np.array(sorted(i for i in out if groups[i] not in kept), dtype=np.int64)
-    if set(labels[whole].tolist()) != set(labels.tolist()):
-        raise TrainingError(
-            "Blocks cannot be held out: the patients or copies in them reach into the rest. "
-            "Divide the data with hilum split, and train with --split."
-        )
-    return np.setdiff1d(np.arange(len(labels)), whole).astype(np.int64), whole
-
-
+BLOCKS = 20  # at most, of each class
 TEST_USED = (
     "The test set was used during training: it was monitored after every epoch, so figures on it "
     "are no longer those of unseen data."
@@ -80,11 +48,28 @@ class Plan:
     notes: tuple[str, ...]
     source: str | None
 
-    def samples(self, decision: Decision, rows: IntArray, pixels: Any) -> Samples:
-        targets = decision.targets(self.dataset.labels[rows])
-        mine = targets >= 0
-        names = [r.name for r in self.dataset.records]
-        return Samples(pixels, rows[mine], targets[mine], names)
+    def task(self, decision: Decision, member: int, pixels: PixelArray) -> Task:
+        """The training of a decision's network, or of a further member (from 0) of its ensemble.
+
+        pixels: (N, H, W) uint8 of the whole data set under the preprocessing.
+        """
+
+        def samples(rows: IntArray) -> Samples:
+            targets = decision.targets(self.dataset.labels[rows])
+            mine = targets >= 0
+            names = [record.name for record in self.dataset.records]
+            return Samples(pixels, rows[mine], targets[mine], names)
+
+        return Task(
+            decision,
+            self.settings[decision.name],
+            self.dataset.tree,
+            seed=member_seed(self.recipe.seed, member),
+            train=samples(self.train_rows),
+            monitored=samples(self.monitor_rows),
+            preprocessing=self.preprocessing,
+            machine=self.machine,
+        )
 
 
 def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> Plan:
@@ -145,3 +130,33 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         tuple(notes),
         source.name if source else None,
     )
+
+
+def hold_out_blocks(
+    labels: IntArray, groups: Sequence[Hashable], share: float, seed: int
+) -> tuple[IntArray, IntArray]:
+    """Split positions into (kept, held out), class by class.
+
+    labels: (N,) class indices of records in natural order of their names. groups: of each record,
+    such as its patient: where a block's edge or a copy divides one, all of it is kept.
+    share: of each class to hold out, in (0, 1). Each class is cut into up to 20 contiguous
+    blocks, of which about `share` (at least one, never all) is drawn by the seed.
+    Both results are sorted positions in 0..N-1.
+    Raises TrainingError where groups leave nothing of a class to hold out.
+    """
+    rng = np.random.default_rng([seed, 0xB10C])
+    held: list[IntArray] = []
+    for label in np.unique(labels):
+        positions = np.flatnonzero(labels == label)
+        blocks = np.array_split(positions, min(BLOCKS, len(positions)))
+        n = min(max(1, round(share * len(blocks))), len(blocks) - 1)
+        held += [blocks[b] for b in rng.choice(len(blocks), size=n, replace=False)]
+    out = set(np.concatenate(held).tolist())
+    kept = {groups[i] for i in range(len(labels)) if i not in out}
+    whole = np.array(sorted(i for i in out if groups[i] not in kept), dtype=np.int64)
+    if set(labels[whole].tolist()) != set(labels.tolist()):
+        raise TrainingError(
+            "Blocks cannot be held out: the patients or copies in them reach into the rest. "
+            "Divide the data with hilum split, and train with --split."
+        )
+    return np.setdiff1d(np.arange(len(labels)), whole).astype(np.int64), whole

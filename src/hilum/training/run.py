@@ -1,6 +1,4 @@
-"""A training run: a data set and a recipe in, a run folder out.
-
-RUN/ recipe.toml · run.json · history.jsonl · log.txt · checkpoints/DECISION/ · classifier/
+"""A training run: a data set and a recipe in, a run folder (folder.py) out.
 
 An ensemble's further members have the folders checkpoints/DECISION.2/ and so on, and the key
 'member' (from 1) in the rows of the history.
@@ -25,14 +23,13 @@ from hilum.training.fit import fit
 from hilum.training.folder import (
     Division,
     History,
-    allowed_before,
     lock_run,
     open_run,
+    read_facts,
     utc_now,
     write_facts,
 )
 from hilum.training.interrupt import StopRequest, stop_on_signal
-from hilum.training.order import member_seed
 from hilum.training.plan import Plan, make_plan
 from hilum.transforms.augment import MIRRORED
 
@@ -51,14 +48,29 @@ def train(
 ) -> Classifier:
     """Train a classifier and write everything about it into a run folder.
 
-    split_file: a table of `hilum split`, by which the images are divided instead; fold: which of
-    its folds is monitored, while the others train. allow: 'leakage' and 'label-conflicts' let
-    through what a quick check of the data would refuse; the classifier and every report say so.
-    resume: go on with the run in that folder, from its newest checkpoints; a finished run is
-    only read. on_epoch: called with each row of the history. Ctrl-C ends with a checkpoint.
-    Returns the classifier, also in RUN/classifier. Raises RecipeError where the recipe does not
-    fit the labels, TrainingError where the run cannot start, go on or be resumed, DataError
-    where radiographs cannot be read, and Interrupted after a stop.
+    Ctrl-C ends with a checkpoint.
+
+    Args:
+        dataset: Of open_dataset.
+        recipe: What decides how it is trained.
+        out: The run's folder: new, or with resume its own.
+        split_file: A table of `hilum split`, by which the images are divided instead.
+        fold: Which of the table's folds is monitored, while the others train.
+        allow: 'leakage' and 'label-conflicts' let through what a quick check of the data would
+            refuse; the classifier and every report say so.
+        resume: Go on with the run in that folder, from its newest checkpoints; a finished run is
+            only read.
+        progress: Called with what is done, how many are done, and of how many.
+        on_epoch: Called with each row of the history.
+
+    Returns:
+        The classifier, which is also in RUN/classifier.
+
+    Raises:
+        RecipeError: The recipe does not fit the labels.
+        TrainingError: The run cannot start, go on or be resumed.
+        DataError: Radiographs cannot be read.
+        Interrupted: It was stopped.
     """
     out = Path(out)
     division = Division.read(split_file, fold) if split_file else None
@@ -68,21 +80,22 @@ def train(
         used = "none was given" if division is None else f"the run's is of fold {division.fold}"
         raise TrainingError(f"Fold {fold} was asked for, of which table? {used}: add --split.")
     if resume:
-        allow = {*allow, *allowed_before(out)}
+        allow = {*allow, *(read_facts(out) or {}).get("allowed", [])}
     plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
     with lock_run(out):
         facts = open_run(out, plan, division, resume)
         if facts["finished"]:
             return Classifier.load(out, device=recipe.device)
+        go_on = f"Go on with: hilum train DATA --out {out} --resume"
         try:
             with stop_on_signal() as stop:
                 return _train(plan, out, facts, stop, progress, on_epoch)
         except Interrupted as error:
-            raise Interrupted(f"{out}: {error}; a checkpoint was written. {_how(out)}") from None
+            raise Interrupted(f"{out}: {error}; a checkpoint was written. {go_on}") from None
         except OSError as error:
             raise TrainingError(
                 f"{error.filename or out}: cannot be written ({error.strerror}); the checkpoints "
-                f"written before are unharmed. {_how(out)}"
+                f"written before are unharmed. {go_on}"
             ) from error
 
 
@@ -97,22 +110,18 @@ def _train(
     dataset, recipe = plan.dataset, plan.recipe
     pixels = dataset.pixels(plan.preprocessing, progress)
     folders = {
-        d.name: [
-            CheckpointFolder(
-                out / "checkpoints" / _folder_name(d.name, member),
-                keep_all=recipe.keep_checkpoints == "all",
-            )
-            for member in range(plan.settings[d.name].members)
-        ]
+        d.name: [_checkpoints(out, recipe, d.name, k) for k in range(plan.settings[d.name].members)]
         for d in plan.decisions
     }
     for partial in out.rglob(".*.partial"):  # a kill during a write left it behind
         partial.unlink()
-    rows: list[Row] = []
-    for members in folders.values():
-        for member, folder in enumerate(members):
-            newest = folder.newest()
-            rows += _told(newest.history, member, len(members)) if newest else []
+    rows = [
+        _of_member(row, k, len(members))
+        for members in folders.values()
+        for k, folder in enumerate(members)
+        if (newest := folder.newest())
+        for row in newest.history
+    ]
     history = History(out)
     history.restore(rows)
     history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}")
@@ -126,20 +135,13 @@ def _train(
             for member, folder in enumerate(members):
 
                 def record(row: Row, member: int = member, of: int = len(members)) -> None:
-                    (told,) = _told([row], member, of)
-                    history.append(told)
+                    row = _of_member(row, member, of)
+                    history.append(row)
                     if on_epoch:
-                        on_epoch(told)
+                        on_epoch(row)
 
                 fit(
-                    decision,
-                    plan.settings[decision.name],
-                    dataset.tree,
-                    seed=member_seed(recipe.seed, member),
-                    train=plan.samples(decision, plan.train_rows, pixels),
-                    monitored=plan.samples(decision, plan.monitor_rows, pixels),
-                    preprocessing=plan.preprocessing,
-                    machine=plan.machine,
+                    plan.task(decision, member, pixels),
                     checkpoints=folder,
                     stop=stop,
                     on_epoch=record,
@@ -230,15 +232,11 @@ def _calibrated(
     )
 
 
-def _folder_name(decision: str, member: int) -> str:
-    name = safe_name(decision)  # which has no dot
-    return f"{name}.{member + 1}" if member else name
+def _checkpoints(out: Path, recipe: Recipe, decision: str, member: int) -> CheckpointFolder:
+    name = safe_name(decision) + (f".{member + 1}" if member else "")  # safe_name leaves no dot
+    return CheckpointFolder(out / "checkpoints" / name, keep_all=recipe.keep_checkpoints == "all")
 
 
-def _told(rows: list[Row], member: int, of: int) -> list[Row]:
-    """Rows of the history that say whose they are, where a decision has several members."""
-    return [{**row, "member": member + 1} for row in rows] if of > 1 else rows
-
-
-def _how(out: Path) -> str:
-    return f"Go on with: hilum train DATA --out {out} --resume"
+def _of_member(row: Row, member: int, of: int) -> Row:
+    """A row of the history that says whose it is, where a decision has several members."""
+    return {**row, "member": member + 1} if of > 1 else row

@@ -14,18 +14,27 @@ import math
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import betaincinv
 from torch.nn import functional
 
-from hilum.image_settings import Augmentation
 from hilum.records import FloatArray, IntArray, PixelArray
+from hilum.settings import Augmentation
 
+MIRRORED = (
+    "augmentation.mirror exchanges left and right in half of the training images, and with them "
+    "the sides of the heart: the network will not tell a mirrored radiograph, or a heart on the "
+    "right, from a usual one."
+)
+_NOISE_PLACES = 2**20  # where in the table of normal numbers an image's noise may begin
 _GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 _WORD = 2**64
+
+
+# ---- random numbers ------------------------------------------------------------------------
 
 
 def uniform(seed: int, epoch: int, indices: IntArray, stream: str = "") -> FloatArray:
@@ -33,17 +42,21 @@ def uniform(seed: int, epoch: int, indices: IntArray, stream: str = "") -> Float
 
     indices: (B,) not negative. stream: names what the numbers are for; two streams of one sample
     are independent. Returns (B,).
-    The bit mixer is SplitMix64 (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195).
     """
     state = seed % _WORD
     for part in (epoch, zlib.crc32(stream.encode())):
         state = _mix_one((state + _GOLDEN * (part + 1)) % _WORD)
     with np.errstate(over="ignore"):  # wrapping is what the mixer is made of
-        z = np.uint64(state) + np.uint64(_GOLDEN) * (indices.astype(np.uint64) + np.uint64(1))
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
-        mixed: npt.NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+        numbers = np.uint64(_GOLDEN) * (indices.astype(np.uint64) + np.uint64(1))
+        mixed = mix_bits(np.uint64(state) + numbers)
     return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
+
+
+def mix_bits(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's output function (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195)."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(_FIRST)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(_SECOND)
+    return z ^ (z >> np.uint64(31))
 
 
 def _mix_one(z: int) -> int:
@@ -76,6 +89,172 @@ class Draws:
         """From 1 / (1 + dose) to 1 + dose, evenly on a logarithmic scale: 1 in the middle."""
         factors: FloatArray = (1 + dose) ** (2 * self.unit(stream) - 1)
         return factors
+
+
+# ---- what is done to a batch -----------------------------------------------------------------
+
+
+def augment(
+    pixels: torch.Tensor, doses: Augmentation, *, seed: int, epoch: int, indices: IntArray
+) -> torch.Tensor:
+    """Return the batch with the random changes of this epoch, all but mixup.
+
+    pixels: (B, H, W) uint8, or float32 in [0, 255]; not changed. indices: (B,) positions of the
+    samples in the data set. Returns (B, H, W): uint8 as it came where nothing but mirroring is
+    switched on, float32 in [0, 255] otherwise; with every dose 0, pixels itself.
+
+    In this order: mirror (which exchanges left and right, and with them the sides of the heart),
+    corner crop and affine map, blur, gamma, contrast and brightness, noise, erasing.
+    """
+    draws = Draws(seed, epoch, indices)
+    if doses.mirror:
+        pixels = _mirror(pixels, draws)
+    if doses.moves:
+        pixels = _move(pixels.float(), doses, draws)
+    if doses.blur:
+        pixels = _blur(pixels.float(), doses.blur, draws)
+    if doses.shades:
+        pixels = _shade(pixels.float(), doses, draws)
+    if doses.noise:
+        pixels = _add_noise(pixels.float(), doses.noise, draws)
+    if doses.moves or doses.blur or doses.shades or doses.noise:
+        pixels = pixels.clamp_(0, 255)  # a copy by now; even a mean may leave the range by rounding
+    if doses.erase:
+        pixels = _erase(pixels.float(), doses.erase, draws)
+    return pixels
+
+
+def mixup_partners(
+    alpha: float, n: int, *, seed: int, epoch: int, indices: IntArray
+) -> tuple[IntArray, FloatArray]:
+    """With which other sample each sample is mixed in this epoch, and its own share in the mix.
+
+    alpha: of the Beta(alpha, alpha) distribution of the share, which is then the larger of the
+    two: the mix is still mainly the sample itself. n: how many samples there are to choose from.
+    indices: (B,). Returns positions (B,) in [0, n) and shares (B,) in [1/2, 1].
+    A partner comes from all samples, not from the batch, so that the mix does not depend on it.
+    Source: Zhang, Cisse, Dauphin, Lopez-Paz 2018, mixup: beyond empirical risk minimization,
+    doi:10.48550/arXiv.1710.09412.
+    """
+    draws = Draws(seed, epoch, indices)
+    share = betaincinv(alpha, alpha, draws.unit("mixup share"))
+    partners = (draws.unit("mixup partner") * n).astype(np.int64)
+    return partners, np.maximum(share, 1 - share)
+
+
+def mix(one: torch.Tensor, other: torch.Tensor, share: FloatArray) -> torch.Tensor:
+    """The weighted mean of two batches, float32; share: (B,), the weight of the first."""
+    weight = _column(share, one).view(-1, *[1] * (one.ndim - 1))
+    return one.float() * weight + other.float() * (1 - weight)
+
+
+def augmentation_grid(
+    image: PixelArray, doses: Augmentation, seed: int = 0, n: int = 12
+) -> list[PixelArray]:
+    """What training would make of one radiograph in epochs 1 to n, to look at.
+
+    image: (H, W) uint8. Returns n such images. Mixup, which takes a second radiograph, is not
+    shown.
+    """
+    batch = torch.from_numpy(image[None].copy())
+    index = np.zeros(1, dtype=np.int64)
+    changed = [augment(batch, doses, seed=seed, epoch=e, indices=index) for e in range(1, n + 1)]
+    return [x[0].round().to(torch.uint8).numpy() for x in changed]
+
+
+# ---- the parts -----------------------------------------------------------------------------
+
+
+def _column(values: FloatArray, like: torch.Tensor) -> torch.Tensor:
+    """(B,) numbers as (B, 1, 1) float32, where the batch is."""
+    return torch.from_numpy(values.astype(np.float32)).to(like.device).view(-1, 1, 1)
+
+
+def _mirror(x: torch.Tensor, draws: Draws) -> torch.Tensor:
+    flip = torch.from_numpy(draws.unit("mirror") < 0.5).to(x.device)
+    return torch.where(flip[:, None, None], x.flip(-1), x)
+
+
+def _move(x: torch.Tensor, doses: Augmentation, draws: Draws) -> torch.Tensor:
+    """Corner crop and affine map, in one resampling."""
+    maps = sampling_maps(
+        (x.shape[1], x.shape[2]),
+        degrees=draws.either_way("rotate", doses.rotate),
+        shift_x=draws.either_way("shift x", doses.shift),
+        shift_y=draws.either_way("shift y", doses.shift),
+        zoom=draws.factor("scale", doses.scale),
+        aspect=draws.factor("aspect", doses.aspect),
+        corner=np.floor(4 * draws.unit("corner")),
+        crop_side=1 - doses.corner_crop * draws.unit("crop side"),
+    )
+    return resample(x, torch.from_numpy(maps.astype(np.float32)).to(x.device))
+
+
+def _blur(x: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    """Convolve with a Gaussian, down and then across; the border pixels are continued."""
+    sigma = np.maximum(dose * draws.unit("blur"), 1e-3)  # so little is no blur
+    # taps below 1/255 of the central one would not change an 8-bit image
+    reach = math.floor(dose * math.sqrt(2 * math.log(255)))
+    steps = np.arange(reach + 1)[:, None]
+    taps = np.exp(-0.5 * (steps / sigma) ** 2)
+    weights = [_column(w, x) for w in taps / (taps[0] + 2 * taps[1:].sum(axis=0))]
+    for axis, margin in ((1, (0, 0, reach, reach)), (2, (reach, reach, 0, 0))):
+        wide, n = functional.pad(x[:, None], margin, mode="replicate")[:, 0], x.shape[axis]
+        x = x * weights[0]
+        for k in range(1, reach + 1):
+            pair = wide.narrow(axis, reach - k, n) + wide.narrow(axis, reach + k, n)
+            x += pair.mul_(weights[k])
+    return x
+
+
+def _shade(x: torch.Tensor, doses: Augmentation, draws: Draws) -> torch.Tensor:
+    """Gamma, then contrast about middle grey, then brightness; may leave [0, 255]."""
+    if doses.gamma:  # 255 · (x/255)^γ; two logarithms are four times as fast as a power
+        gamma = draws.factor("gamma", doses.gamma)
+        scale = _column((1 - gamma) * math.log(255), x)
+        x = x.log().mul_(_column(gamma, x)).add_(scale).exp_()
+    contrast = draws.factor("contrast", doses.contrast)
+    brightness = draws.either_way("brightness", doses.brightness)
+    return x.mul(_column(contrast, x)).add_(_column(127.5 * (1 - contrast) + 255 * brightness, x))
+
+
+def _add_noise(x: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    """Add white Gaussian noise.
+
+    Each image takes its own stretch of one long table of normal numbers: drawing new ones would
+    cost more than everything else here, and would differ between devices.
+    """
+    n = x[0].numel()
+    table = _normal_numbers(n + _NOISE_PLACES, x.device)
+    places = (draws.unit("noise place") * _NOISE_PLACES).astype(np.int64).tolist()
+    noise = torch.stack([table[place : place + n] for place in places]).view(x.shape)
+    strength = draws.unit("noise") * dose * 255
+    return noise.mul_(_column(strength, x)).add_(x)
+
+
+@lru_cache(maxsize=4)
+def _normal_numbers(n: int, device: torch.device) -> torch.Tensor:
+    numbers = np.random.default_rng(0).standard_normal(n, dtype=np.float32)
+    return torch.from_numpy(numbers).to(device)
+
+
+def _erase(x: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+    """Paint a rectangle with one grey level, after Zhong et al. 2020 (Random erasing).
+
+    doi:10.1609/aaai.v34i07.7000. Its share of the image is drawn from [0, dose), its sides'
+    ratio (relative to the image's) from 1/2 to 2.
+    """
+    share, ratio = draws.unit("erase") * dose, np.sqrt(draws.factor("erase ratio", 1.0))
+    inside = []
+    for axis, side in ((1, np.sqrt(share) * ratio), (2, np.sqrt(share) / ratio)):
+        n = x.shape[axis]
+        length = np.rint(side * n)
+        start = np.floor(draws.unit(f"erase from {axis}") * (n - length + 1))
+        ends = torch.from_numpy(np.stack([start, start + length])).to(x.device)[:, :, None]
+        steps = torch.arange(n, device=x.device)
+        inside.append((steps >= ends[0]) & (steps < ends[1]))
+    grey = _column(np.floor(256 * draws.unit("erase grey")), x)
+    return torch.where(inside[0][:, :, None] & inside[1][:, None, :], grey, x)
 
 
 def sampling_maps(
@@ -128,195 +307,3 @@ def resample(images: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         column = along_y[:, None] * y + offset[:, None]
         torch.add(row[:, None, :], column[:, :, None], out=grid[..., axis])
     return functional.grid_sample(images[:, None], grid, align_corners=False)[:, 0]
-
-
-if TYPE_CHECKING:
-    import torch
-
-MIRRORED = (
-    "augmentation.mirror exchanges left and right in half of the training images, and with them "
-    "the sides of the heart: the network will not tell a mirrored radiograph, or a heart on the "
-    "right, from a usual one."
-)
-_NOISE_PLACES = 2**20  # where in the table of normal numbers an image's noise may begin
-
-
-def augment(
-    pixels: "torch.Tensor", doses: Augmentation, *, seed: int, epoch: int, indices: IntArray
-) -> "torch.Tensor":
-    """Return the batch with the random changes of this epoch, all but mixup.
-
-    pixels: (B, H, W) uint8, or float32 in [0, 255]; not changed. indices: (B,) positions of the
-    samples in the data set. Returns (B, H, W): uint8 as it came where nothing but mirroring is
-    switched on, float32 in [0, 255] otherwise; with every dose 0, pixels itself.
-
-    In this order: mirror (which exchanges left and right, and with them the sides of the heart),
-    corner crop and affine map, blur, gamma, contrast and brightness, noise, erasing.
-    """
-    draws = Draws(seed, epoch, indices)
-    if doses.mirror:
-        pixels = _mirror(pixels, draws)
-    if doses.moves:
-        pixels = _move(pixels.float(), doses, draws)
-    if doses.blur:
-        pixels = _blur(pixels.float(), doses.blur, draws)
-    if doses.shades:
-        pixels = _shade(pixels.float(), doses, draws)
-    if doses.noise:
-        pixels = _add_noise(pixels.float(), doses.noise, draws)
-    if doses.moves or doses.blur or doses.shades or doses.noise:
-        pixels = pixels.clamp_(0, 255)  # a copy by now; even a mean may leave the range by rounding
-    if doses.erase:
-        pixels = _erase(pixels.float(), doses.erase, draws)
-    return pixels
-
-
-def mixup_partners(
-    alpha: float, n: int, *, seed: int, epoch: int, indices: IntArray
-) -> tuple[IntArray, FloatArray]:
-    """With which other sample each sample is mixed in this epoch, and its own share in the mix.
-
-    alpha: of the Beta(alpha, alpha) distribution of the share, which is then the larger of the
-    two: the mix is still mainly the sample itself. n: how many samples there are to choose from.
-    indices: (B,). Returns positions (B,) in [0, n) and shares (B,) in [1/2, 1].
-    A partner comes from all samples, not from the batch, so that the mix does not depend on it.
-    Source: Zhang, Cisse, Dauphin, Lopez-Paz 2018, mixup: beyond empirical risk minimization,
-    doi:10.48550/arXiv.1710.09412.
-    """
-    from scipy.special import betaincinv
-
-    draws = Draws(seed, epoch, indices)
-    share = betaincinv(alpha, alpha, draws.unit("mixup share"))
-    partners = (draws.unit("mixup partner") * n).astype(np.int64)
-    return partners, np.maximum(share, 1 - share)
-
-
-def mix(one: "torch.Tensor", other: "torch.Tensor", share: FloatArray) -> "torch.Tensor":
-    """The weighted mean of two batches, float32; share: (B,), the weight of the first."""
-    weight = _column(share, one).view(-1, *[1] * (one.ndim - 1))
-    return one.float() * weight + other.float() * (1 - weight)
-
-
-def augmentation_grid(
-    image: PixelArray, doses: Augmentation, seed: int = 0, n: int = 12
-) -> list[PixelArray]:
-    """What training would make of one radiograph in epochs 1 to n, to look at.
-
-    image: (H, W) uint8. Returns n such images. Mixup, which takes a second radiograph, is not
-    shown.
-    """
-    import torch
-
-    batch = torch.from_numpy(image[None].copy())
-    index = np.zeros(1, dtype=np.int64)
-    changed = [augment(batch, doses, seed=seed, epoch=e, indices=index) for e in range(1, n + 1)]
-    return [x[0].round().to(torch.uint8).numpy() for x in changed]
-
-
-# ---- the parts -----------------------------------------------------------------------------
-
-
-def _column(values: FloatArray, like: "torch.Tensor") -> "torch.Tensor":
-    """(B,) numbers as (B, 1, 1) float32, where the batch is."""
-    import torch
-
-    return torch.from_numpy(values.astype(np.float32)).to(like.device).view(-1, 1, 1)
-
-
-def _mirror(x: "torch.Tensor", draws: Draws) -> "torch.Tensor":
-    import torch
-
-    flip = torch.from_numpy(draws.unit("mirror") < 0.5).to(x.device)
-    return torch.where(flip[:, None, None], x.flip(-1), x)
-
-
-def _move(x: "torch.Tensor", doses: Augmentation, draws: Draws) -> "torch.Tensor":
-    """Corner crop and affine map, in one resampling."""
-    import torch
-
-    maps = sampling_maps(
-        (x.shape[1], x.shape[2]),
-        degrees=draws.either_way("rotate", doses.rotate),
-        shift_x=draws.either_way("shift x", doses.shift),
-        shift_y=draws.either_way("shift y", doses.shift),
-        zoom=draws.factor("scale", doses.scale),
-        aspect=draws.factor("aspect", doses.aspect),
-        corner=np.floor(4 * draws.unit("corner")),
-        crop_side=1 - doses.corner_crop * draws.unit("crop side"),
-    )
-    return resample(x, torch.from_numpy(maps.astype(np.float32)).to(x.device))
-
-
-def _blur(x: "torch.Tensor", dose: float, draws: Draws) -> "torch.Tensor":
-    """Convolve with a Gaussian, down and then across; the border pixels are continued."""
-    from torch.nn import functional
-
-    sigma = np.maximum(dose * draws.unit("blur"), 1e-3)  # so little is no blur
-    # taps below 1/255 of the central one would not change an 8-bit image
-    reach = math.floor(dose * math.sqrt(2 * math.log(255)))
-    steps = np.arange(reach + 1)[:, None]
-    taps = np.exp(-0.5 * (steps / sigma) ** 2)
-    weights = [_column(w, x) for w in taps / (taps[0] + 2 * taps[1:].sum(axis=0))]
-    for axis, margin in ((1, (0, 0, reach, reach)), (2, (reach, reach, 0, 0))):
-        wide, n = functional.pad(x[:, None], margin, mode="replicate")[:, 0], x.shape[axis]
-        x = x * weights[0]
-        for k in range(1, reach + 1):
-            pair = wide.narrow(axis, reach - k, n) + wide.narrow(axis, reach + k, n)
-            x += pair.mul_(weights[k])
-    return x
-
-
-def _shade(x: "torch.Tensor", doses: Augmentation, draws: Draws) -> "torch.Tensor":
-    """Gamma, then contrast about middle grey, then brightness; may leave [0, 255]."""
-    if doses.gamma:  # 255 · (x/255)^γ; two logarithms are four times as fast as a power
-        gamma = draws.factor("gamma", doses.gamma)
-        scale = _column((1 - gamma) * math.log(255), x)
-        x = x.log().mul_(_column(gamma, x)).add_(scale).exp_()
-    contrast = draws.factor("contrast", doses.contrast)
-    brightness = draws.either_way("brightness", doses.brightness)
-    return x.mul(_column(contrast, x)).add_(_column(127.5 * (1 - contrast) + 255 * brightness, x))
-
-
-def _add_noise(x: "torch.Tensor", dose: float, draws: Draws) -> "torch.Tensor":
-    """Add white Gaussian noise.
-
-    Each image takes its own stretch of one long table of normal numbers: drawing new ones would
-    cost more than everything else here, and would differ between devices.
-    """
-    import torch
-
-    n = x[0].numel()
-    table = _normal_numbers(n + _NOISE_PLACES, x.device)
-    places = (draws.unit("noise place") * _NOISE_PLACES).astype(np.int64).tolist()
-    noise = torch.stack([table[place : place + n] for place in places]).view(x.shape)
-    strength = draws.unit("noise") * dose * 255
-    return noise.mul_(_column(strength, x)).add_(x)
-
-
-@lru_cache(maxsize=4)
-def _normal_numbers(n: int, device: "torch.device") -> "torch.Tensor":
-    import torch
-
-    numbers = np.random.default_rng(0).standard_normal(n, dtype=np.float32)
-    return torch.from_numpy(numbers).to(device)
-
-
-def _erase(x: "torch.Tensor", dose: float, draws: Draws) -> "torch.Tensor":
-    """Paint a rectangle with one grey level, after Zhong et al. 2020 (Random erasing).
-
-    doi:10.1609/aaai.v34i07.7000. Its share of the image is drawn from [0, dose), its sides'
-    ratio (relative to the image's) from 1/2 to 2.
-    """
-    import torch
-
-    share, ratio = draws.unit("erase") * dose, np.sqrt(draws.factor("erase ratio", 1.0))
-    inside = []
-    for axis, side in ((1, np.sqrt(share) * ratio), (2, np.sqrt(share) / ratio)):
-        n = x.shape[axis]
-        length = np.rint(side * n)
-        start = np.floor(draws.unit(f"erase from {axis}") * (n - length + 1))
-        ends = torch.from_numpy(np.stack([start, start + length])).to(x.device)[:, :, None]
-        steps = torch.arange(n, device=x.device)
-        inside.append((steps >= ends[0]) & (steps < ends[1]))
-    grey = _column(np.floor(256 * draws.unit("erase grey")), x)
-    return torch.where(inside[0][:, :, None] & inside[1][:, None, :], grey, x)

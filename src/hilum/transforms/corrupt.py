@@ -18,15 +18,22 @@ import numpy.typing as npt
 
 from hilum.errors import DataError, nearest
 from hilum.records import FloatArray, PixelArray
-from hilum.transforms.illumination import correct_gamma
+from hilum.transforms.illumination import FloatImage, as_pixels, correct_gamma
+
+#: All strengths, and those of a quick look.
+STRENGTHS = (1, 2, 3, 4, 5)
+QUICK_STRENGTHS = (2, 4)
 
 #: The grain of noise: a pixel, or this part of the longer side where that is more. Otherwise the
 #: noise of a large radiograph would be gone once it is made small.
 _GRAINS = 256
 #: How many times as many photons reach the detector behind air as behind the densest part.
 _LATITUDE = 100.0
-
-FloatImage = npt.NDArray[np.float32]
+#: An image's own range runs between these quantiles: a few dead or burnt-in pixels do not count.
+_RANGE = (0.005, 0.995)
+#: Side markers, and their distance from the edges, as a share of the shorter side.
+_TEXTS = ("L", "R", "PA", "AP")
+_BESIDE = 0.03
 
 
 def reduce_resolution(image: PixelArray, longest: float, _: np.random.Generator) -> PixelArray:
@@ -40,13 +47,13 @@ def reduce_resolution(image: PixelArray, longest: float, _: np.random.Generator)
         return image.copy()
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    return _pixels(cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR))
+    return as_pixels(cv2.resize(reduced, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def blur(image: PixelArray, share: float, _: np.random.Generator) -> PixelArray:
     """Convolve with a Gaussian whose standard deviation is a share of the shorter side."""
     sigma = share * min(image.shape)
-    return _pixels(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+    return as_pixels(cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
 
 
 def compress(image: PixelArray, quality: float, _: np.random.Generator) -> PixelArray:
@@ -54,7 +61,7 @@ def compress(image: PixelArray, quality: float, _: np.random.Generator) -> Pixel
     done, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
     if not done:  # JPEG ends at 65,535 pixels a side
         raise DataError(f"An image of {image.shape} pixels cannot be compressed as JPEG.")
-    return _pixels(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE))
+    return as_pixels(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE))
 
 
 def add_quantum_noise(
@@ -96,14 +103,6 @@ def _grain(image: PixelArray, generator: np.random.Generator) -> FloatImage:
 def _rounded(values: npt.NDArray[np.floating[Any]]) -> PixelArray:
     pixels: PixelArray = np.rint(values).clip(0, 255).astype(np.uint8)
     return pixels
-
-
-def _pixels(found: object) -> PixelArray:
-    return np.asarray(found, dtype=np.uint8)
-
-
-#: An image's own range runs between these quantiles: a few dead or burnt-in pixels do not count.
-_RANGE = (0.005, 0.995)
 
 
 def change_gamma(image: PixelArray, exponent: float, _: np.random.Generator) -> PixelArray:
@@ -188,11 +187,6 @@ def _warp(
     return np.asarray(found, dtype=np.uint8)
 
 
-_TEXTS = ("L", "R", "PA", "AP")
-#: The distance of a marker from the edges, as a share of the shorter side.
-_BESIDE = 0.03
-
-
 def add_marker(image: PixelArray, height: float, generator: np.random.Generator) -> PixelArray:
     """Burn a white side marker into a corner: L, R, PA or AP; which and where is drawn.
 
@@ -239,18 +233,13 @@ def erase_corners(image: PixelArray, share: float, _: np.random.Generator) -> Pi
     return erased
 
 
-#: All strengths, and those of a quick look.
-STRENGTHS = (1, 2, 3, 4, 5)
-QUICK_STRENGTHS = (2, 4)
-
-
 @dataclass(frozen=True, slots=True)
 class Corruption:
     """One thing that changes, in five strengths.
 
     amounts: what the strengths 1 to 5 are; quantity: what they measure, with its unit. apply:
     from an image (H, W) uint8, an amount and a generator to an image of the same shape.
-    augmented_by: the part of training's augmentation (image_settings.Augmentation) that does
+    augmented_by: the part of training's augmentation (settings.Augmentation) that does
     something of the same kind, or ''. A recipe that uses that part was trained for this.
     """
 

@@ -1,64 +1,20 @@
-"""Find the body and the lungs on a frontal chest radiograph, by edges and projections.
+"""Crop and resize: the boxes of body and lungs on a frontal radiograph, and bringing it to a size.
 
-Both would rather keep too much than lose lung: where what they look for does not stand out,
-the larger box is kept. The margins are set on phantoms, whose lungs are known.
+The boxes are found by edges and projections, and rather keep too much than lose lung: where what
+they look for does not stand out, the larger one is kept. The margins are set on phantoms, whose
+lungs are known.
 """
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from hilum.image_settings import Resize
-from hilum.records import PixelArray
-
-
-def resize_image(image: PixelArray, size: tuple[int, int], how: Resize) -> PixelArray:
-    """Bring an image to a size; bilinear, antialiased when shrinking.
-
-    image: (H, W) uint8. size: (height, width). how: 'squash' scales both sides to fit, which
-    changes the aspect ratio; 'pad' keeps it and fills with black, the image in the middle;
-    'centre-crop' keeps it and cuts what stands over, equally on both sides.
-    """
-    height, width = size
-    if image.shape == size:
-        return image
-    picture = Image.fromarray(image)
-    if how == "squash":
-        return _resized(picture, height, width)
-    down, across = height / picture.height, width / picture.width
-    if how == "pad":
-        scale = min(down, across)
-        inner_height = min(height, max(1, round(picture.height * scale)))
-        inner_width = min(width, max(1, round(picture.width * scale)))
-        padded = np.zeros(size, dtype=np.uint8)
-        top, left = (height - inner_height) // 2, (width - inner_width) // 2
-        inner = _resized(picture, inner_height, inner_width)
-        padded[top : top + inner_height, left : left + inner_width] = inner
-        return padded
-    scale = max(down, across)
-    # Rounding may put an edge a hair outside of the image, which Pillow refuses.
-    beside = max(0.0, picture.width - width / scale) / 2
-    above = max(0.0, picture.height - height / scale) / 2
-    box = (beside, above, picture.width - beside, picture.height - above)
-    return _resized(picture, height, width, box)
-
-
-def _resized(
-    picture: Image.Image,
-    height: int,
-    width: int,
-    box: tuple[float, float, float, float] | None = None,
-) -> PixelArray:
-    resized = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(resized, dtype=np.uint8)
-
-
-FloatImage = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from hilum.records import BoolArray, PixelArray
+from hilum.settings import Resize
+from hilum.transforms.illumination import FloatImage
 
 #: Lungs are looked for on a copy of the body with this many pixels along either edge.
 GRID = 96
@@ -137,13 +93,13 @@ def lungs_box(image: PixelArray) -> Box:
     )
 
 
-def _span(kept: Mask) -> tuple[int, int]:
+def _span(kept: BoolArray) -> tuple[int, int]:
     """The first index that is kept and the one after the last; all where none is."""
     found = np.flatnonzero(kept)
     return (int(found[0]), int(found[-1]) + 1) if found.size else (0, kept.size)
 
 
-def _dark_fields(grid: FloatImage, smooth: FloatImage) -> Mask:
+def _dark_fields(grid: FloatImage, smooth: FloatImage) -> BoolArray:
     """What is darker than its surroundings and not the air around the body."""
     air = smooth < AIR * np.quantile(grid, 0.9)
     # An opening, so that a thin chest wall still parts the air from dark lung.
@@ -153,7 +109,7 @@ def _dark_fields(grid: FloatImage, smooth: FloatImage) -> Mask:
     border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
     outside = np.isin(parts, border[border > 0])
     surroundings = ndimage.gaussian_filter(grid, SURROUNDINGS, mode="nearest")
-    fields: Mask = ndimage.binary_opening((smooth < surroundings) & ~outside, iterations=2)
+    fields: BoolArray = ndimage.binary_opening((smooth < surroundings) & ~outside, iterations=2)
     return fields
 
 
@@ -164,7 +120,7 @@ def _middle(smooth: FloatImage) -> int:
     return first + int(profile[first : int(0.65 * GRID)].argmax())
 
 
-def _largest(fields: Mask) -> Box | None:
+def _largest(fields: BoolArray) -> Box | None:
     """The box of the largest dark field of one side, with what lies above it: the apex."""
     parts, count = ndimage.label(fields)
     height, width = fields.shape
@@ -183,3 +139,44 @@ def _largest(fields: Mask) -> Box | None:
         if 2 * inside.sum() > (parts == part).sum():
             top = min(top, _span(inside.any(axis=1))[0])
     return Box(top, bottom, left, right)
+
+
+def resize_image(image: PixelArray, size: tuple[int, int], how: Resize) -> PixelArray:
+    """Bring an image to a size; bilinear, antialiased when shrinking.
+
+    image: (H, W) uint8. size: (height, width). how: 'squash' scales both sides to fit, which
+    changes the aspect ratio; 'pad' keeps it and fills with black, the image in the middle;
+    'centre-crop' keeps it and cuts what stands over, equally on both sides.
+    """
+    height, width = size
+    if image.shape == size:
+        return image
+    picture = Image.fromarray(image)
+    if how == "squash":
+        return _resized(picture, height, width)
+    down, across = height / picture.height, width / picture.width
+    if how == "pad":
+        scale = min(down, across)
+        inner_height = min(height, max(1, round(picture.height * scale)))
+        inner_width = min(width, max(1, round(picture.width * scale)))
+        padded = np.zeros(size, dtype=np.uint8)
+        top, left = (height - inner_height) // 2, (width - inner_width) // 2
+        inner = _resized(picture, inner_height, inner_width)
+        padded[top : top + inner_height, left : left + inner_width] = inner
+        return padded
+    scale = max(down, across)
+    # Rounding may put an edge a hair outside of the image, which Pillow refuses.
+    beside = max(0.0, picture.width - width / scale) / 2
+    above = max(0.0, picture.height - height / scale) / 2
+    box = (beside, above, picture.width - beside, picture.height - above)
+    return _resized(picture, height, width, box)
+
+
+def _resized(
+    picture: Image.Image,
+    height: int,
+    width: int,
+    box: tuple[float, float, float, float] | None = None,
+) -> PixelArray:
+    resized = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(resized, dtype=np.uint8)

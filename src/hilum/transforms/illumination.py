@@ -1,9 +1,10 @@
-"""Illumination normalisation: keep the detail of an image, drop what varies slowly across it.
+"""Contrast, and illumination normalisation, which drops what varies slowly across an image.
 
-The methods come from face recognition, where Leszczynski compared them ("Image preprocessing for
-illumination invariant face verification", Journal of Telecommunications and Information
-Technology, 2010, pages 19-25). On a radiograph the slow part is exposure, scatter and the
-thickness of the body, and also large findings: they remove some of the evidence as well.
+The methods of illumination normalisation come from face recognition, where Leszczynski compared
+them ("Image preprocessing for illumination invariant face verification", Journal of
+Telecommunications and Information Technology, 2010, pages 19-25). On a radiograph the slow part is
+exposure, scatter and the thickness of the body, and also large findings: they remove some of the
+evidence as well.
 
 Each takes an image (H, W) uint8 and returns one of the same shape. All lengths are shares of the
 shorter side, so that a radiograph gives the same picture at any resolution. Results without a
@@ -18,49 +19,10 @@ from scipy import fft
 
 from hilum.records import PixelArray
 
-#: CLAHE equalises in so many tiles down and across, as Zuiderveld proposes.
-TILES = 8
-
-
-def equalise(image: PixelArray) -> PixelArray:
-    """Histogram equalisation over the whole image: all greys become about equally frequent.
-
-    image: (H, W) uint8; returns the same. Monotone: no two greys change their order. The darkest
-    becomes 0 and the brightest 255; a constant image stays as it is.
-    Source: Gonzalez, Woods, Digital Image Processing, section "Histogram equalization".
-    """
-    return _pixels(cv2.equalizeHist(np.ascontiguousarray(image)))
-
-
-def clahe(image: PixelArray, clip_limit: float) -> PixelArray:
-    """Contrast-limited adaptive histogram equalisation, in 8 x 8 tiles.
-
-    image: (H, W) uint8; returns the same. clip_limit: how many times as frequent as in a flat
-    histogram a grey may be before its excess is spread over all greys; it bounds by how much
-    contrast, and with it noise, is amplified. Not monotone: it depends on the place.
-    Source: Pizer et al. 1987, doi:10.1016/S0734-189X(87)80186-X; Zuiderveld, "Contrast Limited
-    Adaptive Histogram Equalization", Graphics Gems IV, 1994.
-    """
-    method = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=(TILES, TILES))
-    return _pixels(method.apply(np.ascontiguousarray(image)))
-
-
-def correct_gamma(image: PixelArray, gamma: float) -> PixelArray:
-    """Raise the greys, as shares of white, to a power: below 1 brightens, above 1 darkens.
-
-    image: (H, W) uint8; returns the same. gamma: > 0. Monotone; 0 and 255 stay.
-    """
-    greys = np.arange(256) / 255
-    table: PixelArray = np.rint(255 * greys**gamma).astype(np.uint8)
-    return table[image]
-
-
-def _pixels(found: object) -> PixelArray:
-    return np.asarray(found, dtype=np.uint8)
-
-
 FloatImage = npt.NDArray[np.float32]
 
+#: CLAHE equalises in so many tiles down and across, as Zuiderveld proposes.
+TILES = 8
 #: What is added to the greys 0 … 255 before their logarithm or quotient is taken. The papers add
 #: 1 or nothing; beside the black margins of radiographs that leaves little range for the body.
 PEDESTAL = 16
@@ -80,6 +42,44 @@ DOG_GAMMA, DOG_SIGMAS, DOG_ALPHA, DOG_TAU = 0.2, (1 / 120, 2 / 120), 0.1, 10.0
 #: Less than this is rounding, not contrast: one grey level makes at least 0.003 of the logarithm
 #: and 0.0007 of the fifth root.
 NO_CONTRAST = 1e-4
+
+
+def equalise(image: PixelArray) -> PixelArray:
+    """Histogram equalisation over the whole image: all greys become about equally frequent.
+
+    image: (H, W) uint8; returns the same. Monotone: no two greys change their order. The darkest
+    becomes 0 and the brightest 255; a constant image stays as it is.
+    Source: Gonzalez, Woods, Digital Image Processing, section "Histogram equalization".
+    """
+    return as_pixels(cv2.equalizeHist(np.ascontiguousarray(image)))
+
+
+def clahe(image: PixelArray, clip_limit: float) -> PixelArray:
+    """Contrast-limited adaptive histogram equalisation, in 8 x 8 tiles.
+
+    image: (H, W) uint8; returns the same. clip_limit: how many times as frequent as in a flat
+    histogram a grey may be before its excess is spread over all greys; it bounds by how much
+    contrast, and with it noise, is amplified. Not monotone: it depends on the place.
+    Source: Pizer et al. 1987, doi:10.1016/S0734-189X(87)80186-X; Zuiderveld, "Contrast Limited
+    Adaptive Histogram Equalization", Graphics Gems IV, 1994.
+    """
+    method = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=(TILES, TILES))
+    return as_pixels(method.apply(np.ascontiguousarray(image)))
+
+
+def correct_gamma(image: PixelArray, gamma: float) -> PixelArray:
+    """Raise the greys, as shares of white, to a power: below 1 brightens, above 1 darkens.
+
+    image: (H, W) uint8; returns the same. gamma: > 0. Monotone; 0 and 255 stay.
+    """
+    greys = np.arange(256) / 255
+    table: PixelArray = np.rint(255 * greys**gamma).astype(np.uint8)
+    return table[image]
+
+
+def as_pixels(found: object) -> PixelArray:
+    """What OpenCV gives, which it does not annotate."""
+    return np.asarray(found, dtype=np.uint8)
 
 
 def homomorphic(image: PixelArray) -> PixelArray:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, get_args
 
 from pydantic import field_validator
 
-from hilum.image_settings import Contrast, Crop, PreprocessingSettings, Resize
 from hilum.recipe import Recipe
 from hilum.records import PixelArray
+from hilum.settings import Contrast, Crop, PreprocessingSettings, Resize
 from hilum.transforms.cropping import body_box, lungs_box, resize_image
 from hilum.transforms.illumination import (
     clahe,

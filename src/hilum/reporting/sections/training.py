@@ -7,10 +7,10 @@ from typing import Any
 from hilum.errors import RecipeError
 from hilum.networks.registry import create_network_to_load, describe_network
 from hilum.networks.summary import summarise
-from hilum.recipe import Settings
 from hilum.reporting.figures.charts import Series, learning_curve
 from hilum.reporting.runs import Epoch, Run
 from hilum.reporting.subject import Subject
+from hilum.settings import Settings
 
 
 def describe_networks(subject: Subject) -> dict[str, Any]:

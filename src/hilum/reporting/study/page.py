@@ -10,7 +10,7 @@ from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.labels import LabelTree
-from hilum.recipe import Recipe, Settings
+from hilum.recipe import Recipe
 from hilum.records import Estimate
 from hilum.reporting.page import made_now, page_environment, write_page
 from hilum.reporting.sections.results import confusion_table
@@ -30,6 +30,7 @@ from hilum.reporting.study.published import (
     published_beside,
     with_codes,
 )
+from hilum.settings import Settings
 from hilum.studies.published import read_published
 from hilum.studies.results import StudyResult, VariantResult, unit_of
 from hilum.studies.study import Study, study_names

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hilum.errors import RecipeError
-from hilum.networks import custom
+from hilum.networks import doors
 from hilum.networks.registry import create_network, create_network_to_load, describe_network
 
 MODULE = """
@@ -77,8 +77,8 @@ def _own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (package / "broken.py").write_text("raise OSError('no licence')")
     (package / "needy.py").write_text("import a_module_that_nobody_has")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delenv(custom.ALLOW_CODE, raising=False)
-    monkeypatch.setattr(custom, "_made", set())
+    monkeypatch.delenv(doors.ALLOW_CODE, raising=False)
+    monkeypatch.setattr(doors, "_made", set())
     importlib.invalidate_caches()
     yield
     for name in [n for n in sys.modules if n.split(".")[0] == "own"]:
@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(name: str, message: str) -
 def test_loading_runs_no_code_that_was_not_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "own.networks:Good"
     for listed in ("", "1", "other", "ow", "own.network", "own.networks.more", "own.networks:Good"):
-        monkeypatch.setenv(custom.ALLOW_CODE, listed)
+        monkeypatch.setenv(doors.ALLOW_CODE, listed)
         with pytest.raises(RecipeError, match="import the module.*HILUM_ALLOW_CODE=own.networks"):
             load(name)
     assert "own" not in sys.modules
@@ -172,7 +172,7 @@ def test_loading_runs_no_code_that_was_not_allowed(monkeypatch: pytest.MonkeyPat
 def test_the_environment_allows_modules_and_packages(
     listed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(custom.ALLOW_CODE, listed)
+    monkeypatch.setenv(doors.ALLOW_CODE, listed)
     before = torch.get_rng_state()
     assert load("own.networks:Good").training
     assert torch.equal(torch.get_rng_state(), before)
