@@ -1,7 +1,8 @@
 """Train in a process of its own that kills itself, with SIGKILL, at a given moment.
 
-Usage: killed_run.py DATA OUT RECIPE.toml MOMENT, where MOMENT is step:N (before the N-th step),
-write:N (in the middle of writing the N-th file) or never. Resumes OUT where it holds a run.
+Usage: python -m tests.training.killed_run DATA OUT RECIPE.toml MOMENT, where MOMENT is step:N
+(before the N-th step), write:N (in the middle of writing the N-th file) or call:N (before the
+N-th call of or by a function of hilum.training). Resumes OUT where it holds a run.
 """
 
 import os
@@ -14,6 +15,10 @@ from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
 from hilum.training import fit
 from hilum.training.run import train
+from tests.calls import on_calls
+
+#: Where the functions lie whose calls are counted.
+TRAINING = str(Path(fit.__file__).parent)
 
 
 def kill_on_call(n: int, function):
@@ -37,4 +42,6 @@ if __name__ == "__main__":
         fit._Loop._train_step = kill_on_call(int(number), fit._Loop._train_step)
     elif kind == "write":  # the data is in the partial file, the rename is still to come
         hilum.files.os.fsync = kill_on_call(int(number), os.fsync)
+    elif kind == "call":
+        on_calls(kill_on_call(int(number), lambda: None), of=TRAINING)
     train(dataset, Recipe.load(recipe), out, resume=(Path(out) / "run.json").exists())

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,11 @@ from hilum.errors import Interrupted, TrainingError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.checkpoint import CheckpointFolder
 from hilum.training.run import train
+from tests.calls import count_calls
 from tests.spots import write_spots
+from tests.training.killed_run import TRAINING
 
-SCRIPT = Path(__file__).parent / "killed_run.py"
+ROOT = Path(__file__).parents[2]
 TIMES = ("seconds", "images_per_second")
 
 
@@ -28,8 +29,9 @@ def outcome(run: Path) -> tuple[dict[str, bytes], list[dict]]:
 
 
 def run_killed(data: Path, out: Path, recipe: Path, moment: str) -> int:
-    command = [sys.executable, str(SCRIPT), str(data), str(out), str(recipe), moment]
-    return subprocess.run(command, check=False, capture_output=True).returncode
+    script = [sys.executable, "-m", "tests.training.killed_run"]
+    command = [*script, str(data), str(out), str(recipe), moment]
+    return subprocess.run(command, check=False, capture_output=True, cwd=ROOT).returncode
 
 
 # 5 steps of root and 3 of infected an epoch, 3 epochs each; files: recipe, run, history, then
@@ -61,26 +63,18 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, spots, recipe, moment
 
 
 def test_killed_at_a_random_moment(tmp_path, recipe):
-    quick = recipe("epochs=12")
+    quick = recipe("epochs=4")
     data = open_dataset(write_spots(tmp_path / "spots", {"train": 12, "val": 4}))
     file = tmp_path / "recipe.toml"
     file.write_text(quick.to_toml())
-    train(data, quick, tmp_path / "whole")
+    calls = count_calls(lambda: train(data, quick, tmp_path / "whole"), of=TRAINING)
+    moment = f"call:{random.randint(1, calls)}"
     out = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(data.root), str(out), str(file), "never"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while process.poll() is None and not list(out.glob("checkpoints/*/*.pt")):
-        time.sleep(0.01)
-    time.sleep(random.random() / 2)
-    process.kill()
-    process.wait()
+    assert run_killed(data.root, out, file, moment) == -signal.SIGKILL, moment
 
-    train(data, quick, out, resume=True)
+    train(data, quick, out, resume=(out / "run.json").exists())
 
-    assert outcome(out) == outcome(tmp_path / "whole")
+    assert outcome(out) == outcome(tmp_path / "whole"), moment
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
