@@ -32,22 +32,14 @@ def spots(tmp_path: Path) -> Dataset:
     return open_dataset(write_spots(tmp_path / "spots", {"train": 12, "val": 4}))
 
 
+def quick_recipe(*assignments: str) -> Recipe:
+    """A quick cascade; assignments change its keys."""
+    quick = ["name=quick", "strategy=cascade", "image_size=32", "batch_size=8", "epochs=3"]
+    return Recipe.load("covinet-flat").override(
+        [*quick, "device=cpu", "precision=float32", *assignments]
+    )
+
+
 @pytest.fixture
 def recipe() -> Callable[..., Recipe]:
-    """A quick cascade; keywords change its keys."""
-
-    def make(*assignments: str) -> Recipe:
-        return Recipe.load("covinet-flat").override(
-            [
-                "name=quick",
-                "strategy=cascade",
-                "image_size=32",
-                "batch_size=8",
-                "epochs=3",
-                "device=cpu",
-                "precision=float32",
-                *assignments,
-            ]
-        )
-
-    return make
+    return quick_recipe

@@ -1,6 +1,7 @@
-"""The plan of the house, enforced: imports go downward, and heavy libraries wait until needed."""
+"""The plan of the house, enforced: imports go downward, and only to what a room shows."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -57,6 +58,18 @@ FILES = {
     ): path
     for path in sorted(SRC.rglob("*.py"))
 }
+TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in FILES.items()}
+PACKAGES = tuple(module for module, path in FILES.items() if path.name == "__init__.py")
+#: What stands outside the package, uses it, and ships with it.
+AROUND = {
+    path.name: ast.parse(path.read_text(encoding="utf-8"))
+    for folder in ("benchmarks", "scripts")
+    for path in sorted((ROOT / folder).glob("*.py"))
+}
+for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    AROUND[notebook.name] = ast.parse("\n".join(code))
 
 
 def layer(module: str) -> str:
@@ -81,15 +94,61 @@ def imports(module: str, *, deferred: bool) -> set[str]:
                 yield from statements(child)
 
     found: set[str] = set()
-    for statement in statements(ast.parse(FILES[module].read_text(encoding="utf-8"))):
-        if isinstance(statement, ast.Import):
-            found |= {alias.name for alias in statement.names}
-        else:
-            assert statement.level == 0, f"{module}: a relative import; write the full name"
-            base = statement.module or ""
-            below = {f"{base}.{alias.name}" for alias in statement.names}
-            found |= {m if m in FILES else base for m in below}
-    return {m for m in found if m == "hilum" or m.startswith("hilum.")}
+    for statement in statements(TREES[module]):
+        assert not getattr(statement, "level", 0), f"{module}: relative import; write the full name"
+        found |= {name if name in FILES else name.rpartition(".")[0] for name in names(statement)}
+    return found
+
+
+def names(statement: ast.AST) -> list[str]:
+    """What an import statement imports of Hilum: modules, and names as MODULE.name."""
+    if isinstance(statement, ast.Import):
+        found = [alias.name for alias in statement.names]
+    elif isinstance(statement, ast.ImportFrom):
+        found = [f"{statement.module}.{alias.name}" for alias in statement.names]
+    else:
+        found = []
+    return [name for name in found if name == "hilum" or name.startswith("hilum.")]
+
+
+def private_names(tree: ast.AST) -> Iterator[str]:
+    """The private names of modules of Hilum that a file imports or reaches into."""
+
+    def is_private(name: str) -> bool:
+        return name.startswith("_") and not name.endswith("__")
+
+    modules = set()
+    for node in ast.walk(tree):
+        for name in names(node):
+            yield from [name] if any(is_private(part) for part in name.split(".")) else []
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            short = [a.asname or a.name.split(".")[-1] for a in node.names]
+            modules |= {s for s, name in zip(short, names(node), strict=False) if name in FILES}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            owner = ast.unparse(node.value)
+            if owner in modules or owner in FILES:
+                yield f"{owner}.{node.attr}"
+
+
+def face(package: str) -> list[str]:
+    """What a package shows: its __all__, written out."""
+    for node in TREES[package].body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            shown: list[str] = ast.literal_eval(node.value)
+            return shown
+    pytest.fail(f"{FILES[package]} has no __all__")
+
+
+def hidden(user: str, tree: ast.AST) -> Iterator[str]:
+    """What a file imports past the face of a package that it does not belong to."""
+    for node in ast.walk(tree):
+        for name in names(node):
+            for package in PACKAGES[1:]:  # hilum itself shows names, and consists of rooms
+                below = name.removeprefix(f"{package}.")
+                outside = below != name and not f"{user}.".startswith(f"{package}.")
+                if outside and below.split(".")[0] not in face(package):
+                    yield name
 
 
 def test_every_module_has_a_layer() -> None:
@@ -102,15 +161,17 @@ def test_every_module_has_a_layer() -> None:
 def test_imports_go_downward(module: str) -> None:
     mine = LAYERS.index(layer(module))
 
-    # `from hilum import __version__` reads the package itself, which imports nothing of it
+    # hilum itself imports nothing until a public name is asked for
     others = imports(module, deferred=True) - {"hilum"}
     upward = sorted(m for m in others if LAYERS.index(layer(m)) > mine)
 
     assert not upward, f"{module} imports upward: {', '.join(upward)}"
 
 
-def test_nothing_goes_round_in_circles_when_imported() -> None:
-    graph = {module: imports(module, deferred=False) for module in FILES}
+def test_nothing_goes_round_in_circles() -> None:
+    """Imports inside functions and for types count, too; only hilum itself defers all it shows."""
+    graph = {module: imports(module, deferred=True) for module in FILES}
+    graph["hilum"] = imports("hilum", deferred=False)
 
     try:
         order = tuple(TopologicalSorter(graph).static_order())
@@ -118,6 +179,36 @@ def test_nothing_goes_round_in_circles_when_imported() -> None:
         pytest.fail(f"a cycle of imports: {' → '.join(error.args[1])}")
 
     assert set(FILES) <= set(order)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_says_what_it_is_for_and_shows(package: str) -> None:
+    tree = TREES[package]
+    own = {m.rpartition(".")[2] for m in FILES if m.rpartition(".")[0] == package}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            own |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Name | ast.FunctionDef | ast.ClassDef):
+            own.add(node.id if isinstance(node, ast.Name) else node.name)
+
+    shown = face(package)
+
+    assert ast.get_docstring(tree)
+    assert shown
+    assert shown == sorted(set(shown), key=str.lower) or package == "hilum"
+    assert set(shown) <= own | {"__version__"}, "no such module or name"
+
+
+def test_imports_keep_to_what_a_package_shows() -> None:
+    past = {user: sorted(hidden(user, tree)) for user, tree in {**TREES, **AROUND}.items()}
+
+    assert {user: names for user, names in past.items() if names} == {}
+
+
+def test_no_module_uses_the_private_names_of_another() -> None:
+    used = {user: sorted(private_names(tree)) for user, tree in {**TREES, **AROUND}.items()}
+
+    assert {user: names for user, names in used.items() if names} == {}
 
 
 @pytest.mark.parametrize(
@@ -164,16 +255,14 @@ def test_files_stay_short(module: str) -> None:
 
 @pytest.mark.parametrize("module", [m for m in FILES if m != "hilum.console"])
 def test_only_the_console_prints(module: str) -> None:
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
-    calls = [ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)]
+    calls = [ast.unparse(n.func) for n in ast.walk(TREES[module]) if isinstance(n, ast.Call)]
 
     assert not {"print", "sys.stdout.write", "sys.stderr.write"} & set(calls)
 
 
 @pytest.mark.parametrize("module", FILES)
 def test_nothing_silences_warnings_or_seeds_globally(module: str) -> None:
-    tree = ast.parse(FILES[module].read_text(encoding="utf-8"))
-    calls = {ast.unparse(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    calls = {ast.unparse(n.func) for n in ast.walk(TREES[module]) if isinstance(n, ast.Call)}
     forbidden = {
         "warnings.filterwarnings",
         "warnings.simplefilter",
@@ -195,3 +284,16 @@ def test_the_documentation_shows_the_same_layers() -> None:
     shown = [line.split()[0] for line in block[1].splitlines() if line.strip()]
 
     assert shown == [*reversed(LAYERS)], "highest first"
+
+
+def test_no_test_sleeps_or_times_itself() -> None:
+    """A test waits for what it waits for: how long that takes is not its own to say."""
+    clocks = ("sleep", "perf_counter", "perf_counter_ns", "monotonic", "time", "process_time")
+    forbidden = {f"{owner}{clock}" for clock in clocks for owner in ("time.", "asyncio.", "")}
+    forbidden -= {"time"}
+    found = {}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        calls = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Call)]
+        found[path.name] = {ast.unparse(call.func) for call in calls} & forbidden
+
+    assert not {name: calls for name, calls in found.items() if calls}

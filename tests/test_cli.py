@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -255,9 +254,7 @@ def hilum(*arguments, **options):
 def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(tmp_path, data):
     out = tmp_path / "run"
     process = hilum("train", data, "--out", out, *QUICK, "--set", "epochs=5000")
-    deadline = time.monotonic() + 60
-    while not list(out.glob("checkpoints/*/*.pt")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert any(" 1/5000" in line for line in process.stderr), "it trains"
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

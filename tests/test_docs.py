@@ -200,19 +200,24 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_the_tree_in_the_readme_is_there() -> None:
+    """A line: some names in the folder above, and after two spaces what they are."""
     block = PAGES["README.md"].split("## What is where\n\n```\n")[1].split("```")[0]
     parents: list[tuple[int, Path]] = []
-    shown = set()
+    shown = []
     for line in block.splitlines():
         indent = len(line) - len(line.lstrip())
-        name = line.split()[0]
+        names, meaning = re.split(r"  +", line.strip(), maxsplit=1)
+        assert meaning, names
         while parents and parents[-1][0] >= indent:
             parents.pop()
-        path = (parents[-1][1] if parents else ROOT) / name
-        assert path.is_dir() if name.endswith("/") else path.is_file(), name
-        shown.add(path)
-        parents.append((indent, path))
+        for name in names.split():
+            path = (parents[-1][1] if parents else ROOT) / name
+            assert path.is_dir() if name.endswith("/") else path.is_file(), name
+            shown.append(path)
+        parents.append((indent, shown[-1]))
 
+    assert len(block.splitlines()) <= 20, "it fits one screen"
+    assert len(set(shown)) == len(shown), "each once"
     package = ROOT / "src" / "hilum"
     there = {
         p for p in package.iterdir() if not p.name.startswith("__") and p.suffix in (".py", "")

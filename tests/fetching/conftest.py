@@ -3,7 +3,6 @@
 import contextlib
 import re
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +18,7 @@ class Web:
     """What the server holds and how it behaves.
 
     files: content by path. etag: of every file; None for none. cut: break the connection after so
-    many bytes of an answer, for as many answers as there are numbers. drip: send a byte at a time.
+    many bytes of an answer, for as many answers as there are numbers.
     headers: more of them, or others. redirects: address by path. status: by path. asked: the
     Range of every request.
     """
@@ -28,7 +27,6 @@ class Web:
     files: dict[str, bytes] = field(default_factory=dict)
     etag: str | None = '"one"'
     cut: list[int] = field(default_factory=list)
-    drip: bool = False
     ranges: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     redirects: dict[str, str] = field(default_factory=dict)
@@ -75,10 +73,7 @@ def handler_of(web: Web) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
             end = web.cut.pop(0) if web.cut else len(body)
-            for at in range(start, min(start + end, len(body)), step := 1 if web.drip else 1 << 20):
-                self.wfile.write(body[at : min(at + step, start + end)])
-                if web.drip:
-                    time.sleep(0.02)
+            self.wfile.write(body[start : start + end])
 
     return Handler
 

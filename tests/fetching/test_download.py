@@ -6,7 +6,9 @@ import urllib.request
 from dataclasses import replace
 from email.message import Message
 from io import BytesIO
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -154,12 +156,15 @@ def test_a_stream_without_an_end_is_stopped(web: Web, target: Path) -> None:
         fetch(web, target, most=50_000)
 
 
-def test_a_trickle_counts_as_broken(web: Web, target: Path) -> None:
-    web.drip = True
-    hasty = replace(LOOPBACK, patience_s=0.1, attempts=2)
+def test_a_trickle_counts_as_broken(
+    web: Web, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=count(step=1000).__next__, sleep=lambda seconds: None)
+    monkeypatch.setattr("hilum.fetching.download.time", clock)
 
-    with pytest.raises(DataError, match=r"only \d+ bytes came in 0 s"):
-        fetch(web, target, access=hasty)
+    with pytest.raises(DataError, match=r"only [\d,]+ bytes came in 1000 s"):
+        fetch(web, target)
+    assert len(web.asked) == LOOPBACK.attempts
 
 
 def test_silence_counts_as_broken(tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ from hilum.cli.serve import serve
 from hilum.errors import HilumError
 from tests.serving.conftest import png
 
-#: A server whose networks take their time, so that a request is in flight when the signal comes.
+#: A server whose networks, if asked to, compute until it is to stop, so that a request is in
+#: flight when the signal comes.
 _PROGRAM = """
-import sys, time
+import sys, threading
+import uvicorn
 from hilum.classifier.classifier import Classifier
 from hilum.serving.app import create_app
 from hilum.serving.limits import Limits
@@ -27,9 +29,17 @@ from hilum.serving.run import open_socket, serve
 class Slow(Classifier):
     def predict_pixels(self, *given, **more):
         print("computing", flush=True)
-        time.sleep(float(sys.argv[2]))
+        asked_to_stop.wait()
         return super().predict_pixels(*given, **more)
 
+def handle_exit(*given, real=uvicorn.Server.handle_exit):
+    real(*given)
+    asked_to_stop.set()
+
+uvicorn.Server.handle_exit = handle_exit
+asked_to_stop = threading.Event()
+if sys.argv[2] == "at once":
+    asked_to_stop.set()
 found = Slow.load(sys.argv[1], device="cpu")
 with open_socket("127.0.0.1", 0, None) as listening:
     app = create_app(found, limits=Limits(upload_seconds=float(sys.argv[3])))
@@ -40,8 +50,8 @@ print("stopped", flush=True)
 
 
 class Running:
-    def __init__(self, folder: Path, seconds: float, upload_seconds: float) -> None:
-        command = [sys.executable, "-c", _PROGRAM, str(folder), str(seconds), str(upload_seconds)]
+    def __init__(self, folder: Path, until: str, upload_seconds: float) -> None:
+        command = [sys.executable, "-c", _PROGRAM, str(folder), until, str(upload_seconds)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -68,14 +78,14 @@ def folder(bare, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def hasty(folder) -> Iterator[Running]:
     """A server that gives senders a second."""
-    running = Running(folder, seconds=0, upload_seconds=1)
+    running = Running(folder, until="at once", upload_seconds=1)
     yield running
     running.process.kill()
     running.process.communicate()
 
 
 def test_a_request_in_flight_is_answered_before_it_stops(folder):
-    running = Running(folder, seconds=0.5, upload_seconds=30)
+    running = Running(folder, until="asked to stop", upload_seconds=30)
     answers = []
 
     def send() -> None:

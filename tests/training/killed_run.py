@@ -1,7 +1,10 @@
-"""Train in a process of its own that kills itself, with SIGKILL, at a given moment.
+"""Train in processes that kill themselves, with SIGKILL, at given moments.
 
-Usage: killed_run.py DATA OUT RECIPE.toml MOMENT, where MOMENT is step:N (before the N-th step),
-write:N (in the middle of writing the N-th file) or never. Resumes OUT where it holds a run.
+Usage: python -m tests.training.killed_run FOLDER MOMENT…, where FOLDER holds spots/ and
+recipe.toml. A moment is step:N (before the N-th step), write:N (in the middle of writing the N-th
+file) or call:N (before the N-th call of or by a function of hilum.training); MOMENT+MOMENT goes
+on after the first until the second. Each MOMENT leaves its run in FOLDER/MOMENT. For each a
+process is forked, because importing takes far longer.
 """
 
 import os
@@ -14,6 +17,10 @@ from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
 from hilum.training import fit
 from hilum.training.run import train
+from tests.calls import on_calls
+
+#: Where the functions lie whose calls are counted.
+TRAINING = str(Path(fit.__file__).parent)
 
 
 def kill_on_call(n: int, function):
@@ -29,12 +36,27 @@ def kill_on_call(n: int, function):
     return counted
 
 
-if __name__ == "__main__":
-    data, out, recipe, moment = sys.argv[1:]
+def train_until(moment: str, folder: Path, out: Path) -> None:
     kind, _, number = moment.partition(":")
-    dataset = open_dataset(data)
+    dataset = open_dataset(folder / "spots")
     if kind == "step":
         fit._Loop._train_step = kill_on_call(int(number), fit._Loop._train_step)
     elif kind == "write":  # the data is in the partial file, the rename is still to come
         hilum.files.os.fsync = kill_on_call(int(number), os.fsync)
-    train(dataset, Recipe.load(recipe), out, resume=(Path(out) / "run.json").exists())
+    elif kind == "call":
+        on_calls(kill_on_call(int(number), lambda: None), of=TRAINING)
+    resume = (out / "run.json").exists()
+    train(dataset, Recipe.load(folder / "recipe.toml"), out, resume=resume)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    for moments in sys.argv[2:]:
+        for moment in moments.split("+"):
+            child = os.fork()
+            if child == 0:
+                train_until(moment, folder, folder / moments)
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+            assert killed, f"{moments}: it was to be killed"

@@ -5,18 +5,22 @@ import random
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hilum.errors import Interrupted, TrainingError
-from hilum.radiographs.dataset import open_dataset
+from hilum.radiographs.dataset import Dataset, open_dataset
+from hilum.recipe import Recipe
 from hilum.training.checkpoint import CheckpointFolder
 from hilum.training.run import train
-from tests.spots import write_spots
+from tests.calls import count_calls
+from tests.spots import quick_recipe, write_spots
+from tests.training.killed_run import TRAINING
 
-SCRIPT = Path(__file__).parent / "killed_run.py"
+ROOT = Path(__file__).parents[2]
 TIMES = ("seconds", "images_per_second")
 
 
@@ -27,60 +31,52 @@ def outcome(run: Path) -> tuple[dict[str, bytes], list[dict]]:
     return weights, [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 
 
-def run_killed(data: Path, out: Path, recipe: Path, moment: str) -> int:
-    command = [sys.executable, str(SCRIPT), str(data), str(out), str(recipe), moment]
-    return subprocess.run(command, check=False, capture_output=True).returncode
+@dataclass(frozen=True)
+class Runs:
+    """Data, a recipe, what a whole run of it left, and folders of runs that were killed."""
+
+    data: Dataset
+    recipe: Recipe
+    whole: tuple[dict[str, bytes], list[dict[str, Any]]]
+    killed: Path
 
 
 # 5 steps of root and 3 of infected an epoch, 3 epochs each; files: recipe, run, history, then
 # one per epoch and decision, then the classifier's.
-@pytest.mark.parametrize(
-    "moments",
-    [
-        ["step:1"],  # before anything is learnt
-        ["step:8", "step:4"],  # within the second epoch, then again after resuming
-        ["write:5"],  # during the write of the second checkpoint of root
-        ["step:19", "write:3"],  # in the second decision; then in the next checkpoint's write
-        ["write:11"],  # during the write of the classifier
-    ],
-    ids=lambda moments: "+".join(moments),
+MOMENTS = (
+    "step:1",  # before anything is learnt
+    "step:8+step:4",  # within the second epoch, then again after resuming
+    "write:5",  # during the write of the second checkpoint of root
+    "step:19+write:3",  # in the second decision; then in the next checkpoint's write
+    "write:11",  # during the write of the classifier
 )
-def test_killed_and_resumed_equals_uninterrupted(tmp_path, spots, recipe, moments):
-    quick = recipe("augmentation=full", "scheduler=one-cycle", "class_weights=balanced")
-    file = tmp_path / "recipe.toml"
-    file.write_text(quick.to_toml())
-    train(spots, quick, tmp_path / "whole")
-
-    for moment in moments:
-        code = run_killed(spots.root, tmp_path / "killed", file, moment)
-        assert code == -signal.SIGKILL
-    train(spots, quick, tmp_path / "killed", resume=True)
-
-    assert outcome(tmp_path / "killed") == outcome(tmp_path / "whole")
-    assert not list((tmp_path / "killed").rglob("*.partial"))
 
 
-def test_killed_at_a_random_moment(tmp_path, recipe):
-    quick = recipe("epochs=12")
-    data = open_dataset(write_spots(tmp_path / "spots", {"train": 12, "val": 4}))
-    file = tmp_path / "recipe.toml"
-    file.write_text(quick.to_toml())
-    train(data, quick, tmp_path / "whole")
-    out = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(data.root), str(out), str(file), "never"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while process.poll() is None and not list(out.glob("checkpoints/*/*.pt")):
-        time.sleep(0.01)
-    time.sleep(random.random() / 2)
-    process.kill()
-    process.wait()
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Killed at each of MOMENTS, and before any one of the calls that training makes."""
+    folder = tmp_path_factory.mktemp("resume")
+    data = open_dataset(write_spots(folder / "spots", {"train": 12, "val": 4}))
+    recipe = quick_recipe("augmentation=full", "scheduler=one-cycle", "class_weights=balanced")
+    (folder / "recipe.toml").write_text(recipe.to_toml())
+    calls = count_calls(lambda: train(data, recipe, folder / "whole"), of=TRAINING)
+    moments = [*MOMENTS, f"call:{random.randint(1, calls)}"]
 
-    train(data, quick, out, resume=True)
+    command = [sys.executable, "-m", "tests.training.killed_run", str(folder), *moments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
 
-    assert outcome(out) == outcome(tmp_path / "whole")
+    assert done.returncode == 0, done.stderr
+    return Runs(data, recipe, outcome(folder / "whole"), folder)
+
+
+@pytest.mark.parametrize("moment", [*MOMENTS, "call:*"])
+def test_killed_and_resumed_equals_uninterrupted(runs, moment):
+    (out,) = runs.killed.glob(moment)
+
+    train(runs.data, runs.recipe, out, resume=(out / "run.json").exists())
+
+    assert outcome(out) == runs.whole, out.name
+    assert not list(out.rglob("*.partial"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
