@@ -15,32 +15,31 @@ if TYPE_CHECKING:
     from hilum.audit.findings import Finding
     from hilum.radiographs.pixels import Progress
     from hilum.records import Estimate
+    from hilum.table import Column
     from hilum.training.checkpoint import Row
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; numbers (columns after the first) are aligned to the right."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+def print_table(
+    caption: str, columns: Sequence["str | Column"], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Print a table. columns, rows: as of hilum.table.Table."""
+    from hilum.table import Table
 
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="cyan")
-        for i, column in enumerate(columns):
-            table.add_column(column, justify="right" if i else "left")
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        Console().print(table)
+    table = Table(caption, columns, rows)
+    if not sys.stdout.isatty():
+        print_line(table.text() + "\n")
         return
-    widths = [max(len(c), *(len(r[i]) for r in rows), 0) for i, c in enumerate(columns)]
-    print_line(title)
-    for row in (columns, *rows):
-        cells = [
-            c.rjust(w) if i else c.ljust(w)
-            for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        print_line("  ".join(cells).rstrip())
-    print_line("")
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(title=caption, title_justify="left", title_style="bold", header_style="cyan")
+    for k, column in enumerate(columns):
+        name = column if isinstance(column, str) else column.name
+        grid.add_column(name, justify="right" if k else "left")
+    for row in rows:
+        grid.add_row(*map(Text, table.strings(row)))
+    Console().print(grid)
 
 
 def print_line(text: str) -> None:

@@ -65,9 +65,6 @@ def audit(
     console.print_table(
         "What tells the classes apart: AUROC, 0.5 is chance",
         ["seen", "AUROC", *dataset.tree.classes],
-        [
-            [s.name, console.with_interval(s.auroc), *(f"{v:.3f}" for v in s.per_class.values())]
-            for s in found.shortcuts
-        ],
+        [[s.name, s.auroc, *s.per_class.values()] for s in found.shortcuts],
     )
     console.print_line(f"Written: {page}, {written}")

@@ -49,14 +49,8 @@ def get(
         console.print_json(to_plain(fetched))
         return
     classes = sorted({c for counts in fetched.images.values() for c in counts})
-    console.print_table(
-        data_set.source.title,
-        ["split", *classes],
-        [
-            [split, *(str(counts.get(c, 0)) for c in classes)]
-            for split, counts in fetched.images.items()
-        ],
-    )
+    rows = [[s, *(counts.get(c, 0) for c in classes)] for s, counts in fetched.images.items()]
+    console.print_table(data_set.source.title, ["split", *classes], rows)
     if fetched.origin.sha256:
         console.print_line(f"SHA-256: {fetched.origin.sha256}")
     if fetched.origin.commit:
@@ -86,11 +80,8 @@ def _show_list(as_json: bool) -> None:
             ]
         )
         return
-    console.print_table(
-        "Public data sets to get",
-        ["name", "from", "about"],
-        [[s.name, s.page.split("/")[2], s.source.title] for s in known_sets()],
-    )
+    rows = [[s.name, s.page.split("/")[2], s.source.title] for s in known_sets()]
+    console.print_table("Public data sets to get", ["name", "from", "about"], rows)
 
 
 def _tell(data_set: "DataSet", out: Path) -> None:

@@ -75,10 +75,7 @@ def split(
         f"{dataset.name}: {groups:,} groups, the largest of {size:,} images ({largest})",
         ["part", *dataset.tree.classes],
         [
-            [
-                f"fold {part}" if folds and part != "test" else part,
-                *(f"{n:,}" for n in row.values()),
-            ]
+            [f"fold {part}" if folds and part != "test" else part, *row.values()]
             for part, row in counts.items()
         ],
     )

@@ -1,5 +1,6 @@
 """hilum train: train a classifier."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -53,8 +54,10 @@ def train(
 ) -> None:
     """Train a classifier: a data set and a recipe in, a run folder out."""
     from hilum.recipe import Recipe
+    from hilum.table import Column
     from hilum.training.folder import read_history
     from hilum.training.run import train as run_training
+    from hilum.wording import Style
 
     own = out / "recipe.toml"
     name = recipe or (str(own) if resume and own.exists() else "default")
@@ -82,29 +85,18 @@ def train(
             {"run": str(out), "classifier": str(out / "classifier"), "history": history}
         )
         return
+    figures = ("train_loss", "train_accuracy", "monitor_loss", "monitor_accuracy")
+    names = ("train loss", "train accuracy", "monitored loss", "accuracy")
+    seconds: Counter[str] = Counter()
+    for row in history:
+        seconds[row["decision"]] += row["seconds"]
     last = {row["decision"]: row for row in history}
     console.print_table(
         f"Trained: {wanted.name} on {dataset.name}",
+        ["decision", "epochs", *(Column(n, style=Style(4)) for n in names), "seconds"],
         [
-            "decision",
-            "epochs",
-            "train loss",
-            "train accuracy",
-            "monitored loss",
-            "accuracy",
-            "seconds",
-        ],
-        [
-            [
-                decision,
-                str(row["epoch"]),
-                f"{row['train_loss']:.4f}",
-                f"{row['train_accuracy']:.4f}",
-                f"{row['monitor_loss']:.4f}",
-                f"{row['monitor_accuracy']:.4f}",
-                f"{sum(r['seconds'] for r in history if r['decision'] == decision):.1f}",
-            ]
-            for decision, row in last.items()
+            [d, str(row["epoch"]), *(row[f] for f in figures), f"{seconds[d]:.1f}"]
+            for d, row in last.items()
         ],
     )
     console.print_line(f"Classifier: {out / 'classifier'}")
