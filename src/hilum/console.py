@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hilum.audit.findings import Finding
     from hilum.radiographs.pixels import Progress
-    from hilum.records import Estimate
     from hilum.table import Column
     from hilum.training.checkpoint import Row
 
@@ -81,13 +80,6 @@ def print_finding(finding: "Finding") -> None:
         print_line(f"  {finding.meaning}")
     if finding.advice:
         print_line(f"  → {finding.advice}")
-
-
-def with_interval(estimate: "Estimate") -> str:
-    """An estimate as text: ``0.792 (0.595 to 0.908)``, or a dash and why it is undefined."""
-    if estimate.value is None:
-        return f"— {estimate.reason}"
-    return estimate.in_words()
 
 
 def say_epoch(row: "Row") -> None:

@@ -181,8 +181,7 @@ def show_measures(evaluation: Evaluation) -> Shown:
     per_class = evaluation.per_class
     columns = ["class", "radiographs", *(measure.name for measure in OF_A_LABEL.values())]
     rows = [
-        [name, m.support, *(getattr(m, key) for key in OF_A_LABEL)]
-        for name, m in per_class.items()
+        [name, m.support, *(getattr(m, key) for key in OF_A_LABEL)] for name, m in per_class.items()
     ]
     alt = "; ".join(f"recall of {name} {PLAIN.words(m.recall)}" for name, m in per_class.items())
     chart = interval_chart(
