@@ -26,7 +26,7 @@ def print_table(
 
     table = Table(caption, columns, rows)
     if not sys.stdout.isatty():
-        print_line(table.text() + "\n")
+        print_lines(table.text() + "\n")
         return
     from rich.console import Console
     from rich.table import Table as Grid
@@ -41,9 +41,9 @@ def print_table(
     Console().print(grid)
 
 
-def print_line(text: str) -> None:
-    """Print a line of results."""
-    sys.stdout.write(text + "\n")
+def print_lines(*texts: str) -> None:
+    """Print lines of results."""
+    sys.stdout.writelines(f"{text}\n" for text in texts)
 
 
 def finish() -> None:
@@ -57,12 +57,12 @@ def finish() -> None:
 
 def print_json(value: Any) -> None:
     """Print a value for a program to read."""
-    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+    print_lines(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def say(text: str) -> None:
-    """Print a message for a person."""
-    sys.stderr.write(text + "\n")
+def say(*texts: str) -> None:
+    """Print messages for a person."""
+    sys.stderr.writelines(f"{text}\n" for text in texts)
 
 
 def refuse(text: str) -> None:
@@ -75,11 +75,11 @@ def print_finding(finding: "Finding") -> None:
     """Print a finding of an audit: how much it matters, what it means, what to do."""
     colour = {"critical": "1;31", "warning": "33", "note": "36"}.get(finding.severity, "32")
     on, off = (f"\033[{colour}m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    print_line(f"{on}{finding.severity.upper()}{off}: {finding.title}")
+    print_lines(f"{on}{finding.severity.upper()}{off}: {finding.title}")
     if finding.severity != "passed":
-        print_line(f"  {finding.meaning}")
+        print_lines(f"  {finding.meaning}")
     if finding.advice:
-        print_line(f"  → {finding.advice}")
+        print_lines(f"  → {finding.advice}")
 
 
 def say_epoch(row: "Row") -> None:

@@ -29,7 +29,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from hilum import __version__
 
-        console.print_line(f"hilum {__version__}")
+        console.print_lines(f"hilum {__version__}")
         raise typer.Exit
 
 

@@ -74,5 +74,5 @@ def calibrate(
         [[name, *(fit[k] for k in shown)] for name, fit in facts["temperatures"].items()],
     )
     if "reason" in calibrated.provenance.get("gate", {}):
-        console.print_line(f"No gate: {calibrated.provenance['gate']['reason']}")
-    console.print_line(f"Classifier: {folder}")
+        console.print_lines(f"No gate: {calibrated.provenance['gate']['reason']}")
+    console.print_lines(f"Classifier: {folder}")

@@ -46,4 +46,4 @@ def demo(
     ]
     columns = ["classifier", "split", "images", "accuracy", "macro AUROC"]
     console.print_table("Results, with 95 % intervals", columns, rows)
-    console.print_line(f"Report: {result.report}")
+    console.print_lines(f"Report: {result.report}")

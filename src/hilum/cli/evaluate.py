@@ -129,13 +129,13 @@ def evaluate(
         ],
     )
     accuracy, error = result.accuracy, assessment.calibration.classes.top_label.ece
-    console.print_line(f"Accuracy: {accuracy.in_words()}; in brackets the 95 % intervals.")
-    console.print_line(f"Expected calibration error: {error.in_words()}")
+    console.print_lines(f"Accuracy: {accuracy.in_words()}; in brackets the 95 % intervals.")
+    console.print_lines(f"Expected calibration error: {error.in_words()}")
     if assessment.operating:
         _print_operating_points(assessment.operating)
     if assessment.conformal:
         sets = assessment.conformal
-        console.print_line(
+        console.print_lines(
             f"Prediction sets for {sets.conformal.coverage:.0%}: they hold the truth for "
             f"{sets.covered.in_words()}; referred: {sets.referred.in_words()}; right on the rest: "
             f"{sets.answered.in_words()}"
@@ -147,14 +147,15 @@ def evaluate(
             [[d.name, d.internal, d.external, d.drop] for d in drop.drops],
         )
     if stressed:
-        console.print_line(_describe_stress(stressed))
-    for part, reason in assessment.missing.items():
-        console.print_line(f"Not measured: {part}: {reason}")
-    for note in (*result.notes, *((describe_looks(run.looks),) if run.looks else ())):
-        console.print_line(f"Note: {note}")
+        console.print_lines(_describe_stress(stressed))
+    notes = [*result.notes, *([describe_looks(run.looks)] if run.looks else [])]
     files = ["predictions.csv", "evaluation.json", "assessment.json"]
     files += ["stress.json"] if stressed else []
-    console.print_line(f"Written: {run.out}/ ({', '.join(files)})")
+    console.print_lines(
+        *(f"Not measured: {part}: {reason}" for part, reason in assessment.missing.items()),
+        *(f"Note: {note}" for note in notes),
+        f"Written: {run.out}/ ({', '.join(files)})",
+    )
 
 
 def _describe_stress(stress: "Stressed") -> str:
@@ -188,5 +189,4 @@ def _print_operating_points(operating: "OperatingAssessment") -> None:
         ["positive for", "from", "sensitivity", "specificity", "PPV", "NPV"],
         rows,
     )
-    for line in (*unmet, *operating.notes):
-        console.print_line(line)
+    console.print_lines(*unmet, *operating.notes)

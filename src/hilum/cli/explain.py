@@ -105,6 +105,5 @@ def explain(
             ["method", "decision", "similarity", "verdict"],
             [[s.method, s.decision, s.final, s.verdict] for s in found.sanity],
         )
-    for note in found.notes:
-        console.print_line(f"Note: {note}")
-    console.print_line(f"Written: {page}, {out / EXPLANATION_FILE}")
+    notes = (f"Note: {note}" for note in found.notes)
+    console.print_lines(*notes, f"Written: {page}, {out / EXPLANATION_FILE}")

@@ -88,12 +88,12 @@ def _onnx(
         console.print_json({"file": str(file), "opset": OPSET, **agreement.to_json()})
         return
     what = "radiographs" if check else "phantoms"
-    console.print_line(
+    console.print_lines(
         f"Checked by ONNX Runtime: on {agreement.radiographs} {what} and {agreement.random} "
         "random images the same classes as by PyTorch; probabilities differ by "
         f"{agreement.largest:.1g} at most."
     )
-    console.print_line(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
+    console.print_lines(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
 
 
 def _folder(model: "Classifier", folder: Path, as_json: bool) -> None:
@@ -103,5 +103,5 @@ def _folder(model: "Classifier", folder: Path, as_json: bool) -> None:
     if as_json:
         console.print_json({"folder": str(folder), "files": files})
         return
-    console.print_line(f"Written: {folder} ({', '.join(files)})")
-    console.print_line(f"Before you give it away, write what only you know into {folder / CARD}.")
+    console.print_lines(f"Written: {folder} ({', '.join(files)})")
+    console.print_lines(f"Before you give it away, write what only you know into {folder / CARD}.")

@@ -71,4 +71,4 @@ def report(
             progress=progress,
             say=console.say,
         )
-    console.print_line(f"Report: {written}")
+    console.print_lines(f"Report: {written}")

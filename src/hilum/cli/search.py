@@ -101,8 +101,8 @@ def search(
         return
     _print(result)
     if result.best is not None:
-        console.print_line(f"Recipe: {folder / 'best.toml'}")
-    console.print_line(f"Page: {page}")
+        console.print_lines(f"Recipe: {folder / 'best.toml'}")
+    console.print_lines(f"Page: {page}")
 
 
 def _say_trial(trial: "TrialResult", done: int, wanted: int) -> None:
@@ -115,11 +115,8 @@ def _setting(value: Any) -> str:
 
 
 def _print(result: "SearchResult") -> None:
-
-    ranked = sorted(
-        (t for t in result.trials if t.value is not None),
-        key=lambda t: (-(t.value or 0.0), t.number),
-    )
+    complete = [t for t in result.trials if t.value is not None]
+    ranked = sorted(complete, key=lambda t: -(t.value or 0.0))  # of equals, the first first
     console.print_table(
         f"{result.name} on {result.data['name']}: the best of {len(result.trials)} trials",
         ["trial", result.measure["label"], *result.space],
@@ -128,11 +125,10 @@ def _print(result: "SearchResult") -> None:
             for t in ranked[:_LISTED]
         ],
     )
-    for sentence in result.sentences:
-        console.print_line(sentence)
-    for name, share in result.importance.shares.items():
-        console.print_line(f"Importance of {name}: {100 * share:.0f} %")
-    for note in result.notes:
-        console.print_line(note)
-    for trial in result.with_state("failed"):
-        console.print_line(f"FAILED: trial {trial.number}: {trial.error}")
+    shares = result.importance.shares.items()
+    console.print_lines(
+        *result.sentences,
+        *(f"Importance of {name}: {100 * share:.0f} %" for name, share in shares),
+        *result.notes,
+        *(f"FAILED: trial {t.number}: {t.error}" for t in result.with_state("failed")),
+    )

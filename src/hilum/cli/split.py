@@ -80,5 +80,5 @@ def split(
         ],
     )
     fold = " --fold 0" if folds else ""
-    console.print_line(f"Written: {out}")
-    console.print_line(f"Train with it: hilum train {data} --split {out}{fold} --out RUN")
+    console.print_lines(f"Written: {out}")
+    console.print_lines(f"Train with it: hilum train {data} --split {out}{fold} --out RUN")

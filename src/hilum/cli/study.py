@@ -78,7 +78,7 @@ def study(
         console.print_json(result.to_json())
         return
     _print(result)
-    console.print_line(f"Study: {page}")
+    console.print_lines(f"Study: {page}")
 
 
 def _list(as_json: bool) -> None:
@@ -122,11 +122,9 @@ def _print(result: "StudyResult") -> None:
         list(measured),
         list(zip(*measured.values(), strict=True)),
     )
-    for sentence in result.sentences:
-        console.print_line(sentence)
-    for claim in result.published:
-        console.print_line(f"Published: {claim['statement']} Here: {claim['verdict']}.")
-    for note in result.notes:
-        console.print_line(note)
-    for failure in result.failures:
-        console.print_line(f"FAILED: {failure.variant}, seed {failure.seed}: {failure.error}")
+    console.print_lines(
+        *result.sentences,
+        *(f"Published: {c['statement']} Here: {c['verdict']}." for c in result.published),
+        *result.notes,
+        *(f"FAILED: {f.variant}, seed {f.seed}: {f.error}" for f in result.failures),
+    )

@@ -99,5 +99,5 @@ def train(
             for d, row in last.items()
         ],
     )
-    console.print_line(f"Classifier: {out / 'classifier'}")
-    console.print_line(f"Evaluate it with: hilum evaluate {out} {data} --split val")
+    console.print_lines(f"Classifier: {out / 'classifier'}")
+    console.print_lines(f"Evaluate it with: hilum evaluate {out} {data} --split val")
