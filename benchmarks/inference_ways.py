@@ -66,14 +66,12 @@ def _hilum(way: str, folder: Path) -> Way:
 
     keep_freed_memory()  # before PyTorch first allocates, as the command line does
     from hilum.classifier.classifier import Classifier
-    from hilum.cli.export import without_exporter_noise
     from hilum.exporting.runtime import run_by_onnx
     from hilum.prediction.predict import predict_files
     from hilum.radiographs.image import read_radiograph
 
     model = Classifier.load(folder, device="cpu")
-    with without_exporter_noise():
-        run = run_by_onnx(model) if way == "onnx" else model
+    run = run_by_onnx(model) if way == "onnx" else model
 
     def decode(paths: Sequence[Path]) -> Any:
         return np.stack([model.preprocessing.to_pixels(read_radiograph(path)) for path in paths])

@@ -185,21 +185,7 @@ def test_import(tmp_path, run):
     assert "holds a classifier already" in err
 
 
-VERBS = [
-    "demo",
-    "get",
-    "audit",
-    "split",
-    "train",
-    "evaluate",
-    "predict",
-    "models",
-    "import",
-    "report",
-]
-
-
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [verb.rstrip("_") for verb in cli.VERBS])
 def test_every_verb_has_help_with_an_example(verb):
     # a wide terminal, so that lines are not broken within a word
     result = CliRunner().invoke(cli.app, [verb, "--help"], env={"COLUMNS": "200"})

@@ -14,38 +14,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hilum.audit.findings import Finding
     from hilum.radiographs.pixels import Progress
-    from hilum.records import Estimate
+    from hilum.table import Column
     from hilum.training.checkpoint import Row
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; numbers (columns after the first) are aligned to the right."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+def print_table(
+    caption: str, columns: Sequence["str | Column"], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Print a table. columns, rows: as of hilum.table.Table."""
+    from hilum.table import Table
 
-        table = Table(title=title, title_justify="left", title_style="bold", header_style="cyan")
-        for i, column in enumerate(columns):
-            table.add_column(column, justify="right" if i else "left")
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        Console().print(table)
+    table = Table(caption, columns, rows)
+    if not sys.stdout.isatty():
+        print_lines(table.text() + "\n")
         return
-    widths = [max(len(c), *(len(r[i]) for r in rows), 0) for i, c in enumerate(columns)]
-    print_line(title)
-    for row in (columns, *rows):
-        cells = [
-            c.rjust(w) if i else c.ljust(w)
-            for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        print_line("  ".join(cells).rstrip())
-    print_line("")
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(title=caption, title_justify="left", title_style="bold", header_style="cyan")
+    for k, column in enumerate(columns):
+        name = column if isinstance(column, str) else column.name
+        grid.add_column(name, justify="right" if k else "left")
+    for row in rows:
+        grid.add_row(*map(Text, table.strings(row)))
+    Console().print(grid)
 
 
-def print_line(text: str) -> None:
-    """Print a line of results."""
-    sys.stdout.write(text + "\n")
+def print_lines(*texts: str) -> None:
+    """Print lines of results."""
+    sys.stdout.writelines(f"{text}\n" for text in texts)
 
 
 def finish() -> None:
@@ -59,12 +57,12 @@ def finish() -> None:
 
 def print_json(value: Any) -> None:
     """Print a value for a program to read."""
-    print_line(json.dumps(value, indent=2, ensure_ascii=False))
+    print_lines(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def say(text: str) -> None:
-    """Print a message for a person."""
-    sys.stderr.write(text + "\n")
+def say(*texts: str) -> None:
+    """Print messages for a person."""
+    sys.stderr.writelines(f"{text}\n" for text in texts)
 
 
 def refuse(text: str) -> None:
@@ -77,18 +75,11 @@ def print_finding(finding: "Finding") -> None:
     """Print a finding of an audit: how much it matters, what it means, what to do."""
     colour = {"critical": "1;31", "warning": "33", "note": "36"}.get(finding.severity, "32")
     on, off = (f"\033[{colour}m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    print_line(f"{on}{finding.severity.upper()}{off}: {finding.title}")
+    print_lines(f"{on}{finding.severity.upper()}{off}: {finding.title}")
     if finding.severity != "passed":
-        print_line(f"  {finding.meaning}")
+        print_lines(f"  {finding.meaning}")
     if finding.advice:
-        print_line(f"  → {finding.advice}")
-
-
-def with_interval(estimate: "Estimate") -> str:
-    """An estimate as text: ``0.792 (0.595 to 0.908)``, or a dash and why it is undefined."""
-    if estimate.value is None:
-        return f"— {estimate.reason}"
-    return estimate.in_words()
+        print_lines(f"  → {finding.advice}")
 
 
 def say_epoch(row: "Row") -> None:

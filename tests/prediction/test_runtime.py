@@ -85,6 +85,6 @@ def test_auto_takes_onnx_where_it_pays(tmp_path, folder, predict, monkeypatch):
     code, _, err = predict(good, "--out", out, "--runtime", "onnx", "--restart")
     assert (code, "says something else" in err) == (2, True)
 
-    monkeypatch.setattr("hilum.cli.options.find_spec", lambda name: None)
+    monkeypatch.setattr("hilum.exporting.runtime.find_spec", lambda name: None)
     assert predict(good, "--out", out, "--runtime", "auto", "--restart")[2].startswith("Written")
     assert runtime_of(out) == "torch"

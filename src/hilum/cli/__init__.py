@@ -4,29 +4,12 @@ A verb imports what it needs when it runs, so that ``hilum --help`` answers at o
 """
 
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from hilum import console
-from hilum.cli import (
-    audit,
-    calibrate,
-    demo,
-    evaluate,
-    explain,
-    export,
-    get,
-    import_weights,
-    models,
-    predict,
-    report,
-    search,
-    serve,
-    split,
-    study,
-    train,
-)
 from hilum.errors import HilumError, Interrupted
 from hilum.memory import keep_freed_memory
 
@@ -46,7 +29,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from hilum import __version__
 
-        console.print_line(f"hilum {__version__}")
+        console.print_lines(f"hilum {__version__}")
         raise typer.Exit
 
 
@@ -62,25 +45,16 @@ def _options(
     pass  # both are acted on before a verb runs
 
 
-for _name, _verb, _example in (
-    ("demo", demo.demo, demo.EXAMPLE),
-    ("get", get.get, get.EXAMPLE),
-    ("audit", audit.audit, audit.EXAMPLE),
-    ("split", split.split, split.EXAMPLE),
-    ("train", train.train, train.EXAMPLE),
-    ("evaluate", evaluate.evaluate, evaluate.EXAMPLE),
-    ("calibrate", calibrate.calibrate, calibrate.EXAMPLE),
-    ("explain", explain.explain, explain.EXAMPLE),
-    ("report", report.report, report.EXAMPLE),
-    ("predict", predict.predict, predict.EXAMPLE),
-    ("export", export.export, export.EXAMPLE),
-    ("serve", serve.serve, serve.EXAMPLE),
-    ("study", study.study, study.EXAMPLE),
-    ("search", search.search, search.EXAMPLE),
-    ("models", models.models, models.EXAMPLE),
-    ("import", import_weights.import_, import_weights.EXAMPLE),
-):
-    app.command(_name, epilog=f"[bold]Example[/bold]: {_example}")(_verb)
+#: In the order of --help. A verb is the function of its name in the module of its name, which also
+#: holds its EXAMPLE; "_" follows what is a keyword of Python.
+VERBS = (
+    "demo", "get", "audit", "split", "train", "evaluate", "calibrate", "explain", "report",
+    "predict", "export", "serve", "study", "search", "models", "import_",
+)  # fmt: skip
+for _verb in VERBS:
+    _module = import_module(f"hilum.cli.{_verb}")
+    _epilog = f"[bold]Example[/bold]: {_module.EXAMPLE}"
+    app.command(_verb.rstrip("_"), epilog=_epilog)(getattr(_module, _verb))
 
 
 def main() -> None:

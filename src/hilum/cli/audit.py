@@ -57,17 +57,14 @@ def audit(
     if as_json:
         console.print_json(to_plain(found))
         return
-    console.print_line(f"{dataset.name}: {len(dataset.records)} images")
-    console.print_line(f"{found.description.ratio()}\n")
+    console.print_lines(f"{dataset.name}: {len(dataset.records)} images")
+    console.print_lines(f"{found.description.ratio()}\n")
     for finding in found.findings:
         console.print_finding(finding)
-    console.print_line("")
+    console.print_lines("")
     console.print_table(
         "What tells the classes apart: AUROC, 0.5 is chance",
         ["seen", "AUROC", *dataset.tree.classes],
-        [
-            [s.name, console.with_interval(s.auroc), *(f"{v:.3f}" for v in s.per_class.values())]
-            for s in found.shortcuts
-        ],
+        [[s.name, s.auroc, *s.per_class.values()] for s in found.shortcuts],
     )
-    console.print_line(f"Written: {page}, {written}")
+    console.print_lines(f"Written: {page}, {written}")

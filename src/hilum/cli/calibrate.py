@@ -67,20 +67,12 @@ def calibrate(
     if as_json:
         console.print_json({"classifier": str(folder), **facts})
         return
+    shown = ("n", "value", "nll_before", "nll_after", "reason")
     console.print_table(
         f"Temperatures, from {facts['n']} images of {dataset.name}, {split}",
         ["decision", "images", "temperature", "loss before", "after", "note"],
-        [
-            [
-                name,
-                str(fit["n"]),
-                f"{fit['value']:.3f}",
-                *("—" if fit[k] is None else f"{fit[k]:.3f}" for k in ("nll_before", "nll_after")),
-                fit["reason"],
-            ]
-            for name, fit in facts["temperatures"].items()
-        ],
+        [[name, *(fit[k] for k in shown)] for name, fit in facts["temperatures"].items()],
     )
     if "reason" in calibrated.provenance.get("gate", {}):
-        console.print_line(f"No gate: {calibrated.provenance['gate']['reason']}")
-    console.print_line(f"Classifier: {folder}")
+        console.print_lines(f"No gate: {calibrated.provenance['gate']['reason']}")
+    console.print_lines(f"Classifier: {folder}")

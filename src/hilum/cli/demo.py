@@ -40,19 +40,10 @@ def demo(
         )
         return
     rows = [
-        [
-            run,
-            split,
-            str(e.n),
-            console.with_interval(e.accuracy),
-            console.with_interval(e.overall["macro_auroc"]),
-        ]
+        [run, split, e.n, e.accuracy, e.overall["macro_auroc"]]
         for run, found in result.evaluations.items()
         for split, e in found.items()
     ]
-    console.print_table(
-        "Results, with 95 % intervals",
-        ["classifier", "split", "images", "accuracy", "macro AUROC"],
-        rows,
-    )
-    console.print_line(f"Report: {result.report}")
+    columns = ["classifier", "split", "images", "accuracy", "macro AUROC"]
+    console.print_table("Results, with 95 % intervals", columns, rows)
+    console.print_lines(f"Report: {result.report}")

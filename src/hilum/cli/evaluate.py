@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -107,98 +107,86 @@ def evaluate(
         console.print_json(to_plain(run))
         return
     result, assessment, stressed, drop = run.evaluation, run.assessment, run.stress, run.external
-    show = console.with_interval
     console.print_table(
         f"{run.data}, {split}: {result.n} images, rule {result.rule}",
         ["class", "images", "precision", "recall", "specificity", "F1", "AUROC"],
         [
-            [
-                name,
-                str(m.support),
-                *(show(v) for v in (m.precision, m.recall, m.specificity, m.f1, m.auroc)),
-            ]
+            [name, m.support, m.precision, m.recall, m.specificity, m.f1, m.auroc]
             for name, m in result.per_class.items()
         ],
     )
     console.print_table(
         "Confusion matrix (rows: truth, columns: prediction)",
         ["", *result.classes],
-        [
-            [name, *(str(k) for k in row)]
-            for name, row in zip(result.classes, result.confusion_matrix, strict=True)
-        ],
+        [[c, *row] for c, row in zip(result.classes, result.confusion_matrix, strict=True)],
     )
     console.print_table(
         "Each decision alone, on the images that belong to it",
         ["decision", "images", "accuracy", "errors caused"],
         [
-            [name, str(d.n), show(d.accuracy), f"{d.errors_caused} of {result.errors}"]
+            [name, d.n, d.accuracy, f"{d.errors_caused} of {result.errors}"]
             for name, d in result.decisions.items()
         ],
     )
-    console.print_line(f"Accuracy: {show(result.accuracy)}; in brackets the 95 % intervals.")
-    error = assessment.calibration.classes.top_label.ece
-    console.print_line(f"Expected calibration error: {show(error)}")
+    accuracy, error = result.accuracy, assessment.calibration.classes.top_label.ece
+    console.print_lines(f"Accuracy: {accuracy.in_words()}; in brackets the 95 % intervals.")
+    console.print_lines(f"Expected calibration error: {error.in_words()}")
     if assessment.operating:
         _print_operating_points(assessment.operating)
     if assessment.conformal:
         sets = assessment.conformal
-        console.print_line(
+        console.print_lines(
             f"Prediction sets for {sets.conformal.coverage:.0%}: they hold the truth for "
-            f"{show(sets.covered)}; referred: {show(sets.referred)}; right on the rest: "
-            f"{show(sets.answered)}"
+            f"{sets.covered.in_words()}; referred: {sets.referred.in_words()}; right on the rest: "
+            f"{sets.answered.in_words()}"
         )
     if drop:
         console.print_table(
             f"Against {drop.internal['name']}, {drop.internal['split']}",
             ["measure", "there", "here", "drop"],
-            [[d.name, show(d.internal), show(d.external), show(d.drop)] for d in drop.drops],
+            [[d.name, d.internal, d.external, d.drop] for d in drop.drops],
         )
     if stressed:
-        console.print_line(_describe_stress(stressed))
-    for part, reason in assessment.missing.items():
-        console.print_line(f"Not measured: {part}: {reason}")
-    for note in (*result.notes, *((describe_looks(run.looks),) if run.looks else ())):
-        console.print_line(f"Note: {note}")
+        console.print_lines(_describe_stress(stressed))
+    notes = [*result.notes, *([describe_looks(run.looks)] if run.looks else [])]
     files = ["predictions.csv", "evaluation.json", "assessment.json"]
     files += ["stress.json"] if stressed else []
-    console.print_line(f"Written: {run.out}/ ({', '.join(files)})")
+    console.print_lines(
+        *(f"Not measured: {part}: {reason}" for part, reason in assessment.missing.items()),
+        *(f"Note: {note}" for note in notes),
+        f"Written: {run.out}/ ({', '.join(files)})",
+    )
 
 
 def _describe_stress(stress: "Stressed") -> str:
-    show = console.with_interval
-    worst = stress.worst
+    worst, found = stress.worst, stress.stressed
     return (
         f"Under stress ({len(stress.corruptions)} corruptions in {len(stress.strengths)} "
-        f"strengths): accuracy {show(stress.stressed.measures.accuracy)}, a drop of "
-        f"{show(stress.stressed.drop.accuracy)}; worst under {worst.name}: "
-        f"{show(worst.mean.measures.accuracy)}"
+        f"strengths): accuracy {found.measures.accuracy.in_words()}, a drop of "
+        f"{found.drop.accuracy.in_words()}; worst under {worst.name}: "
+        f"{worst.mean.measures.accuracy.in_words()}"
     )
 
 
 def _print_operating_points(operating: "OperatingAssessment") -> None:
-    show = console.with_interval
-    table, unmet = [], []
+    rows: list[list[Any]] = []
+    unmet = []
     for row in operating.rows:
-        chosen = row.point.chosen
+        chosen, at = row.point.chosen, row.at_prevalence
         if chosen is None or chosen.threshold is None or row.result is None:
             unmet.append(row.summary())
             continue
         m = row.result.measured
-        figures = (m.sensitivity, m.specificity, m.ppv, m.npv)
         mark = "" if chosen.satisfied else " *"
-        table.append([f"{row.point}{mark}", f"{chosen.threshold:.3f}", *(show(f) for f in figures)])
-        if row.at_prevalence:
-            at = row.at_prevalence
-            table.append(
-                [f"  at a prevalence of {at.prevalence:g}", "", "", "", show(at.ppv), show(at.npv)]
-            )
+        figures = (m.sensitivity, m.specificity, m.ppv, m.npv)
+        rows.append([f"{row.point}{mark}", chosen.threshold, *figures])
+        if at:
+            rows.append([f"  at a prevalence of {at.prevalence:g}", *[""] * 3, at.ppv, at.npv])
         if not chosen.satisfied:
             unmet.append(f"* {row.point}: {chosen.reason}")
     console.print_table(
         "Operating points, chosen on the classifier's validation images",
         ["positive for", "from", "sensitivity", "specificity", "PPV", "NPV"],
-        table,
+        rows,
     )
-    for line in (*unmet, *operating.notes):
-        console.print_line(line)
+    console.print_lines(*unmet, *operating.notes)

@@ -88,15 +88,14 @@ def explain(
     console.print_table(
         "Explained: research software, not a diagnosis",
         ["image", "truth", "predicted", "pictures"],
-        [[i.name, i.truth or "—", i.predicted, str(len(i.pictures))] for i in found.images],
+        [[i.name, i.truth or None, i.predicted, len(i.pictures)] for i in found.images],
     )
     if found.localisation:
-        show = console.with_interval
         console.print_table(
             "Do the maps find the findings? On phantoms, with 95 % intervals",
             ["method", "decision", "points at it", "mass inside", "by chance", "verdict"],
             [
-                [s.method, s.decision, show(s.pointing), show(s.mass), show(s.chance), s.verdict]
+                [s.method, s.decision, s.pointing, s.mass, s.chance, s.verdict]
                 for s in found.localisation
             ],
         )
@@ -104,11 +103,7 @@ def explain(
         console.print_table(
             "Do the maps depend on what was learned? Similarity to maps of random weights",
             ["method", "decision", "similarity", "verdict"],
-            [
-                [s.method, s.decision, console.with_interval(s.final), s.verdict]
-                for s in found.sanity
-            ],
+            [[s.method, s.decision, s.final, s.verdict] for s in found.sanity],
         )
-    for note in found.notes:
-        console.print_line(f"Note: {note}")
-    console.print_line(f"Written: {page}, {out / EXPLANATION_FILE}")
+    notes = (f"Note: {note}" for note in found.notes)
+    console.print_lines(*notes, f"Written: {page}, {out / EXPLANATION_FILE}")

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Json, Trained, without_exporter_noise
+from hilum.cli.options import Json, Trained
 from hilum.errors import ClassifierError, nearest
 
 if TYPE_CHECKING:
     from hilum.classifier.classifier import Classifier
-    from hilum.records import PixelArray
 
 EXAMPLE = "hilum export runs/first --to onnx --out first.onnx --check DATA/val"
 
 _FORMATS = ("onnx", "safetensors")
-_IMAGES = 32  # radiographs that a file is checked with
 
 
 def export(
@@ -83,22 +81,20 @@ def _onnx(
 ) -> None:
     from hilum.codec import to_plain
     from hilum.exporting.graph import parse_input
-    from hilum.exporting.onnx import OPSET, export_onnx
+    from hilum.exporting.onnx import OPSET, export_onnx, images_to_check
 
-    kind = parse_input(takes)
-    images = _radiographs(check) if check else _phantoms()
-    with without_exporter_noise():
-        agreement = export_onnx(model, file, takes=kind, operate=operate, radiographs=images)
+    kind, images = parse_input(takes), images_to_check(check)
+    agreement = export_onnx(model, file, takes=kind, operate=operate, radiographs=images)
     if as_json:
         console.print_json({"file": str(file), "opset": OPSET, **to_plain(agreement)})
         return
     what = "radiographs" if check else "phantoms"
-    console.print_line(
+    console.print_lines(
         f"Checked by ONNX Runtime: on {agreement.radiographs} {what} and {agreement.random} "
         "random images the same classes as by PyTorch; probabilities differ by "
         f"{agreement.largest_difference:.1g} at most."
     )
-    console.print_line(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
+    console.print_lines(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
 
 
 def _folder(model: "Classifier", folder: Path, as_json: bool) -> None:
@@ -108,29 +104,5 @@ def _folder(model: "Classifier", folder: Path, as_json: bool) -> None:
     if as_json:
         console.print_json({"folder": str(folder), "files": files})
         return
-    console.print_line(f"Written: {folder} ({', '.join(files)})")
-    console.print_line(f"Before you give it away, write what only you know into {folder / CARD}.")
-
-
-def _radiographs(folder: Path) -> "list[PixelArray]":
-    from hilum.errors import DataError
-    from hilum.radiographs.image import read_radiograph
-    from hilum.radiographs.layouts import list_images
-    from hilum.records import evenly_spaced
-
-    files = list_images(folder) if folder.is_dir() else [folder]
-    if not files:
-        raise DataError(f"{folder}: no images found to check the file with.")
-    rows = evenly_spaced(len(files), _IMAGES)
-    return [read_radiograph(files[row]) for row in rows]
-
-
-def _phantoms() -> "list[PixelArray]":
-    from hilum.phantoms.phantom import LABELS, render_phantom
-
-    return [
-        render_phantom(label, seed=0, index=i, size=size)[0]
-        for i, (label, size) in enumerate(
-            (label, size) for size in (150, 224, 256) for label in LABELS
-        )
-    ]
+    console.print_lines(f"Written: {folder} ({', '.join(files)})")
+    console.print_lines(f"Before you give it away, write what only you know into {folder / CARD}.")

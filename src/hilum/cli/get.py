@@ -49,23 +49,17 @@ def get(
         console.print_json(to_plain(fetched))
         return
     classes = sorted({c for counts in fetched.images.values() for c in counts})
-    console.print_table(
-        data_set.source.title,
-        ["split", *classes],
-        [
-            [split, *(str(counts.get(c, 0)) for c in classes)]
-            for split, counts in fetched.images.items()
-        ],
+    rows = [[s, *(counts.get(c, 0) for c in classes)] for s, counts in fetched.images.items()]
+    console.print_table(data_set.source.title, ["split", *classes], rows)
+    origin = fetched.origin
+    console.print_lines(
+        *([f"SHA-256: {origin.sha256}"] if origin.sha256 else []),
+        *([f"Commit: {origin.commit}"] if origin.commit else []),
+        origin.checked,
+        *(f"Note: {note}" for note in fetched.notes),
+        f"Written: {chosen}",
+        f"Look at it with: hilum audit {chosen}",
     )
-    if fetched.origin.sha256:
-        console.print_line(f"SHA-256: {fetched.origin.sha256}")
-    if fetched.origin.commit:
-        console.print_line(f"Commit: {fetched.origin.commit}")
-    console.print_line(fetched.origin.checked)
-    for note in fetched.notes:
-        console.print_line(f"Note: {note}")
-    console.print_line(f"Written: {chosen}")
-    console.print_line(f"Look at it with: hilum audit {chosen}")
 
 
 def _show_list(as_json: bool) -> None:
@@ -86,23 +80,21 @@ def _show_list(as_json: bool) -> None:
             ]
         )
         return
-    console.print_table(
-        "Public data sets to get",
-        ["name", "from", "about"],
-        [[s.name, s.page.split("/")[2], s.source.title] for s in known_sets()],
-    )
+    rows = [[s.name, s.page.split("/")[2], s.source.title] for s in known_sets()]
+    console.print_table("Public data sets to get", ["name", "from", "about"], rows)
 
 
 def _tell(data_set: "DataSet", out: Path) -> None:
     source = data_set.source
-    console.say(source.title)
-    console.say(f"  From: {data_set.page}, into {out}")
-    console.say(f"  Source: {source.source}")
-    console.say(f"  Licence: {source.licence}")
-    console.say(f"  What the labels mean: {source.meaning}")
-    console.say(f"  {source.advice}")
-    for trap in source.traps:
-        console.say(f"  Note: {trap}")
+    console.say(
+        source.title,
+        f"  From: {data_set.page}, into {out}",
+        f"  Source: {source.source}",
+        f"  Licence: {source.licence}",
+        f"  What the labels mean: {source.meaning}",
+        f"  {source.advice}",
+        *(f"  Note: {trap}" for trap in source.traps),
+    )
 
 
 def _ask(yes: bool) -> None:

@@ -21,6 +21,8 @@ def models(
     from hilum.codec import to_plain
     from hilum.networks.registry import create_network_to_load, describe_network, network_names
     from hilum.networks.summary import Summary, summarise
+    from hilum.table import Column
+    from hilum.wording import Style
 
     size = (image_size, image_size)
 
@@ -31,26 +33,17 @@ def models(
 
     if name is None:
         found = {n: summary_of(n) for n in network_names()}
+        keys = ("name", "parameters", "multiply_adds", "about")
+        rows = [
+            (n, s.total_parameters, s.multiply_adds, describe_network(n)) for n, s in found.items()
+        ]
         if as_json:
-            console.print_json(
-                [
-                    {
-                        "name": n,
-                        "parameters": s.total_parameters,
-                        "multiply_adds": s.multiply_adds,
-                        "about": describe_network(n),
-                    }
-                    for n, s in found.items()
-                ]
-            )
+            console.print_json([dict(zip(keys, row, strict=True)) for row in rows])
             return
         console.print_table(
             f"Networks, with {outputs} outputs at {image_size} x {image_size}",
             ["name", "parameters", "multiply-adds", "about"],
-            [
-                [n, f"{s.total_parameters:,}", f"{s.multiply_adds:,}", describe_network(n)]
-                for n, s in found.items()
-            ],
+            rows,
         )
         return
     summary = summary_of(name, batch)
@@ -61,26 +54,17 @@ def models(
         f"{name}: {describe_network(name)}",
         ["layer", "name", "output shape", "parameters", "multiply-adds"],
         [
-            [
-                row.layer,
-                row.name,
-                " x ".join(map(str, row.output_shape)),
-                f"{row.parameters:,}",
-                f"{row.multiply_adds:,}",
-            ]
-            for row in summary.rows
+            [r.layer, r.name, " x ".join(map(str, r.output_shape)), r.parameters, r.multiply_adds]
+            for r in summary.rows
         ],
     )
-    console.print_table(
-        "Totals",
-        ["", "value"],
-        [
-            ["parameters", f"{summary.total_parameters:,}"],
-            ["trainable parameters", f"{summary.trainable_parameters:,}"],
-            ["multiply-adds", f"{summary.multiply_adds:,}"],
-            ["input (MB)", f"{summary.input_mb:.2f}"],
-            ["forward and backward (MB)", f"{summary.forward_backward_mb:.2f}"],
-            ["parameters (MB)", f"{summary.parameters_mb:.2f}"],
-            ["estimated total (MB)", f"{summary.total_mb:.2f}"],
-        ],
-    )
+    totals = {
+        "parameters": summary.total_parameters,
+        "trainable parameters": summary.trainable_parameters,
+        "multiply-adds": summary.multiply_adds,
+        "input (MB)": summary.input_mb,
+        "forward and backward (MB)": summary.forward_backward_mb,
+        "parameters (MB)": summary.parameters_mb,
+        "estimated total (MB)": summary.total_mb,
+    }
+    console.print_table("Totals", ["", Column("value", style=Style(2))], list(totals.items()))

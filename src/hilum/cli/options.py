@@ -1,17 +1,17 @@
-"""Arguments and options that several verbs share."""
+"""Arguments and options that several verbs share, and the data set that they name."""
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hilum import console
-from hilum.errors import ClassifierError
+
+if TYPE_CHECKING:
+    from hilum.labels import LabelTree
+    from hilum.radiographs.dataset import Dataset
+    from hilum.radiographs.pixels import Progress
 
 Data = Annotated[
     Path,
@@ -62,14 +62,6 @@ KeepIdentifiers = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
-if TYPE_CHECKING:
-    from hilum.classifier.classifier import Classifier
-    from hilum.exporting.runtime import Runtime as RuntimeName
-    from hilum.labels import LabelTree
-    from hilum.radiographs.dataset import Dataset
-    from hilum.radiographs.pixels import Progress
-
-
 def open_data(
     data: Path,
     *,
@@ -108,70 +100,3 @@ def open_data(
     for note in dataset.notes:
         console.say(f"{dataset.name}: {note}")
     return dataset
-
-
-T = TypeVar("T")
-
-#: Of the extra hilum[onnx]: what runs networks, and what translates them.
-_NEEDED = ("onnxruntime", "onnx", "onnxscript")
-
-
-def load_to_run(
-    path: Path,
-    runtime: str,
-    device: str | None,
-    make: "Callable[[Classifier, RuntimeName], T]",
-    *,
-    many: bool,
-) -> "tuple[Classifier, T, RuntimeName]":
-    """A classifier, what is made of it to run by a runtime, and which runtime that is.
-
-    make: called with 'onnx' it raises ClassifierError where that cannot be. runtime: 'torch',
-    'onnx' or 'auto', which takes ONNX Runtime where it is faster: on the CPU, for many images,
-    since networks are translated first. many: whether there will be. Where 'auto' cannot take it,
-    it says why if it is installed. Raises ClassifierError.
-    """
-    from hilum.classifier.classifier import Classifier
-    from hilum.exporting.runtime import parse_runtime
-
-    asked = None if runtime == "auto" else parse_runtime(runtime)
-    on_cpu = device in (None, "auto", "cpu")
-    if asked == "onnx" and not on_cpu:
-        raise ClassifierError(
-            f"ONNX Runtime computes on the CPU here: leave out --device {device}, or use "
-            "--runtime torch."
-        )
-    model = Classifier.load(path, device="cpu" if asked == "onnx" else device or "auto")
-    fitting = many and model.device.type == "cpu" and all(map(find_spec, _NEEDED))
-    if asked == "torch" or (asked is None and not fitting):
-        return model, make(model, "torch"), "torch"
-    try:
-        with without_exporter_noise():
-            return model, make(model, "onnx"), "onnx"
-    except ClassifierError as error:
-        if asked == "onnx":
-            raise
-        console.say(f"PyTorch runs the networks: {error}")
-        return model, make(model, "torch"), "torch"
-
-
-@contextmanager
-def without_exporter_noise() -> Iterator[None]:
-    """Keep from the terminal what PyTorch's exporter says of its own insides.
-
-    It logs that torchvision is not installed, which Hilum does without, and warns of a
-    deprecation within PyTorch. Other warnings are given again.
-    """
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(record=True) as raised:
-            yield
-    finally:
-        logger.setLevel(before)
-    for warning in raised:
-        if "LeafSpec" not in str(warning.message):
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )

@@ -1,20 +1,18 @@
 """hilum predict: classify radiographs, from one to any number."""
 
 import sys
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained, load_to_run
+from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
 
 if TYPE_CHECKING:
     from hilum.classifier.classifier import Classifier
     from hilum.exporting.runtime import Runtime as RuntimeName
-    from hilum.labels import LabelTree
     from hilum.prediction.table import Row, Table
 
 EXAMPLE = "hilum predict runs/first image.png folder/ --out predictions.csv"
@@ -66,10 +64,13 @@ def predict(
     """
     from hilum.codec import to_plain
     from hilum.errors import DataError, Interrupted
+    from hilum.exporting.runtime import load_to_run
     from hilum.prediction.predict import predict_files, predict_rows
     from hilum.prediction.table import StudyNames, Table
 
-    model, run, kind = load_to_run(classifier, runtime, device, _run_by, many=out is not None)
+    model, run, kind = load_to_run(
+        classifier, runtime, device, _run_by, many=out is not None, say=console.say
+    )
     lines = sys.stdin.buffer
     if out is None:
         if restart:
@@ -121,10 +122,13 @@ def _print_rows(rows: "list[Row]", table: "Table", as_json: bool) -> int:
     """Print what was found; returns how many files could not be read."""
     from hilum.prediction.table import FAILED
 
-    found = [dict(zip(table.columns, row, strict=True)) for row in rows]
+    found = [table.nest(row) for row in rows]
     unread = [row for row in found if row["status"] == FAILED]
     if as_json:
-        console.print_json([_nested(row, table.tree) for row in found])
+        for row in found:
+            for probs in (row.get("probs", {}), *row.get("decisions", {}).values()):
+                probs.update({name: round(p, 6) for name, p in probs.items()})
+        console.print_json(found)
         return len(unread)
     classes = table.tree.classes
     # of what else there is, the table shows what is short
@@ -134,10 +138,10 @@ def _print_rows(rows: "list[Row]", table: "Table", as_json: bool) -> int:
         ["image", "predicted", *classes, *also],
         [
             [
-                str(row["path"]),
-                str(row["predicted"] or row["status"]),
-                *("" if row["predicted"] is None else f"{row[f'p({c})']:.3f}" for c in classes),
-                *(str(row[c] or "") for c in also),
+                row["path"],
+                row["predicted"] or row["status"],
+                *(row["probs"][c] if "probs" in row else "" for c in classes),
+                *(row[c] or "" for c in also),
             ]
             for row in found
         ],
@@ -145,21 +149,3 @@ def _print_rows(rows: "list[Row]", table: "Table", as_json: bool) -> int:
     for row in unread:
         console.say(f"{row['path']}: {row['reason']}")
     return len(unread)
-
-
-def _nested(row: dict[str, Any], tree: "LabelTree") -> dict[str, Any]:
-    """A row as JSON for a program: probabilities by class, and by decision and option."""
-    options = [(d.name, option) for d in tree.decisions for option in d.options]
-    own = {f"p({c})" for c in tree.classes} | {f"{d}/{o}" for d, o in options}
-    nested = {key: value for key, value in row.items() if key not in own}
-    if row["predicted"] is None:
-        return nested
-    nested["probs"] = _rounded((c, row[f"p({c})"]) for c in tree.classes)
-    nested["decisions"] = {
-        d.name: _rounded((o, row[f"{d.name}/{o}"]) for o in d.options) for d in tree.decisions
-    }
-    return nested
-
-
-def _rounded(probs: Iterable[tuple[str, float]]) -> dict[str, float]:
-    return {name: round(p, 6) for name, p in probs}

@@ -1,7 +1,7 @@
 """hilum search: look for better settings of a recipe."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,9 +31,8 @@ def search(
         int, typer.Option(help="On how many of the five folds of train each trial is scored.")
     ] = 1,
     block_size: Annotated[
-        int | None,
-        typer.Option(help="Neighbouring file numbers kept in one fold. [dim]Default: 50.[/dim]"),
-    ] = None,
+        int, typer.Option(help="Neighbouring file numbers kept in one fold.")
+    ] = 50,
     storage: Annotated[
         str | None,
         typer.Option(
@@ -61,7 +60,6 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search a recipe's settings; the best is a recipe file, to be confirmed by a study."""
-    from hilum.audit.splits import BLOCK_SIZE
     from hilum.codec import to_plain
     from hilum.files import safe_name
     from hilum.recipe import Recipe
@@ -82,7 +80,7 @@ def search(
             wanted,
             measure=measure,
             held_out=folds,
-            block_size=BLOCK_SIZE if block_size is None else block_size,
+            block_size=block_size,
             seed=seed,
             name=name,
         )
@@ -104,8 +102,8 @@ def search(
         return
     _print(result)
     if result.best is not None:
-        console.print_line(f"Recipe: {folder / 'best.toml'}")
-    console.print_line(f"Page: {page}")
+        console.print_lines(f"Recipe: {folder / 'best.toml'}")
+    console.print_lines(f"Page: {page}")
 
 
 def _say_trial(trial: "TrialResult", done: int, wanted: int) -> None:
@@ -113,31 +111,25 @@ def _say_trial(trial: "TrialResult", done: int, wanted: int) -> None:
     console.say(f"trial {trial.number}: {what}  ({done} of {wanted})")
 
 
+def _setting(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _print(result: "SearchResult") -> None:
-    ranked = sorted(
-        (t for t in result.trials if t.value is not None),
-        key=lambda t: (-(t.value or 0.0), t.number),
-    )
+    complete = [t for t in result.trials if t.value is not None]
+    ranked = sorted(complete, key=lambda t: -(t.value or 0.0))  # of equals, the first first
     console.print_table(
         f"{result.name} on {result.data['name']}: the best of {len(result.trials)} trials",
         ["trial", result.measure["label"], *result.space],
         [
-            [
-                str(t.number),
-                console.with_interval(t.estimate),
-                *(
-                    f"{v:.4g}" if isinstance(v, float) else str(v)
-                    for v in (t.values[key] for key in result.space)
-                ),
-            ]
+            [str(t.number), t.estimate, *(_setting(t.values[key]) for key in result.space)]
             for t in ranked[:_LISTED]
         ],
     )
-    for sentence in result.sentences:
-        console.print_line(sentence)
-    for name, share in result.importance.shares.items():
-        console.print_line(f"Importance of {name}: {100 * share:.0f} %")
-    for note in result.notes:
-        console.print_line(note)
-    for trial in result.with_state("failed"):
-        console.print_line(f"FAILED: trial {trial.number}: {trial.error}")
+    shares = result.importance.shares.items()
+    console.print_lines(
+        *result.sentences,
+        *(f"Importance of {name}: {100 * share:.0f} %" for name, share in shares),
+        *result.notes,
+        *(f"FAILED: trial {t.number}: {t.error}" for t in result.with_state("failed")),
+    )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Runtime, Trained, load_to_run
+from hilum.cli.options import Device, Runtime, Trained
 
 EXAMPLE = "hilum serve runs/first"
 
@@ -37,6 +37,7 @@ def serve(
     The page is at /, the description of the API at /openapi.json. Nothing that is sent is stored
     or logged.
     """
+    from hilum.exporting.runtime import load_to_run
     from hilum.serving.access import read_token
     from hilum.serving.app import create_app
     from hilum.serving.limits import Limits
@@ -55,6 +56,7 @@ def serve(
             device,
             lambda model, kind: create_app(model, token=token, limits=limits, runtime=kind),
             many=True,
+            say=console.say,
         )
         shown = f"[{host}]" if ":" in host else host
         console.say(

@@ -75,13 +75,10 @@ def split(
         f"{dataset.name}: {groups:,} groups, the largest of {size:,} images ({largest})",
         ["part", *dataset.tree.classes],
         [
-            [
-                f"fold {part}" if folds and part != "test" else part,
-                *(f"{n:,}" for n in row.values()),
-            ]
+            [f"fold {part}" if folds and part != "test" else part, *row.values()]
             for part, row in counts.items()
         ],
     )
     fold = " --fold 0" if folds else ""
-    console.print_line(f"Written: {out}")
-    console.print_line(f"Train with it: hilum train {data} --split {out}{fold} --out RUN")
+    console.print_lines(f"Written: {out}")
+    console.print_lines(f"Train with it: hilum train {data} --split {out}{fold} --out RUN")

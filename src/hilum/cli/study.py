@@ -1,7 +1,7 @@
 """hilum study: compare variants of a recipe over several seeds."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,15 +9,10 @@ from hilum import console
 from hilum.cli.options import Classes, Device, Exclude, Json, Layout, open_data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hilum.records import Estimate
     from hilum.studies.results import StudyResult
     from hilum.studies.runner import RunReport
 
 EXAMPLE = "hilum study batch-size DATA --seeds 5 --jobs 2"
-
-_NOTHING = "—"
 
 
 def study(
@@ -84,7 +79,7 @@ def study(
         console.print_json(to_plain(result))
         return
     _print(result)
-    console.print_line(f"Study: {page}")
+    console.print_lines(f"Study: {page}")
 
 
 def _list(as_json: bool) -> None:
@@ -94,11 +89,8 @@ def _list(as_json: bool) -> None:
     if as_json:
         console.print_json([s.settings.model_dump(mode="json") for s in studies])
         return
-    console.print_table(
-        "Built-in studies",
-        ["study", "variants", "question"],
-        [[s.name, ", ".join(s.variants), s.settings.question] for s in studies],
-    )
+    rows = [[s.name, ", ".join(s.variants), s.settings.question] for s in studies]
+    console.print_table("Built-in studies", ["study", "variants", "question"], rows)
 
 
 def _say_run(report: "RunReport") -> None:
@@ -114,34 +106,26 @@ def _say_run(report: "RunReport") -> None:
 
 def _print(result: "StudyResult") -> None:
     label, variants = result.measure["label"], result.variants.values()
-    columns = {
+    columns: dict[str, list[Any]] = {
         "variant": list(result.variants),
-        "runs": [str(len(v.runs)) for v in variants],
-        label: [console.with_interval(v.mean) for v in variants],
-        "held-out accuracy, pooled": _cells(
-            v.pooled.accuracy if v.pooled else None for v in variants
-        ),
-        "under stress": _cells(v.stressed.stressed if v.stressed else None for v in variants),
-        "own val": _cells(v.own_val_mean for v in variants),
+        "runs": [len(v.runs) for v in variants],
+        label: [v.mean for v in variants],
+        "held-out accuracy, pooled": [v.pooled and v.pooled.accuracy for v in variants],
+        "under stress": [v.stressed and v.stressed.stressed for v in variants],
+        "own val": [v.own_val_mean for v in variants],
         "minutes a run": [
-            f"{v.seconds / 60 / len(v.runs):.1f}" if v.runs else _NOTHING for v in variants
+            f"{v.seconds / 60 / len(v.runs):.1f}" if v.runs else None for v in variants
         ],
     }
-    told = {k: cells for k, cells in columns.items() if set(cells) != {_NOTHING}}
+    measured = {name: cells for name, cells in columns.items() if any(c is not None for c in cells)}
     console.print_table(
         f"{result.name} on {result.data['name']}: {label}, mean over runs with 95 % interval",
-        list(told),
-        [list(row) for row in zip(*told.values(), strict=True)],
+        list(measured),
+        list(zip(*measured.values(), strict=True)),
     )
-    for sentence in result.sentences:
-        console.print_line(sentence)
-    for claim in result.published:
-        console.print_line(f"Published: {claim['statement']} Here: {claim['verdict']}.")
-    for note in result.notes:
-        console.print_line(note)
-    for failure in result.failures:
-        console.print_line(f"FAILED: {failure.variant}, seed {failure.seed}: {failure.error}")
-
-
-def _cells(estimates: "Iterable[Estimate | None]") -> list[str]:
-    return [console.with_interval(e) if e else _NOTHING for e in estimates]
+    console.print_lines(
+        *result.sentences,
+        *(f"Published: {c['statement']} Here: {c['verdict']}." for c in result.published),
+        *result.notes,
+        *(f"FAILED: {f.variant}, seed {f.seed}: {f.error}" for f in result.failures),
+    )

@@ -1,6 +1,7 @@
 """hilum train: train a classifier."""
 
 import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ def _list_keys(wanted: bool) -> None:
 
     for key, (default, meaning) in describe_keys().items():
         lines = textwrap.wrap(meaning, 92)
-        console.print_line("\n    ".join([f"{key} = {default}", *lines]))
+        console.print_lines(f"{key} = {default}", *(f"    {line}" for line in lines))
     raise typer.Exit
 
 
@@ -76,8 +77,10 @@ def train(
 ) -> None:
     """Train a classifier: a data set and a recipe in, a run folder out."""
     from hilum.recipe import Recipe
+    from hilum.table import Column
     from hilum.training.folder import read_history
     from hilum.training.run import train as run_training
+    from hilum.wording import Style
 
     own = out / "recipe.toml"
     name = recipe or (str(own) if resume and own.exists() else "default")
@@ -105,30 +108,19 @@ def train(
             {"run": str(out), "classifier": str(out / "classifier"), "history": history}
         )
         return
+    figures = ("train_loss", "train_accuracy", "monitor_loss", "monitor_accuracy")
+    names = ("train loss", "train accuracy", "monitored loss", "accuracy")
+    seconds: Counter[str] = Counter()
+    for row in history:
+        seconds[row["decision"]] += row["seconds"]
     last = {row["decision"]: row for row in history}
     console.print_table(
         f"Trained: {wanted.name} on {dataset.name}",
+        ["decision", "epochs", *(Column(n, style=Style(4)) for n in names), "seconds"],
         [
-            "decision",
-            "epochs",
-            "train loss",
-            "train accuracy",
-            "monitored loss",
-            "accuracy",
-            "seconds",
-        ],
-        [
-            [
-                decision,
-                str(row["epoch"]),
-                f"{row['train_loss']:.4f}",
-                f"{row['train_accuracy']:.4f}",
-                f"{row['monitor_loss']:.4f}",
-                f"{row['monitor_accuracy']:.4f}",
-                f"{sum(r['seconds'] for r in history if r['decision'] == decision):.1f}",
-            ]
-            for decision, row in last.items()
+            [d, str(row["epoch"]), *(row[f] for f in figures), f"{seconds[d]:.1f}"]
+            for d, row in last.items()
         ],
     )
-    console.print_line(f"Classifier: {out / 'classifier'}")
-    console.print_line(f"Evaluate it with: hilum evaluate {out} {data} --split val")
+    console.print_lines(f"Classifier: {out / 'classifier'}")
+    console.print_lines(f"Evaluate it with: hilum evaluate {out} {data} --split val")

@@ -2,7 +2,10 @@
 
 import copy
 import json
+import logging
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,10 +20,13 @@ from hilum.classifier.classifier import Classifier
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import to_plain
-from hilum.errors import ClassifierError
+from hilum.errors import ClassifierError, DataError
 from hilum.exporting.card import shareable
 from hilum.exporting.graph import ClassifierGraph, Input, logits_name, output_names
 from hilum.files import safe_name, write_atomically
+from hilum.phantoms.phantom import LABELS, render_phantom
+from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.layouts import list_images
 from hilum.records import PixelArray, Predictions, evenly_spaced
 from hilum.statistics.targets import findings
 
@@ -87,6 +93,21 @@ def export_onnx(
     agreement = check_onnx(data, classifier, takes, radiographs)
     write_atomically(Path(file), data)
     return agreement
+
+
+def images_to_check(path: Path | None) -> list[PixelArray]:
+    """Radiographs for check_onnx: a file's or a folder's, at equal steps, or phantoms (None).
+
+    Raises DataError where there are none.
+    """
+    if path is None:
+        drawn = [(label, size) for size in (150, 224, 256) for label in LABELS]
+        return [render_phantom(label, seed=0, index=i, size=size)[0]
+                for i, (label, size) in enumerate(drawn)]  # fmt: skip
+    files = list_images(path) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path}: no images found to check the file with.")
+    return [read_radiograph(files[row]) for row in evenly_spaced(len(files), _RADIOGRAPHS)]
 
 
 def check_onnx(
@@ -180,22 +201,44 @@ def trace_onnx(
         import onnxscript  # noqa: F401 - PyTorch's exporter needs it and says so less clearly
     except ImportError as error:
         raise missing_onnx(error) from None
-    # PyTorch's exporter prints its progress; verbose=False keeps it quiet.
-    program = torch.onnx.export(
-        module,
-        (example,),
-        dynamo=True,
-        verbose=False,
-        opset_version=OPSET,
-        input_names=[takes],
-        output_names=list(outputs),
-        dynamic_shapes=(dict(enumerate(axes)),),
-    )
+    with _without_exporter_noise():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=[takes],
+            output_names=list(outputs),
+            dynamic_shapes=(dict(enumerate(axes)),),
+        )
     assert program is not None
     model = program.model_proto
     _forget_origin(model)
     onnx.checker.check_model(model)
     return model
+
+
+@contextmanager
+def _without_exporter_noise() -> Iterator[None]:
+    """Keep from the terminal what PyTorch's exporter says of its own insides.
+
+    It logs that torchvision is not installed, which Hilum does without, and warns of a
+    deprecation within PyTorch. Other warnings are given again.
+    """
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(record=True) as raised:
+            yield
+    finally:
+        logger.setLevel(before)
+    for warning in raised:
+        if "LeafSpec" not in str(warning.message):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
 
 
 def _forget_origin(model: "onnx.ModelProto") -> None:

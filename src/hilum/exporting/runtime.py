@@ -11,12 +11,14 @@ and threads never wait for each other (benchmarks/bench_inference.py).
 
 import copy
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from importlib.metadata import version
-from typing import Any, Literal, cast, get_args
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -38,12 +40,51 @@ _TOLERANCE = 1e-4
 
 _BATCH = 64  # images whose input is in memory at a time
 
+#: Of the extra hilum[onnx]: what runs networks, and what translates them.
+_NEEDED = ("onnxruntime", "onnx", "onnxscript")
+
+T = TypeVar("T")
+
 
 def parse_runtime(text: str) -> Runtime:
     """A runtime by its name. Raises ClassifierError for another text."""
     if text not in get_args(Runtime):
         raise ClassifierError(f"There is no runtime '{text}'.{nearest(text, get_args(Runtime))}")
     return text  # type: ignore[return-value]
+
+
+def load_to_run(
+    path: Path,
+    runtime: str,
+    device: str | None,
+    make: Callable[[Classifier, Runtime], T],
+    *,
+    many: bool,
+    say: Callable[[str], None],
+) -> tuple[Classifier, T, Runtime]:
+    """A classifier, what is made of it to run by a runtime, and which runtime that is.
+
+    make: called with 'onnx' it raises ClassifierError where that cannot be. runtime: 'torch',
+    'onnx' or 'auto', which takes ONNX Runtime where it is faster: on the CPU, for many images,
+    since networks are translated first. many: whether there will be. say: told why 'auto' cannot
+    take it although it is installed. Raises ClassifierError.
+    """
+    asked = None if runtime == "auto" else parse_runtime(runtime)
+    if asked == "onnx" and device not in (None, "auto", "cpu"):
+        raise ClassifierError(
+            f"ONNX Runtime computes on the CPU here: leave out --device {device}, or use "
+            "--runtime torch."
+        )
+    model = Classifier.load(path, device="cpu" if asked == "onnx" else device or "auto")
+    pays = many and model.device.type == "cpu" and all(map(find_spec, _NEEDED))
+    if asked == "onnx" or (asked is None and pays):
+        try:
+            return model, make(model, "onnx"), "onnx"
+        except ClassifierError as error:
+            if asked == "onnx":
+                raise
+            say(f"PyTorch runs the networks: {error}")
+    return model, make(model, "torch"), "torch"
 
 
 def run_by_onnx(classifier: Classifier, *, threads: int | None = None) -> Classifier:

@@ -167,6 +167,18 @@ class Table:
                 rows.append((str(path), predicted, OK, "", *rest))
         return rows
 
+    def nest(self, row: Row) -> dict[str, Any]:
+        """A row's cells by column, with those of probabilities in two dicts.
+
+        'probs' by class, 'decisions' by name and option; both are left out of a failed file.
+        """
+        cells: dict[str, Any] = dict(zip(self.columns, row, strict=True))
+        probs = {name: cells.pop(f"p({name})") for name in self.tree.classes}
+        decisions = {
+            d.name: {o: cells.pop(f"{d.name}/{o}") for o in d.options} for d in self.tree.decisions
+        }
+        return cells | ({} if row[2] == FAILED else {"probs": probs, "decisions": decisions})
+
     def salt_digest(self, answers: Answers) -> str:
         """SHA-256 of the salt by which the rows of some answers name studies; '' if by none."""
         names = self.studies

@@ -11,7 +11,11 @@ from typing import Any
 
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
-from hilum.evaluation.label_errors import LabelErrors
+from hilum.evaluation.files import read_held_out
+from hilum.evaluation.label_errors import LabelErrors, find_label_errors
+from hilum.explanation.split import explain_run
+from hilum.radiographs.image import image_source
+from hilum.radiographs.pixels import Progress
 from hilum.reporting.page import made_now, page_environment, write_page
 from hilum.reporting.runs import Run, read_runs
 from hilum.reporting.sections.abstention import show_abstention
@@ -27,6 +31,7 @@ from hilum.reporting.sections.summary import summarise_runs
 from hilum.reporting.sections.training import describe_networks, draw_curves, settings_table
 from hilum.reporting.subject import ImageSource, Subject
 from hilum.reporting.summary import listed
+from hilum.training.folder import data_root
 
 __all__ = ["ImageSource", "page_environment", "write_report"]
 
@@ -111,6 +116,54 @@ def write_report(
         )
     )
     return write_page(page, out, "report")
+
+
+def report_on(
+    runs: Sequence[Path],
+    out: Path | None = None,
+    *,
+    data: Path | None = None,
+    audit: Path | None = None,
+    out_of_fold: Sequence[Path] = (),
+    explain: bool = True,
+    compare: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+    say: Callable[[str], None],
+) -> Path:
+    """Explain what is not explained yet, and write a report with all that is found of the runs.
+
+    out: by default report.html in the first run. data: the radiographs, by default those of each
+    run. audit: by default the one that `hilum audit` of the first run's data left here.
+    out_of_fold: predictions.csv of radiographs that were held out, to look for label errors.
+    explain: evaluated splits that have no explanations. say: told what of this was found, or why
+    it is left out. Returns and raises as write_report.
+    """
+    for run in runs if explain else ():
+        # without its data a run is not explained; the report says so, and how to do it
+        if where := data or data_root(run):
+            refused = explain_run(run, where, device=device, progress=progress)
+            for name, reason in refused.items():
+                say(f"No explanations of {run}, {name}: {reason}")
+    root = data or data_root(runs[0])
+    usual = Path(f"audit-{root.name}") / "audit.json" if root else None
+    if audit is None and usual and usual.is_file():
+        audit = usual
+        say(f"With the findings of {usual}")
+    label_errors = None
+    if out_of_fold:
+        (read,) = read_runs(runs[:1])
+        truth, predictions = read_held_out(out_of_fold, read.tree)
+        files = [f"{table.resolve().parent.name}/{table.name}" for table in out_of_fold]
+        label_errors = find_label_errors(read.tree, truth, predictions, about={"files": files})
+    return write_report(
+        runs,
+        out or runs[0] / "report.html",
+        images=image_source(root) if root else None,
+        audit=audit,
+        label_errors=label_errors,
+        compare=compare,
+    )
 
 
 def _frame(subject: Subject, title: str | None) -> dict[str, Any]:

@@ -130,18 +130,19 @@ def _items(
     if table.conformal and answers.predictions is not None:
         sets = iter(table.conformal.sets(answers.predictions.probs))
     items: list[Item] = []
-    for upload, one, cells in zip(uploads, decoded, table.rows(answers), strict=True):
+    for upload, one, row in zip(
+        uploads, decoded, map(table.nest, table.rows(answers)), strict=True
+    ):
         if one.reading.reason:
             items.append(Item(name=upload.name, status="failed", reason=one.reading.reason))
             continue
-        row: dict[str, Any] = dict(zip(table.columns, cells, strict=True))
         held = None if sets is None else next(sets)
         items.append(
             Item(
                 name=upload.name,
                 status="ok",
                 predicted=row["predicted"],
-                probs={name: row[f"p({name})"] for name in table.tree.classes},
+                probs=row["probs"],
                 decisions=_path(row, table),
                 set=None
                 if held is None
@@ -163,7 +164,7 @@ def _path(row: dict[str, Any], table: Table) -> list[DecisionProbs]:
     tree = table.tree
     reached = {tree.decisions[0].name, *tree.paths[tree.class_index(row["predicted"])]}
     return [
-        DecisionProbs(name=d.name, options={o: row[f"{d.name}/{o}"] for o in d.options})
-        for d in tree.decisions
-        if d.name in reached
+        DecisionProbs(name=name, options=options)
+        for name, options in row["decisions"].items()
+        if name in reached
     ]

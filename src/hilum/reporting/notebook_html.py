@@ -1,13 +1,16 @@
 """What notebooks show: a piece of HTML that Jupyter draws, and the parts that it is made of."""
 
-import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from hilum.records import Estimate, PixelArray
-from hilum.reporting.figures.charts import radiograph_uri, shorten
+from hilum.reporting.figures.charts import data_uri, radiograph_uri
+from hilum.reporting.svg import shorten
+from hilum.table import Column, Table
+from hilum.wording import PLAIN, Cell, Content
 
 # Notebooks are light or dark, and their pages know it, not we: text takes the colour of the page,
 # and lines have colours that stand out from both. Scoped, because a cell shares its page.
@@ -38,6 +41,7 @@ _STYLE = """<style>
 .hilum-shown th:first-child, .hilum-shown th.text { text-align: left; }
 .hilum-shown td.text { text-align: left; max-width: 40rem; }
 .hilum-shown small { font-size: 12px; white-space: nowrap; }
+.hilum-shown td small { display: block; }
 .hilum-shown .key { display: inline-block; width: .8rem; height: .8rem; border-radius: 2px;
   margin: 0 .35rem 0 .9rem; vertical-align: -1px; }
 .hilum-shown .key:first-child { margin-left: 0; }
@@ -71,23 +75,23 @@ class Card:
     wide: bool = False
 
 
-def show(html: str, alt: str) -> Shown:
-    """A piece of HTML in the style of notebooks. html: with everything foreign escaped.
+def show(alt: str, *parts: str) -> Shown:
+    """Pieces of HTML in the style of notebooks. parts: with everything foreign escaped.
 
-    MathJax leaves it alone: a '$' in a name is no formula.
+    MathJax leaves them alone: a '$' in a name is no formula.
     """
     kind = "hilum-shown tex2jax_ignore mathjax_ignore"
-    return Shown(f'{_STYLE}<div class="{kind}">{html}</div>', alt)
+    return Shown(f'{_STYLE}<div class="{kind}">{"".join(parts)}</div>', alt)
 
 
 def sentence(text: str) -> Shown:
     """Words alone."""
-    return show(paragraph(text), text)
+    return show(text, paragraphs(text))
 
 
-def paragraph(text: str) -> str:
+def paragraphs(*texts: str) -> str:
     """Words as HTML."""
-    return f"<p>{escape(text)}</p>"
+    return "".join(f"<p>{escape(text)}</p>" for text in texts)
 
 
 def heading(text: str) -> str:
@@ -98,43 +102,21 @@ def heading(text: str) -> str:
 def table(
     caption: str,
     columns: Sequence[str],
-    rows: Sequence[Sequence[str | Estimate]],
+    rows: Sequence[Sequence[Any]],
     *,
-    text: Sequence[int] = (),
+    text: Sequence[str] = (),
 ) -> str:
-    """A table as HTML. The first cell of a row names it; text: columns of words, not numbers."""
+    """A Table as HTML, in which what is undefined says why. text: the columns of words."""
 
-    def cell(content: str | Estimate, place: int) -> str:
-        shown = estimate(content) if isinstance(content, Estimate) else escape(content)
-        if place == 0:
-            return f'<th scope="row">{shown}</th>'
-        return f'<td class="text">{shown}</td>' if place in text else f"<td>{shown}</td>"
+    def cell(content: Content) -> Content | Cell:
+        if not isinstance(content, Estimate):
+            return content
+        if content.value is None:
+            return Cell("", small=f"undefined: {content.reason}")
+        return Cell(content.value, small=PLAIN.bounds(content))
 
-    head = "".join(
-        f'<th scope="col"{kind}>{escape(name)}</th>'
-        for kind, name in ((' class="text"' * (k in text), name) for k, name in enumerate(columns))
-    )
-    body = "".join(
-        f"<tr>{''.join(cell(content, k) for k, content in enumerate(row))}</tr>" for row in rows
-    )
-    return (
-        f'<div class="scroll"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-
-
-def estimate(value: Estimate) -> str:
-    """An estimate with its interval below it, as HTML; what is undefined says why."""
-    if value.value is None:
-        return f"<small>undefined: {escape(value.reason)}</small>"
-    if value.low is None or value.high is None:
-        return f"{value.value:.3f}"
-    return f"{value.value:.3f}<br><small>{value.low:.3f} to {value.high:.3f}</small>"
-
-
-def words(value: Estimate) -> str:
-    """An estimate with its interval as plain text."""
-    return value.in_words()
+    named = [Column(name, "text" if name in text else "") for name in columns]
+    return Table(caption, named, [[*map(cell, row)] for row in rows]).html(download=False)
 
 
 def charts(*drawn: str) -> str:
@@ -170,8 +152,7 @@ def radiograph_card(pixels: PixelArray, name: str, caption: str) -> Card:
 
 def png_card(png: bytes, alt: str, caption: str) -> Card:
     """A picture as it is, in its own size."""
-    uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    return Card(uri, alt, caption, wide=True)
+    return Card(data_uri("image/png", png), alt, caption, wide=True)
 
 
 def key_of(text: str) -> str:

@@ -50,6 +50,6 @@ def import_(
     if as_json:
         console.print_json({"classifier": str(out), "provenance": classifier.provenance})
         return
-    console.print_line(
+    console.print_lines(
         f"Classifier: {out} ({classifier.strategy}: {', '.join(classifier.networks)})"
     )

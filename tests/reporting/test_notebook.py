@@ -18,24 +18,22 @@ from hilum.labels import LabelTree
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
 from hilum.records import Estimate, Predictions
-from hilum.reporting.notebook.figures import (
+from hilum.reporting.notebook import (
     show_confusion,
+    show_counterpart,
     show_counts,
+    show_errors,
+    show_explanation,
+    show_feature_maps,
     show_findings,
     show_layers,
     show_learning_curves,
     show_measures,
     show_operating_points,
-)
-from hilum.reporting.notebook.parts import Shown, show, table
-from hilum.reporting.notebook.pictures import (
-    show_counterpart,
-    show_errors,
-    show_explanation,
-    show_feature_maps,
     show_predictions,
     show_samples,
 )
+from hilum.reporting.notebook_html import Shown, show, table
 from tests.spots import write_spots
 from tests.untrained import untrained
 
@@ -264,6 +262,6 @@ def test_foreign_names_stay_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_tables_show_estimates_with_their_intervals():
     rows = [["a&b", Estimate(0.5, 0.25, 0.75, 8, "wilson"), Estimate(0.5)]]
-    found = show(table("A table", ["name", "one", "two"], rows), "words")
+    found = show("words", table("A table", ["name", "one", "two"], rows))
     assert texts(found)[3:] == ["a&b", "0.500 0.250 to 0.750", "0.500"]
     assert repr(found) == "words"

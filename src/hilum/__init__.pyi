@@ -1,0 +1,13 @@
+from hilum.classifier.classifier import Classifier as Classifier
+from hilum.evaluation.assess import assess as assess
+from hilum.evaluation.evaluate import evaluate as evaluate
+from hilum.explanation.explain import explain as explain
+from hilum.labels import LabelTree as LabelTree
+from hilum.radiographs.dataset import open_dataset as open_dataset
+from hilum.radiographs.image import read_radiograph as read_radiograph
+from hilum.recipe import Recipe as Recipe
+from hilum.reporting.report import write_report as write_report
+from hilum.serving.app import create_app as create_app
+from hilum.training.run import train as train
+
+__version__: str
