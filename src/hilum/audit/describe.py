@@ -12,7 +12,7 @@ from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import Header, read_header
 from hilum.radiographs.pixels import in_parallel
-from hilum.records import FloatArray, IntArray, PixelArray, Progress, Record
+from hilum.records import BoolArray, FloatArray, IntArray, PixelArray, Progress, Record
 
 #: A row or column belongs to a dark margin if 95 % of its pixels are at most this dark, of 255:
 #: room for the noise of a JPEG and for a marker's edge, far below the darkest skin line.
@@ -166,7 +166,7 @@ def _looks(pixels: PixelArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     return values.mean(axis=(1, 2)), values.std(axis=(1, 2)), 1 - height * width
 
 
-def _spanned(bright: np.ndarray[Any, np.dtype[np.bool_]]) -> FloatArray:
+def _spanned(bright: BoolArray) -> FloatArray:
     """(N, L) lines that are bright to the (N,) share of L from the first to the last of them."""
     length = bright.shape[1]
     first, last = bright.argmax(axis=1), length - 1 - bright[:, ::-1].argmax(axis=1)

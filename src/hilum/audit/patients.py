@@ -7,7 +7,7 @@ numbers resemble each other more than chance, and blocks of numbers are the unit
 
 import re
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -17,7 +17,8 @@ import numpy.typing as npt
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.layouts import natural_key
-from hilum.records import Estimate, FloatArray, IntArray, PixelArray, Record
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray, PixelArray, Record
+from hilum.statistics.intervals import bootstrap
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -157,7 +158,6 @@ def file_number(name: str) -> tuple[str, int] | None:
 
 LAGS = 10
 _RUN = 50  # files that are resampled together; several times the reach of the resemblance
-_RESAMPLES = 1000
 _MOST = 10_000  # files of a series that are looked at; bounds memory, and more say nothing new
 
 
@@ -204,8 +204,8 @@ def neighbour_resemblance(dataset: Dataset, pixels: PixelArray, *, seed: int = 0
         none = Estimate.undefined("no class has two files whose names are numbered")
         return Resemblance((none,) * LAGS, none, none)
     run_sums, run_pairs = np.concatenate(sums), np.concatenate(pairs)
-    estimates = [_ratio(run_sums[:, [c]], run_pairs[:, [c]], seed) for c in range(LAGS + 1)]
-    excess = _ratio(run_sums[:, [1, 0]], run_pairs[:, [1, 0]], seed)
+    estimates = [_mean(run_sums[:, [c]], run_pairs[:, [c]], seed) for c in range(LAGS + 1)]
+    excess = _mean(run_sums[:, [1, 0]], run_pairs[:, [1, 0]], seed)
     return Resemblance(tuple(estimates[1:]), estimates[0], excess)
 
 
@@ -226,7 +226,7 @@ def _series(dataset: Dataset) -> list[tuple[IntArray, IntArray]]:
 
 def _correlations(
     images: PixelArray, numbers: IntArray, rng: np.random.Generator
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+) -> tuple[FloatArray, BoolArray]:
     """(M, 1 + LAGS) correlation of each file with a random one and its next ones; which exist."""
     m = len(images)
     x = images.reshape(m, -1).astype(np.float32)
@@ -252,29 +252,19 @@ def _unit(x: Float32Array) -> Float32Array:
     return result
 
 
-def _ratio(sums: FloatArray, pairs: FloatArray, seed: int) -> Estimate:
+def _mean(sums: FloatArray, pairs: FloatArray, seed: int) -> Estimate:
     """A mean (or the first column's less the second's) with its interval over runs of files."""
     n = int(pairs[:, 0].sum())
     if n == 0:
         return Estimate.undefined("no two file numbers lie this far apart")
-    runs = len(sums)
-    draws = np.random.default_rng([seed, 0xB007]).multinomial(
-        runs, np.full(runs, 1 / runs), size=_RESAMPLES
-    )
 
-    def mean(weights: FloatArray | IntArray) -> FloatArray:
-        below = weights @ pairs
-        means = np.divide(weights @ sums, below, out=np.full_like(below, np.nan), where=below > 0)
+    def mean(counts: IntArray) -> FloatArray:
+        below = counts @ pairs
+        means = np.divide(counts @ sums, below, out=np.full_like(below, np.nan), where=below > 0)
         difference: FloatArray = means[:, 0] - (means[:, 1] if means.shape[1] > 1 else 0)
         return difference
 
-    value = float(mean(np.ones((1, runs)))[0])
-    replicates = mean(draws)
-    if runs < 2 or np.isnan(replicates).any():
-        reason = "no interval: too few files in a row"
-        return Estimate(value, n=n, method="bootstrap", reason=reason)
-    low, high = np.quantile(replicates, [0.025, 0.975])
-    return Estimate(value, float(low), float(high), n, "bootstrap")
+    return replace(bootstrap(mean, len(sums), seed=seed), n=n)
 
 
 GroupBy = Literal["auto", "patient", "blocks"]
