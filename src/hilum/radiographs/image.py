@@ -43,9 +43,9 @@ _READERS: tuple[tuple[bytes, Reader], ...] = (
 _DEPTHS = (8, 10, 12, 14, 16)
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 
-
 #: Bits a sample of Pillow's modes that are not 8; 16-bit colour shows in the raw mode only.
 _BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
+
 #: A pixel has a colour where its largest and smallest channel differ by more than this, of 255.
 #: JPEG of quality 50 puts fewer than 1 in 1,000 pixels of a grey image beyond 30.
 _COLOURED = 30
