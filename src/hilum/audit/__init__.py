@@ -9,6 +9,7 @@ __all__ = [
     "duplicates",
     "findings",
     "leaks",
+    "likeness",
     "patients",
     "provenance",
     "shortcuts",

@@ -9,6 +9,8 @@ elements are not bounded, and whose warnings quote values of a patient and can o
 the whole process, while Hilum decodes in threads. The tests compare with it.
 """
 
+__all__ = ["is_dicom", "reading", "START"]  # noqa: RUF022 - without regard to case
+
 #: How much of a file's start tells whether it is DICOM.
 START = 132
 

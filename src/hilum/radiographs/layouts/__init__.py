@@ -4,12 +4,25 @@ To add one, write a module with a ``LAYOUT`` and put it into ``recognise.SPECIFI
 knows the layouts.
 """
 
-from hilum.radiographs.layouts.listing import SPLITS as SPLITS
-from hilum.radiographs.layouts.listing import Found as Found
-from hilum.radiographs.layouts.listing import Layout as Layout
-from hilum.radiographs.layouts.listing import Listing as Listing
-from hilum.radiographs.layouts.listing import list_images as list_images
-from hilum.radiographs.layouts.listing import natural_key as natural_key
-from hilum.radiographs.layouts.listing import walk as walk
-from hilum.radiographs.layouts.recognise import LAYOUTS as LAYOUTS
-from hilum.radiographs.layouts.recognise import read_layout as read_layout
+from hilum.radiographs.layouts.listing import (
+    SPLITS,
+    Found,
+    Layout,
+    Listing,
+    list_images,
+    natural_key,
+    walk,
+)
+from hilum.radiographs.layouts.recognise import LAYOUTS, read_layout
+
+__all__ = [  # noqa: RUF022 - without regard to case
+    "Found",
+    "Layout",
+    "LAYOUTS",
+    "list_images",
+    "Listing",
+    "natural_key",
+    "read_layout",
+    "SPLITS",
+    "walk",
+]
