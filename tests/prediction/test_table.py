@@ -11,7 +11,7 @@ from hilum.classifier.conformal import NONE, ODD, SEVERAL, Conformal, fit_confor
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.evaluation.files import predictions_csv
 from hilum.labels import LabelTree
-from hilum.prediction.predict import predict_rows
+from hilum.prediction.predict import predict_each
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table, encode_csv, encode_header
 from hilum.records import Predictions
@@ -93,8 +93,8 @@ def test_operating_points_call_as_their_thresholds_say(calibrated, folder):
     threshold = table.points[0].chosen.threshold
 
     rows = [
-        dict(zip(table.columns, row, strict=True))
-        for row in predict_rows(calibrated, [str(folder)], table)
+        dict(zip(table.columns, table.row(p), strict=True))
+        for p in predict_each(calibrated, [str(folder)], table)
     ]
 
     told = [r for r in rows if r["status"] == "ok"]
@@ -125,6 +125,7 @@ def test_a_photograph_in_colour_is_referred(tmp_path, calibrated, folder):
     Image.fromarray(rgb).save(tmp_path / "colour.png")
     table = Table.of(calibrated)
 
-    ((*_, referred, why),) = predict_rows(calibrated, [str(tmp_path / "colour.png")], table)
+    (found,) = predict_each(calibrated, [str(tmp_path / "colour.png")], table)
+    *_, referred, why = table.row(found)
 
     assert (referred, why) == (1, ODD)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hilum.prediction.predict import predict_rows
+from hilum.prediction.predict import predict_each
 from hilum.prediction.table import Table
 from tests.serving.conftest import png
 from tests.untrained import untrained
@@ -31,8 +31,8 @@ def test_answers_the_rows_of_hilum_predict(server, served, radiographs):
     table = Table.of(served, coverage=0.6)
     names = list(table.columns)
     rows = [
-        dict(zip(names, r, strict=True))
-        for r in predict_rows(served, [str(p) for p in radiographs], table)
+        dict(zip(names, table.row(p), strict=True))
+        for p in predict_each(served, [str(path) for path in radiographs], table)
     ]
 
     answer = server.predict(*(p.read_bytes() for p in radiographs), params={"coverage": 0.6})
@@ -75,11 +75,11 @@ def test_a_dicom_file_is_read(server, served, tmp_path):
     from pydicom.data import get_testdata_file
 
     path = get_testdata_file("MR_small.dcm", download=False)
-    (row,) = predict_rows(served, [path], Table.of(served))
+    (found,) = predict_each(served, [path], Table.of(served))
 
     (item,) = server.predict(("a.dcm", Path(path).read_bytes())).json()["predictions"]
 
-    assert (item["status"], item["reason"] or "") == (row[2], row[3])
+    assert (item["status"], item["reason"] or "") == (found.status, found.reason)
 
 
 def test_colour_is_told_and_referred(server):

@@ -15,7 +15,7 @@ import uvicorn
 
 from hilum.classifier.classifier import Classifier
 from hilum.networks.registry import create_network
-from hilum.prediction.predict import predict_rows
+from hilum.prediction.predict import predict_each
 from hilum.prediction.table import Table
 from hilum.radiographs.dataset import open_dataset
 from hilum.serving.app import create_app
@@ -342,8 +342,8 @@ def test_the_csv_is_that_of_hilum_predict_and_holds_no_formula(
     text = Path(download.value.path()).read_text(encoding="utf-8-sig")
     ok, failed = csv.DictReader(text.splitlines())
     table = Table.of(served)
-    (row,) = predict_rows(served, [str(radiographs[0])], table)
-    expected = dict(zip(table.columns, row, strict=True))
+    (found,) = predict_each(served, [str(radiographs[0])], table)
+    expected = dict(zip(table.columns, table.row(found), strict=True))
     called = "covid: score>=0.0000"
     assert set(ok) == {*expected, called}
     assert ok[called] == "1"

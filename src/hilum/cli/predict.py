@@ -13,7 +13,7 @@ from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
 if TYPE_CHECKING:
     from hilum.classifier.classifier import Classifier
     from hilum.exporting.runtime import Runtime as RuntimeName
-    from hilum.prediction.table import Row, Table
+    from hilum.prediction.table import Prediction, Table
 
 EXAMPLE = "hilum predict runs/first image.png folder/ --out predictions.csv"
 
@@ -65,7 +65,7 @@ def predict(
     from hilum.codec import to_plain
     from hilum.errors import DataError, Interrupted
     from hilum.exporting.runtime import load_to_run
-    from hilum.prediction.predict import predict_files, predict_rows
+    from hilum.prediction.predict import predict_each, predict_files
     from hilum.prediction.table import StudyNames, Table
 
     model, run, kind = load_to_run(
@@ -76,11 +76,11 @@ def predict(
         if restart:
             raise DataError("--restart begins a file anew: name it with --out.")
         table = Table.of(model, operate or (), coverage, StudyNames(Path(), keep_identifiers))
-        found = predict_rows(model, inputs, table, stdin=lines, classify=run.predict_pixels)
+        found = predict_each(model, inputs, table, stdin=lines, classify=run.predict_pixels)
         rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
-        failed = _print_rows(rows, table, as_json)
+        failed = _print(rows, table, as_json)
         images = len(rows)
     else:
         try:
@@ -118,17 +118,15 @@ def _run_by(model: "Classifier", runtime: "RuntimeName") -> "Classifier":
     return run_by_onnx(model) if runtime == "onnx" else model
 
 
-def _print_rows(rows: "list[Row]", table: "Table", as_json: bool) -> int:
+def _print(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
     """Print what was found; returns how many files could not be read."""
-    from hilum.prediction.table import FAILED
-
-    found = [table.nest(row) for row in rows]
-    unread = [row for row in found if row["status"] == FAILED]
+    unread = [p for p in found if p.reason]
     if as_json:
-        for row in found:
-            for probs in (row.get("probs", {}), *row.get("decisions", {}).values()):
+        nested = [table.nest(p) for p in found]
+        for one in nested:
+            for probs in (one.get("probs", {}), *one.get("decisions", {}).values()):
                 probs.update({name: round(p, 6) for name, p in probs.items()})
-        console.print_json(found)
+        console.print_json(nested)
         return len(unread)
     classes = table.tree.classes
     # of what else there is, the table shows what is short
@@ -138,14 +136,14 @@ def _print_rows(rows: "list[Row]", table: "Table", as_json: bool) -> int:
         ["image", "predicted", *classes, *also],
         [
             [
-                row["path"],
-                row["predicted"] or row["status"],
-                *(row["probs"][c] if "probs" in row else "" for c in classes),
-                *(row[c] or "" for c in also),
+                p.path,
+                p.predicted or p.status,
+                *(p.probs.get(c, "") for c in classes),
+                *({"set": "|".join(p.held or ()), "referral": p.referral}[c] for c in also),
             ]
-            for row in found
+            for p in found
         ],
     )
-    for row in unread:
-        console.say(f"{row['path']}: {row['reason']}")
+    for p in unread:
+        console.say(f"{p.path}: {p.reason}")
     return len(unread)

@@ -27,7 +27,7 @@ from hilum.prediction.table import (
     CSV,
     ENCODERS,
     PARQUET,
-    Row,
+    Prediction,
     StudyNames,
     Table,
     check_format,
@@ -116,19 +116,19 @@ def predict_files(
         ) from error
 
 
-def predict_rows(
+def predict_each(
     classifier: Classifier,
     inputs: Sequence[str],
     table: Table,
     *,
     stdin: Iterable[bytes] = (),
     classify: Classify | None = None,
-) -> Iterator[Row]:
-    """The rows that predict_files would write, one by one. Raises DataError if there is none."""
+) -> Iterator[Prediction]:
+    """What predict_files would write, one by one. Raises DataError if there is no input."""
     check_sources(inputs)
     paths = _at_least_one(list_sources(inputs, stdin))
     answers = predict_stream(paths, _reader(classifier), classify or classifier.predict_pixels)
-    return (row for answer in answers for row in table.rows(answer))
+    return (prediction for answer in answers for prediction in table.predictions(answer))
 
 
 def _reader(classifier: Classifier) -> Any:

@@ -1,7 +1,7 @@
 """The columns of a table of predictions, and its rows.
 
 - ``path``, ``predicted``, ``status`` ('ok' or 'failed') and ``reason`` (why it failed);
-- ``study``: of a DICOM file the name of its study (studies.StudyNames); empty of others;
+- ``study``: of a DICOM file the name of its study (StudyNames); empty of others;
 - ``p(CLASS)`` and ``DECISION/OPTION`` as in an evaluation's ``predictions.csv``;
 - a column for each operating point, by its name: 1 where it calls the radiograph positive, else 0;
 - ``set``: the classes that cannot be ruled out, joined by ``|`` in the tree's order;
@@ -9,8 +9,7 @@
 - ``referred`` (1 or 0) and ``referral``: whether a radiologist should look, and why.
 
 The last three groups are there where the classifier has what they need; ``study`` where studies
-are to be named. Of a file that cannot be
-read, everything after its reason is empty.
+are to be named. Of a file that cannot be read, everything after its reason is empty.
 """
 
 import csv
@@ -18,8 +17,8 @@ import importlib
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -82,13 +81,41 @@ OK, FAILED = "ok", "failed"
 BETWEEN = "|"
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is told of one radiograph.
+
+    path: as given. reason: why it cannot be read, '' where it was; then nothing else is known.
+    study: of a DICOM file its name. probs: by class. decisions: by decision and option, given that
+    the decision is reached. calls: by operating point, whether it is called positive. held: the
+    classes that cannot be ruled out; None without prediction sets. gate_p_value: None without a
+    gate. referral: why a radiologist should look, '' where none need.
+    """
+
+    path: str
+    reason: str = ""
+    study: str = ""
+    predicted: str = ""
+    probs: dict[str, float] = field(default_factory=dict)
+    decisions: dict[str, dict[str, float]] = field(default_factory=dict)
+    calls: dict[str, bool] = field(default_factory=dict)
+    held: tuple[str, ...] | None = None
+    gate_p_value: float | None = None
+    referral: str = ""
+
+    @property
+    def status(self) -> str:
+        """Whether it could be read: OK or FAILED."""
+        return FAILED if self.reason else OK
+
+
 @dataclass(frozen=True)
 class Table:
-    """What is told of each radiograph beyond its probabilities.
+    """What is told of each radiograph beyond its probabilities, and how it stands in a row.
 
     points: fitted operating points. conformal: the thresholds of prediction sets. false_alarms:
     the p-value from which on the gate flags. None where the classifier cannot say. studies: how
-    they are named; None where they are not told.
+    they are named; None where they are not told. columns: by name.
     """
 
     tree: LabelTree
@@ -107,12 +134,8 @@ class Table:
         options = (f"{d.name}/{option}" for d in tree.decisions for option in d.options)
         columns |= dict.fromkeys(options, "number")
         columns |= dict.fromkeys(map(str, self.points), "flag")
-        if self.conformal:
-            columns["set"] = "text"
-        if self.false_alarms is not None:
-            columns["gate_p_value"] = "number"
-        if self.refers:
-            columns |= {"referred": "flag", "referral": "text"}
+        kinds: dict[str, Kind] = {"gate_p_value": "number", "referred": "flag"}
+        columns |= {name: kinds.get(name, "text") for name in self._doubts(Prediction(""))}
         object.__setattr__(self, "columns", columns)
 
     @property
@@ -151,33 +174,59 @@ class Table:
         alarms = classifier.gate.false_alarms if classifier.gate else None
         return cls(tree, tuple(points), conformal, alarms, studies)
 
-    def rows(self, answers: Answers) -> list[Row]:
-        """A row for each input, in order, with a cell for each column.
+    def predictions(self, answers: Answers) -> list[Prediction]:
+        """What is told of each input, in order.
 
         Raises DataError where studies cannot be named, because the cache cannot be written.
         """
-        empty = (None,) * (len(self.columns) - 4)
-        told = iter(() if answers.predictions is None else self._told(answers))
-        rows: list[Row] = []
-        for path, reason in zip(answers.paths, answers.reasons, strict=True):
-            if reason:
-                rows.append((str(path), None, FAILED, reason, *empty))
-            else:
-                predicted, *rest = next(told)
-                rows.append((str(path), predicted, OK, "", *rest))
-        return rows
+        read = iter(() if answers.predictions is None else self._read(answers.predictions, answers))
+        return [
+            replace(Prediction("", reason) if reason else next(read), path=str(path))
+            for path, reason in zip(answers.paths, answers.reasons, strict=True)
+        ]
 
-    def nest(self, row: Row) -> dict[str, Any]:
-        """A row's cells by column, with those of probabilities in two dicts.
+    def rows(self, answers: Answers) -> list[Row]:
+        """The same as rows of a table. Raises as predictions does."""
+        return [self.row(prediction) for prediction in self.predictions(answers)]
 
-        'probs' by class, 'decisions' by name and option; both are left out of a failed file.
-        """
-        cells: dict[str, Any] = dict(zip(self.columns, row, strict=True))
-        probs = {name: cells.pop(f"p({name})") for name in self.tree.classes}
-        decisions = {
-            d.name: {o: cells.pop(f"{d.name}/{o}") for o in d.options} for d in self.tree.decisions
-        }
-        return cells | ({} if row[2] == FAILED else {"probs": probs, "decisions": decisions})
+    def row(self, prediction: Prediction) -> Row:
+        """A prediction as one cell for each column."""
+        p = prediction
+        if p.reason:
+            return (p.path, None, p.status, p.reason, *[None] * (len(self.columns) - 4))
+        return (
+            p.path,
+            p.predicted,
+            p.status,
+            p.reason,
+            *((p.study or None,) if self.studies else ()),
+            *p.probs.values(),
+            *(prob for options in p.decisions.values() for prob in options.values()),
+            *map(int, p.calls.values()),
+            *self._doubts(p).values(),
+        )
+
+    def nest(self, prediction: Prediction) -> dict[str, Any]:
+        """A prediction for a program: probabilities by class, and by decision and option."""
+        p = prediction
+        study = {"study": p.study or None} if self.studies else {}
+        about = {"path": p.path, "predicted": p.predicted or None, "status": p.status}
+        about |= {"reason": p.reason, **study}
+        calls = {str(point): int(p.calls[str(point)]) if p.calls else None for point in self.points}
+        doubts = dict.fromkeys(self._doubts(p)) if p.reason else self._doubts(p)
+        probs = {} if p.reason else {"probs": p.probs, "decisions": p.decisions}
+        return {**about, **calls, **doubts, **probs}
+
+    def _doubts(self, prediction: Prediction) -> dict[str, Cell]:
+        """The last columns: what cannot be ruled out, and whether a radiologist should look."""
+        cells: dict[str, Cell] = {}
+        if self.conformal:
+            cells["set"] = BETWEEN.join(prediction.held or ())
+        if self.false_alarms is not None:
+            cells["gate_p_value"] = prediction.gate_p_value
+        if self.refers:
+            cells |= {"referred": int(bool(prediction.referral)), "referral": prediction.referral}
+        return cells
 
     def salt_digest(self, answers: Answers) -> str:
         """SHA-256 of the salt by which the rows of some answers name studies; '' if by none."""
@@ -186,41 +235,38 @@ class Table:
             return ""
         return names.salt_digest
 
-    def _told(self, answers: Answers) -> list[list[Cell]]:
-        """Of each file that was read its predicted class and the cells after the reason."""
-        found = answers.predictions
-        assert found is not None
-        tree = self.tree
-        names = self.studies
-        parts: list[Sequence[Any]] = [
-            [tree.classes[k] for k in found.predicted],
-            *([[names.name(uid) or None for uid in answers.studies]] if names else []),
-            *found.probs.T.tolist(),
-            *(column for d in tree.decisions for column in found.decision_probs[d.name].T.tolist()),
-        ]
-        for point in self.points:
-            parts.append(apply_operating_point(point, tree, found).astype(int).tolist())
-        parts += self._doubts(found, answers)
-        return [list(cells) for cells in zip(*parts, strict=True)]
-
-    def _doubts(self, found: Predictions, answers: Answers) -> list[Sequence[Any]]:
-        if not self.refers:
-            return []
-        parts: list[Sequence[Any]] = []
+    def _read(self, found: Predictions, answers: Answers) -> Iterator[Prediction]:
+        """What is told of each file that was read, but for its path."""
+        classes = self.tree.classes
         # Without prediction sets, every image has its one class, and only the gate refers.
-        sets = np.eye(len(self.tree.classes), dtype=bool)[found.predicted]
+        sets = np.eye(len(classes), dtype=bool)[found.predicted]
         if self.conformal:
             sets = self.conformal.sets(found.probs)
-            classes = np.array(self.tree.classes)
-            parts.append([BETWEEN.join(classes[held]) for held in sets])
-        flagged = None
+        flagged = p_values = None
         if self.false_alarms is not None:
             p_values = found.gate_p_values
             assert p_values is not None, "a classifier with a gate judges every image"
             flagged = (p_values <= self.false_alarms) | answers.coloured
-            parts.append(p_values.tolist())
-        referral = refer(sets, flagged)
-        return [*parts, referral.referred.astype(int).tolist(), referral.reasons]
+        referrals = refer(sets, flagged).reasons if self.refers else None
+        calls = {str(p): apply_operating_point(p, self.tree, found) for p in self.points}
+        probs = found.probs.tolist()
+        decisions = {d: found.decision_probs[d.name].tolist() for d in self.tree.decisions}
+        for i, k in enumerate(found.predicted.tolist()):
+            held = tuple(c for c, is_in in zip(classes, sets[i], strict=True) if is_in)
+            yield Prediction(
+                path="",
+                study=self.studies.name(answers.studies[i]) if self.studies else "",
+                predicted=classes[k],
+                probs=dict(zip(classes, probs[i], strict=True)),
+                decisions={
+                    d.name: dict(zip(d.options, options[i], strict=True))
+                    for d, options in decisions.items()
+                },
+                calls={point: bool(called[i]) for point, called in calls.items()},
+                held=held if self.conformal else None,
+                gate_p_value=None if p_values is None else float(p_values[i]),
+                referral="" if referrals is None else referrals[i],
+            )
 
 
 CSV, JSON_LINES, PARQUET = ".csv", ".jsonl", ".parquet"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from hilum.classifier.classifier import Classifier
 from hilum.errors import HilumError
 from hilum.exporting.runtime import Runtime, run_by_onnx
 from hilum.prediction.stream import Answers
-from hilum.prediction.table import Table
+from hilum.prediction.table import Prediction, Table
 from hilum.serving.batching import Batcher
 from hilum.serving.explaining import Explainer
 from hilum.serving.limits import Limits, Problem
@@ -125,31 +124,23 @@ class Service:
 def _items(
     uploads: Sequence[Upload], decoded: Sequence[Decoded], answers: Answers, table: Table
 ) -> list[Item]:
-    """What the rows of a table say, as items."""
-    sets = None
-    if table.conformal and answers.predictions is not None:
-        sets = iter(table.conformal.sets(answers.predictions.probs))
+    """What is told of each upload."""
     items: list[Item] = []
-    for upload, one, row in zip(
-        uploads, decoded, map(table.nest, table.rows(answers)), strict=True
-    ):
-        if one.reading.reason:
-            items.append(Item(name=upload.name, status="failed", reason=one.reading.reason))
+    for upload, one, p in zip(uploads, decoded, table.predictions(answers), strict=True):
+        if p.reason:
+            items.append(Item(name=upload.name, status="failed", reason=p.reason))
             continue
-        held = None if sets is None else next(sets)
         items.append(
             Item(
                 name=upload.name,
                 status="ok",
-                predicted=row["predicted"],
-                probs=row["probs"],
-                decisions=_path(row, table),
-                set=None
-                if held is None
-                else [c for c, is_in in zip(table.tree.classes, held, strict=True) if is_in],
-                referred=bool(row.get("referred", 0)),
-                referred_because=row.get("referral", ""),
-                gate_p_value=row.get("gate_p_value"),
+                predicted=p.predicted,
+                probs=p.probs,
+                decisions=_path(p, table),
+                set=None if p.held is None else list(p.held),
+                referred=bool(p.referral),
+                referred_because=p.referral,
+                gate_p_value=p.gate_p_value,
                 colour=one.reading.coloured,
                 width=one.width,
                 height=one.height,
@@ -159,12 +150,12 @@ def _items(
     return items
 
 
-def _path(row: dict[str, Any], table: Table) -> list[DecisionProbs]:
+def _path(prediction: Prediction, table: Table) -> list[DecisionProbs]:
     """The decisions from the root to the predicted class."""
     tree = table.tree
-    reached = {tree.decisions[0].name, *tree.paths[tree.class_index(row["predicted"])]}
+    reached = {tree.decisions[0].name, *tree.paths[tree.class_index(prediction.predicted)]}
     return [
         DecisionProbs(name=name, options=options)
-        for name, options in row["decisions"].items()
+        for name, options in prediction.decisions.items()
         if name in reached
     ]
