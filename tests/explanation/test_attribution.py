@@ -6,7 +6,7 @@ import torch
 
 from hilum.errors import DataError, EvaluationError
 from hilum.explanation.attribution import METHODS, LogOdds, attribute, parse_method
-from hilum.explanation.network import open_probe
+from hilum.explanation.network import open_network
 from hilum.networks.registry import network_names
 from tests.explanation.conftest import COLUMNS, ROWS, SIDE, untrained
 
@@ -59,10 +59,10 @@ def test_every_registered_network_can_be_explained(name, method):
 def test_integrated_gradients_sum_to_the_difference_of_log_odds():
     classifier = untrained("flat")
     image = np.random.default_rng(2).integers(0, 256, (1, 32, 32)).astype(np.uint8)
-    probe = open_probe(classifier)
+    opened = open_network(classifier)
     with torch.no_grad():
-        score = LogOdds(probe.network)
-        gain = score(probe.to_input(image)) - score(probe.to_input(np.zeros_like(image)))
+        score = LogOdds(opened.network)
+        gain = score(opened.to_input(image)) - score(opened.to_input(np.zeros_like(image)))
     maps = attribute(classifier, image, method="ig", options="covid")
     assert maps.sum() == pytest.approx(float(gain[0, 1]), rel=0.02)
 

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.inference import compute_features, compute_logits
 from hilum.errors import Interrupted
-from hilum.explanation.network import open_probe
+from hilum.explanation.network import open_network
 from hilum.networks.ensemble import split_network
 from hilum.training.folder import read_history
 from hilum.training.run import train
@@ -54,8 +54,8 @@ def test_members_answer_together(tmp_path, spots, recipe):
         for network in (loaded.networks["root"], members[0])
     ]
     np.testing.assert_array_equal(*features)
-    probe = open_probe(loaded, "root")
-    assert probe.find_layer()[0] == open_probe(single, "root").find_layer()[0]
+    opened = open_network(loaded, "root")
+    assert opened.find_layer()[0] == open_network(single, "root").find_layer()[0]
 
 
 def test_the_first_member_is_the_network_of_the_same_seed(tmp_path, spots, recipe):

@@ -1,0 +1,21 @@
+"""Evaluation: a classifier and a split in, measures with their intervals out, as values and files.
+
+evaluate_run in `run` is the whole of it; measures over all classes are listed in `measures`.
+"""
+
+__all__ = [
+    "assess",
+    "calibration",
+    "curves",
+    "evaluate",
+    "external",
+    "files",
+    "gate",
+    "label_errors",
+    "ledger",
+    "measures",
+    "operating",
+    "run",
+    "stress",
+    "subgroups",
+]

@@ -22,7 +22,8 @@ from hilum.evaluation.calibration import (
     measure_calibration,
 )
 from hilum.evaluation.curves import Curves, DecisionCurve, measure_curves, measure_decision_curves
-from hilum.evaluation.evaluate import Evaluation, SplitRun, run_split
+from hilum.evaluation.evaluate import SplitRun, run_split
+from hilum.evaluation.files import Evaluation
 from hilum.evaluation.gate import GateScore, score_gate
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.evaluation.subgroups import Subgroups, collect_attributes, measure_subgroups
@@ -81,11 +82,26 @@ def assess(
 ) -> tuple[Evaluation, Assessment]:
     """Evaluate a classifier, and measure whether its probabilities and thresholds can be used.
 
-    Arguments and errors are those of evaluate. operate: operating points beside the two presets,
-    as OperatingPoint.parse reads them. prevalence: by label, as parse_prevalence gives it.
-    coverage: of the prediction sets, in (0, 1). Thresholds are chosen on the validation images
-    that the classifier carries, never on the split that is evaluated. out: a folder for
-    predictions.csv, evaluation.json and assessment.json.
+    Thresholds are chosen on the validation images that the classifier carries, never on the split
+    that is evaluated.
+
+    Args:
+        classifier: What is measured.
+        dataset: With the classifier's own labels, in its order (open it with tree=classifier.tree).
+        split: 'train', 'val', 'test' or 'all'.
+        rule: How probabilities become a class; None takes the classifier's.
+        operate: Operating points beside the two presets, as OperatingPoint.parse reads them.
+        prevalence: By label, as parse_prevalence gives it.
+        coverage: Of the prediction sets, in (0, 1).
+        out: A folder for predictions.csv, evaluation.json and assessment.json; None writes nothing.
+        progress: Called with what is done, how much of it, and of how much.
+
+    Returns:
+        The evaluation, and what it does not say.
+
+    Raises:
+        EvaluationError: Where the labels differ, or something asked for does not fit them.
+        DataError: Where the split does not exist.
     """
     points = parse_operating_points([*PRESETS, *operate], classifier.tree)
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)
@@ -159,8 +175,8 @@ def _score_gate(
 ) -> GateScore | None:
     gate = run.classifier.gate
     if gate is None:
-        told = run.classifier.provenance.get("gate", {}).get("reason")
-        missing["gate"] = told or "the classifier does not remember its training images"
+        known = run.classifier.provenance.get("gate", {}).get("reason")
+        missing["gate"] = known or "the classifier does not remember its training images"
         return None
     if split in ("train", "all"):
         missing["gate"] = "the gate was fitted on images of this split"

@@ -106,8 +106,6 @@ class CalibrationChange:
     decisions: dict[str, ChoiceChange]
 
 
-__all__ = ["Calibration", "CalibrationChange", "compare_calibration", "measure_calibration"]
-
 Measure = Callable[[IntArray], FloatArray]
 
 

@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves with bands, of every class and every option of a decision."""
+"""Curves with their bands: ROC and precision-recall of every class, and net benefit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,8 +22,6 @@ from hilum.statistics.intervals import (
 from hilum.statistics.metrics import aurocs
 from hilum.statistics.targets import Target, findings
 from hilum.statistics.two_by_two import check_prevalence
-
-__all__ = ["Band", "Curve", "Curves", "OptionCurves", "measure_curves"]
 
 #: Where bands are given: 1 - specificity for ROC, recall for precision-recall, which has no
 #: precision at recall 0.

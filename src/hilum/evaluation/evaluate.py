@@ -20,8 +20,6 @@ from hilum.statistics import metrics
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
 
-__all__ = ["Evaluation", "SplitRun", "evaluate", "evaluate_predictions", "run_split"]
-
 SYNTHETIC = (
     "The images are synthetic phantoms: nothing measured on them says anything about patients."
 )
@@ -38,10 +36,20 @@ def evaluate(
 ) -> Evaluation:
     """Run a classifier over a split and measure how it did.
 
-    dataset: with the classifier's own labels, in its order (open it with tree=classifier.tree).
-    split: 'train', 'val', 'test' or 'all'. rule: how probabilities become a class; None takes the
-    classifier's. out: a folder for predictions.csv and evaluation.json; None writes nothing.
-    Raises EvaluationError where the labels differ, DataError where the split does not exist.
+    Args:
+        classifier: What is measured.
+        dataset: With the classifier's own labels, in its order (open it with tree=classifier.tree).
+        split: 'train', 'val', 'test' or 'all'.
+        rule: How probabilities become a class; None takes the classifier's.
+        out: A folder for predictions.csv and evaluation.json; None writes nothing.
+        progress: Called with what is done, how much of it, and of how much.
+
+    Returns:
+        Every measure with its 95 % interval, over all classes, of each class and each decision.
+
+    Raises:
+        EvaluationError: Where the labels differ.
+        DataError: Where the split does not exist.
     """
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)
     if out is not None:

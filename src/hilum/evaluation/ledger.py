@@ -115,7 +115,7 @@ def read_ledger(folder: Path | str) -> tuple[Look, ...]:
 def describe_looks(looks: Sequence[Look]) -> str:
     """What the number of looks at one test set means, in words.
 
-    looks: at the same images, the last one that is being told of (as record_look returns them).
+    looks: at the same images, the last one the newest (as record_look returns them).
     Raises EvaluationError where there is none.
     """
     if not looks:

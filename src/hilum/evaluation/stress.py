@@ -166,7 +166,7 @@ def measure_stress(
 ) -> Stress:
     """Measure a classifier on the images of a split as they are and under corruptions.
 
-    split: its name, 'all', or (N,) positions in the data set, told as 'some'. rule: None takes
+    split: its name, 'all', or (N,) positions in the data set, recorded as 'some'. rule: None takes
     the classifier's. The other arguments and the errors are those of stress_run.
     """
     rows = dataset.indices(split) if isinstance(split, str) else split

@@ -23,7 +23,7 @@ from torch import nn
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError, nearest
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.network import Probe, check_pixels, gradients, open_probe
+from hilum.explanation.network import OpenNetwork, check_pixels, gradients, open_network
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray
 
@@ -57,9 +57,9 @@ class LogOdds(nn.Module):
 _Explainer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def _gradcam(probe: Probe, layer: str | None) -> _Explainer:
-    name, module = probe.find_layer(layer)
-    tool = LayerGradCam(LogOdds(probe.network), module)
+def _gradcam(opened: OpenNetwork, layer: str | None) -> _Explainer:
+    name, module = opened.find_layer(layer)
+    tool = LayerGradCam(LogOdds(opened.network), module)
 
     def explain(x: torch.Tensor, _: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         maps = tool.attribute(x, target=target)
@@ -70,15 +70,15 @@ def _gradcam(probe: Probe, layer: str | None) -> _Explainer:
             )
         total = maps.sum(dim=1, keepdim=True).clamp(min=0)
         spread: torch.Tensor = LayerAttribution.interpolate(
-            total, probe.preprocessing.image_size, interpolate_mode="bilinear"
+            total, opened.preprocessing.image_size, interpolate_mode="bilinear"
         )
         return spread
 
     return explain
 
 
-def _integrated_gradients(probe: Probe, _: str | None) -> _Explainer:
-    tool = IntegratedGradients(LogOdds(probe.network))
+def _integrated_gradients(opened: OpenNetwork, _: str | None) -> _Explainer:
+    tool = IntegratedGradients(LogOdds(opened.network))
 
     def explain(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         maps: torch.Tensor = tool.attribute(
@@ -89,10 +89,10 @@ def _integrated_gradients(probe: Probe, _: str | None) -> _Explainer:
     return explain
 
 
-def _occlusion(probe: Probe, _: str | None) -> _Explainer:
-    tool = Occlusion(LogOdds(probe.network))
+def _occlusion(opened: OpenNetwork, _: str | None) -> _Explainer:
+    tool = Occlusion(LogOdds(opened.network))
     window, stride = (
-        max(1, round(share * min(probe.preprocessing.image_size))) for share in (WINDOW, STRIDE)
+        max(1, round(share * min(opened.preprocessing.image_size))) for share in (WINDOW, STRIDE)
     )
 
     def explain(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -119,7 +119,7 @@ class _Attribution:
     """
 
     name: str
-    explainer: Callable[[Probe, str | None], _Explainer]
+    explainer: Callable[[OpenNetwork, str | None], _Explainer]
     signed: bool = True
     rough: bool = False
 
@@ -173,8 +173,8 @@ def attribute(
     Raises EvaluationError for a method, decision, option or layer that is not there.
     """
     check_pixels(classifier, pixels)
-    return attribute_probe(
-        open_probe(classifier, decision),
+    return attribute_opened(
+        open_network(classifier, decision),
         pixels,
         method=method,
         options=options,
@@ -183,8 +183,8 @@ def attribute(
     )
 
 
-def attribute_probe(
-    probe: Probe,
+def attribute_opened(
+    opened: OpenNetwork,
     pixels: PixelArray,
     *,
     method: Method,
@@ -193,15 +193,15 @@ def attribute_probe(
     progress: Progress | None = None,
 ) -> MapArray:
     """attribute, for a network that was opened already."""
-    explain = METHODS[parse_method(method)].explainer(probe, layer)
-    targets = _targets(probe, options, len(pixels))
+    explain = METHODS[parse_method(method)].explainer(opened, layer)
+    targets = _targets(opened, options, len(pixels))
     parts: list[MapArray] = []
     for start in range(0, len(pixels), _BATCH):
         chunk = slice(start, start + _BATCH)
         with gradients():
-            x = probe.to_input(pixels[chunk]).requires_grad_()
-            black = probe.to_input(np.zeros_like(pixels[chunk]))
-            target = torch.from_numpy(targets[chunk]).to(probe.device)
+            x = opened.to_input(pixels[chunk]).requires_grad_()
+            black = opened.to_input(np.zeros_like(pixels[chunk]))
+            target = torch.from_numpy(targets[chunk]).to(opened.device)
             maps = explain(x, black, target)
         parts.append(maps.detach().sum(dim=1).float().cpu().numpy())
         if progress:
@@ -209,14 +209,14 @@ def attribute_probe(
     return np.concatenate(parts)
 
 
-def _targets(probe: Probe, options: str | IntArray, n: int) -> IntArray:
+def _targets(opened: OpenNetwork, options: str | IntArray, n: int) -> IntArray:
     if isinstance(options, str):
-        return np.full(n, probe.option_index(options), dtype=np.int64)
+        return np.full(n, opened.option_index(options), dtype=np.int64)
     found = np.asarray(options)
-    count = len(probe.decision.options)
+    count = len(opened.decision.options)
     if found.shape != (n,) or not ((found >= 0) & (found < count)).all():
         raise EvaluationError(
-            f"The decision '{probe.decision.name}' has {count} options, numbered from 0: give one "
+            f"The decision '{opened.decision.name}' has {count} options, numbered from 0: give one "
             f"for each of {n} radiographs."
         )
     return found.astype(np.int64)

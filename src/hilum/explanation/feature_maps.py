@@ -11,7 +11,7 @@ from torch import nn
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
-from hilum.explanation.network import Probe, check_pixels, open_probe
+from hilum.explanation.network import OpenNetwork, check_pixels, open_network
 from hilum.explanation.pictures import colour, to_png
 from hilum.records import PixelArray
 
@@ -53,7 +53,7 @@ def list_layers(classifier: Classifier, decision: str | None = None) -> tuple[La
 
     decision: None takes the first. Raises EvaluationError with the nearest name.
     """
-    probe = open_probe(classifier, decision)
+    opened = open_network(classifier, decision)
     found: dict[str, Layer] = {}
     blank = np.zeros((1, *classifier.preprocessing.image_size), dtype=np.uint8)
 
@@ -64,11 +64,11 @@ def list_layers(classifier: Classifier, decision: str | None = None) -> tuple[La
     hooks = [
         # Names are bound now; the loop variable would be the last one when the hook runs.
         module.register_forward_hook(lambda m, _, output, name=name: note(name, m, output))
-        for name, module in probe.network.named_modules()
+        for name, module in opened.network.named_modules()
         if name
     ]
     with torch.inference_mode():
-        probe.network(probe.to_input(blank))
+        opened.network(opened.to_input(blank))
     for hook in hooks:
         hook.remove()
     return tuple(found.values())
@@ -89,12 +89,12 @@ def compute_feature_maps(
     no map; DataError for other pixels.
     """
     check_pixels(classifier, pixels)
-    probe = open_probe(classifier, decision)
-    name, module = probe.find_layer(layer)
-    return FeatureMaps(probe.decision.name, name, _outputs(probe, module, name, pixels))
+    opened = open_network(classifier, decision)
+    name, module = opened.find_layer(layer)
+    return FeatureMaps(opened.decision.name, name, _outputs(opened, module, name, pixels))
 
 
-def _outputs(probe: Probe, module: nn.Module, name: str, pixels: PixelArray) -> MapArray:
+def _outputs(opened: OpenNetwork, module: nn.Module, name: str, pixels: PixelArray) -> MapArray:
     seen: list[Any] = []
     hook = module.register_forward_hook(lambda _module, _input, output: seen.append(output))
     parts: list[MapArray] = []
@@ -102,7 +102,7 @@ def _outputs(probe: Probe, module: nn.Module, name: str, pixels: PixelArray) -> 
         with torch.inference_mode():
             for start in range(0, len(pixels), 64):
                 seen.clear()
-                probe.network(probe.to_input(pixels[start : start + 64]))
+                opened.network(opened.to_input(pixels[start : start + 64]))
                 if len(seen) != 1 or not isinstance(seen[0], torch.Tensor) or seen[0].ndim != 4:
                     found = (
                         f"gives {tuple(seen[0].shape[1:])}"

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, EvaluationError
-from hilum.explanation.attribution import METHODS, Method, attribute_probe
+from hilum.explanation.attribution import METHODS, Method, attribute_opened
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.network import open_probe
+from hilum.explanation.network import open_network
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
@@ -121,23 +121,23 @@ def score_localisation(
             f"The classifier decides between '{classifier.tree}', but the labels of "
             f"{dataset.root} are '{dataset.tree}'."
         )
-    probe = open_probe(classifier, decision)
+    opened = open_network(classifier, decision)
     if not dataset.synthetic:
         nothing = Estimate.undefined(NO_MASKS)
-        return Localisation(method, probe.decision.name, 0, nothing, nothing, nothing, nothing, 0)
-    rows, masks = _with_findings(classifier, dataset, split, probe.decision.targets, n)
+        return Localisation(method, opened.decision.name, 0, nothing, nothing, nothing, nothing, 0)
+    rows, masks = _with_findings(classifier, dataset, split, opened.decision.targets, n)
     if len(rows) == 0:
         nothing = Estimate.undefined("no phantom with a finding belongs to this decision")
-        return Localisation(method, probe.decision.name, 0, nothing, nothing, nothing, nothing, 0)
+        return Localisation(method, opened.decision.name, 0, nothing, nothing, nothing, nothing, 0)
     pixels = np.stack(
         [
             classifier.preprocessing.to_pixels(read_radiograph(dataset.records[row].path))
             for row in rows
         ]
     )
-    options = probe.decision.targets(dataset.labels[rows])
-    maps = attribute_probe(probe, pixels, method=method, options=options, progress=progress)
-    return compare_with_masks(maps, masks, method=method, decision=probe.decision.name)
+    options = opened.decision.targets(dataset.labels[rows])
+    maps = attribute_opened(opened, pixels, method=method, options=options, progress=progress)
+    return compare_with_masks(maps, masks, method=method, decision=opened.decision.name)
 
 
 def compare_with_masks(

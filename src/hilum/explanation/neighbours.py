@@ -10,7 +10,7 @@ from hilum.classifier.classifier import Classifier
 from hilum.classifier.inference import compute_features
 from hilum.classifier.reference import Reference
 from hilum.errors import EvaluationError
-from hilum.explanation.network import check_pixels, open_probe
+from hilum.explanation.network import check_pixels, open_network
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, IntArray, PixelArray
@@ -112,10 +112,10 @@ def find_neighbours(
         raise EvaluationError(
             f"{k} neighbours were asked for of {most} radiographs: ask for 1 to {most}."
         )
-    probe = open_probe(classifier, decision)
+    opened = open_network(classifier, decision)
     given, known = (
         compute_features(
-            probe.network, pixels, probe.preprocessing, probe.device, progress=progress
+            opened.network, pixels, opened.preprocessing, opened.device, progress=progress
         ).astype(np.float64)
         for pixels in (queries, candidates)
     )

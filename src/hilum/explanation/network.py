@@ -26,7 +26,7 @@ _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class OpenNetwork:
     """One network of a classifier, copied, in evaluation mode and without in-place layers.
 
     decision: what it decides. Its parameters take no gradient; its input does.
@@ -76,7 +76,7 @@ class Probe:
         return name, layers[name]
 
 
-def open_probe(classifier: Classifier, decision: str | None = None) -> Probe:
+def open_network(classifier: Classifier, decision: str | None = None) -> OpenNetwork:
     """A copy of one of a classifier's networks to look into.
 
     Of several that answer together it is the first member, and it sees no mirror images: a layer
@@ -97,7 +97,7 @@ def open_probe(classifier: Classifier, decision: str | None = None) -> Probe:
         for module in network.modules():
             if getattr(module, "inplace", False):
                 setattr(module, "inplace", False)  # noqa: B010 - modules type it as a tensor
-    return Probe(decisions[decision], network, classifier.preprocessing, classifier.device)
+    return OpenNetwork(decisions[decision], network, classifier.preprocessing, classifier.device)
 
 
 def check_pixels(classifier: Classifier, pixels: PixelArray) -> None:

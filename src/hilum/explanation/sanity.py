@@ -16,9 +16,9 @@ from torch import nn
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.inference import compute_logits
 from hilum.errors import EvaluationError
-from hilum.explanation.attribution import Method, attribute_probe
+from hilum.explanation.attribution import Method, attribute_opened
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.network import check_pixels, open_probe
+from hilum.explanation.network import check_pixels, open_network
 from hilum.radiographs.pixels import Progress
 from hilum.records import Estimate, FloatArray, IntArray, PixelArray
 from hilum.statistics.intervals import bootstrap
@@ -94,21 +94,21 @@ def check_sanity(
     check_pixels(classifier, pixels)
     if draws < 1:
         raise EvaluationError(f"The check needs at least 1 random network, not {draws}.")
-    probe = open_probe(classifier, decision)
-    logits = compute_logits(probe.network, pixels, probe.preprocessing, probe.device)
+    opened = open_network(classifier, decision)
+    logits = compute_logits(opened.network, pixels, opened.preprocessing, opened.device)
     options: IntArray = logits.argmax(axis=1).astype(np.int64)
-    trained = attribute_probe(probe, pixels, method=method, options=options)
-    layers = _layers_from_the_top(probe.network)
+    trained = attribute_opened(opened, pixels, method=method, options=options)
+    layers = _layers_from_the_top(opened.network)
     measured = [k for k in range(len(layers)) if every_step or k == len(layers) - 1]
     similarity = np.empty((draws, len(measured), len(pixels)))
     for draw in range(draws):
-        network = copy.deepcopy(probe.network)
+        network = copy.deepcopy(opened.network)
         for k, layer in enumerate(layers):
             _randomise(network.get_submodule(layer), seed=seed + 1000 * draw + k)
             if k not in measured:
                 continue
-            other = replace(probe, network=network)
-            maps = attribute_probe(other, pixels, method=method, options=options)
+            other = replace(opened, network=network)
+            maps = attribute_opened(other, pixels, method=method, options=options)
             done = measured.index(k)
             similarity[draw, done] = map_similarity(trained, maps)
             if progress:
@@ -116,7 +116,7 @@ def check_sanity(
                     "Checking the maps", draw * len(measured) + done + 1, draws * len(measured)
                 )
     steps = tuple(Step(layers[k], _mean(similarity[:, i])) for i, k in enumerate(measured))
-    return SanityCheck(method, probe.decision.name, len(pixels), draws, steps)
+    return SanityCheck(method, opened.decision.name, len(pixels), draws, steps)
 
 
 def map_similarity(one: MapArray, other: MapArray) -> FloatArray:

@@ -1,0 +1,6 @@
+"""Prediction: any number of radiographs in, a table out that survives a kill.
+
+A Prediction is what is said of one radiograph; rows of CSV, JSON lines and Parquet are views.
+"""
+
+__all__ = ["predict", "stream", "table"]

@@ -56,7 +56,7 @@ _AGAIN = "Begin anew with --restart, or name another file."
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """How far a table of predictions has come; the fields are told at the head of this file."""
+    """How far a table of predictions has come; fields as at the head of this file."""
 
     made_by: dict[str, Any]
     rows: int = 0

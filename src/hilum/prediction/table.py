@@ -83,7 +83,7 @@ BETWEEN = "|"
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What is told of one radiograph.
+    """What is said of one radiograph.
 
     path: as given. reason: why it cannot be read, '' where it was; then nothing else is known.
     study: of a DICOM file its name. probs: by class. decisions: by decision and option, given that
@@ -111,11 +111,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Table:
-    """What is told of each radiograph beyond its probabilities, and how it stands in a row.
+    """What is said of each radiograph beyond its probabilities, and how it stands in a row.
 
     points: fitted operating points. conformal: the thresholds of prediction sets. false_alarms:
     the p-value from which on the gate flags. None where the classifier cannot say. studies: how
-    they are named; None where they are not told. columns: by name.
+    they are named; None where they are not named. columns: by name.
     """
 
     tree: LabelTree
@@ -175,7 +175,7 @@ class Table:
         return cls(tree, tuple(points), conformal, alarms, studies)
 
     def predictions(self, answers: Answers) -> list[Prediction]:
-        """What is told of each input, in order.
+        """What is said of each input, in order.
 
         Raises DataError where studies cannot be named, because the cache cannot be written.
         """
@@ -236,7 +236,7 @@ class Table:
         return names.salt_digest
 
     def _read(self, found: Predictions, answers: Answers) -> Iterator[Prediction]:
-        """What is told of each file that was read, but for its path."""
+        """What is said of each file that was read, but for its path."""
         classes = self.tree.classes
         # Without prediction sets, every image has its one class, and only the gate refers.
         sets = np.eye(len(classes), dtype=bool)[found.predicted]

@@ -1,0 +1,16 @@
+"""Statistics: measures, intervals and tests as pure functions of arrays.
+
+Nothing here knows of classifiers, data sets or files.
+"""
+
+__all__ = [
+    "calibration",
+    "checks",
+    "comparison",
+    "curves",
+    "intervals",
+    "metrics",
+    "power",
+    "targets",
+    "two_by_two",
+]

@@ -1,4 +1,4 @@
-"""Calibration intercept and slope: is a probability too high on the whole, or too extreme?"""
+"""Whether probabilities mean what they say: intercept, slope, calibration error and scores."""
 
 import math
 from statistics import NormalDist

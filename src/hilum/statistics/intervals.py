@@ -1,7 +1,7 @@
 """How sure a number is: Wilson intervals for proportions, bootstrap intervals for the rest.
 
-Both take the images as independent. Where a data set holds several images of one patient, the
-intervals come out too narrow.
+All but cluster_bootstrap take the images as independent. Where a data set holds several images of
+one patient, the intervals come out too narrow. MOVER makes intervals of differences and ratios.
 """
 
 import math
@@ -16,6 +16,9 @@ from hilum.records import Estimate, FloatArray, IntArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 1000
+
+#: How an interval of cluster_bootstrap was made, as an estimate says it.
+CLUSTER_BOOTSTRAP = "cluster bootstrap"
 
 #: Draws held at a time while resampling; bounds memory whatever the number of images.
 _BLOCK_DRAWS = 2_000_000
@@ -131,9 +134,6 @@ def _check_confidence(confidence: float) -> None:
         )
 
 
-_METHOD = "mover"
-
-
 def mover_difference(first: Estimate, second: Estimate) -> Estimate:
     """The first minus the second, of independent images; with Wilson intervals it is Newcombe's.
 
@@ -146,10 +146,10 @@ def mover_difference(first: Estimate, second: Estimate) -> Estimate:
         return Estimate.undefined(first.reason or second.reason, n)
     value = first.value - second.value
     if first.low is None or first.high is None or second.low is None or second.high is None:
-        return Estimate(value, n=n, method=_METHOD, reason=first.reason or second.reason)
+        return Estimate(value, n=n, method="mover", reason=first.reason or second.reason)
     below = math.hypot(first.value - first.low, second.high - second.value)
     above = math.hypot(first.high - first.value, second.value - second.low)
-    return Estimate(value, value - below, value + above, n, _METHOD)
+    return Estimate(value, value - below, value + above, n, "mover")
 
 
 def mover_ratio(
@@ -165,20 +165,14 @@ def mover_ratio(
     b, b_low, b_high = bottom
     if b == 0:
         return math.inf, math.inf, math.inf
-    # The lower bound is written without the usual denominator, b_high (2 b - b_high), which may
-    # be 0. The square roots are of squares of which no more than themselves is taken away.
+    # The usual form of the lower bound divides by b_high (2 b - b_high), which may be 0; this one
+    # is equal to it and does not. On paper no root is of a negative number; rounding is cut off.
     root = math.sqrt(max(0.0, (a * b) ** 2 - a_low * b_high * (2 * a - a_low) * (2 * b - b_high)))
     low = a_low * (2 * a - a_low) / (a * b + root) if a_low > 0 else 0.0
     if b_low <= 0:
         return a / b, low, math.inf
     root = math.sqrt(max(0.0, (a * b) ** 2 - a_high * b_low * (2 * a - a_high) * (2 * b - b_low)))
     return a / b, low, (a * b + root) / (b_low * (2 * b - b_low))
-
-
-METHOD = "cluster bootstrap"
-
-#: Image counts held at a time while resampling; bounds memory whatever the number of images.
-_BLOCK_COUNTS = 2_000_000
 
 
 def cluster_bootstrap(
@@ -222,7 +216,7 @@ def cluster_bootstrap(
         group_strata = table.argmax(axis=1).astype(np.int64)
 
     def of_groups(counts: IntArray) -> FloatArray:
-        rows = max(1, _BLOCK_COUNTS // n)
+        rows = max(1, _BLOCK_DRAWS // n)
         blocks = [counts[start : start + rows] for start in range(0, len(counts), rows)]
         return np.concatenate([measure(block[:, group_of]) for block in blocks])
 
@@ -238,5 +232,5 @@ def cluster_bootstrap(
     if found.value is not None and found.low is not None and alone.any():
         size = int(sizes[group_strata == int(np.argmax(alone))][0])
         reason = f"no interval: all images of a class belong to one group of {size}"
-        return Estimate(found.value, n=n, method=METHOD, reason=reason)
-    return replace(found, n=n, method=METHOD if found.value is not None else "")
+        return Estimate(found.value, n=n, method=CLUSTER_BOOTSTRAP, reason=reason)
+    return replace(found, n=n, method=CLUSTER_BOOTSTRAP if found.value is not None else "")
