@@ -166,6 +166,20 @@ def test_json_of_the_wrong_kind_is_refused(tree, published, tmp_path):
         read_evaluation(tmp_path / "evaluation.json")
 
 
+def test_a_measure_that_is_newer_than_the_file_is_undefined(tree, published, tmp_path):
+    evaluation = write(tree, *published, tmp_path)
+    data = to_plain(evaluation)
+    for measured in (data, *data["decisions"].values()):
+        del measured["matthews_correlation"]
+    (tmp_path / "evaluation.json").write_text(json.dumps(data))
+    found = read_evaluation(tmp_path / "evaluation.json")
+    assert found.accuracy == evaluation.accuracy
+    for measured in (found, *found.decisions.values()):
+        missing = measured.overall["matthews_correlation"]
+        assert missing.value is None
+        assert missing.reason == "not measured: the file was written by an earlier version"
+
+
 HEADER = "path,truth,predicted,correct,p(a),p(b),root/a,root/b\n"
 
 

@@ -62,7 +62,7 @@ def test_a_paired_difference_lets_what_both_find_hard_cancel():
 
 def test_memory_is_bounded_whatever_the_size_of_groups(monkeypatch):
     whole = cluster_bootstrap(mean_of(np.arange(20)), np.repeat(np.arange(4), 5), resamples=50)
-    monkeypatch.setattr("hilum.statistics.intervals._BLOCK_COUNTS", 140)
+    monkeypatch.setattr("hilum.statistics.intervals._BLOCK_DRAWS", 140)
     sizes = []
 
     def measure(counts):

@@ -17,23 +17,20 @@ formula. A text that begins so is written with a ``'`` in front, and so is one t
 
 import csv
 import io
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from hilum.codec import read_plain, to_plain, write_plain
-from hilum.errors import EvaluationError, HilumError
+from hilum.errors import EvaluationError
 from hilum.evaluation.measures import OVERALL
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.labels import LabelTree, Rule, Strategy
 from hilum.records import Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics.checks import check_predictions
-
-T = TypeVar("T")
 
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
@@ -267,37 +264,6 @@ def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
         decisions[decision] = probs[:, len(classes) :][:, columns]
     predictions = Predictions(tuple(names), probs[:, : len(classes)], decisions, labels[:, 1])
     return labels[:, 0], predictions
-
-
-def write_result(
-    value: Any, path: Path, *, indent: int | None = None, errors: str = "strict"
-) -> None:
-    """Write the JSON values of a result. errors: what becomes of text that UTF-8 cannot hold.
-
-    Raises EvaluationError where the file cannot be written.
-    """
-    write_plain(path, value, error=EvaluationError, indent=indent, errors=errors)
-
-
-def read_result(
-    path: Path,
-    parse: Callable[[Any], T],
-    *,
-    errors: str = "strict",
-    refusal: type[HilumError] = EvaluationError,
-) -> T:
-    """Read a result that was written as JSON; parse makes it of the values.
-
-    refusal: what is raised if the file is missing, damaged, or foreign, which parse tells by it.
-    """
-    try:
-        return parse(json.loads(path.read_text(encoding="utf-8", errors=errors)))
-    except OSError as error:
-        raise refusal(f"Cannot read {path}: {error.strerror}.") from None
-    except ValueError as error:
-        raise refusal(f"{path} is not valid JSON: {error}.") from None
-    except refusal as error:
-        raise refusal(f"Cannot read {path}: {error}") from None
 
 
 def _text(path: Path) -> str:
