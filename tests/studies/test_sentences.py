@@ -59,6 +59,10 @@ def test_areas_are_not_points():
     assert say(area) == (
         "`covinet` is better than `naive` by 0.041 of AUROC of covid (0.012 to 0.070)."
     )
+    correlation = replace(comparison(SHOWN), label="Matthews correlation")
+    assert say(correlation) == (
+        "`covinet` is better than `naive` by 0.041 of Matthews correlation (0.012 to 0.070)."
+    )
 
 
 @pytest.mark.parametrize(

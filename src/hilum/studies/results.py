@@ -49,11 +49,12 @@ def say(comparison: Comparison) -> str:
 
 
 def unit_of(label: str) -> Style:
-    """How differences of a measure are written: areas and F1 as they are, shares in points.
+    """How differences of a measure are written: shares in points, all others as they are.
 
     label: of the measure, as in Measure.label.
     """
-    return Style(minus=POINTS.minus) if "AUROC" in label or "F1" in label else POINTS
+    others = ("AUROC", "F1", "correlation")
+    return Style(minus=POINTS.minus) if any(other in label for other in others) else POINTS
 
 
 def _amount(c: Comparison, *, flip: bool = False) -> str:
@@ -221,6 +222,8 @@ class StudyResult:
     @classmethod
     def from_plain(cls, data: dict[str, Any]) -> dict[str, Any]:
         """The fields: a variant's name is its key."""
+        if "variants" not in data:
+            return data  # which the codec then refuses
         variants = {name: {**variant, "name": name} for name, variant in data["variants"].items()}
         return {**data, "variants": variants}
 
