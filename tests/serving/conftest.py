@@ -77,7 +77,9 @@ class Server:
 
 
 @contextmanager
-def server_of(classifier: Classifier, base_url: str = "http://localhost", **more: Any) -> Iterator[Server]:
+def server_of(
+    classifier: Classifier, base_url: str = "http://localhost", **more: Any
+) -> Iterator[Server]:
     app = create_app(classifier, **more)
     try:
         yield Server(app, base_url)
