@@ -1,5 +1,7 @@
 """The main job, start to end, on a few small phantoms and on data with other labels."""
 
+from typing import Any
+
 import pytest
 
 from hilum import demo
@@ -23,7 +25,7 @@ def test_phantoms_to_report(tmp_path, monkeypatch):
             "covinet-flat": [*quick, "epochs=1"],
         },
     )
-    seen = []
+    seen: list[Any] = []
     result = run_demo(tmp_path / "demo", on_epoch=seen.append)
     assert [row["decision"] for row in seen] == ["root", "infected", "flat"]
     assert set(result.evaluations) == {"covinet-cascade-demo", "covinet-flat-demo"}

@@ -42,7 +42,8 @@ def run(name: str, folder: Path, parameters: str = "") -> Any:
 def shown(notebook: Any, call: str) -> dict[str, str]:
     """What the one cell that calls a function shows, by MIME type."""
     (cell,) = [c for c in notebook.cells if c.cell_type == "code" and f"{call}(" in c.source]
-    return cell.outputs[-1].data
+    data: dict[str, str] = cell.outputs[-1].data
+    return data
 
 
 def check_outputs(notebook: Any) -> None:

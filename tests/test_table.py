@@ -149,7 +149,7 @@ def test_text_is_aligned() -> None:
 
 
 def test_the_style_of_a_column_holds_for_its_numbers() -> None:
-    columns = ["", Column("share", style=PERCENT), Column("drop", style=SIGNED)]
+    columns: list[str | Column] = ["", Column("share", style=PERCENT), Column("drop", style=SIGNED)]
     table = Table("t", columns, [["a", 0.5, Estimate(0.1, 0.05, 0.2)]])
     assert table.csv() == ",share,drop\na,50.0 %,'+0.100 (0.050–0.200)\n"
 

@@ -11,3 +11,4 @@ from hilum.serving.app import create_app as create_app
 from hilum.training.run import train as train
 
 __version__: str
+__all__: list[str]

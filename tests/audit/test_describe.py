@@ -14,7 +14,7 @@ from hilum.audit.describe import (
     measure_looks,
     ratio,
 )
-from hilum.audit.findings import Finding, by_importance
+from hilum.audit.findings import Finding, Severity, by_importance
 from hilum.codec import to_plain
 from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.pixels import Thumbnail
@@ -166,8 +166,10 @@ def test_sources_that_tell_the_class(tmp_path, rows, told):
 
 
 def test_findings_come_in_the_order_in_which_they_matter():
-    codes = [("note", "imbalance"), ("critical", "provenance"), ("passed", "leak"),
-             ("warning", "small-split"), ("critical", "leak"), ("warning", "shortcut")]  # fmt: skip
+    codes: list[tuple[Severity, str]] = [
+        ("note", "imbalance"), ("critical", "provenance"), ("passed", "leak"),
+        ("warning", "small-split"), ("critical", "leak"), ("warning", "shortcut"),
+    ]  # fmt: skip
 
     ordered = by_importance([Finding(s, c, "", "") for s, c in codes])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mapie.classification import SplitConformalClassifier  # type: ignore[import-untyped]
+from mapie.classification import SplitConformalClassifier
 from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,6 +170,7 @@ def test_json_is_plain_and_keeps_everything():
     for point in (fit("covid: clinic"), OperatingPoint.parse("covid: recall>=0.9", TREE)):
         data = json.loads(json.dumps(to_plain(point), allow_nan=False))
         assert from_plain(OperatingPoint, data, what="it", error=EvaluationError) == point
+    wrong: Any
     for wrong in ([], {"target": "covid"}, {**data, "demands": [1]}, {**data, "chosen": {}}):
         with pytest.raises(EvaluationError, match="Not an operating point"):
             from_plain(OperatingPoint, wrong, what="an operating point", error=EvaluationError)

@@ -60,7 +60,8 @@ def test_each_option_is_measured_against_the_rest(tree):
         option = found.classes.per_option[name]
         bins = option.bins
         assert sum(b.observed.n for b in bins) == 200
-        events = sum(b.observed.value * b.observed.n for b in bins)
+        assert all(b.observed.value is not None for b in bins)
+        events = sum((b.observed.value or 0) * b.observed.n for b in bins)
         assert events == pytest.approx((truth == k).sum())
         assert option.support == (truth == k).sum()
     assert found.classes.brier.value == pytest.approx(

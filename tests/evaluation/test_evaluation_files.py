@@ -29,7 +29,8 @@ def case(tree, n, seed=0):
     return truth, predictions
 
 
-def write(tree, truth, predictions, out, names=None):
+def write(tree, given, out, names=None):
+    truth, predictions = given
     evaluation = evaluate_predictions(
         tree, truth, predictions, rule="route", strategy="cascade", split="val"
     )
@@ -38,7 +39,7 @@ def write(tree, truth, predictions, out, names=None):
 
 
 def test_columns_and_first_line(tree, published, tmp_path):
-    write(tree, *published, tmp_path / "new" / "val")
+    write(tree, published, tmp_path / "new" / "val")
     with (tmp_path / "new" / "val" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 24
@@ -56,7 +57,7 @@ def test_columns_and_first_line(tree, published, tmp_path):
 
 def test_everything_comes_back_to_the_last_bit(tree, tmp_path):
     truth, predictions = case(tree, 50)
-    evaluation = write(tree, truth, predictions, tmp_path)
+    evaluation = write(tree, (truth, predictions), tmp_path)
     assert read_evaluation(tmp_path / "evaluation.json") == evaluation
     truth_back, back = read_predictions(tmp_path / "predictions.csv")
     assert back.names == predictions.names
@@ -80,7 +81,7 @@ def test_no_cell_is_a_formula_and_the_path_comes_back(start, tmp_path):
     tree = LabelTree.from_text("normal, -x(@a, b c)")
     names = [f'{start}cmd("calc"), 1/a.png', "plain.png", "<img onerror=alert(1)>.png"]
     truth, predictions = case(tree, 3)
-    write(tree, truth, predictions, tmp_path, names)
+    write(tree, (truth, predictions), tmp_path, names)
     with (tmp_path / "predictions.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     assert rows[1][0] == "'" + names[0]
@@ -99,19 +100,19 @@ def test_no_cell_is_a_formula_and_the_path_comes_back(start, tmp_path):
 def test_any_name_survives(name, tmp_path):
     tree = LabelTree.from_text("a, b")
     truth, predictions = case(tree, 1)
-    write(tree, truth, predictions, tmp_path, [name])
+    write(tree, (truth, predictions), tmp_path, [name])
     assert read_predictions(tmp_path / "predictions.csv")[1].names == (name,)
 
 
 def test_a_name_that_is_not_utf_8_survives(tree, tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     truth, predictions = case(tree, 1)
-    write(tree, truth, predictions, tmp_path, [name])
+    write(tree, (truth, predictions), tmp_path, [name])
     assert read_predictions(tmp_path / "predictions.csv")[1].names == (name,)
 
 
 def test_text_of_the_json_is_the_issue_s_shape(tree, published, tmp_path):
-    write(tree, *published, tmp_path)
+    write(tree, published, tmp_path)
     data = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert list(data)[:4] == ["format", "n", "split", "classes"]
     assert list(data["decisions"]) == ["root", "infected"]
@@ -120,7 +121,7 @@ def test_text_of_the_json_is_the_issue_s_shape(tree, published, tmp_path):
 
 def test_parts_that_do_not_fit_together_are_refused(tree, published, tmp_path):
     truth, predictions = published
-    evaluation = write(tree, truth, predictions, tmp_path)
+    evaluation = write(tree, (truth, predictions), tmp_path)
     with pytest.raises(EvaluationError, match="23 names"):
         write_evaluation(evaluation, predictions.names[1:], truth, predictions, tree, tmp_path)
     other_truth, other = case(tree, 5)
@@ -131,14 +132,14 @@ def test_parts_that_do_not_fit_together_are_refused(tree, published, tmp_path):
 def test_a_failed_write_names_the_file_and_leaves_the_old_one(
     tree, published, tmp_path, monkeypatch
 ):
-    evaluation = write(tree, *published, tmp_path)
+    evaluation = write(tree, published, tmp_path)
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EvaluationError, match=r"predictions\.csv: No space left on device"):
-        write(tree, *case(tree, 4), tmp_path)
+        write(tree, case(tree, 4), tmp_path)
     assert read_evaluation(tmp_path / "evaluation.json") == evaluation
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -160,7 +161,7 @@ def test_damaged_json_is_refused(text, message, tmp_path):
 
 
 def test_json_of_the_wrong_kind_is_refused(tree, published, tmp_path):
-    data = to_plain(write(tree, *published, tmp_path))
+    data = to_plain(write(tree, published, tmp_path))
     (tmp_path / "evaluation.json").write_text(json.dumps({**data, "accuracy": 0.8}))
     with pytest.raises(EvaluationError, match="wrong kind"):
         read_evaluation(tmp_path / "evaluation.json")

@@ -91,13 +91,15 @@ def test_the_images_that_thresholds_were_chosen_on_are_no_evidence():
     again = assess_operating_points(TREE, points, truth, predictions, same_images=True)
     assert again.same_images
     assert "chosen on these very images" in again.notes[0]
-    other = assess_operating_points(TREE, points, *sample(1), {"infected": 0.1})
+    truth, predictions = sample(1)
+    other = assess_operating_points(TREE, points, truth, predictions, {"infected": 0.1})
     assert not any("very images" in note for note in other.notes)
     assert "No operating point uses the prevalence given for infected." in other.notes
 
 
 def test_json_is_plain_and_keeps_everything():
-    found = assess_operating_points(TREE, fit("clinic"), *sample(1), {"covid": 0.02})
+    truth, predictions = sample(1)
+    found = assess_operating_points(TREE, fit("clinic"), truth, predictions, {"covid": 0.02})
     data = json.loads(json.dumps(to_plain(found), allow_nan=False))
     assert from_plain(OperatingAssessment, data, what="it", error=EvaluationError) == found
     with pytest.raises(EvaluationError, match="Not an assessment"):

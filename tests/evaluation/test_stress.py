@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,6 +183,7 @@ def test_what_cannot_be_tested_is_refused(spots):
     model, rows = untrained(spots), spots.indices("val")
     with pytest.raises(DataError, match="no corruption 'blurr'"):
         stress_run(model, spots, rows, corruptions=["blurr"])
+    wrong: dict[str, Any]
     for wrong in ({"strengths": []}, {"strengths": [1, 1]}, {"rows": rows[:0]}):
         with pytest.raises(EvaluationError, match="each once"):
             stress_run(model, spots, wrong.pop("rows", rows), **wrong)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import urllib.request
 from dataclasses import replace
-from email.message import Message
+from http.client import HTTPMessage
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -216,8 +216,8 @@ def test_https_is_never_left() -> None:
             BytesIO(),
             302,
             "Found",
-            Message(),
-            "http://example.org/x",  # type: ignore[arg-type]
+            HTTPMessage(),
+            "http://example.org/x",
         )
 
 

@@ -109,7 +109,7 @@ def test_trying_it_changes_neither_the_network_nor_the_random_generator() -> Non
             network = create_network("own.networks:Good", outputs=3, image_size=(8, 9))
             states.append(torch.get_rng_state())
             torch.manual_seed(5)
-            by_hand = type(network)(outputs=3, image_size=(8, 9))  # type: ignore[call-arg]
+            by_hand = type(network)(outputs=3, image_size=(8, 9))
             assert torch.equal(torch.get_rng_state(), states[-1])
         for name, value in by_hand.state_dict().items():
             assert torch.equal(network.state_dict()[name], value), name

@@ -31,7 +31,8 @@ class Sides(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         half = x.shape[-1] // 2
         left, right = x[..., :half], x[..., half:]
-        return self.last(torch.stack([left.sum((1, 2, 3)), right.sum((1, 2, 3))], 1))
+        summed = torch.stack([left.sum((1, 2, 3)), right.sum((1, 2, 3))], 1)
+        return torch.as_tensor(self.last(summed))
 
 
 def test_probabilities_are_averaged():

@@ -104,6 +104,8 @@ def test_batch_normalisation_folds_into_the_convolutions(name: str) -> None:
             for child_name, child in list(parent.named_children()):
                 if isinstance(child, nn.BatchNorm2d):
                     assert isinstance(before, nn.Conv2d)
+                    assert child.running_mean is not None
+                    assert child.running_var is not None
                     fused = nn.utils.fuse_conv_bn_weights(
                         before.weight, None, child.running_mean, child.running_var, child.eps,
                         child.weight, child.bias,

@@ -149,7 +149,7 @@ def test_channels_last_gives_close_logits(name: str) -> None:
     network = create_network(name, outputs=2, image_size=(131, 157)).eval()
     batch = images(2, 131, 157)
     contiguous = network(batch)
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     found = network(batch.to(memory_format=torch.channels_last))
     torch.testing.assert_close(found, contiguous, rtol=1e-4, atol=1e-5)
 

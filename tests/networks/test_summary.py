@@ -25,7 +25,7 @@ class Small(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         features = self.relu(self.tail(self.relu(self.conv(images))))
-        return self.second(self.first(features))
+        return torch.as_tensor(self.second(self.first(features)))
 
 
 def test_rows_and_totals_by_hand() -> None:

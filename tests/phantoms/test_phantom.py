@@ -19,10 +19,17 @@ from hilum.phantoms.anatomy import (
     smooth_step,
 )
 from hilum.phantoms.film import develop, sample_film
-from hilum.phantoms.findings import BILATERAL, NOTICEABLE, THIN_LUNG, added_tissue, finding_mask
+from hilum.phantoms.findings import (
+    BILATERAL,
+    NOTICEABLE,
+    THIN_LUNG,
+    PhantomLabel,
+    added_tissue,
+    finding_mask,
+)
 from hilum.phantoms.phantom import is_phantom, render_phantom, write_phantoms
 
-LABELS = ("normal", "covid", "non-covid")
+LABELS: tuple[PhantomLabel, ...] = ("normal", "covid", "non-covid")
 COUNTS = {"train": 8, "val": 4}
 
 

@@ -1,6 +1,7 @@
 """Rows by ONNX Runtime are those by PyTorch, and one file holds rows by one of them."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def plain(calibrated):
 
 def test_rows_agree_and_do_not_mix(tmp_path, calibrated, folder):
     ours, theirs = tmp_path / "torch.jsonl", tmp_path / "onnx.jsonl"
-    onnx = {"classify": run_by_onnx(calibrated).predict_pixels, "runtime": "onnx"}
+    onnx: dict[str, Any] = {"classify": run_by_onnx(calibrated).predict_pixels, "runtime": "onnx"}
     predict_files(calibrated, [str(folder)], ours, batch_size=5)
     predict_files(calibrated, [str(folder / "infected")], theirs, batch_size=5, **onnx)
     begun = theirs.read_bytes()

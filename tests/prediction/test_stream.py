@@ -1,6 +1,7 @@
 """Order, bounded memory, and what a batch is."""
 
 import threading
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ def test_it_reads_at_most_two_batches_ahead():
     for done in range(1, 50):
         next(stream)
         assert taken <= 4 * (done + 2)
+    assert isinstance(stream, Generator)
     stream.close()
 
 

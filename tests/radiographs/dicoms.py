@@ -3,14 +3,14 @@
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filereader import dcmread
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16) * 16  # 0 to 4080, of 12 bits
 
@@ -41,7 +41,7 @@ def dicom(
     ds.BitsAllocated = 8 * pixels.dtype.itemsize
     ds.BitsStored, ds.HighBit = bits, bits - 1
     ds.PixelRepresentation = int(pixels.dtype.kind == "i")
-    order = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
+    order: Literal["<", ">"] = ">" if syntax == "1.2.840.10008.1.2.2" else "<"
     ds.PixelData = (
         pixels.astype(pixels.dtype.newbyteorder(order)).tobytes() if data is None else data
     )
@@ -54,9 +54,9 @@ def dicom(
                 warnings.simplefilter("ignore")
                 setattr(ds, keyword, value)
     ds.file_meta = FileMetaDataset()
-    ds.file_meta.TransferSyntaxUID = syntax
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
     ds.file_meta.MediaStorageSOPClassUID = ds.get("SOPClassUID", "1.2.3")
-    ds.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    ds.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
     return ds
 
 

@@ -56,7 +56,7 @@ def test_records_can_still_be_hashed_pickled_and_not_changed(tmp_path):
     assert pickle.loads(pickle.dumps(records)) == records
     assert copy.deepcopy(records) == records
     with pytest.raises(TypeError):
-        records[0].attributes["view"] = "AP"
+        records[0].attributes["view"] = "AP"  # type: ignore[index]
     assert hash(Attributes({"a": "1", "b": "2"})) == hash(Attributes({"b": "2", "a": "1"}))
     assert Attributes({"a": "1"}) != Attributes({"a": "2"})
     assert repr(Attributes({"a": "1"})) == "Attributes({'a': '1'})"

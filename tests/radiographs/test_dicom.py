@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.pixels import apply_modality_lut, apply_presentation_lut, apply_voi_lut
 from pydicom.pixels.encoders.base import get_encoder
+from pydicom.pixels.processing import apply_modality_lut, apply_presentation_lut, apply_voi_lut
 from pydicom.sequence import Sequence
+from pydicom.uid import UID
 
 from hilum.radiographs.dicom.reading import read_dicom
 from hilum.radiographs.image import Header, read_header, read_radiograph
@@ -28,7 +29,8 @@ def read(folder: Path, ds: Dataset) -> PixelArray:
 
 def greys(folder: Path, values: list[int], bits: int = 8, **tags: Any) -> list[int]:
     kind = np.int16 if min(values) < 0 else np.uint16
-    return read(folder, dicom(np.array([values], kind), bits=bits, **tags))[0].tolist()
+    row = read(folder, dicom(np.array([values], kind), bits=bits, **tags))[0]
+    return [int(grey) for grey in row]
 
 
 def test_white_is_the_largest_value_that_can_be_stored(tmp_path: Path) -> None:
@@ -68,7 +70,7 @@ def test_what_lies_in_unused_bits_is_cut_off(tmp_path: Path) -> None:
 def test_windows(
     tmp_path: Path, function: str | None, center: float, width: float, expected: list[int]
 ) -> None:
-    tags = {"VOILUTFunction": function} if function else {}
+    tags: dict[str, Any] = {"VOILUTFunction": function} if function else {}
 
     found = greys(tmp_path, [49, 50, 100, 149, 150], WindowCenter=center, WindowWidth=width, **tags)
 
@@ -76,7 +78,7 @@ def test_windows(
 
 
 def test_the_first_of_several_windows_counts(tmp_path: Path) -> None:
-    window = {"WindowCenter": [100, 5], "WindowWidth": [101, 2]}
+    window: dict[str, Any] = {"WindowCenter": [100, 5], "WindowWidth": [101, 2]}
 
     assert greys(tmp_path, [49, 100, 150], **window) == [0, 129, 255]
 
@@ -105,7 +107,11 @@ def test_luts(tmp_path: Path) -> None:
 
 
 def test_a_voi_lut_comes_before_a_window(tmp_path: Path) -> None:
-    tags = {"WindowCenter": 5, "WindowWidth": 2, "VOILUTSequence": Sequence([lut([7, 9], 0, 8)])}
+    tags: dict[str, Any] = {
+        "WindowCenter": 5,
+        "WindowWidth": 2,
+        "VOILUTSequence": Sequence([lut([7, 9], 0, 8)]),
+    }
 
     assert greys(tmp_path, [0, 1], **tags) == [7, 9]
 
@@ -126,11 +132,11 @@ def test_a_voi_lut_may_begin_below_zero(tmp_path: Path) -> None:
     ],
 )
 def test_monochrome1_equals_its_twin(
-    tmp_path: Path, tags: dict[str, int], twin: dict[str, int]
+    tmp_path: Path, tags: dict[str, Any], twin: dict[str, Any]
 ) -> None:
     values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
     for shape in ({}, {"PresentationLUTShape": "INVERSE"}):
-        one = dicom(4095 - values, PhotometricInterpretation="MONOCHROME1", **twin, **shape)
+        one = dicom(4095 - values, PhotometricInterpretation="MONOCHROME1", **(twin | shape))
 
         assert np.array_equal(read(tmp_path, one), read(tmp_path, dicom(values, **tags)))
 
@@ -151,7 +157,7 @@ def test_how_elements_are_stored_makes_no_difference(
     pixels = RAMP if depth == 12 else (RAMP // 16).astype(np.uint8)
     ds = dicom(pixels, bits=depth, VOILUTSequence=Sequence([lut([0, 50, 4095], first=9, bits=12)]))
     plain = read(tmp_path, ds)
-    ds.file_meta.TransferSyntaxUID = syntax
+    ds.file_meta.TransferSyntaxUID = UID(syntax)
     if syntax == "1.2.840.10008.1.2.2":
         swapped = pixels.byteswap() if depth == 12 else pixels.view(np.uint16).byteswap()
         ds.PixelData = swapped.tobytes()
@@ -285,7 +291,7 @@ def test_elements_that_are_not_needed_are_passed_over(tmp_path: Path) -> None:
 def test_a_window_of_any_kind_has_a_twin(function: str, center: int, width: int) -> None:
     assume(function != "LINEAR" or width > 1)  # a threshold: its bound belongs to one side
     values = np.arange(1024, dtype=np.uint16).reshape(32, 32)
-    window = {"WindowWidth": width, "VOILUTFunction": function}
+    window: dict[str, Any] = {"WindowWidth": width, "VOILUTFunction": function}
     other = 1023 - center + (function == "LINEAR")
 
     two = dicom(values, bits=10, WindowCenter=center, **window)
@@ -293,9 +299,9 @@ def test_a_window_of_any_kind_has_a_twin(function: str, center: int, width: int)
         1023 - values, bits=10, PhotometricInterpretation="MONOCHROME1", WindowCenter=other,
         **window,
     )  # fmt: skip
-    twins = [read_dicom(BytesIO(as_bytes(ds)), Path("scan.dcm")) for ds in (one, two)]
+    first, second = (read_dicom(BytesIO(as_bytes(ds)), Path("scan.dcm")) for ds in (one, two))
 
-    assert np.array_equal(*twins)
+    assert np.array_equal(first, second)
 
 
 def test_unknown_values_of_undefined_length(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import warnings
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -22,7 +23,6 @@ from hilum.errors import DataError
 from hilum.phantoms.negatives import draw_colour_photograph
 from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.image import (
-    MAX_PIXELS,
     Header,
     has_colour,
     read_header,
@@ -30,7 +30,7 @@ from hilum.radiographs.image import (
     read_radiograph,
     scale_to_8_bit,
 )
-from hilum.records import PixelArray
+from hilum.records import MAX_PIXELS, PixelArray
 
 GREY = np.array([[0, 50, 100], [150, 200, 255]], dtype=np.uint8)
 
@@ -57,7 +57,7 @@ def png_16(samples: np.ndarray, colour: int, extra: bytes = b"") -> bytes:
 
 
 def tiff(
-    samples: np.ndarray, photometric: int, *, order: str = "<", deflate: bool = False,
+    samples: np.ndarray, photometric: int, *, order: Literal["<", ">"] = "<", deflate: bool = False,
     bits: int | None = None, sample_format: int = 1, size: tuple[int, int] | None = None,
     extra_samples: int | None = None,
 ) -> bytes:  # fmt: skip
@@ -217,7 +217,9 @@ def test_more_than_sixteen_bits_and_negative_values_are_refused(values: list[int
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_thirty_two_bit_and_signed_integers_hold_sixteen(tmp_path: Path, order: str) -> None:
+def test_thirty_two_bit_and_signed_integers_hold_sixteen(
+    tmp_path: Path, order: Literal["<", ">"]
+) -> None:
     values = np.array([[0, 30000, 16383]], dtype=np.int16)
     path = write(tmp_path / "s.tif", tiff(values, 1, order=order, sample_format=2))
     assert read_radiograph(path).tolist() == [[0, 117, 64]]  # 30000 · 255 / 65535 = 116.7
@@ -295,7 +297,7 @@ def encoded(suffix: str, **options: object) -> bytes:
     noise = np.random.default_rng(0).integers(0, 256, (64, 48), dtype=np.uint8)
     buffer = io.BytesIO()
     kind = {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix.upper())
-    Image.fromarray(noise).save(buffer, kind, **options)  # type: ignore[arg-type]
+    Image.fromarray(noise).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -507,7 +509,7 @@ def test_looking_for_colours_decodes_nothing_twice_and_changes_no_pixel(
     path = tmp_path / f"a.{suffix}"
     exif = Image.Exif()
     exif[0x0112] = 6  # on its side
-    more = {} if suffix == "bmp" else {"exif": exif}
+    more: dict[str, Any] = {} if suffix == "bmp" else {"exif": exif}
     photograph = draw_colour_photograph(seed=0, index=0, size=300)
     Image.fromarray(photograph[:200]).save(path, **more)
     expected = read_radiograph(path)

@@ -82,7 +82,7 @@ def test_natural_order(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text("019aAé²٣.-/", max_size=8), unique=True, max_size=8), st.randoms())
-def test_natural_order_does_not_depend_on_the_file_system(names: list[str], random) -> None:  # type: ignore[no-untyped-def]
+def test_natural_order_does_not_depend_on_the_file_system(names: list[str], random) -> None:
     shuffled = random.sample(names, len(names))
     assert sorted(shuffled, key=natural_key) == sorted(names, key=natural_key)
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
@@ -171,7 +172,7 @@ def test_a_demand_that_is_not_met_is_said(make_run):
 
 def test_a_point_without_a_threshold_has_words_and_no_column(make_run):
     run = make_run()
-    found = assess_run(run)
+    found: Any = assess_run(run)
     chosen = replace(
         found.operating.rows[0].point.chosen, threshold=None, satisfied=False, reason="no positive"
     )
@@ -200,7 +201,7 @@ def test_too_few_validation_images_force_a_class_into_every_set(make_run):
 
 def test_coverage_that_falls_short_is_said(make_run):
     run = make_run()
-    found = assess_run(run)
+    found: Any = assess_run(run)
     # 2 of 20: the Wilson interval ends at 0.301, far below 0.85.
     covered = {**found.conformal.covered_by_class, "covid": wilson(2, 20)}
     write(run, replace(found, conformal=replace(found.conformal, covered_by_class=covered)))
@@ -339,7 +340,7 @@ def test_the_summary_takes_expected_values_where_measured_ones_flatter(make_run)
 
 def test_the_summary_says_what_is_undefined(make_run):
     run = make_run()
-    found = assess_run(run)
+    found: Any = assess_run(run)
     classes = found.calibration.classes
     top = replace(classes.top_label, ece=Estimate.undefined("no image"), bins=())
     calibration = replace(found.calibration, classes=replace(classes, top_label=top))

@@ -4,6 +4,7 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def texts(shown: Shown) -> list[str]:
     return [" ".join(e.itertext()) for e in root.iter() if e.tag in ("td", "th")]
 
 
-def decided(tree: LabelTree, truth: list[int], probs: list[list[float]]) -> tuple:
+def decided(tree: LabelTree, truth: list[int], probs: list[list[float]]) -> tuple[Any, ...]:
     given = np.array(probs)
     said = Predictions(
         ("",) * len(truth), given, tree.decision_probs(given), given.argmax(axis=1).astype(np.int64)

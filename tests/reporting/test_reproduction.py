@@ -145,6 +145,7 @@ def test_refusals(studies, tmp_path):
 
 def test_the_command_runs_every_study_and_writes_the_document(tmp_path, monkeypatch, capsys):
     spec = importlib.util.spec_from_file_location("reproduce", SCRIPT)
+    assert spec
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     asked = []

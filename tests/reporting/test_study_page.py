@@ -169,7 +169,7 @@ def test_published_figures_beside_those_found(contradicted):
 
 
 def test_published_precision_and_what_is_undefined():
-    figures = {f.what: f for f in published_beside(root_tuned())["adam"]}
+    figures = {f.what: f for f in (published_beside(root_tuned()) or {})["adam"]}
     assert figures["accuracy on test"].published.value == 0.7495
     assert figures["accuracy on test"].own_val is None
     assert figures["precision of normal"].own_val.value == 0.8  # (4, 0), (1, 2)
@@ -178,7 +178,7 @@ def test_published_precision_and_what_is_undefined():
     none = replace(runs[0], own_val_matrix=((0, 4), (0, 3)))
     adam = replace(result.variants["adam"], runs=(none, *runs[1:]))
     changed = replace(result, variants={**result.variants, "adam": adam})
-    figures = {f.what: f for f in published_beside(changed)["adam"]}
+    figures = {f.what: f for f in (published_beside(changed) or {})["adam"]}
     assert figures["precision of normal"].own_val.undefined == 1
     assert figures["precision of normal"].own_val.value == 0.8
     assert figures["recall of normal"].own_val.value == pytest.approx(16 / 20)

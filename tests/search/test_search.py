@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def toy(monkeypatch):
 
     The list that it gives holds what each run is to do first: a function of the run and watch.
     """
-    acts = []
+    acts: list[Callable[..., object]] = []
 
     def do(self, run, watch):
         for act in acts:
@@ -321,7 +322,7 @@ def test_workers_that_begin_too_many_count_the_first(tmp_path, search, toy, monk
                 study = load(storage)
                 trial = study.ask()
                 with pytest.raises(Surplus):
-                    Objective(tasks[0], study, None)(trial)
+                    Objective(tasks[0], study, None)(trial)  # type: ignore[arg-type]
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
                 surplus.append(study.trials[trial.number].user_attrs)
 

@@ -160,6 +160,7 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_every_choice_comes_back_as_it_was_given(values):
     (parameter,) = Space.from_dict({"network": {"choices": values}}).parameters
     drawn = [parameter.draw_of(v) for v in values]
+    assert isinstance(parameter.distribution, CategoricalDistribution)
     assert list(parameter.distribution.choices) == drawn
     assert [parameter.value(d) for d in drawn] == values
 

@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,9 @@ class Server:
 
 
 @contextmanager
-def server_of(classifier: Classifier, base_url: str = "http://localhost", **more: Any) -> Any:
+def server_of(
+    classifier: Classifier, base_url: str = "http://localhost", **more: Any
+) -> Iterator[Server]:
     app = create_app(classifier, **more)
     try:
         yield Server(app, base_url)
@@ -94,7 +96,7 @@ def server(served: Classifier) -> Iterator[Server]:
 @pytest.fixture
 def make(bare: Classifier) -> Iterator[Callable[..., Server]]:
     """A server with other settings than usual, of a classifier without calibration."""
-    opened = []
+    opened: list[AbstractContextManager[Server]] = []
 
     def open_one(**more: Any) -> Server:
         context = server_of(bare, **more)

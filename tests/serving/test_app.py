@@ -75,6 +75,7 @@ def test_a_dicom_file_is_read(server, served, tmp_path):
     from pydicom.data import get_testdata_file
 
     path = get_testdata_file("MR_small.dcm", download=False)
+    assert isinstance(path, str)
     (found,) = predict_each(served, [path], Table.of(served))
 
     (item,) = server.predict(("a.dcm", Path(path).read_bytes())).json()["predictions"]

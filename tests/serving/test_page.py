@@ -356,7 +356,7 @@ def test_the_csv_is_that_of_hilum_predict_and_holds_no_formula(
         elif kind == "text":
             assert ok[column] == (expected[column] or "")
         else:
-            assert float(ok[column]) == pytest.approx(float(expected[column]), abs=1e-6)
+            assert float(ok[column]) == pytest.approx(float(expected[column] or 0), abs=1e-6)
     assert failed["path"] == "'=1+1,2.png"
     assert failed["status"] == "failed"
     assert failed["reason"]

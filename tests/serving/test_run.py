@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hilum.classifier.classifier import Classifier
 from hilum.cli.serve import serve
 from hilum.errors import HilumError
 from tests.serving.conftest import png
@@ -69,7 +70,7 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def folder(bare, tmp_path_factory) -> Path:
+def folder(bare: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("run") / "classifier"
     bare.save(found)
     return found

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ def test_a_difference_gives_the_published_example():
     # Newcombe 1998, table II, example (a), method 10.
     found = mover_difference(wilson(56, 70), wilson(48, 80))
     assert found.value == pytest.approx(0.2)
-    assert (round(found.low, 4), round(found.high, 4)) == (0.0524, 0.3339)
+    assert (f"{found.low:.4f}", f"{found.high:.4f}") == ("0.0524", "0.3339")
     assert (found.n, found.method) == (150, "mover")
 
 
@@ -50,7 +51,8 @@ def test_a_difference_that_is_unknown_says_why():
 @given(counts, counts.filter(lambda c: c[0] > 0))
 def test_the_bounds_of_a_ratio_are_where_the_difference_is_just_possible(first, second):
     # By definition: r is a bound where a bound of top - r x bottom is 0.
-    top, bottom = wilson(*first), wilson(*second)
+    top: Any = wilson(*first)
+    bottom: Any = wilson(*second)
     value, low, high = mover_ratio((top.value, top.low, top.high),
                                    (bottom.value, bottom.low, bottom.high))  # fmt: skip
     assert 0 <= low <= value + 1e-12

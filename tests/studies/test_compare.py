@@ -133,8 +133,8 @@ def test_an_auroc_has_delong_on_each_image_once():
     found = compare_variants(TREE, Measure.parse("macro auroc", TREE), ("a", a), ("b", b))
     assert list(found.delong) == ["normal", "covid", "non-covid"]
     truth = np.tile(TRUTH, 3)
-    scores = [np.concatenate([run.predictions.probs[:, 1] for run in v]) for v in (a, b)]
-    assert found.delong["covid"] == delong(truth == 1, *scores)
+    one, two = (np.concatenate([run.predictions.probs[:, 1] for run in v]) for v in (a, b))
+    assert found.delong["covid"] == delong(truth == 1, one, two)
     ps = [test.p for test in found.delong.values()]
     assert list(found.delong_p_adjusted.values()) == holm(ps)
     twice = adjust([found, found])

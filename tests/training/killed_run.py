@@ -12,7 +12,6 @@ import signal
 import sys
 from pathlib import Path
 
-import hilum.files
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
 from hilum.training import fit
@@ -40,9 +39,10 @@ def train_until(moment: str, folder: Path, out: Path) -> None:
     kind, _, number = moment.partition(":")
     dataset = open_dataset(folder / "spots")
     if kind == "step":
-        fit._Loop._train_step = kill_on_call(int(number), fit._Loop._train_step)
+        step = kill_on_call(int(number), fit._Loop._train_step)
+        fit._Loop._train_step = step  # type: ignore[method-assign]
     elif kind == "write":  # the data is in the partial file, the rename is still to come
-        hilum.files.os.fsync = kill_on_call(int(number), os.fsync)
+        os.fsync = kill_on_call(int(number), os.fsync)
     elif kind == "call":
         on_calls(kill_on_call(int(number), lambda: None), of=TRAINING)
     resume = (out / "run.json").exists()

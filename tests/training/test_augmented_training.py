@@ -1,5 +1,7 @@
 """What augmentation does to a training run. That it resumes bit for bit: test_resume.py."""
 
+from typing import Any
+
 import torch
 
 from hilum.training.folder import read_history
@@ -34,7 +36,7 @@ def test_the_batch_size_does_not_change_what_a_sample_looks_like(
 ):
     from hilum.training import fit
 
-    seen = {}
+    seen: dict[Any, Any] = {}
 
     def spy(pixels, doses, *, seed, epoch, indices):
         after = fit_augment(pixels, doses, seed=seed, epoch=epoch, indices=indices)
@@ -42,7 +44,7 @@ def test_the_batch_size_does_not_change_what_a_sample_looks_like(
             seen.setdefault((epoch, index), []).append(image.clone())
         return after
 
-    fit_augment = fit.augment
+    fit_augment = vars(fit)["augment"]
     monkeypatch.setattr(fit, "augment", spy)
     for size in (8, 5):
         quick = recipe("strategy=flat", "epochs=1", "augmentation=full", f"batch_size={size}")

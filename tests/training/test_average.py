@@ -1,5 +1,7 @@
 """The moving average of the weights: by hand, and through a training."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -46,7 +48,7 @@ def test_a_low_decay_needs_no_warm_up():
 
 
 def test_the_classifier_gets_and_the_monitor_sees_the_average(tmp_path, spots, recipe, monkeypatch):
-    seen = []
+    seen: list[Any] = []
     update = AveragedWeights.update
 
     def spy(self, network, step):
@@ -65,6 +67,7 @@ def test_the_classifier_gets_and_the_monitor_sees_the_average(tmp_path, spots, r
         keep = min(0.6, (1 + step) / (10 + step))
         expected = keep * expected + (1 - keep) * weights
     last = CheckpointFolder(run / "checkpoints/flat").of_epoch(3)
+    assert last.average
     torch.testing.assert_close(last.average["fc1.bias"], expected)
     state = classifier.networks["flat"].state_dict()
     assert all(torch.equal(state[key], last.average[key]) for key in state)

@@ -38,4 +38,4 @@ def test_damaged_facts_are_refused_with_the_file_and_what_to_do(tmp_path, conten
 def test_an_evaluation_of_a_damaged_run_is_refused(tmp_path):
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(TrainingError, match="damaged"):
-        as_divided(None, tmp_path)
+        as_divided(None, tmp_path)  # type: ignore[arg-type]

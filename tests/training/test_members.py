@@ -53,7 +53,7 @@ def test_members_answer_together(tmp_path, spots, recipe):
         compute_features(network, pixels, made.preprocessing, made.device)
         for network in (loaded.networks["root"], members[0])
     ]
-    np.testing.assert_array_equal(*features)
+    np.testing.assert_array_equal(features[0], features[1])
     opened = open_network(loaded, "root")
     assert opened.find_layer()[0] == open_network(single, "root").find_layer()[0]
 

@@ -68,7 +68,8 @@ def test_a_training_visits_rare_images_again_and_changes_them_anew(
     tmp_path, spots, recipe, monkeypatch
 ):
     seen, mixed, losses = [], [], []
-    augment, partners_of, loss_of = fit.augment, fit.mixup_partners, loss.DecisionLoss
+    augment, partners_of = (vars(fit)[name] for name in ("augment", "mixup_partners"))
+    loss_of = loss.DecisionLoss
 
     def spy_augment(pixels, doses, *, seed, epoch, indices):
         seen.append((epoch, indices))

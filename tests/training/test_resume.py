@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 TIMES = ("seconds", "images_per_second")
 
 
-def outcome(run: Path) -> tuple[dict[str, bytes], list[dict]]:
+def outcome(run: Path) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
     """The weights' bytes and the history without what a clock measured."""
     weights = {p.name: p.read_bytes() for p in (run / "classifier").glob("*.safetensors")}
     rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import types
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from tests.spots import write_spots
 
 
 def test_learns_and_writes_a_run(tmp_path, spots, recipe):
-    seen = []
+    seen: list[Any] = []
     quick = recipe("epochs=15", "learning_rate=0.01")
     classifier = train(spots, quick, tmp_path / "run", on_epoch=seen.append)
 
@@ -230,7 +231,7 @@ def test_tensorboard_gets_every_number_where_it_is_installed(tmp_path, spots, re
             closed.append(True)
 
     module = types.ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = SummaryWriter
+    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     train(spots, recipe("epochs=2", "strategy=flat"), tmp_path / "run")
     rows = read_history(tmp_path / "run/history.jsonl")

@@ -55,7 +55,7 @@ def test_each_part_changes_images_and_only_its_copy(dose: str) -> None:
 @pytest.mark.parametrize("dose", DOSES)
 def test_a_tiny_dose_changes_almost_nothing(dose: str) -> None:
     x = batch(8)
-    after = changed(x, Augmentation(**{dose: 1e-6}))
+    after = changed(x, Augmentation.model_validate({dose: 1e-6}))
     torch.testing.assert_close(after, x.float(), rtol=0, atol=0.05)
 
 
@@ -202,7 +202,7 @@ def test_shares_are_the_larger_half_of_a_beta_distribution() -> None:
     assert ((share >= 0.5) & (share <= 1)).all()
 
     def larger(x: np.ndarray) -> np.ndarray:  # by symmetry, twice the upper half
-        return 2 * stats.beta.cdf(x, 0.4, 0.4) - 1
+        return np.asarray(2 * stats.beta.cdf(x, 0.4, 0.4) - 1)
 
     assert stats.kstest(share, larger).pvalue > 0.01
 

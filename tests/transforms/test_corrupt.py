@@ -95,7 +95,7 @@ def test_any_size_keeps_its_shape(name, height, width, strength):
 
 def test_draws_differ_between_images_and_seeds_but_not_between_strengths(film):
     added = [corrupt(film, one("electronic-noise"), 1, index=i) for i in (0, 1)]
-    assert not np.array_equal(*added)
+    assert not np.array_equal(added[0], added[1])
     other = corrupt(film, one("electronic-noise"), 1, index=0, seed=1)
     assert not np.array_equal(added[0], other)
     flat = np.full((64, 64), 128, dtype=np.uint8)

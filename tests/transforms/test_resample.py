@@ -50,7 +50,7 @@ def test_nothing_changes_nothing() -> None:
         ({"degrees": 180.0}, (15, 23)),  # 4 from above → 4 from below, 6 from the left → right
     ],
 )
-def test_a_dot_goes_where_it_should(changes: dict[str, float], place: tuple[int, int]) -> None:
+def test_a_dot_goes_where_it_should(changes: dict[str, Any], place: tuple[int, int]) -> None:
     assert where(resample(dot(4, 6), maps(**changes))) == place
 
 
@@ -79,7 +79,7 @@ def test_a_small_turn_agrees_with_scipy() -> None:
     ("changes", "height", "width"),
     [({"zoom": 2.0}, 16, 24), ({"zoom": 0.5}, 4, 6), ({"aspect": 4.0}, 4, 24)],
 )
-def test_a_rectangle_grows_and_shrinks(changes: dict[str, float], height: int, width: int) -> None:
+def test_a_rectangle_grows_and_shrinks(changes: dict[str, Any], height: int, width: int) -> None:
     image = torch.zeros(1, *SIZE)
     image[0, 6:14, 9:21] = 100  # 8 high, 12 wide, in the middle
     changed = resample(image, maps(**changes))[0] > 50
