@@ -62,7 +62,6 @@ def predict(
 
     Exit code 1 says that some files could not be read; their rows say why.
     """
-    from hilum.codec import to_plain
     from hilum.errors import DataError, Interrupted
     from hilum.exporting.runtime import load_to_run
     from hilum.prediction.predict import predict_files, predict_rows
@@ -104,7 +103,7 @@ def predict(
             ) from None
         failed, images = done.failed, done.images
         if as_json:
-            console.print_json(to_plain(done))
+            console.print_json(done)
         before = f", {done.found} of them from before" if done.found else ""
         console.say(f"Written: {out} ({images} images{before})")
     if failed:
