@@ -81,11 +81,25 @@ def assess(
 ) -> tuple[Evaluation, Assessment]:
     """Evaluate a classifier, and measure whether its probabilities and thresholds can be used.
 
-    Arguments and errors are those of evaluate. operate: operating points beside the two presets,
-    as OperatingPoint.parse reads them. prevalence: by label, as parse_prevalence gives it.
-    coverage: of the prediction sets, in (0, 1). Thresholds are chosen on the validation images
-    that the classifier carries, never on the split that is evaluated. out: a folder for
-    predictions.csv, evaluation.json and assessment.json.
+    Thresholds are chosen on the validation images that the classifier carries, never on the split
+    that is evaluated.
+
+    Args:
+        classifier: The classifier.
+        dataset: With the classifier's own labels, as of evaluate.
+        split: 'train', 'val', 'test' or 'all'.
+        rule: As of evaluate.
+        operate: Operating points beside the two presets, as OperatingPoint.parse reads them.
+        prevalence: By label, as parse_prevalence gives it.
+        coverage: Of the prediction sets, in (0, 1).
+        out: A folder for predictions.csv, evaluation.json and assessment.json; None writes nothing.
+        progress: Called as images are classified.
+
+    Returns:
+        The evaluation, as evaluate gives it, and the assessment.
+
+    Raises:
+        HilumError: As of evaluate, or an operating point does not fit the labels.
     """
     points = parse_operating_points([*PRESETS, *operate], classifier.tree)
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)

@@ -38,10 +38,20 @@ def evaluate(
 ) -> Evaluation:
     """Run a classifier over a split and measure how it did.
 
-    dataset: with the classifier's own labels, in its order (open it with tree=classifier.tree).
-    split: 'train', 'val', 'test' or 'all'. rule: how probabilities become a class; None takes the
-    classifier's. out: a folder for predictions.csv and evaluation.json; None writes nothing.
-    Raises EvaluationError where the labels differ, DataError where the split does not exist.
+    Args:
+        classifier: The classifier.
+        dataset: With the classifier's own labels, in its order (open it with tree=classifier.tree).
+        split: 'train', 'val', 'test' or 'all'.
+        rule: How probabilities become a class; None takes the classifier's.
+        out: A folder for predictions.csv and evaluation.json; None writes nothing.
+        progress: Called as images are classified.
+
+    Returns:
+        Every measure with its interval.
+
+    Raises:
+        EvaluationError: The labels differ.
+        DataError: The split does not exist.
     """
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)
     if out is not None:

@@ -113,17 +113,29 @@ def explain(
 ) -> Explanation:
     """Explain radiographs: attributions and feature maps of every decision on the way to the class.
 
-    images: files, and folders of them. out: a folder, which is made, for PNG files and
-    explanation.json. methods: of attribution. layer: for feature maps and Grad-CAM; None
-    takes the last convolution. decision: only this one. pair: the feature maps of two images side
-    by side. dataset: with the classifier's labels; gives the nearest training radiographs, the
-    truth of images that belong to it, for a misclassified one the comparison with the nearest
-    rightly classified one of the predicted class, and, of phantoms, the localisation scores.
-    sanity: whether to check that the maps depend on what was learned; it takes a while.
-
     Each attribution explains the option on the way to the predicted class; where a decision that
-    was asked for is not on that way, its most probable option. Raises HilumError for what does
-    not fit.
+    was asked for is not on that way, its most probable option.
+
+    Args:
+        classifier: The classifier.
+        images: Files, and folders of them.
+        out: A folder, which is made, for PNG files and explanation.json.
+        methods: Of attribution.
+        layer: For feature maps and Grad-CAM; None takes the last convolution.
+        decision: Only this one.
+        pair: Set the feature maps of two images side by side.
+        dataset: With the classifier's labels; gives the nearest training radiographs, the truth of
+            images that belong to it, for a misclassified one the comparison with the nearest
+            rightly classified one of the predicted class, and, of phantoms, the localisation
+            scores.
+        sanity: Check that the maps depend on what was learned; it takes a while.
+        progress: Called as images are explained.
+
+    Returns:
+        What was drawn and measured.
+
+    Raises:
+        HilumError: Images, methods, the layer or the decision do not fit.
     """
     chosen = tuple(parse_method(method) for method in dict.fromkeys(methods))
     if dataset is not None and dataset.tree != classifier.tree:
