@@ -20,7 +20,7 @@ def _list_keys(wanted: bool) -> None:
 
     for key, (default, meaning) in describe_keys().items():
         lines = textwrap.wrap(meaning, 92)
-        console.print_lines("\n    ".join([f"{key} = {default}", *lines]))
+        console.print_lines(f"{key} = {default}", *(f"    {line}" for line in lines))
     raise typer.Exit
 
 
