@@ -56,8 +56,10 @@ def finish() -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print a value for a program to read."""
-    print_lines(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print a value for a program to read: plain ones, and results as in their files."""
+    from hilum.codec import to_plain
+
+    print_lines(json.dumps(to_plain(value), indent=2, ensure_ascii=False))
 
 
 def say(*texts: str) -> None:
@@ -106,12 +108,8 @@ def progress_bar() -> Iterator["Progress | None"]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    said = TextColumn("{task.description}")
+    columns = (said, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         shown = ""

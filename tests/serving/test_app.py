@@ -235,7 +235,7 @@ def test_onnx_runtime_runs_the_networks_where_it_is_asked_for(make, bare, monkey
         asked.append(classifier)
         return replace(classifier, temperatures={"root": 1e9})  # so that its answers show
 
-    monkeypatch.setattr("hilum.serving.service.run_by_onnx", instead)
+    monkeypatch.setattr("hilum.exporting.runtime.run_by_onnx", instead)
 
     (item,) = make(runtime="onnx").predict(png()).json()["predictions"]
 

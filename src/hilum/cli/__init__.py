@@ -13,6 +13,8 @@ from hilum import console
 from hilum.errors import HilumError, Interrupted
 from hilum.memory import keep_freed_memory
 
+__all__: list[str] = []  # verbs are begun by main alone
+
 app = typer.Typer(
     name="hilum",
     help="From a folder of chest radiographs to a classifier that says how far it can be trusted.",

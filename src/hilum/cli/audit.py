@@ -32,7 +32,6 @@ def audit(
 ) -> None:
     """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
     from hilum.audit.audit import run_audit, write_audit
-    from hilum.codec import to_plain
     from hilum.radiographs.image import image_source
     from hilum.reporting.audit_page import (
         augmentation_samples,
@@ -55,7 +54,7 @@ def audit(
         augmentation=augmentation_samples(dataset) if show_augmentation else None,
     )
     if as_json:
-        console.print_json(to_plain(found))
+        console.print_json(found)
         return
     console.print_lines(f"{dataset.name}: {len(dataset.records)} images")
     console.print_lines(f"{found.description.ratio()}\n")

@@ -23,21 +23,13 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Train a cascade and a flat classifier, evaluate both and write a report."""
-    from hilum.codec import to_plain
     from hilum.demo import run_demo
 
     out = out or Path("demo" if data is None else f"demo-{data.resolve().name}")
     with console.progress_bar() as progress:
         result = run_demo(out, data, progress=progress, on_epoch=console.say_epoch)
     if as_json:
-        evaluations = to_plain(result.evaluations)
-        console.print_json(
-            {
-                "report": str(result.report),
-                "runs": [str(r) for r in result.runs],
-                "evaluations": evaluations,
-            }
-        )
+        console.print_json(result)
         return
     rows = [
         [run, split, e.n, e.accuracy, e.overall["macro_auroc"]]

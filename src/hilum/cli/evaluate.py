@@ -74,7 +74,6 @@ def evaluate(
 ) -> None:
     """Evaluate a classifier on a split: every measure, with its interval."""
     from hilum.classifier.classifier import Classifier
-    from hilum.codec import to_plain
     from hilum.evaluation.ledger import describe_looks
     from hilum.evaluation.run import evaluate_run
 
@@ -104,7 +103,7 @@ def evaluate(
             progress=progress,
         )
     if as_json:
-        console.print_json(to_plain(run))
+        console.print_json(run)
         return
     result, assessment, stressed, drop = run.evaluation, run.assessment, run.stress, run.external
     console.print_table(

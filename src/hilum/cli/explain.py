@@ -56,7 +56,6 @@ def explain(
 ) -> None:
     """Explain radiographs: attributions, feature maps, and how far to trust them."""
     from hilum.classifier.classifier import Classifier
-    from hilum.codec import to_plain
     from hilum.explanation.attribution import METHODS
     from hilum.explanation.explain import EXPLANATION_FILE
     from hilum.explanation.explain import explain as run_explanation
@@ -83,7 +82,7 @@ def explain(
         )
     page = write_explanation_page(found, out / "index.html")
     if as_json:
-        console.print_json(to_plain(found))
+        console.print_json(found)
         return
     console.print_table(
         "Explained: research software, not a diagnosis",

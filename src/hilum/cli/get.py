@@ -30,7 +30,6 @@ def get(
     as_json: Json = False,
 ) -> None:
     """Fetch a public data set; its licence, and what its labels mean, come first."""
-    from hilum.codec import to_plain
     from hilum.fetching.catalogue import find_set
     from hilum.fetching.get import check_target, get_data
 
@@ -46,7 +45,7 @@ def get(
     with console.progress_bar() as progress:
         fetched = get_data(data_set, chosen, size=size, progress=progress)
     if as_json:
-        console.print_json(to_plain(fetched))
+        console.print_json(fetched)
         return
     classes = sorted({c for counts in fetched.images.values() for c in counts})
     rows = [[s, *(counts.get(c, 0) for c in classes)] for s, counts in fetched.images.items()]
@@ -66,19 +65,14 @@ def _show_list(as_json: bool) -> None:
     from hilum.fetching.catalogue import known_sets
 
     if as_json:
+        keys = ("title", "licence", "meaning")
         console.print_json(
             [
-                {
-                    "name": s.name,
-                    "title": s.source.title,
-                    "licence": s.source.licence,
-                    "meaning": s.source.meaning,
-                    "page": s.page,
-                    "sizes": list(s.sizes),
-                }
+                {"name": s.name, **{key: getattr(s.source, key) for key in keys}, "page": s.page,
+                 "sizes": s.sizes}
                 for s in known_sets()
             ]
-        )
+        )  # fmt: skip
         return
     rows = [[s.name, s.page.split("/")[2], s.source.title] for s in known_sets()]
     console.print_table("Public data sets to get", ["name", "from", "about"], rows)

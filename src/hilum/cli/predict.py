@@ -11,8 +11,6 @@ from hilum import console
 from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
 
 if TYPE_CHECKING:
-    from hilum.classifier.classifier import Classifier
-    from hilum.exporting.runtime import Runtime as RuntimeName
     from hilum.prediction.table import Prediction, Table
 
 EXAMPLE = "hilum predict runs/first image.png folder/ --out predictions.csv"
@@ -62,14 +60,13 @@ def predict(
 
     Exit code 1 says that some files could not be read; their rows say why.
     """
-    from hilum.codec import to_plain
     from hilum.errors import DataError, Interrupted
-    from hilum.exporting.runtime import load_to_run
+    from hilum.exporting.runtime import load_to_run, run_by
     from hilum.prediction.predict import predict_each, predict_files
     from hilum.prediction.table import StudyNames, Table
 
     model, run, kind = load_to_run(
-        classifier, runtime, device, _run_by, many=out is not None, say=console.say
+        classifier, runtime, device, run_by, many=out is not None, say=console.say
     )
     lines = sys.stdin.buffer
     if out is None:
@@ -104,18 +101,12 @@ def predict(
             ) from None
         failed, images = done.failed, done.images
         if as_json:
-            console.print_json(to_plain(done))
+            console.print_json(done)
         before = f", {done.found} of them from before" if done.found else ""
         console.say(f"Written: {out} ({images} images{before})")
     if failed:
         console.say(f"{failed} of {images} files cannot be read; their rows say why.")
         raise typer.Exit(1)
-
-
-def _run_by(model: "Classifier", runtime: "RuntimeName") -> "Classifier":
-    from hilum.exporting.runtime import run_by_onnx
-
-    return run_by_onnx(model) if runtime == "onnx" else model
 
 
 def _print(found: "list[Prediction]", table: "Table", as_json: bool) -> int:

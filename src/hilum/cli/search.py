@@ -60,7 +60,6 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search a recipe's settings; the best is a recipe file, to be confirmed by a study."""
-    from hilum.codec import to_plain
     from hilum.files import safe_name
     from hilum.recipe import Recipe
     from hilum.reporting.search_page import PAGE_FILE, write_search_page
@@ -98,7 +97,7 @@ def search(
         )
     page = write_search_page(result, folder / PAGE_FILE)
     if as_json:
-        console.print_json(to_plain(result))
+        console.print_json(result)
         return
     _print(result)
     if result.best is not None:

@@ -46,7 +46,6 @@ def study(
     as_json: Json = False,
 ) -> None:
     """Compare variants of a recipe over several seeds, with intervals and paired tests."""
-    from hilum.codec import to_plain
     from hilum.errors import StudyError
     from hilum.studies.study import Study
 
@@ -76,7 +75,7 @@ def study(
         )
     page = write_study_page(result, out / chosen.name / PAGE_FILE)
     if as_json:
-        console.print_json(to_plain(result))
+        console.print_json(result)
         return
     _print(result)
     console.print_lines(f"Study: {page}")

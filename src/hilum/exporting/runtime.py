@@ -87,6 +87,11 @@ def load_to_run(
     return model, make(model, "torch"), "torch"
 
 
+def run_by(classifier: Classifier, runtime: Runtime) -> Classifier:
+    """The same classifier, its networks run by a runtime. Raises as run_by_onnx does."""
+    return run_by_onnx(classifier) if runtime == "onnx" else classifier
+
+
 def run_by_onnx(classifier: Classifier, *, threads: int | None = None) -> Classifier:
     """The same classifier on the CPU, its networks run by ONNX Runtime.
 

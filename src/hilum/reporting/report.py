@@ -90,17 +90,26 @@ def write_report(
 ) -> Path:
     """Write one self-contained HTML file about runs; several are set side by side.
 
-    runs: RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where evaluated, or
-    folders of classifiers; what a run lacks, the report says. out: the file to write; its folder
-    is made. images: gives the (H, W) uint8 pixels of radiographs by name, for the grid; None
-    leaves the pictures out, and the report says so. audit: an audit.json about the data, whose
-    findings are shown. label_errors: the possible ones, from predictions that were held out.
-    title: the heading; by default the names of the runs. compare: refuse runs
-    that no split allows to compare image by image.
-
     The file loads nothing and runs no script. Of this machine it holds the names of the run
-    folders, not their paths. Returns out. Raises HilumError if a folder is no run or damaged,
-    if runs cannot be compared, or if out cannot be written.
+    folders, not their paths.
+
+    Args:
+        runs: RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where evaluated, or
+            folders of classifiers; what a run lacks, the report says.
+        out: The file to write; its folder is made.
+        images: Gives the (H, W) uint8 pixels of radiographs by name, for the grid; None leaves the
+            pictures out, and the report says so.
+        audit: An audit.json about the data, whose findings are shown.
+        label_errors: The possible ones, from predictions that were held out.
+        title: The heading; by default the names of the runs.
+        compare: Refuse runs that no split allows to compare image by image.
+
+    Returns:
+        The file.
+
+    Raises:
+        HilumError: A folder is no run or damaged, runs cannot be compared, or out cannot be
+            written.
     """
     read = read_runs(runs)
     subject = Subject(read, images, read_audit(audit, read) if audit else None, label_errors)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import HilumError
-from hilum.exporting.runtime import Runtime, run_by_onnx
+from hilum.exporting.runtime import Runtime, run_by
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Prediction, Table
 from hilum.serving.batching import Batcher
@@ -36,7 +36,7 @@ class Service:
             lambda coverage: Table.of(classifier, coverage=coverage)
         )
         self.described = describe_classifier(classifier, self._table, limits)
-        run = run_by_onnx(classifier) if runtime == "onnx" else classifier
+        run = run_by(classifier, runtime)
         self.batcher = Batcher(run.predict_pixels, limits, self.metrics.batches.observe)
         self.metrics.waiting.set_function(lambda: self.batcher.taken)
         self.metrics.held.set_function(lambda: self.uploads.held)
