@@ -48,15 +48,6 @@ def test_a_reliability_diagram_says_its_numbers():
     )
 
 
-def test_before_and_after_are_told_apart():
-    svg = reliability_diagram(RELIABILITY, of="covid", key="k", before=RELIABILITY)
-    assert {"after", "before", "error 0.07 (0.00–0.20)"} <= set(texts(svg))
-    assert "After recalibration:" in title(svg)
-    assert "Before recalibration:" in title(svg)
-    assert "var(--series-2)" in svg
-    assert "var(--series-2)" not in reliability_diagram(RELIABILITY, of="covid", key="k")
-
-
 def test_no_images_make_an_empty_diagram_that_says_so():
     words = title(reliability_diagram(EMPTY, of="covid", key="k"))
     assert "No images. Expected calibration error undefined, no images." in words
@@ -107,7 +98,7 @@ def test_names_are_text_and_nothing_else():
 
 def test_pictures_leave_colour_to_the_page_and_are_reproducible():
     pictures = [
-        reliability_diagram(RELIABILITY, of="covid", key="k", before=EMPTY),
+        reliability_diagram(RELIABILITY, of="covid", key="k"),
         *curve_charts({"covid": CLASS}, kind="pr", key="k"),
     ]
     for svg in pictures:
@@ -115,4 +106,4 @@ def test_pictures_leave_colour_to_the_page_and_are_reproducible():
         assert "currentColor" in svg
         assert "#0" not in svg.replace("#k-", "")
         assert "http" not in svg
-    assert pictures[0] == reliability_diagram(RELIABILITY, of="covid", key="k", before=EMPTY)
+    assert pictures[0] == reliability_diagram(RELIABILITY, of="covid", key="k")

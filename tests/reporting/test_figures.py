@@ -14,8 +14,8 @@ from hilum.reporting.figures.charts import (
     interval_chart,
     learning_curve,
     radiograph_uri,
-    shorten,
 )
+from hilum.reporting.svg import shorten
 
 
 def curve(key: str = "k") -> str:
