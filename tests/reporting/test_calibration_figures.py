@@ -7,7 +7,7 @@ import pytest
 from hilum.evaluation.calibration import Bin, Reliability
 from hilum.evaluation.curves import Band, Curve, OptionCurves
 from hilum.records import Estimate
-from hilum.reporting.figures.evaluation import curve_charts, reliability_diagram
+from hilum.reporting.evaluation_charts import curve_charts, reliability_diagram
 
 CLASS = OptionCurves(
     n=20,

@@ -11,7 +11,7 @@ from hilum.errors import HilumError
 from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, read_predictions
 from hilum.evaluation.stress import StressRun, summarise_stress, write_stress
 from hilum.labels import LabelTree
-from hilum.reporting.figures.evaluation import stress_chart
+from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import read_runs
 from hilum.reporting.sections.elsewhere import show_stress
 from hilum.reporting.subject import Subject

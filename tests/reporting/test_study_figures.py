@@ -1,7 +1,7 @@
 import re
 
 from hilum.records import Estimate
-from hilum.reporting.figures.charts import Series, learning_curve
+from hilum.reporting.charts import Series, learning_curve
 from hilum.reporting.study.figures import Difference, Runs, forest_plot, runs_chart
 
 

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from hilum.audit.audit import Audit
 from hilum.audit.describe import Description, decision_counts
 from hilum.audit.findings import SEVERITIES
+from hilum.audit.shortcuts import Shortcut
 from hilum.errors import HilumError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.records import PixelArray, Record
-from hilum.reporting.figures.charts import (
-    Interval,
+from hilum.reporting.charts import (
     class_bars,
     describe_counts,
     radiograph_uri,
@@ -36,27 +36,6 @@ Samples = Mapping[str, Sequence[tuple[str, PixelArray]]]
 #: How many radiographs of each class are shown, and how many groups of duplicates.
 SAMPLES = 6
 GROUPS = 8
-
-
-def auroc_bars(rows: Sequence[Interval], *, compared: Sequence[bool], key: str, alt: str) -> str:
-    """A bar per row from 0.5, which is chance, to its AUROC, with the 95 % interval, as inline SVG.
-
-    compared: per row whether it is there to compare with; such bars have the second colour.
-    """
-    least = min([0.35, *(r.low for r in rows if r.low is not None), *(r.value for r in rows)])
-
-    def draw(axes: Axes) -> None:
-        for y, (row, other) in enumerate(zip(rows, compared, strict=True)):
-            colour = SERIES[1] if other else SERIES[0]
-            axes.barh(y, row.value - 0.5, left=0.5, height=0.36, color=colour)
-            draw_interval(axes, (row.low, row.high), y, INK, width=1.3)
-            name_row(axes, y, y - 0.24, least)
-            axes.text(1, y - 0.24, f"{row.value:.2f}", ha="right", va="bottom", color=INK)
-        axes.axvline(0.5, color=INK, linewidth=1, linestyle=(0, (3, 2)))
-        lay_rows(axes, len(rows) - 0.6, -0.85, (least, 1), "AUROC (0.5 is chance)")
-
-    names = [row.name for row in rows]
-    return draw_svg(draw, (4.3, 0.6 + 0.5 * len(rows)), key=key, alt=alt, rows=names)
 
 
 def write_audit_page(
@@ -184,9 +163,6 @@ def _shortcuts(audit: Audit) -> dict[str, Any]:
     found = [s for s in audit.shortcuts if s.auroc.value is not None]
     if not found:
         return {"chart": None, "reason": audit.shortcuts[0].auroc.reason}
-    rows = [Interval(s.name, s.auroc.value or 0.0, s.auroc.low, s.auroc.high) for s in found]
-    words = "; ".join(f"{r.name} {r.value:.2f}" for r in rows)
-    alt = f"AUROC of a simple classifier by what it sees. {words}."
     classes = audit.description.tree.classes
     columns: Columns = [
         "seen", "AUROC", *(Column(name, wrap=True) for name in classes),
@@ -197,10 +173,34 @@ def _shortcuts(audit: Audit) -> dict[str, Any]:
         for s in audit.shortcuts
     ]
     return {
-        "chart": auroc_bars(rows, compared=[s.sees_lung for s in found], key="shortcuts", alt=alt),
+        "chart": _auroc_bars(found),
         "table": Table("AUROC of every kind of information", columns, table),
         "n": audit.shortcuts[0].auroc.n,
     }
+
+
+def _auroc_bars(found: Sequence[Shortcut]) -> str:
+    """A bar per row from 0.5, which is chance, to its AUROC, with the 95 % interval, as inline SVG.
+
+    What saw lung is there to compare with; such bars have the second colour.
+    """
+    rows = {s.name: (s.auroc, s.auroc.value or 0.0) for s in found}
+    least = min([0.35, *(low for e, value in rows.values() for low in (value, e.low) if low)])
+
+    def draw(axes: Axes) -> None:
+        for y, (shortcut, (auroc, value)) in enumerate(zip(found, rows.values(), strict=True)):
+            colour = SERIES[1] if shortcut.sees_lung else SERIES[0]
+            axes.barh(y, value - 0.5, left=0.5, height=0.36, color=colour)
+            draw_interval(axes, (auroc.low, auroc.high), y, INK, width=1.3)
+            name_row(axes, y, y - 0.24, least)
+            axes.text(1, y - 0.24, f"{value:.2f}", ha="right", va="bottom", color=INK)
+        axes.axvline(0.5, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+        lay_rows(axes, len(rows) - 0.6, -0.85, (least, 1), "AUROC (0.5 is chance)")
+
+    words = "; ".join(f"{name} {value:.2f}" for name, (_, value) in rows.items())
+    alt = f"AUROC of a simple classifier by what it sees. {words}."
+    size = (4.3, 0.6 + 0.5 * len(rows))
+    return draw_svg(draw, size, key="shortcuts", alt=alt, rows=list(rows))
 
 
 def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hilum.errors import HilumError
 from hilum.evaluation.ledger import Look, describe_looks, read_ledger
 from hilum.files import read_packaged
 from hilum.records import Estimate
-from hilum.reporting.figures.charts import class_bars, describe_counts
+from hilum.reporting.charts import class_bars, describe_counts
 from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
 from hilum.table import Column, Columns, Rows, Table

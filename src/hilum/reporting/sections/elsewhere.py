@@ -7,7 +7,7 @@ from typing import Any
 from hilum.evaluation.external import ExternalDrop
 from hilum.evaluation.stress import Stress, StressMean
 from hilum.evaluation.subgroups import Attribute, Subgroup
-from hilum.reporting.figures.evaluation import stress_chart
+from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.results import confusion_table
 from hilum.reporting.subject import Assessed, Subject, name_external, name_images

@@ -11,7 +11,7 @@ from hilum.explanation.errors import ErrorCase, ErrorPictures
 from hilum.explanation.localisation import Localisation
 from hilum.explanation.sanity import SAME, SanityCheck
 from hilum.explanation.split import EXPLANATIONS_FILE, SplitExplanation, read_explanations
-from hilum.reporting.figures.charts import picture_uri, radiograph_uri
+from hilum.reporting.charts import picture_uri, radiograph_uri
 from hilum.reporting.runs import EXTERNAL_PREFIX, Run, SplitResult, Verdict
 from hilum.reporting.subject import ImageSource, Subject
 from hilum.table import Column, Columns, Rows, Table

@@ -10,7 +10,7 @@ from hilum.evaluation.calibration import CalibrationChange, ChoiceChange
 from hilum.evaluation.curves import OptionCurves
 from hilum.evaluation.gate import GateScore
 from hilum.evaluation.operating import OperatingRow
-from hilum.reporting.figures.evaluation import (
+from hilum.reporting.evaluation_charts import (
     curve_charts,
     decision_curve_chart,
     describe_useful,

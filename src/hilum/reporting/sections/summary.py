@@ -9,7 +9,7 @@ from hilum.evaluation.assess import Assessment
 from hilum.evaluation.operating import OperatingRow
 from hilum.evaluation.subgroups import Subgroups
 from hilum.records import Estimate
-from hilum.reporting.figures.charts import Interval, interval_chart
+from hilum.reporting.charts import interval_chart
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.data import describe_ledger
 from hilum.reporting.subject import Subject, name_external, name_images
@@ -47,14 +47,10 @@ def _accuracy_chart(subject: Subject) -> str | None:
         for run in subject.runs
         if (result := run.result(split))
     }
-    rows = [
-        Interval(name, accuracy.value, accuracy.low, accuracy.high)
-        for name, accuracy in found.items()
-        if accuracy.value is not None
-    ]
-    words = [f"{row.name}: {PERCENT.words(found[row.name])}" for row in rows]
+    known = {name: accuracy for name, accuracy in found.items() if accuracy.value is not None}
+    words = [f"{name}: {PERCENT.words(accuracy)}" for name, accuracy in known.items()]
     alt = f"Accuracy with 95 % intervals. {'; '.join(words)}."
-    return interval_chart(rows, quantity="accuracy", key="accuracy", alt=alt) if rows else None
+    return interval_chart(known, quantity="accuracy", key="accuracy", alt=alt) if known else None
 
 
 def describe_run(run: Run) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from hilum.errors import RecipeError
 from hilum.networks.registry import create_network_to_load, describe_network
 from hilum.networks.summary import summarise
-from hilum.reporting.figures.charts import Series, curve_scales, learning_curve
+from hilum.reporting.charts import Series, curve_scales, learning_curve
 from hilum.reporting.runs import Epoch, Run
 from hilum.reporting.subject import Subject
 from hilum.settings import Settings

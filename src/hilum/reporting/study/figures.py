@@ -10,7 +10,7 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 
 from hilum.records import Estimate
-from hilum.reporting.figures.charts import Series, curve_scales, learning_curve
+from hilum.reporting.charts import Series, curve_scales, learning_curve
 from hilum.reporting.svg import INK, SERIES, draw_interval, draw_svg, lay_rows, name_row, shorten
 from hilum.studies.results import StudyResult, VariantResult
 

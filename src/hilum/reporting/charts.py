@@ -2,14 +2,14 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
-from hilum.records import PixelArray
+from hilum.records import Estimate, PixelArray
 from hilum.reporting.svg import (
     INK,
     SERIES,
@@ -43,16 +43,6 @@ class Series:
         if self.low:
             text += f", in the last epoch between {self.low[-1]:.3f} and {self.high[-1]:.3f}"
         return text
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """One row of an interval chart: an estimate and the bounds of its 95 % interval."""
-
-    name: str
-    value: float
-    low: float | None
-    high: float | None
 
 
 def curve_scales(
@@ -142,24 +132,24 @@ def describe_counts(classes: Sequence[str], splits: Sequence[tuple[str, Sequence
     return f"{'; '.join(rows)}."
 
 
-def interval_chart(intervals: Sequence[Interval], *, quantity: str, key: str, alt: str) -> str:
+def interval_chart(rows: Mapping[str, Estimate], *, quantity: str, key: str, alt: str) -> str:
     """A point with its 95 % interval per row, on one scale from 0 to 1, as inline SVG.
 
-    An estimate without an interval is a hollow point.
+    An estimate without an interval is a hollow point, and what is undefined has no row.
     """
+    drawn = {name: (row, row.value) for name, row in rows.items() if row.value is not None}
 
     def draw(axes: Axes) -> None:
-        for y, row in enumerate(intervals):
+        for y, (row, value) in enumerate(drawn.values()):
             draw_interval(axes, (row.low, row.high), y, SERIES[0], cap=0.13)
             fill = "none" if row.low is None else SERIES[0]
-            axes.plot([row.value], [y], "o", mec=SERIES[0], mfc=fill, markersize=7)
+            axes.plot([value], [y], "o", mec=SERIES[0], mfc=fill, markersize=7)
             name_row(axes, y, y - 0.24)
-            axes.text(1, y - 0.24, f"{row.value:.3f}", ha="right", va="bottom", color=INK)
-        lay_rows(axes, len(intervals) - 0.65, -0.85, (0, 1), quantity)
+            axes.text(1, y - 0.24, f"{value:.3f}", ha="right", va="bottom", color=INK)
+        lay_rows(axes, len(drawn) - 0.65, -0.85, (0, 1), quantity)
         axes.set_xticks(*UNIT_TICKS)
 
-    size = (4.3, 0.55 + 0.46 * len(intervals))
-    return draw_svg(draw, size, key=key, alt=alt, rows=[row.name for row in intervals])
+    return draw_svg(draw, (4.3, 0.55 + 0.46 * len(drawn)), key=key, alt=alt, rows=list(drawn))
 
 
 def radiograph_uri(pixels: PixelArray, *, longest: int = 224, quality: int = 82) -> str:
