@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hilum.records import Estimate
-from hilum.wording import PERCENT, PLAIN, POINTS, SIGNED, Cell, Style
+from hilum.wording import PERCENT, PLAIN, POINTS, SIGNED, Cell, Style, listed
 
 SHARE = Estimate(0.041, 0.012, 0.0704)
 BELOW = Estimate(-0.1, -0.25, 0.05)
@@ -93,3 +93,13 @@ def test_cells_have_scopes_spans_and_kinds() -> None:
         '<td class="hit" style="--share:0.800"><b>9</b><span class="share">80 %</span></td>'
     )
     assert shaded.csv(PLAIN) == "9"
+
+
+def test_shares_and_lists_in_words() -> None:
+    assert PERCENT.number(19 / 24) == "79.2\N{NARROW NO-BREAK SPACE}%"
+    interval = "25.0 to 75.0\N{NARROW NO-BREAK SPACE}%"
+    assert PERCENT.bounds(Estimate(0.5, 0.25, 0.75)) == interval
+    assert PERCENT.bounds(Estimate(0.5)) == ""
+    assert listed([]) == ""
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b", "c"]) == "a, b and c"

@@ -31,7 +31,9 @@ class Column:
     style: Style = PLAIN
 
 
+Columns: TypeAlias = Sequence[str | Column]
 Row: TypeAlias = Sequence[Content | Cell]
+Rows: TypeAlias = Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class Table:
     """
 
     caption: str
-    columns: Sequence[str | Column]
-    rows: Sequence[Row]
+    columns: Columns
+    rows: Rows
     kind: str = ""
     over: Row = ()
     marked: Collection[int] = ()
@@ -139,7 +141,7 @@ class Table:
         wide = [cell for cell in cells for _ in range(cell.span)]
         return list(zip(wide, self._columns() if row else (), strict=True))
 
-    def _lines(self, rows: Sequence[Row], part: str) -> str:
+    def _lines(self, rows: Rows, part: str) -> str:
         """Rows as HTML. part: 'over', 'names' or 'body'."""
         lines = []
         for i, row in enumerate(rows):

@@ -1,6 +1,7 @@
-"""How values are written: numbers and estimates with their intervals, and cells of tables."""
+"""How values are written: numbers, times, estimates with their intervals, and cells of tables."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Protocol, TypeAlias, TypeGuard
@@ -160,3 +161,32 @@ class Cell:
             return style.number(content), self.small
         text = "—" if content.value is None else style.number(content.value)
         return text, style.bounds(content, "–") or content.reason
+
+
+def bare(estimate: Estimated | None) -> Estimated | Cell | None:
+    """An estimate as a cell that says why it is undefined, but not why it has no interval."""
+    if estimate is None or estimate.value is None:
+        return estimate
+    return Cell(estimate.value, small=PLAIN.bounds(estimate, "–"))
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a sentence has them: 'a', 'a and b', 'a, b and c'."""
+    words = list(words)
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def duration(seconds: float | None) -> str:
+    """A time in words: '12.3 s', '2 min 03 s', '1 h 05 min'."""
+    if seconds is None:
+        return "not recorded"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def moment(text: str | None) -> str:
+    """An ISO time as people read it: '2026-11-23 01:00:00 UTC'."""
+    return "not recorded" if not text else str(text).replace("T", " ").replace("Z", " UTC")

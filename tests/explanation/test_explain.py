@@ -12,7 +12,7 @@ from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.explanation.explain import explain
 from hilum.radiographs.dataset import open_dataset
-from hilum.reporting.page import write_explanation_page
+from hilum.reporting.explain_page import write_explanation_page
 from tests.explanation.conftest import untrained
 
 HOSTILE = "<img src=x onerror=alert(1)>$x$.png"

@@ -17,12 +17,14 @@ from hilum.records import Estimate
 from hilum.reporting.page import page_environment
 from hilum.reporting.report import SECTIONS
 from hilum.reporting.runs import read_runs
-from hilum.reporting.sections.abstention import show_abstention
-from hilum.reporting.sections.assessed import assessed
-from hilum.reporting.sections.calibration import show_calibration, show_roc
 from hilum.reporting.sections.data import describe_ledger, show_looks
 from hilum.reporting.sections.elsewhere import show_external, show_subgroups
-from hilum.reporting.sections.operating import show_operating_points
+from hilum.reporting.sections.probabilities import (
+    show_abstention,
+    show_calibration,
+    show_operating_points,
+    show_roc,
+)
 from hilum.reporting.subject import Subject
 from hilum.statistics.intervals import wilson
 from tests.reporting.assessments import GATE, assess_run, evaluate_also, move_elsewhere, write
@@ -38,7 +40,7 @@ def words(anchor, *runs):
     """What one section says; a whole report would draw every figure."""
     section = next(s for s in SECTIONS if s.anchor == anchor)
     shown = subject(*runs)
-    frame = {"title": "", "made": "", "synthetic": [], "notes": [], "several": shown.several}
+    frame = {"title": "", "made": "", "synthetic": [], "warnings": [], "several": shown.several}
     page = page_environment().get_template("report.html.j2")
     return Page(page.render(sections=[(section, section.collect(shown))], **frame)).words
 
@@ -54,7 +56,7 @@ def test_new_images_come_first_and_those_that_chose_last(make_run):
     move_elsewhere(run, "far")
     assess_run(run, same_images=True, missing={"conformal": "of a reason"}, conformal=None)
 
-    found = assessed(subject(run))
+    found = subject(run).assessed()
 
     assert [(item.title, item.folded) for item in found] == [
         ("covinet-cascade, test", False),
@@ -74,7 +76,7 @@ def test_new_images_come_first_and_those_that_chose_last(make_run):
 def test_images_that_chose_are_not_folded_away_where_there_are_no_others(make_run):
     run = make_run()
     assess_run(run, same_images=True)
-    (item,) = assessed(subject(run))
+    (item,) = subject(run).assessed()
     assert not item.folded
 
 
@@ -103,15 +105,16 @@ def test_calibration_is_told_of_the_classes_and_of_each_decision(make_run):
     run = make_run()
     found = assess_run(run)
     (item,) = show_calibration(subject(run))["shown"]
-    assert item["choices"] == ["all classes", "root", "infected"]
-    assert item["counts"] == [25, 25, 17]
-    rows = dict(item["rows"])
+    names = [getattr(column, "name", column) for column in item["table"].columns]
+    assert names == ["measure", "all classes", "decision root", "decision infected"]
+    rows = {name: cells for name, *cells in item["table"].rows}
+    assert rows["Images"] == [25, 25, 17]
     assert rows["Brier score"][0] == found.calibration.classes.brier
     assert rows["Log loss, nats"][2] == found.calibration.decisions["infected"].log_loss
     assert len(item["diagrams"]) == 3
-    before, after, difference = item["changes"][0]["cells"]
+    _, _, before, after, difference = item["changes"].rows[0]
     assert difference.value == pytest.approx(after.value - before.value)
-    assert len(item["changes"]) == 3 * 3
+    assert len(item["changes"].rows) == 3 * 3
     loss = found.temperature.classes.log_loss
     assert f"from {loss.before.value:.3f} to {loss.after.value:.3f}" in item["change"]
 
@@ -120,12 +123,12 @@ def test_of_one_decision_the_classes_are_told_once(make_run):
     run = make_run(strategy="flat", labels="normal, sick", counts=(12, 13), wrong=(0, 20))
     assess_run(run)
     (item,) = show_calibration(subject(run))["shown"]
-    assert item["choices"] == ["all classes"]
+    assert [column.name for column in item["table"].columns[1:]] == ["all classes"]
     (curves,) = show_roc(subject(run))["shown"]
-    assert curves["decisions"] == []
+    assert curves["decisions"] == {}
     # One curve of each kind: that of 'normal' is the same, turned round.
     assert len(curves["classes"]["charts"]) == 2
-    assert [row["name"] for row in curves["classes"]["rows"]] == ["normal", "sick"]
+    assert [row[0] for row in curves["classes"]["table"].rows] == ["normal", "sick"]
 
 
 def test_without_temperatures_the_reason_stands_there(make_run):
@@ -145,17 +148,18 @@ def test_points_stand_side_by_side_with_expected_measured_and_drop(make_run):
     (item,) = show_operating_points(subject(run))["shown"]
     (target,) = item["targets"]
     assert target["name"] == found.operating.rows[0].point.target
-    titles = [(p["title"], p["satisfied"]) for p in target["points"]]
-    assert titles[:2] == [("public-health", True), ("clinic", True)]
-    table = dict(target["rows"])
+    titles = [cell.content for cell in target["table"].over[1:]]
+    assert titles[:2] == ["public-health", "clinic"]
+    table = {getattr(name, "content", name): cells for name, *cells in target["table"].rows}
     for column, row in enumerate(found.operating.rows):
-        expected, measured, drop = table["Specificity"][column]
+        expected, measured, drop = table["Specificity"][3 * column : 3 * column + 3]
         assert measured == row.result.measured.specificity
         assert drop.value == pytest.approx(expected.value - measured.value)
         counts = row.result.counts
-        assert target["points"][column]["called"] == counts.tp + counts.fp
-    at, measured, drop = table["PPV (precision) at a prevalence of 0.02"][0]
-    assert drop is None
+        called = table["Called positive, rightly"][column].content
+        assert called.startswith(f"{counts.tp + counts.fp} of {counts.n}, {counts.tp} of ")
+    at, measured, drop = table["PPV (precision) at a prevalence of 0.02"][:3]
+    assert drop == ""
     assert measured == found.operating.rows[0].at_prevalence.ppv
     assert at == found.operating.rows[0].at_prevalence.expected_ppv
 
@@ -180,7 +184,7 @@ def test_a_point_without_a_threshold_has_words_and_no_column(make_run):
     row = replace(found.operating.rows[0], point=point, result=None, at_prevalence=None)
     write(run, replace(found, operating=replace(found.operating, rows=(row,))))
     ((target,),) = [i["targets"] for i in show_operating_points(subject(run))["shown"]]
-    assert target["points"] == []
+    assert target["table"] is None
     assert target["unmet"] == ["public-health: no positive."]
 
 
@@ -195,7 +199,7 @@ def test_too_few_validation_images_force_a_class_into_every_set(make_run):
     assess_run(run, conformal=sets)
     (item,) = show_abstention(subject(run))["shown"]
     assert item["sets"]["always"] == [("normal", 8), ("non-covid", 8)]
-    assert [c["forced"] for c in item["sets"]["classes"]] == [True, False, True]
+    assert [row[1] == "always" for row in item["sets"]["classes"].rows] == [True, False, True]
     assert "Forced: normal (8), non-covid (8) had fewer than the 9" in words("abstention", run)
 
 
@@ -212,7 +216,7 @@ def test_the_gate_is_told_with_what_it_lets_pass(make_run):
     run = make_run()
     assess_run(run)
     text = words("abstention", run)
-    assert "“upside down” 50.0 % (23.7 % to 76.3 %), and all pictures of the other 1 kinds" in text
+    assert "“upside down” 50.0 % (23.7 to 76.3 %), and all pictures of the other 1 kinds" in text
     assert "these images are unlike" not in text
     assess_run(run, gate=replace(GATE, false_alarms=wilson(5, 10)))
     assert "these images are unlike those of the training" in words("abstention", run)
@@ -239,12 +243,12 @@ def test_subgroups_that_differ_come_first_and_worst_first(make_run):
     )
     write(run, replace(found, subgroups=Subgroups(25, (plain, differing))))
     (item,) = show_subgroups(subject(run))["shown"]
-    assert [(a["name"], a["differs"]) for a in item["attributes"]] == [
+    assert [(a.name, a.differs) for a, _ in item["attributes"]] == [
         ("site", True),
         ("half", False),
     ]
-    assert [g.name for g in item["attributes"][0]["groups"]] == ["second", "first"]
-    assert [g.name for g in item["attributes"][1]["groups"]] == ["first", "second"]
+    orders = [[row[0] for row in table.rows] for _, table in item["attributes"]]
+    assert orders == [["second", "first"], ["first", "second"]]
 
 
 # ---- looks and data from elsewhere ---------------------------------------------------------------
@@ -261,13 +265,13 @@ def test_every_look_is_told(make_run):
     assert not unfinished["finished"]
     (folder / "classifier").mkdir()
     (folder / "classifier" / "classifier.json").write_text("{}")
-    assert show_looks(subject(folder))[0]["rows"] == []
+    assert show_looks(subject(folder))[0]["table"].rows == []
     looks = [look(), look(data="far", images="j", fingerprint="g"), look(weights="v")]
     ledger = folder / "classifier" / "ledger.jsonl"
     ledger.write_text("".join(json.dumps(asdict(k)) + "\n" for k in looks))
     (found,) = show_looks(subject(folder))
-    assert [row["setting"] for row in found["rows"]] == [1, 1, 2]
-    assert found["rows"][0]["when"] == "2026-11-23 05:39:08 UTC"
+    assert [row[-1] for row in found["table"].rows] == ["1", "1", "2"]
+    assert found["table"].rows[0][0] == "2026-11-23 05:39:08 UTC"
     (run,) = read_runs([folder])
     again, elsewhere = describe_ledger(run)
     assert "2nd look of this classifier at this test set (ours, test), with 2 different" in again
@@ -282,7 +286,7 @@ def test_data_from_elsewhere_are_no_split_of_the_run(make_run):
     assert [r.split for r in run.results] == ["val"]
     (item,) = show_external(subject(folder))["shown"]
     assert item["title"] == "covinet-cascade on elsewhere, test"
-    assert item["drop"]["rows"][0].drop.value == 0  # the same images under another name
+    assert item["drop"]["table"].rows[0][3].value == 0  # the same images under another name
     assert "no difference that these data show" in item["drop"]["sentences"][0]
     assert "Data from elsewhere: elsewhere, test Accuracy: 0.80" in words("summary", folder)
 

@@ -7,7 +7,7 @@ import pytest
 from hilum.evaluation.calibration import Bin, Reliability
 from hilum.evaluation.curves import Band, Curve, OptionCurves
 from hilum.records import Estimate
-from hilum.reporting.figures.evaluation import curve_charts, reliability_diagram
+from hilum.reporting.evaluation_charts import curve_charts, reliability_diagram
 
 CLASS = OptionCurves(
     n=20,
@@ -46,15 +46,6 @@ def test_a_reliability_diagram_says_its_numbers():
         "mean probability 0.90, observed 0.80 (0.50 to 0.94) of 10 images. "
         "Expected calibration error 0.07 (0.00 to 0.20)."
     )
-
-
-def test_before_and_after_are_told_apart():
-    svg = reliability_diagram(RELIABILITY, of="covid", key="k", before=RELIABILITY)
-    assert {"after", "before", "error 0.07 (0.00–0.20)"} <= set(texts(svg))
-    assert "After recalibration:" in title(svg)
-    assert "Before recalibration:" in title(svg)
-    assert "var(--series-2)" in svg
-    assert "var(--series-2)" not in reliability_diagram(RELIABILITY, of="covid", key="k")
 
 
 def test_no_images_make_an_empty_diagram_that_says_so():
@@ -107,7 +98,7 @@ def test_names_are_text_and_nothing_else():
 
 def test_pictures_leave_colour_to_the_page_and_are_reproducible():
     pictures = [
-        reliability_diagram(RELIABILITY, of="covid", key="k", before=EMPTY),
+        reliability_diagram(RELIABILITY, of="covid", key="k"),
         *curve_charts({"covid": CLASS}, kind="pr", key="k"),
     ]
     for svg in pictures:
@@ -115,4 +106,4 @@ def test_pictures_leave_colour_to_the_page_and_are_reproducible():
         assert "currentColor" in svg
         assert "#0" not in svg.replace("#k-", "")
         assert "http" not in svg
-    assert pictures[0] == reliability_diagram(RELIABILITY, of="covid", key="k", before=EMPTY)
+    assert pictures[0] == reliability_diagram(RELIABILITY, of="covid", key="k")

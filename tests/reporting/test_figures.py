@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.reporting.figures.charts import (
-    Interval,
+from hilum.records import Estimate
+from hilum.reporting.charts import (
     Series,
     class_bars,
     interval_chart,
     learning_curve,
     radiograph_uri,
-    shorten,
 )
+from hilum.reporting.svg import shorten
 
 
 def curve(key: str = "k") -> str:
@@ -64,7 +64,7 @@ def test_names_of_rows_are_text_and_nothing_else():
     bars = class_bars(["$x^", "肺炎", "a\x00b"], [("train", [1, 2, 0])], key="k", alt="Bars.")
     texts = [e.text for e in ET.fromstring(bars).iter("text")]
     assert {"$x^", "肺炎", "a\N{REPLACEMENT CHARACTER}b"} <= set(texts)
-    rows = [Interval("<a>", 0.5, 0.25, 0.75), Interval("b", 0.5, None, None)]
+    rows = {"<a>": Estimate(0.5, 0.25, 0.75), "b": Estimate(0.5)}
     chart = interval_chart(rows, quantity="accuracy", key="k", alt="Two.")
     texts = [e.text for e in ET.fromstring(chart).iter("text")]
     assert {"<a>", "b", "0.500"} <= set(texts)

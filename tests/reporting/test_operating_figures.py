@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from hilum.evaluation.curves import DecisionCurve
-from hilum.reporting.figures.evaluation import decision_curve_chart, describe_decision_curve
+from hilum.reporting.evaluation_charts import decision_curve_chart, describe_decision_curve
 
 CURVE = DecisionCurve(
     "covid <b>", 10, 4, 0.4, False, (0.1, 0.25, 0.5),

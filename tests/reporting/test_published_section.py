@@ -38,22 +38,23 @@ def compare(*runs):
 
 def test_figures_follow_from_the_published_matrix(run_on):
     (found,) = compare(run_on())["runs"]
-    figures = {figure.what: figure for figure in found["figures"]}
+    figures = {what: figure for what, *figure in found["table"].rows}
     published = {
         "Accuracy": 19 / 24, "Recall of normal": 7 / 8, "Recall of covid": 1.0,
         "Recall of non-covid": 1 / 2, "Precision of normal": 1.0, "Precision of covid": 8 / 13,
         "Precision of non-covid": 1.0, "F1 of normal": 14 / 15, "F1 of covid": 16 / 21,
         "F1 of non-covid": 2 / 3,
     }  # fmt: skip
-    assert {k: f.published for k, f in figures.items()} == pytest.approx(published)
+    assert {k: there for k, (there, _, _) in figures.items()} == pytest.approx(published)
     assert (found["right"], found["n"]) == ((19, 19), 24)
     # normal called covid once, and 4 of non-covid called normal, where the published said covid
-    assert figures["Recall of normal"].verdict == figures["Accuracy"].verdict == "the same"
-    assert figures["Precision of covid"].here.value == 8 / 9
-    assert figures["Precision of covid"].verdict == "in the interval"
-    assert len(found["losses"]) == 8
-    assert found["losses"][0]["published"] == 0.0902
-    assert found["losses"][2]["here"] is None  # this run did not look at the test split
+    assert figures["Recall of normal"][2] == figures["Accuracy"][2] == "the same"
+    assert figures["Precision of covid"][1].value == 8 / 9
+    assert figures["Precision of covid"][2] == "in the interval"
+    losses = found["losses"].rows
+    assert len(losses) == 8
+    assert losses[0][2] == 0.0902
+    assert losses[2][3].content is None  # this run did not look at the test split
 
 
 def test_only_the_published_images_count(run_on):
@@ -61,8 +62,8 @@ def test_only_the_published_images_count(run_on):
     run = run_on(names=names, counts=(8, 9, 8), wrong=(16,))
     (found,) = compare(run)["runs"]
     assert (found["right"], found["n"], found["all"]) == ((19, 24), 24, 25)
-    accuracy = found["figures"][0]
-    assert (accuracy.here.value, accuracy.verdict) == (1.0, "outside the interval")
+    _, _, here, verdict = found["table"].rows[0]
+    assert (here.value, verdict) == (1.0, "outside the interval")
 
 
 @pytest.mark.parametrize(
@@ -82,11 +83,11 @@ def test_verdicts(here, verdict):
 def test_another_published_network_has_recall_alone(run_on):
     networks = {"flat": {"name": "naive", "outputs": 3}}
     (found,) = compare(run_on(strategy="flat", networks=networks))["runs"]
-    assert [f.what for f in found["figures"]] == [
+    assert [row[0] for row in found["table"].rows] == [
         "Accuracy", "Recall of normal", "Recall of covid", "Recall of non-covid",
     ]  # fmt: skip
-    assert [f.published for f in found["figures"]] == [14 / 24, 7 / 8, 3 / 8, 4 / 8]
-    assert (found["matrices"], found["losses"]) == (None, [])
+    assert [row[1] for row in found["table"].rows] == [14 / 24, 7 / 8, 3 / 8, 4 / 8]
+    assert (found["matrices"], found["losses"]) == ({}, None)
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def test_an_epoch_that_was_repeated_after_a_resume_counts_once(make_run):
 @pytest.mark.parametrize(
     ("file", "content", "says"),
     [
-        ("run.json", "{", "is not JSON"),
-        ("run.json", "[]", "should hold a JSON object; found list"),
+        ("run.json", "{", "is not valid JSON"),
+        ("run.json", "[]", "Not the facts of a run: it should be an object, but is a list"),
         ("run.json", "{}", "lacks the key 'labels'"),
         ("run.json", '{"labels": ["a", "b"], "strategy": "odd"}', "flat or cascade; found 'odd'"),
         ("recipe.toml", "= 3", "is not TOML"),

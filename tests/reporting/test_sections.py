@@ -10,7 +10,7 @@ from hilum.labels import LabelTree
 from hilum.networks.registry import create_network
 from hilum.reporting.report import write_report
 from hilum.reporting.runs import read_runs
-from hilum.reporting.sections.operating import describe_reading
+from hilum.reporting.sections.data import describe_reading
 from hilum.reporting.sections.results import compare_pairs
 from hilum.reporting.sections.training import describe_networks, settings_table
 from hilum.reporting.subject import Subject
@@ -25,27 +25,27 @@ def subject(*runs):
 
 def test_runs_are_compared_image_by_image(make_run):
     a, b = make_run("a", wrong=(0, 1, 8)), make_run("b", wrong=(0, 9, 10, 11))
-    (pair,) = (compare_pairs(subject(a, b)) or {})["pairs"]
+    (pair,) = compare_pairs(subject(a, b))["pairs"]
     # Both wrong: 0. Only a wrong: 1 and 8. Only b wrong: 9, 10 and 11.
     assert (pair["both"], pair["neither"]) == (25 - 6, 1)
     assert (pair["test"].only_a, pair["test"].only_b) == (3, 2)
     assert pair["test"].p == 1.0  # 2 of 5 coin tosses or fewer, two-sided
-    rows = {row["name"]: row for row in pair["rows"]}
-    assert rows["Accuracy"]["difference"].value == pytest.approx(21 / 25 - 22 / 25)
-    assert rows["Recall of normal"]["difference"].value == pytest.approx(7 / 8 - 6 / 8)
-    assert rows["Recall of covid"]["difference"].value == pytest.approx(6 / 9 - 8 / 9)
+    rows = {name: difference for name, _, _, difference in pair["table"].rows}
+    assert rows["Accuracy"].value == pytest.approx(21 / 25 - 22 / 25)
+    assert rows["Recall of normal"].value == pytest.approx(7 / 8 - 6 / 8)
+    assert rows["Recall of covid"].value == pytest.approx(6 / 9 - 8 / 9)
     # per class: 7/8 - 6/8, 6/9 - 8/9 and 0
-    assert rows["Balanced accuracy"]["difference"].value == pytest.approx((1 / 8 - 2 / 9) / 3)
-    accuracy = rows["Accuracy"]["difference"]
+    assert rows["Balanced accuracy"].value == pytest.approx((1 / 8 - 2 / 9) / 3)
+    accuracy = rows["Accuracy"]
     assert -0.35 < accuracy.low < accuracy.value < accuracy.high < 0.25
 
 
 def test_a_difference_that_never_varies_has_no_interval(make_run):
-    (pair,) = (compare_pairs(subject(make_run("a"), make_run("b"))) or {})["pairs"]
-    for row in pair["rows"]:
-        assert row["difference"].value == 0
-        assert row["difference"].low is None
-        assert row["difference"].reason
+    (pair,) = compare_pairs(subject(make_run("a"), make_run("b")))["pairs"]
+    for *_, difference in pair["table"].rows:
+        assert difference.value == 0
+        assert difference.low is None
+        assert difference.reason
 
 
 def test_other_radiographs_are_not_compared(make_run, tmp_path):
@@ -103,7 +103,7 @@ def test_only_what_is_switched_on_is_shown(make_run, table, text):
     run = make_run(strategy="flat")
     with (run / "recipe.toml").open("a") as file:
         file.write(f"\n{table}\n")
-    rows = {row["name"]: row["values"] for row in settings_table(subject(run))["rows"]}
+    rows = {name: values for name, *values in settings_table(subject(run))["table"].rows}
     assert rows[table.split("]")[0].removeprefix("[")] == [text]
 
 
@@ -126,7 +126,7 @@ def test_reference_figures_come_with_what_the_labels_mean(make_run, tmp_path):
 
 def test_every_figure_and_reading_has_a_source(make_run):
     content = describe_reading(subject(make_run()))
-    for entry in (*content["readings"], *content["figures"]):
+    for entry in (*content["reading"], *content["figure"]):
         assert entry["source"] in content["sources"]
 
 

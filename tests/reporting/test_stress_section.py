@@ -11,7 +11,7 @@ from hilum.errors import HilumError
 from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, read_predictions
 from hilum.evaluation.stress import StressRun, summarise_stress, write_stress
 from hilum.labels import LabelTree
-from hilum.reporting.figures.evaluation import stress_chart
+from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import read_runs
 from hilum.reporting.sections.elsewhere import show_stress
 from hilum.reporting.subject import Subject
@@ -52,7 +52,7 @@ def test_the_section_tells_the_drop_and_the_worst(make_run):
     text = words("stress", run)
 
     # 7 and 9 flipped under blur, 6 and 8 under jpeg, 5 and 7 under crop: 14, 13 and 12 of 20 stay
-    assert "The accuracy is 80.0 % (60.9 % to 91.1 %) on the 25 images as they are" in text
+    assert "The accuracy is 80.0 % (60.9 to 91.1 %) on the 25 images as they are" in text
     stressed = (13 + 11 + 14 + 12 + 15 + 13) / 6 / 25
     assert f"and {100 * stressed:.1f} %" in text
     assert f"lower by {80 - 100 * stressed:.1f} (" in text

@@ -1,14 +1,8 @@
 import re
 
 from hilum.records import Estimate
-from hilum.reporting.study.figures import (
-    Band,
-    Difference,
-    Runs,
-    band_curves,
-    forest_plot,
-    runs_chart,
-)
+from hilum.reporting.charts import Series, learning_curve
+from hilum.reporting.study.figures import Difference, Runs, forest_plot, runs_chart
 
 
 def forest(*rows):
@@ -60,10 +54,11 @@ def test_charts_of_runs_in_words_and_with_intervals():
 
 
 def test_bands_in_words():
-    band = Band("train", (1, 2), mean=(0.8, 0.5), low=(0.7, 0.4), high=(0.9, 0.6))
-    svg = band_curves([band], quantity="loss", ylim=(0, 1), key="b", alt="Loss:")
+    band = Series("train", (1, 2), (0.8, 0.5), low=(0.7, 0.4), high=(0.9, 0.6))
+    alt = f"Loss: {band.words}."
+    svg = learning_curve([band], quantity="loss", ylim=(0, 1), key="b", alt=alt)
     assert (
         "Loss: train from 0.800 to 0.500, in the last epoch between 0.400 and 0.600.</title>" in svg
     )
-    one = Band("train", (1,), mean=(0.8,), low=(0.8,), high=(0.8,))
-    assert "<svg" in band_curves([one], quantity="loss", ylim=(0, 1), key="b", alt="Loss:")
+    one = Series("train", (1,), (0.8,), low=(0.8,), high=(0.8,))
+    assert "<svg" in learning_curve([one], quantity="loss", ylim=(0, 1), key="b", alt="Loss:")

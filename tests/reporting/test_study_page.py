@@ -197,8 +197,8 @@ def test_conclusions_are_told_in_their_own_direction(contradicted):
 def test_bands_over_runs():
     result = make_study("architecture-selection", {"flat": [6, 6, 6], "cascade": [6, 6, 6]})
     curves = draw_study_curves(result)
-    assert [d["name"] for d in curves.variants["cascade"]] == ["root", "infected"]
-    loss = dict(curves.variants["flat"][0]["charts"])["loss"]
+    assert list(curves.variants["cascade"]) == ["root", "infected"]
+    loss, _ = curves.variants["flat"]["flat"]
     # Runs watch losses of 1, 2 and 3 in the first epoch, and half of that in the second.
     assert "watched from 2.000 to 1.000, in the last epoch between 0.500 and 1.500." in loss
     assert curves.cut is None

@@ -2,18 +2,8 @@ import json
 
 import pytest
 
-from hilum.records import Estimate
 from hilum.reporting.runs import read_runs
-from hilum.reporting.summary import cautions, compare_runs, describe_run, interval, listed, percent
-
-
-def test_numbers_in_words():
-    assert percent(19 / 24) == "79.2\N{NARROW NO-BREAK SPACE}%"
-    assert interval(Estimate(0.5, 0.25, 0.75)) == "25.0 to 75.0\N{NARROW NO-BREAK SPACE}%"
-    assert interval(Estimate(0.5)) == ""
-    assert listed([]) == ""
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b", "c"]) == "a, b and c"
+from hilum.reporting.sections.summary import cautions, compare_runs, describe_run
 
 
 def test_intervals_that_do_not_overlap_are_called_that(make_run):

@@ -59,7 +59,7 @@ def explain(
     from hilum.explanation.attribution import METHODS
     from hilum.explanation.explain import EXPLANATION_FILE
     from hilum.explanation.explain import explain as run_explanation
-    from hilum.reporting.page import write_explanation_page
+    from hilum.reporting.explain_page import write_explanation_page
 
     model = Classifier.load(classifier, device=device or "auto")
     with console.progress_bar() as progress:

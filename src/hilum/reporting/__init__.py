@@ -1,0 +1,13 @@
+"""Reporting: what was found, as pages that open offline, as Markdown, and in notebooks.
+
+A page is a template that shows plain values, tables and charts; nothing is measured here.
+"""
+
+__all__ = [
+    "audit_page",
+    "explain_page",
+    "notebook",
+    "report",
+    "search_page",
+    "study",
+]

@@ -1,4 +1,4 @@
-"""The audit's own chart: what tells the classes apart, as bars from chance."""
+"""The page of an audit: its findings, with pictures, as one self-contained HTML file."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,58 +10,25 @@ from matplotlib.axes import Axes
 from hilum.audit.audit import Audit
 from hilum.audit.describe import Description, decision_counts
 from hilum.audit.findings import SEVERITIES
-from hilum.codec import to_plain
+from hilum.audit.shortcuts import Shortcut
 from hilum.errors import HilumError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.records import PixelArray, Record
-from hilum.reporting.figures.charts import (
-    _FAINT,
-    _INK,
-    _SERIES,
-    Interval,
-    _svg,
+from hilum.reporting.charts import (
     class_bars,
+    describe_counts,
     radiograph_uri,
 )
-from hilum.reporting.page import made_now, page_environment, write_page
-from hilum.reporting.sections.data import WORDS
+from hilum.reporting.page import write_page
+from hilum.reporting.sections.data import counts_table
 from hilum.reporting.subject import ImageSource
+from hilum.reporting.svg import INK, SERIES, draw_interval, draw_svg, lay_rows, name_row
 from hilum.settings import AUGMENTATIONS, Augmentation
+from hilum.table import Column, Columns, Rows, Table
 from hilum.transforms.augment import augmentation_grid
 from hilum.transforms.preprocess import Preprocessing, preprocessing_grid
-
-
-def auroc_bars(rows: Sequence[Interval], *, compared: Sequence[bool], key: str, alt: str) -> str:
-    """A bar per row from 0.5, which is chance, to its AUROC, with the 95 % interval, as inline SVG.
-
-    compared: per row whether it is there to compare with; such bars have the second colour.
-    """
-    least = min([0.35, *(r.low for r in rows if r.low is not None), *(r.value for r in rows)])
-
-    def draw(axes: Axes) -> None:
-        for y, (row, other) in enumerate(zip(rows, compared, strict=True)):
-            colour = _SERIES[1] if other else _SERIES[0]
-            axes.barh(y, row.value - 0.5, left=0.5, height=0.36, color=colour)
-            if row.low is not None and row.high is not None:
-                axes.plot([row.low, row.high], [y, y], color=_INK, linewidth=1.3)
-                for end in (row.low, row.high):
-                    axes.plot([end, end], [y - 0.12, y + 0.12], color=_INK, linewidth=1.3)
-            name = axes.text(least, y - 0.24, "n", ha="left", va="bottom", color=_INK)
-            name.set_gid(f"row-{y}")  # the name itself is put in when the SVG is made
-            name.set_in_layout(False)
-            axes.text(1, y - 0.24, f"{row.value:.2f}", ha="right", va="bottom", color=_INK)
-        axes.axvline(0.5, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
-        axes.set_yticks([])
-        axes.set_ylim(len(rows) - 0.6, -0.85)
-        axes.set_xlim(least, 1)
-        axes.set_xlabel("AUROC (0.5 is chance)")
-        axes.grid(axis="x", color=_FAINT, linewidth=0.8)
-
-    return _svg(
-        draw, (4.3, 0.6 + 0.5 * len(rows)), key=key, alt=alt, rows=[row.name for row in rows]
-    )
-
+from hilum.wording import PERCENT, Style
 
 #: Pictures of some radiographs, by the radiograph's name: what was done to it, and the result.
 Samples = Mapping[str, Sequence[tuple[str, PixelArray]]]
@@ -90,30 +57,40 @@ def write_audit_page(
     written.
     """
     described = audit.description
-    page = (
-        page_environment()
-        .get_template("audit.html.j2")
-        .render(
-            title=f"Audit of {audit.data['name']}",
-            made=made_now(),
-            data=audit.data,
-            total=len(described.records),
-            findings=[{**to_plain(f), "word": WORDS[f.severity]} for f in audit.findings],
-            tally=[(WORDS[s], sum(f.severity == s for f in audit.findings), s) for s in SEVERITIES],
-            classes=described.tree.classes,
-            splits=[(s, list(c.values())) for s, c in described.counts.items()],
-            ratio=described.ratio(),
-            charts=_charts(described),
-            looks=described.per_class(),
-            files=_files(described),
-            shortcuts=_shortcuts(audit),
-            seconds=sum(audit.seconds.values()),
-            pictures=_pictures(audit, images) if images else None,
-            preprocessing=_cards(preprocessing or {}),
-            augmentation=_cards(augmentation or {}),
-        )
+    tree = described.tree
+    splits = [(split, list(counts.values())) for split, counts in described.counts.items()]
+    of_looks: Columns = [
+        "class", Column("brightness", style=Style(0)), Column("contrast", style=Style(0)),
+        Column("dark margin", style=PERCENT),
+    ]  # fmt: skip
+    files = [*_files(described), ("fingerprint", audit.data["fingerprint"])]
+    return write_page(
+        out,
+        "audit.html.j2",
+        title=f"Audit of {audit.data['name']}",
+        synthetic=audit.data["synthetic"],
+        total=len(described.records),
+        findings=audit.findings,
+        tally=[(s, sum(f.severity == s for f in audit.findings)) for s in SEVERITIES],
+        splits=list(described.counts),
+        counts=counts_table("Images per class and split", tree.classes, splits),
+        ratio=described.ratio(),
+        charts=_charts(described),
+        looks=Table(
+            "Brightness and contrast per class",
+            of_looks,
+            [
+                [name, *(float(looks[key]) for key in ("brightness", "contrast", "margin"))]
+                for name, looks in described.per_class().items()
+            ],
+        ),
+        files=Table("Files", ("", ""), files, kind="facts"),
+        shortcuts=_shortcuts(audit),
+        seconds=sum(audit.seconds.values()),
+        pictures=_pictures(audit, images) if images else None,
+        preprocessing=_cards(preprocessing or {}),
+        augmentation=_cards(augmentation or {}),
     )
-    return write_page(page, out)
 
 
 def preprocessing_samples(dataset: Dataset) -> dict[str, list[tuple[str, PixelArray]]]:
@@ -166,11 +143,8 @@ def _charts(described: Description) -> list[dict[str, str]]:
     charts = []
     for i, (title, words, names, counts) in enumerate(groups):
         rows = [(split, [classes[n] for n in names]) for split, classes in counts.items()]
-        told = "; ".join(
-            f"{split}: " + ", ".join(f"{n} {k:,}" for n, k in zip(names, row, strict=True))
-            for split, row in rows
-        )
-        svg = class_bars(names, rows, key=f"counts{i}", alt=f"{title}. {told}.")
+        alt = f"{title}. {describe_counts(names, rows)}"
+        svg = class_bars(names, rows, key=f"counts{i}", alt=alt)
         charts.append({"title": title, "words": words, "svg": svg})
     return charts
 
@@ -186,20 +160,47 @@ def _files(described: Description) -> list[tuple[str, str]]:
 
 
 def _shortcuts(audit: Audit) -> dict[str, Any]:
-    rows, compared = [], []
-    for s in audit.shortcuts:
-        if s.auroc.value is not None:
-            rows.append(Interval(s.name, s.auroc.value, s.auroc.low, s.auroc.high))
-            compared.append(s.sees_lung)
-    if not rows:
-        return {"chart": None, "rows": [], "reason": audit.shortcuts[0].auroc.reason}
-    words = "; ".join(f"{r.name} {r.value:.2f}" for r in rows)
-    alt = f"AUROC of a simple classifier by what it sees. {words}."
+    found = [s for s in audit.shortcuts if s.auroc.value is not None]
+    if not found:
+        return {"chart": None, "reason": audit.shortcuts[0].auroc.reason}
+    classes = audit.description.tree.classes
+    columns: Columns = [
+        "seen", "AUROC", *(Column(name, wrap=True) for name in classes),
+        Column("what that is", "about"),
+    ]  # fmt: skip
+    table: Rows = [
+        [s.name, s.auroc, *(s.per_class[name] for name in classes), s.about]
+        for s in audit.shortcuts
+    ]
     return {
-        "chart": auroc_bars(rows, compared=compared, key="shortcuts", alt=alt),
-        "rows": audit.shortcuts,
+        "chart": _auroc_bars(found),
+        "table": Table("AUROC of every kind of information", columns, table),
         "n": audit.shortcuts[0].auroc.n,
     }
+
+
+def _auroc_bars(found: Sequence[Shortcut]) -> str:
+    """A bar per row from 0.5, which is chance, to its AUROC, with the 95 % interval, as inline SVG.
+
+    What saw lung is there to compare with; such bars have the second colour.
+    """
+    rows = {s.name: (s.auroc, s.auroc.value or 0.0) for s in found}
+    least = min([0.35, *(low for e, value in rows.values() for low in (value, e.low) if low)])
+
+    def draw(axes: Axes) -> None:
+        for y, (shortcut, (auroc, value)) in enumerate(zip(found, rows.values(), strict=True)):
+            colour = SERIES[1] if shortcut.sees_lung else SERIES[0]
+            axes.barh(y, value - 0.5, left=0.5, height=0.36, color=colour)
+            draw_interval(axes, (auroc.low, auroc.high), y, INK, width=1.3)
+            name_row(axes, y, y - 0.24, least)
+            axes.text(1, y - 0.24, f"{value:.2f}", ha="right", va="bottom", color=INK)
+        axes.axvline(0.5, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+        lay_rows(axes, len(rows) - 0.6, -0.85, (least, 1), "AUROC (0.5 is chance)")
+
+    words = "; ".join(f"{name} {value:.2f}" for name, (_, value) in rows.items())
+    alt = f"AUROC of a simple classifier by what it sees. {words}."
+    size = (4.3, 0.6 + 0.5 * len(rows))
+    return draw_svg(draw, size, key="shortcuts", alt=alt, rows=list(rows))
 
 
 def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
@@ -240,9 +241,7 @@ def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
 def _card(described: Description, i: int, pixels: PixelArray) -> dict[str, Any]:
     record, looks = described.records[i], described.looks
     return {
-        "uri": radiograph_uri(pixels, longest=160),
-        "height": pixels.shape[0],
-        "width": pixels.shape[1],
+        **_picture(pixels),
         "name": record.name,
         "label": described.tree.classes[record.label],
         "split": record.split,
@@ -251,19 +250,13 @@ def _card(described: Description, i: int, pixels: PixelArray) -> dict[str, Any]:
     }
 
 
-def _cards(given: Samples) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "cards": [
-                {
-                    "what": what,
-                    "uri": radiograph_uri(pixels, longest=160),
-                    "height": pixels.shape[0],
-                    "width": pixels.shape[1],
-                }
-                for what, pixels in made
-            ],
-        }
+def _picture(pixels: PixelArray) -> dict[str, Any]:
+    height, width = pixels.shape
+    return {"uri": radiograph_uri(pixels, longest=160), "height": height, "width": width}
+
+
+def _cards(given: Samples) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: [{"what": what, **_picture(pixels)} for what, pixels in made]
         for name, made in given.items()
-    ]
+    }

@@ -30,8 +30,7 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import image_source
 from hilum.recipe import Recipe
 from hilum.records import IntArray
-from hilum.reporting.figures.charts import (
-    Interval,
+from hilum.reporting.charts import (
     Series,
     class_bars,
     interval_chart,
@@ -185,11 +184,7 @@ def show_measures(evaluation: Evaluation) -> Shown:
     ]
     alt = "; ".join(f"recall of {name} {PLAIN.words(m.recall)}" for name, m in per_class.items())
     chart = interval_chart(
-        [
-            Interval(name, m.recall.value, m.recall.low, m.recall.high)
-            for name, m in per_class.items()
-            if m.recall.value is not None
-        ],
+        {name: m.recall for name, m in per_class.items()},
         quantity="recall (sensitivity), with its 95 % interval",
         key=key_of(alt),
         alt=alt,

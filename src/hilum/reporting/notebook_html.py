@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from hilum.records import Estimate, PixelArray
-from hilum.reporting.figures.charts import data_uri, radiograph_uri
+from hilum.reporting.charts import data_uri, radiograph_uri
 from hilum.reporting.svg import shorten
 from hilum.table import Column, Table
 from hilum.wording import PLAIN, Cell, Content

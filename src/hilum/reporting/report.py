@@ -1,7 +1,7 @@
 """The report on one or more runs: a single HTML file that opens offline.
 
-Every section has a module that makes plain values of the subject, and a template of its name that
-shows them.
+Every section has a function that makes plain values and tables of the subject, a template that
+shows them, and a line in SECTIONS.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,46 +16,58 @@ from hilum.evaluation.label_errors import LabelErrors, find_label_errors
 from hilum.explanation.split import explain_run
 from hilum.radiographs.image import image_source
 from hilum.radiographs.pixels import Progress
-from hilum.reporting.page import made_now, page_environment, write_page
+from hilum.reporting.page import write_page
 from hilum.reporting.runs import Run, read_runs
-from hilum.reporting.sections.abstention import show_abstention
-from hilum.reporting.sections.calibration import show_calibration, show_roc
-from hilum.reporting.sections.data import describe_data, read_audit, show_looks, tell_provenance
+from hilum.reporting.sections.data import (
+    describe_data,
+    describe_reading,
+    read_audit,
+    show_looks,
+    tell_provenance,
+)
 from hilum.reporting.sections.elsewhere import show_external, show_stress, show_subgroups
 from hilum.reporting.sections.explanations import show_explanations, show_radiographs
 from hilum.reporting.sections.forms import fill_checklist, list_limits, write_cards
-from hilum.reporting.sections.operating import describe_reading, show_operating_points
+from hilum.reporting.sections.probabilities import (
+    show_abstention,
+    show_calibration,
+    show_operating_points,
+    show_roc,
+)
 from hilum.reporting.sections.published import compare_published
 from hilum.reporting.sections.results import compare_pairs, result_sections
 from hilum.reporting.sections.summary import summarise_runs
 from hilum.reporting.sections.training import describe_networks, draw_curves, settings_table
 from hilum.reporting.subject import ImageSource, Subject
-from hilum.reporting.summary import listed
 from hilum.training.folder import data_root
+from hilum.wording import listed
 
-__all__ = ["ImageSource", "page_environment", "write_report"]
+__all__ = ["ImageSource", "write_report"]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section of the report: sections/ANCHOR.html.j2 shows as `part` what collect gives.
+    """A section of the report: sections/TEMPLATE.html.j2 shows as `part` what collect gives.
 
-    title: in the table of contents. collect: None leaves the section out.
+    title: in the table of contents. collect: None leaves the section out. heading: its own, if it
+    is not the title; "heading" in a part goes before both. template: the anchor, if not given.
     """
 
     anchor: str
     title: str
     collect: Callable[[Subject], Any]
+    heading: str = ""
+    template: str = ""
 
 
 #: In the order in which they are read.
 SECTIONS = (
     Section("summary", "Summary", summarise_runs),
-    Section("comparison", "Comparison", compare_pairs),
-    Section("data", "Data", describe_data),
-    Section("audit", "Audit", lambda subject: {"audit": subject.audit}),
+    Section("comparison", "Comparison", compare_pairs, "Comparison on the same radiographs"),
+    Section("data", "Data", describe_data, "The data"),
+    Section("audit", "Audit", lambda subject: {"audit": subject.audit}, "Is the data sound?"),
     Section("networks", "Networks", describe_networks),
-    Section("settings", "Settings", settings_table),
+    Section("settings", "Settings", settings_table, "What was trained on what"),
     Section("curves", "Learning curves", draw_curves),
     Section("results", "Results", result_sections),
     Section("roc", "ROC and precision–recall", show_roc),
@@ -70,11 +82,16 @@ SECTIONS = (
     Section("explanations", "Errors and explanations", show_explanations),
     Section("published", "Published figures", compare_published),
     Section("limits", "Limits", list_limits),
-    Section("clinical", "How radiologists read", describe_reading),
+    Section(
+        "clinical",
+        "How radiologists read",
+        describe_reading,
+        "How radiologists read COVID-19 pneumonia",
+    ),
     Section("model-card", "Model card", write_cards),
-    Section("claim", "CLAIM 2024", fill_checklist("claim-2024")),
-    Section("tripod", "TRIPOD+AI", fill_checklist("tripod-ai")),
-    Section("provenance", "Provenance", tell_provenance),
+    Section("claim", "CLAIM 2024", fill_checklist("claim-2024"), template="checklist"),
+    Section("tripod", "TRIPOD+AI", fill_checklist("tripod-ai"), template="checklist"),
+    Section("provenance", "Provenance", tell_provenance, "Provenance, and how to reproduce this"),
 )
 
 
@@ -116,15 +133,18 @@ def write_report(
     parts = [(section, section.collect(subject)) for section in SECTIONS]
     if compare:
         _refuse_incomparable(subject, compare_pairs(subject))
-    page = (
-        page_environment()
-        .get_template("report.html.j2")
-        .render(
-            sections=[(section, part) for section, part in parts if part is not None],
-            **_frame(subject, title),
-        )
+    synthetic = [run.name for run in subject.runs if run.synthetic]
+    return write_page(
+        out,
+        "report.html.j2",
+        what="report",
+        sections=[(section, part) for section, part in parts if part is not None],
+        title=title or f"Report on {listed(run.name for run in subject.runs)}",
+        synthetic=synthetic,
+        all_synthetic=len(synthetic) == len(subject.runs),
+        warnings=_notes(subject.runs),
+        several=subject.several,
     )
-    return write_page(page, out, "report")
 
 
 def report_on(
@@ -173,19 +193,6 @@ def report_on(
         label_errors=label_errors,
         compare=compare,
     )
-
-
-def _frame(subject: Subject, title: str | None) -> dict[str, Any]:
-    """What stands around the sections, and what all of them may ask for."""
-    synthetic = [run.name for run in subject.runs if run.synthetic]
-    return {
-        "title": title or f"Report on {listed(run.name for run in subject.runs)}",
-        "made": made_now(),
-        "synthetic": synthetic,
-        "all_synthetic": len(synthetic) == len(subject.runs),
-        "notes": _notes(subject.runs),
-        "several": subject.several,
-    }
 
 
 def _refuse_incomparable(subject: Subject, found: dict[str, Any] | None) -> None:

@@ -5,15 +5,14 @@ report can say so; a part that is damaged is refused.
 """
 
 import json
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hilum.classifier.files import read_classifier_file
-from hilum.codec import from_plain
+from hilum.codec import from_plain, read_plain
 from hilum.errors import EvaluationError, HilumError
 from hilum.evaluation.assess import ASSESSMENT_FILE, Assessment, read_assessment
 from hilum.evaluation.external import EXTERNAL_FILE, ExternalDrop
@@ -26,6 +25,7 @@ from hilum.evaluation.files import (
 )
 from hilum.evaluation.stress import STRESS_FILE, Stress, read_stress
 from hilum.labels import LabelTree, Strategy
+from hilum.training.folder import FACTS_FILE
 
 #: The order in which splits are told, the most telling first; others follow alphabetically.
 _SPLITS = ("test", "val", "train")
@@ -65,106 +65,23 @@ class SplitResult:
     stress: Stress | None = None
 
 
-def read_results(folder: Path) -> tuple[tuple[SplitResult, ...], tuple[SplitResult, ...]]:
-    """A run's evaluations on its own data, and those on data from elsewhere.
-
-    folder: RUN/evaluation, which need not be there. Raises HilumError naming the damaged file.
-    """
-    own: list[SplitResult] = []
-    external: list[SplitResult] = []
-    for file in sorted(folder.glob(f"*/{EVALUATION_FILE}")):
-        result = _read_result(file)
-        elsewhere = result.drop is not None or file.parent.name.startswith(EXTERNAL_PREFIX)
-        (external if elsewhere else own).append(result)
-    order = {split: i for i, split in enumerate(_SPLITS)}
-    own.sort(key=lambda r: (order.get(r.split, len(order)), r.split))
-    return tuple(own), tuple(external)
-
-
-def _read_result(file: Path) -> SplitResult:
-    evaluation = read_evaluation(file)
-    table = file.with_name(PREDICTIONS_FILE)
-    verdicts: dict[str, Verdict] = {}
-    if table.is_file():
-        truth, predictions = read_predictions(table)
-        classes = evaluation.classes
-        if len(predictions) != evaluation.n or predictions.probs.shape[1] != len(classes):
-            raise HilumError(
-                f"{table} holds {len(predictions)} predictions over {predictions.probs.shape[1]} "
-                f"classes, but {file} is about {evaluation.n} over {len(classes)}: evaluate again."
-            )
-        for i, name in enumerate(predictions.names):
-            k = int(predictions.predicted[i])
-            probability = float(predictions.probs[i, k])
-            verdicts[name] = Verdict(name, classes[int(truth[i])], classes[k], probability)
-    assessment = drop = stress = None
-    if (beside := file.with_name(ASSESSMENT_FILE)).is_file():
-        assessment = read_assessment(beside)
-        _refuse_older(beside, (assessment.n, assessment.split), evaluation)
-    if (beside := file.with_name(EXTERNAL_FILE)).is_file():
-        try:
-            drop = from_plain(
-                ExternalDrop,
-                parse_object(beside, beside.read_text("utf-8")),
-                what="a comparison with external data",
-                error=EvaluationError,
-            )
-        except EvaluationError as error:
-            raise HilumError(f"Cannot read {beside}: {error}") from None
-        _refuse_older(beside, (drop.external.get("n"), drop.external.get("split")), evaluation)
-    if (beside := file.with_name(STRESS_FILE)).is_file():
-        stress = read_stress(beside)
-        _refuse_older(beside, (stress.n, stress.split), evaluation)
-        _refuse_other(beside, stress, evaluation)
-    return SplitResult(evaluation.split, evaluation, verdicts, assessment, drop, stress)
-
-
-def _refuse_older(file: Path, about: tuple[Any, Any], evaluation: Evaluation) -> None:
-    if about != (evaluation.n, evaluation.split):
-        raise HilumError(
-            f"{file} is about {about[0]} images of {about[1]}, but {EVALUATION_FILE} beside it "
-            f"about {evaluation.n} of {evaluation.split}: evaluate again."
-        )
-
-
-def _refuse_other(file: Path, stress: Stress, evaluation: Evaluation) -> None:
-    """A stress test takes minutes: it is easily left behind when a run is evaluated anew."""
-    keys = ("rule", "data", "classifier")
-    differ = [key for key in keys if getattr(stress, key) != getattr(evaluation, key)]
-    if differ:
-        raise HilumError(
-            f"{file} is not about the same {' and '.join(differ)} as {EVALUATION_FILE} beside it: "
-            "evaluate again with --stress, or remove it."
-        )
-
-
-def parse_object(file: Path, text: str) -> dict[str, Any]:
-    """The JSON object in a file's text. Raises HilumError naming the file for anything else."""
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise HilumError(f"{file} is not JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise HilumError(f"{file} should hold a JSON object; found {type(found).__name__}.")
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch of one decision's training, as history.jsonl has it.
+    """One epoch of one decision's training, as a line of history.jsonl has it.
 
     Losses are means per sample, accuracies shares in [0, 1]; monitor_* are None where nothing
-    was monitored.
+    was monitored, and any number where it was not finite.
     """
 
+    decision: str
     epoch: int
-    train_loss: float
-    train_accuracy: float
-    monitor_loss: float | None
-    monitor_accuracy: float | None
-    learning_rate: float | None
-    seconds: float | None
-    images_per_second: float | None
+    train_loss: float | None
+    train_accuracy: float | None
+    monitor_loss: float | None = None
+    monitor_accuracy: float | None = None
+    learning_rate: float | None = None
+    seconds: float | None = None
+    images_per_second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -265,7 +182,7 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
             name = f"{name} ({run.folder.resolve().name})"
         if name in [u.name for u in unique]:
             name = f"{name}, run {i + 1}"
-        unique.append(Run(**{**run.__dict__, "name": name}))
+        unique.append(replace(run, name=name))
     return tuple(unique)
 
 
@@ -278,13 +195,12 @@ def _read_run(folder: Path) -> Run:
     except tomllib.TOMLDecodeError as error:
         raise HilumError(f"{recipe_file} is not TOML: {error}.") from error
     history, torn = _read_history(folder / "history.jsonl")
-    tree = LabelTree.from_json(info["labels"])
-    results, external = read_results(folder / "evaluation")
+    results, external = _read_results(folder / "evaluation")
     return Run(
         folder=folder,
         name=str(info.get("name") or folder.resolve().name),
         info=info,
-        tree=tree,
+        tree=LabelTree.from_json(info["labels"]),
         recipe=recipe,
         recipe_text=recipe_text,
         history=history,
@@ -299,9 +215,9 @@ def _read_info(folder: Path) -> dict[str, Any]:
 
     Weights that were trained elsewhere have no settings, no history and no data of their own.
     """
-    about = folder / "run.json"
+    about = folder / FACTS_FILE
     if about.is_file():
-        info: dict[str, Any] = parse_object(about, about.read_text(encoding="utf-8"))
+        info = read_plain(about, dict[str, Any], what="the facts of a run", error=HilumError)
         for key in ("labels", "strategy"):
             if key not in info:
                 raise HilumError(f"{about} lacks the key '{key}', which tells what was trained.")
@@ -340,27 +256,77 @@ def _read_history(file: Path) -> tuple[dict[str, tuple[Epoch, ...]], bool]:
     for number, line in enumerate(lines[:-1] if torn else lines, start=1):
         if not line.strip():
             continue
-        row = parse_object(file, line)
         try:
-            epoch = Epoch(
-                epoch=int(row["epoch"]),
-                train_loss=float(row["train_loss"]),
-                train_accuracy=float(row["train_accuracy"]),
-                monitor_loss=_number(row.get("monitor_loss")),
-                monitor_accuracy=_number(row.get("monitor_accuracy")),
-                learning_rate=_number(row.get("learning_rate")),
-                seconds=_number(row.get("seconds")),
-                images_per_second=_number(row.get("images_per_second")),
-            )
-            decision = str(row["decision"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise HilumError(f"{file}, line {number}: not an epoch ({error!r}).") from error
-        found.setdefault(decision, {})[epoch.epoch] = epoch
+            row = json.loads(line, parse_constant=lambda _: None)  # NaN and Infinity
+            epoch = from_plain(Epoch, row, what="an epoch", error=HilumError)
+        except (ValueError, HilumError) as error:
+            raise HilumError(f"{file}, line {number}: not an epoch ({error}).") from None
+        found.setdefault(epoch.decision, {})[epoch.epoch] = epoch
     return {d: tuple(e[k] for k in sorted(e)) for d, e in found.items()}, torn
 
 
-def _number(value: Any) -> float | None:
-    """A finite number or None: what was not measured is not drawn."""
-    if value is None or not math.isfinite(float(value)):
-        return None
-    return float(value)
+def _read_results(folder: Path) -> tuple[tuple[SplitResult, ...], tuple[SplitResult, ...]]:
+    """A run's evaluations on its own data, and those on data from elsewhere.
+
+    folder: RUN/evaluation, which need not be there. Raises HilumError naming the damaged file.
+    """
+    own: list[SplitResult] = []
+    external: list[SplitResult] = []
+    for file in sorted(folder.glob(f"*/{EVALUATION_FILE}")):
+        result = _read_result(file)
+        elsewhere = result.drop is not None or file.parent.name.startswith(EXTERNAL_PREFIX)
+        (external if elsewhere else own).append(result)
+    order = {split: i for i, split in enumerate(_SPLITS)}
+    own.sort(key=lambda r: (order.get(r.split, len(order)), r.split))
+    return tuple(own), tuple(external)
+
+
+def _read_result(file: Path) -> SplitResult:
+    """An evaluation, and what lies beside it. A stress test takes minutes: one is easily left."""
+    evaluation = read_evaluation(file)
+    result = SplitResult(evaluation.split, evaluation, _read_verdicts(file, evaluation))
+    if (beside := file.with_name(ASSESSMENT_FILE)).is_file():
+        assessment = read_assessment(beside)
+        _refuse_older(beside, (assessment.n, assessment.split), evaluation)
+        result = replace(result, assessment=assessment)
+    if (beside := file.with_name(EXTERNAL_FILE)).is_file():
+        drop = read_plain(beside, ExternalDrop, what="a comparison", error=EvaluationError)
+        _refuse_older(beside, (drop.external.get("n"), drop.external.get("split")), evaluation)
+        result = replace(result, drop=drop)
+    if (beside := file.with_name(STRESS_FILE)).is_file():
+        stress = read_stress(beside)
+        _refuse_older(beside, (stress.n, stress.split), evaluation)
+        same = ("rule", "data", "classifier")
+        if differ := [k for k in same if getattr(stress, k) != getattr(evaluation, k)]:
+            raise HilumError(
+                f"{beside} is not about the same {' and '.join(differ)} as {EVALUATION_FILE} "
+                "beside it: evaluate again with --stress, or remove it."
+            )
+        result = replace(result, stress=stress)
+    return result
+
+
+def _read_verdicts(file: Path, evaluation: Evaluation) -> dict[str, Verdict]:
+    """What predictions.csv beside an evaluation says, by radiograph; nothing without one."""
+    table, classes = file.with_name(PREDICTIONS_FILE), evaluation.classes
+    if not table.is_file():
+        return {}
+    truth, predictions = read_predictions(table)
+    if predictions.probs.shape != (evaluation.n, len(classes)):
+        raise HilumError(
+            f"{table} holds {len(predictions)} predictions over {predictions.probs.shape[1]} "
+            f"classes, but {file} is about {evaluation.n} over {len(classes)}: evaluate again."
+        )
+    rows = zip(predictions.names, truth, predictions.predicted, predictions.probs, strict=True)
+    return {
+        name: Verdict(name, classes[true], classes[said], float(probs[said]))
+        for name, true, said, probs in rows
+    }
+
+
+def _refuse_older(file: Path, about: tuple[Any, Any], evaluation: Evaluation) -> None:
+    if about != (evaluation.n, evaluation.split):
+        raise HilumError(
+            f"{file} is about {about[0]} images of {about[1]}, but {EVALUATION_FILE} beside it "
+            f"about {evaluation.n} of {evaluation.split}: evaluate again."
+        )

@@ -1,4 +1,4 @@
-"""The pictures of a search: its course, what mattered, and the measure over each key."""
+"""The page of a search: its course, what mattered, and every trial, as one HTML file."""
 
 import json
 from collections.abc import Sequence
@@ -7,9 +7,21 @@ from typing import Any, Final
 
 from matplotlib.axes import Axes
 
-from hilum.reporting.figures.charts import _FAINT, _INK, _SERIES, _name_row, _svg, shorten
-from hilum.reporting.page import made_now, page_environment, write_page
+from hilum.reporting.page import write_page
+from hilum.reporting.svg import (
+    FAINT,
+    INK,
+    SERIES,
+    draw_svg,
+    lay_lines,
+    lay_rows,
+    legend_above,
+    name_row,
+    shorten,
+)
 from hilum.search.results import Importance, SearchResult, TrialResult
+from hilum.table import Column, Columns, Rows, Table
+from hilum.wording import bare, duration
 
 _SIZE: Final = (4.3, 2.6)
 
@@ -31,27 +43,25 @@ def history_chart(result: SearchResult, *, key: str) -> str:
 
     def draw(axes: Axes) -> None:
         axes.plot(
-            numbers, best, color=_SERIES[1], linewidth=1.7, drawstyle="steps-post",
+            numbers, best, color=SERIES[1], linewidth=1.7, drawstyle="steps-post",
             label="best so far",
         )  # fmt: skip
-        axes.plot(numbers, values, "o", color=_SERIES[0], markersize=4, label="trial")
+        axes.plot(numbers, values, "o", color=SERIES[0], markersize=4, label="trial")
         if pruned:
             axes.plot(
-                [t.number for t in pruned], [low] * len(pruned), "|", color=_INK, markersize=8,
+                [t.number for t in pruned], [low] * len(pruned), "|", color=INK, markersize=8,
                 clip_on=False, label="pruned",
             )  # fmt: skip
         axes.set_ylim(low, high)
-        axes.set_xlabel("trial")
-        axes.set_ylabel(_plain(result.measure["label"]))
-        axes.grid(axis="y", color=_FAINT, linewidth=0.8)
-        _legend(axes)
+        lay_lines(axes, "trial", _plain(result.measure["label"]))
+        legend_above(axes)
 
     first = f"it begins at {values[0]:.3f} and ends at {best[-1]:.3f}"
     alt = (
         f"{result.measure['label']} of {len(trials)} complete trials; the best so far: {first}, "
         f"reached in trial {result.best}. {len(pruned)} trials were pruned."
     )
-    return _svg(draw, _SIZE, key=key, alt=alt)
+    return draw_svg(draw, _SIZE, key=key, alt=alt)
 
 
 def importance_chart(importance: Importance, *, key: str) -> str:
@@ -62,20 +72,17 @@ def importance_chart(importance: Importance, *, key: str) -> str:
 
     def draw(axes: Axes) -> None:
         for y, (_, share) in enumerate(rows):
-            axes.barh(y, 100 * share, height=0.4, color=_SERIES[0])
-            axes.text(100 * share + 1.2, y, f"{100 * share:.0f}", va="center", color=_INK)
-            _name_row(axes, y, y - 0.26)
-        axes.set_yticks([])
-        axes.set_ylim(len(rows) - 0.6, -0.75)
-        axes.set_xlim(0, 108)
+            axes.barh(y, 100 * share, height=0.4, color=SERIES[0])
+            axes.text(100 * share + 1.2, y, f"{100 * share:.0f}", va="center", color=INK)
+            name_row(axes, y, y - 0.26)
+        quantity = "share of the variance explained, %"
+        lay_rows(axes, len(rows) - 0.6, -0.75, (0, 108), quantity)
         axes.set_xticks([0, 25, 50, 75, 100])
-        axes.set_xlabel("share of the variance explained, %")
-        axes.grid(axis="x", color=_FAINT, linewidth=0.8)
 
     told = ", ".join(f"{name} {100 * share:.0f} per cent" for name, share in rows)
     alt = f"Importance of the keys by {importance.method}: {told}."
     size = (4.3, 0.65 + 0.46 * len(rows))
-    return _svg(draw, size, key=key, alt=alt, rows=[name for name, _ in rows])
+    return draw_svg(draw, size, key=key, alt=alt, rows=[name for name, _ in rows])
 
 
 def slice_chart(result: SearchResult, name: str, *, key: str) -> str:
@@ -87,14 +94,14 @@ def slice_chart(result: SearchResult, name: str, *, key: str) -> str:
     trials = _complete(result)
     values = [v for _, v in trials]
     drawn = [t.values[name] for t, _ in trials]
-    choices = [_choice(c) for c in result.space[name].get("choices", ())]
-    at = [choices.index(_choice(x)) for x in drawn] if choices else drawn
+    choices = [_text(c, 3) for c in result.space[name].get("choices", ())]
+    at = [choices.index(_text(x, 3)) for x in drawn] if choices else drawn
     best = next(i for i, (t, _) in enumerate(trials) if t.number == result.best)
 
     def draw(axes: Axes) -> None:
-        axes.plot(at, values, "o", color=_SERIES[0], markersize=4.5, alpha=0.75, label="trial")
+        axes.plot(at, values, "o", color=SERIES[0], markersize=4.5, alpha=0.75, label="trial")
         axes.plot(
-            [at[best]], [values[best]], "D", mfc="none", mec=_SERIES[1], markersize=9,
+            [at[best]], [values[best]], "D", mfc="none", mec=SERIES[1], markersize=9,
             mew=1.7, label="best",
         )  # fmt: skip
         if choices:
@@ -103,18 +110,16 @@ def slice_chart(result: SearchResult, name: str, *, key: str) -> str:
         elif name in result.log_keys:
             axes.set_xscale("log")
         axes.set_ylim(*_limits(values))
-        axes.set_xlabel(_plain(shorten(name, 42)))
-        axes.set_ylabel(_plain(result.measure["label"]))
-        axes.grid(axis="y", color=_FAINT, linewidth=0.8)
-        axes.tick_params(which="minor", color=_FAINT, labelbottom=False)
-        _legend(axes)
+        lay_lines(axes, _plain(shorten(name, 42)), _plain(result.measure["label"]))
+        axes.tick_params(which="minor", color=FAINT, labelbottom=False)
+        legend_above(axes)
 
     alt = (
         f"{result.measure['label']} of {len(trials)} trials over {name}. "
         f"{_in_words(choices, drawn, values)} The best, trial {result.best}, has "
-        f"{_choice(drawn[best])} and {values[best]:.3f}."
+        f"{_text(drawn[best], 3)} and {values[best]:.3f}."
     )
-    return _svg(draw, _SIZE, key=key, alt=alt)
+    return draw_svg(draw, _SIZE, key=key, alt=alt)
 
 
 def _complete(result: SearchResult) -> list[tuple[TrialResult, float]]:
@@ -126,18 +131,12 @@ def _complete(result: SearchResult) -> list[tuple[TrialResult, float]]:
 
 def _in_words(choices: Sequence[str], drawn: Sequence[Any], values: Sequence[float]) -> str:
     if not choices:
-        return f"Tried: {_choice(min(drawn))} to {_choice(max(drawn))}."
+        return f"Tried: {_text(min(drawn), 3)} to {_text(max(drawn), 3)}."
     told = []
     for choice in choices:
-        mine = [v for x, v in zip(drawn, values, strict=True) if _choice(x) == choice]
+        mine = [v for x, v in zip(drawn, values, strict=True) if _text(x, 3) == choice]
         told.append(f"{choice}: {len(mine)} trials" + (f", best {max(mine):.3f}" if mine else ""))
     return "; ".join(told) + "."
-
-
-def _choice(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
@@ -152,14 +151,6 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _legend(axes: Axes) -> None:
-    # Above the axes, because points may be anywhere inside.
-    axes.legend(
-        loc="lower center", bbox_to_anchor=(0.45, 1), ncols=3, frameon=False, labelcolor=_INK,
-        handlelength=1.6, columnspacing=1.2, borderaxespad=0.2, fontsize=8.5,
-    )  # fmt: skip
-
-
 PAGE_FILE = "search.html"
 
 
@@ -171,35 +162,83 @@ def write_search_page(result: SearchResult, out: Path) -> Path:
     """
     complete = result.best is not None
     keys = list(result.space) if complete else []
-    slices = [slice_chart(result, k, key=f"slice-{i}") for i, k in enumerate(keys)]
-    page = (
-        page_environment()
-        .get_template("search.html.j2")
-        .render(
-            result=result,
-            history=history_chart(result, key="history") if complete else None,
-            importance=importance_chart(result.importance, key="importance")
-            if result.importance.shares
-            else None,
-            slices=slices,
-            keys=[
-                {"name": k, "told": _told(t), "base": _base(result, k)}
-                for k, t in result.space.items()
-            ],
-            shown=_shown,
-            made=made_now(),
-        )
+    shares = result.importance.shares
+    return write_page(
+        out,
+        "search.html.j2",
+        result=result,
+        history=history_chart(result, key="history") if complete else None,
+        importance=importance_chart(result.importance, key="importance") if shares else None,
+        shares=Table(
+            "Importance of the keys", ["key", "share of the variance"], list(shares.items())
+        ),
+        slices=[slice_chart(result, k, key=f"slice-{i}") for i, k in enumerate(keys)],
+        keys=_keys_table(result),
+        trials=_trials_table(result),
+        how=_how_table(result),
     )
-    return write_page(page, out)
 
 
-def _told(table: dict[str, Any]) -> str:
+def _keys_table(result: SearchResult) -> Table:
+    best = result.best_trial
+    columns = ["key", "tried", f"recipe {result.recipe['name']}", "best trial"]
+    rows = [
+        [key, _range(told), _base(result, key), _text(best.values[key]) if best else None]
+        for key, told in result.space.items()
+    ]
+    return Table("Keys that were searched", columns, rows, kind="facts")
+
+
+def _trials_table(result: SearchResult) -> Table:
+    columns: Columns = [
+        "trial", Column("state", "text"), result.measure["label"],
+        *(Column(key, wrap=True) for key in result.space), "epochs", "time",
+    ]  # fmt: skip
+    rows: Rows = [
+        [
+            str(t.number),
+            "best" if t.number == result.best else t.state,
+            None if t.value is None else bare(t.estimate),
+            *(_text(t.values[key]) if key in t.values else None for key in result.space),
+            str(t.epochs),
+            None if t.seconds is None else duration(t.seconds),
+        ]
+        for t in result.trials
+    ]
+    best = [i for i, t in enumerate(result.trials) if t.number == result.best]
+    return Table("All trials", columns, rows, marked=best)
+
+
+def _how_table(result: SearchResult) -> Table:
+    rows = [
+        ("begins with", f"the recipe {result.recipe['name']}"),
+        (
+            "held out",
+            f"{result.held_out} of {result.folds} folds of train, divided by patients or blocks of "
+            f"file numbers: {result.n_images:,} images. The test split and the data’s own val were "
+            "not looked at.",
+        ),
+        (
+            "drawn by",
+            "tree-structured Parzen estimator (Optuna "
+            f"{result.versions['optuna']}), seed {result.seed}",
+        ),
+        ("trials", f"{len(result.trials)} of {result.wanted}"),
+        ("storage", result.storage),
+        ("data", result.data["name"]),
+        ("fingerprint", result.data["fingerprint"]),
+        ("versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())),
+    ]
+    return Table("How it was searched", ("", ""), rows, kind="facts")
+
+
+def _range(table: dict[str, Any]) -> str:
     """A key's table in words."""
     if "choices" in table:
-        return "one of " + ", ".join(_shown(c) for c in table["choices"])
-    text = f"{_shown(table['low'])} to {_shown(table['high'])}"
+        return "one of " + ", ".join(_text(c) for c in table["choices"])
+    text = f"{_text(table['low'])} to {_text(table['high'])}"
     if table.get("step"):
-        text += f" in steps of {_shown(table['step'])}"
+        text += f" in steps of {_text(table['step'])}"
     text += ", whole numbers" if table.get("int") else ""
     return text + (", evenly over powers" if table.get("log") else "")
 
@@ -212,12 +251,12 @@ def _base(result: SearchResult, name: str) -> str:
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
         if value is not None:
-            return _shown(value)
+            return _text(value)
     return "its default"
 
 
-def _shown(value: Any) -> str:
-    """A value as a cell has it."""
+def _text(value: Any, digits: int = 4) -> str:
+    """A value as a cell has it, or in charts with fewer digits."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.{digits}g}"
     return value if isinstance(value, str) else json.dumps(value)

@@ -36,6 +36,9 @@ _RC: Final = {
     "font.family": ["DejaVu Sans"],
 }
 
+#: Ticks of a share or probability.
+UNIT_TICKS: Final = ([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
+
 #: How many letters the name of a row may take.
 _ROW: Final = 42
 
@@ -76,15 +79,52 @@ def draw_svg(
     return _inline(buffer.getvalue(), key=key, alt=alt, rows=rows)
 
 
-def name_row(axes: Axes, row: int, y: float, x: float = 0.0) -> None:
-    """Hold a place for the name of a row, above y and from x to the right.
+def name_row(axes: Axes, row: int, y: float, x: float = 0.0, va: str = "bottom") -> None:
+    """Hold a place for the name of a row, from x to the right, and above y or centred on it.
 
     Names come from folders: they may hold '$' (mathematics to matplotlib) or letters that its
     font lacks. So it draws a stand-in, and draw_svg puts the name in.
     """
-    text = axes.text(x, y, "n", ha="left", va="bottom", color=INK)
+    text = axes.text(x, y, "n", ha="left", va=va, color=INK)
     text.set_gid(f"row-{row}")
     text.set_in_layout(False)
+
+
+def lay_rows(axes: Axes, bottom: float, top: float, x: tuple[float, float], quantity: str) -> None:
+    """Axes of a chart of rows: from top down to bottom, with a scale and a grid along x alone."""
+    axes.set_yticks([])
+    axes.set_ylim(bottom, top)
+    axes.set_xlim(*x)
+    axes.set_xlabel(quantity)
+    axes.grid(axis="x", color=FAINT, linewidth=0.8)
+
+
+def lay_lines(axes: Axes, x: str, y: str) -> None:
+    """Labels and the grid of a chart of lines over x."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+
+
+def draw_interval(
+    axes: Axes, ends: tuple[float | None, float | None], y: float, colour: str,
+    *, width: float = 2.2, cap: float = 0.12,
+) -> None:  # fmt: skip
+    """A horizontal line with caps; nothing where an end is None."""
+    low, high = ends
+    if low is None or high is None:
+        return
+    axes.plot([low, high], [y, y], color=colour, linewidth=width)
+    for end in (low, high):
+        axes.plot([end, end], [y - cap, y + cap], color=colour, linewidth=min(width, 1.6))
+
+
+def legend_above(axes: Axes) -> None:
+    """A legend above the axes, because lines and points may be anywhere inside."""
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.45, 1), ncols=3, frameon=False, labelcolor=INK,
+        handlelength=1.8, columnspacing=1.2, borderaxespad=0.2, fontsize=8.5,
+    )  # fmt: skip
 
 
 def shorten(text: str, length: int) -> str:

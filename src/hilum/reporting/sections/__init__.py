@@ -1,0 +1,16 @@
+"""The sections of the report: functions that make plain values and tables of its subject.
+
+Report lists them, and templates of their names show what they give.
+"""
+
+__all__ = [
+    "data",
+    "elsewhere",
+    "explanations",
+    "forms",
+    "probabilities",
+    "published",
+    "results",
+    "summary",
+    "training",
+]

@@ -1,20 +1,26 @@
-"""The report's section on the data: what was counted, and what the labels are known to mean."""
+"""The report's sections on data: what was counted and audited, the looks, where all came from."""
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hilum.audit.findings import SEVERITIES
-from hilum.audit.provenance import known_sources
+from hilum.audit.findings import Finding, by_importance
+from hilum.audit.provenance import Source, known_sources
+from hilum.codec import read_plain
 from hilum.errors import HilumError
 from hilum.evaluation.ledger import Look, describe_looks, read_ledger
+from hilum.files import read_packaged
 from hilum.records import Estimate
-from hilum.reporting.figures.charts import class_bars
-from hilum.reporting.page import duration, moment
+from hilum.reporting.charts import class_bars, describe_counts
 from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
+from hilum.table import Column, Columns, Rows, Table
+from hilum.wording import PERCENT, Cell, duration, moment
+
+#: A split and its images of each class.
+Counts = tuple[str, Sequence[int]]
 
 
 def describe_data(subject: Subject) -> list[dict[str, Any]]:
@@ -25,52 +31,86 @@ def describe_data(subject: Subject) -> list[dict[str, Any]]:
         if identity in found:
             found[identity]["runs"].append(run.name)
             continue
-        counts: Mapping[str, Mapping[str, int]] = run.data.get("counts") or {}
         classes = run.tree.classes
+        counts: Mapping[str, Mapping[str, int]] = run.data.get("counts") or {}
         splits = [(s, [int(c.get(name, 0)) for name in classes]) for s, c in counts.items()]
-        words = "; ".join(
-            f"{s}: " + ", ".join(f"{name} {n:,}" for name, n in zip(classes, row, strict=True))
-            for s, row in splits
-        )
+        name = run.data.get("name") or "not recorded"
+        alt = f"Class distribution. {describe_counts(classes, splits)}"
         found[identity] = {
-            "name": run.data.get("name") or "not recorded",
-            "fingerprint": run.data.get("fingerprint") or "not recorded",
+            "name": name,
             "synthetic": run.synthetic,
             "tree": run.tree.to_text(),
-            "classes": classes,
-            "splits": [{"name": s, "counts": row, "total": sum(row)} for s, row in splits],
-            "chart": class_bars(
-                classes, splits, key=f"classes{len(found)}", alt=f"Class distribution. {words}."
-            )
-            if splits
-            else None,
+            "splits": list(counts),
+            "table": counts_table(f"Images per class and split of {name}", classes, splits),
+            "chart": class_bars(classes, splits, key=f"classes{len(found)}", alt=alt),
             "runs": [run.name],
             "source": known_source(run),
         }
     return list(found.values())
 
 
-def known_source(run: Run) -> dict[str, Any] | None:
-    """What is known of the public data set that a run was trained on, or None.
+def counts_table(label: str, classes: Sequence[str], splits: Sequence[Counts]) -> Table:
+    """Images per class and split, with the share of each class in its split."""
 
-    The keys are those of audit.provenance.Source: title, source, licence, meaning, advice, traps.
-    """
+    def row(name: str, counts: Sequence[int]) -> list[str | Cell | int]:
+        total = sum(counts)
+        shares = [PERCENT.number(n / total) if total else "—" for n in counts]
+        cells = [Cell(n, small=share) for n, share in zip(counts, shares, strict=True)]
+        return [name, *cells, total]
+
+    columns: Columns = ["split", *(Column(name, wrap=True) for name in classes), "all"]
+    return Table(label, columns, [row(*split) for split in splits])
+
+
+def known_source(run: Run) -> Source | None:
+    """What is known of the public data set that a run was trained on, or None."""
     name = run.data.get("source")
-    found = next((s for s in known_sources() if s.name == name), None)
-    return None if found is None else found.model_dump(exclude={"version", "files"}, mode="json")
+    return next((source for source in known_sources() if source.name == name), None)
 
 
-def evaluated_meanings(run: Run) -> list[str]:
-    """What the labels of the known data sets mean that a run was evaluated on.
+def describe_reading(subject: Subject) -> dict[str, Any]:
+    """The readings and figures of clinical.toml, with their sources and their caveat.
 
-    An evaluation keeps the sentence among its notes.
+    meanings: what the labels of the data that the runs were trained or evaluated on are known to
+    mean, where that is known; an evaluation keeps the sentence among its notes.
     """
-    notes = {note for result in run.results for note in result.evaluation.notes}
-    return [source.meaning for source in known_sources() if source.meaning in notes]
+    content = read_packaged("reporting", "texts", "clinical.toml")
+    runs = subject.runs
+    known = [source.meaning for run in runs if (source := known_source(run))]
+    notes = {note for run in runs for result in run.results for note in result.evaluation.notes}
+    known += [source.meaning for source in known_sources() if source.meaning in notes]
+    estimates = [Estimate(f["value"], f.get("low"), f.get("high")) for f in content["figure"]]
+    table = Table(
+        "Reference figures of radiographs in COVID-19",
+        [
+            Column("reference figure", wrap=True),
+            Column("share", style=PERCENT),
+            Column("source", "text"),
+        ],
+        [
+            [figure["name"], estimate, content["sources"][figure["source"]]["short"]]
+            for figure, estimate in zip(content["figure"], estimates, strict=True)
+        ],
+    )
+    return {**content, "meanings": list(dict.fromkeys(known)), "table": table}
 
 
-#: Severities in words.
-WORDS = {"critical": "Critical", "warning": "Warning", "note": "Note", "passed": "Passed"}
+# ---- the audit -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortcut:
+    name: str
+    auroc: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class _Audited:
+    """What the report reads of an audit.json."""
+
+    data: dict[str, Any]
+    findings: tuple[Finding, ...]
+    shortcuts: tuple[_Shortcut, ...]
 
 
 def read_audit(path: Path, runs: Sequence[Run]) -> dict[str, Any]:
@@ -79,34 +119,30 @@ def read_audit(path: Path, runs: Sequence[Run]) -> dict[str, Any]:
     Says whether the audit is about other data than the runs (by their fingerprints).
     Raises HilumError if the file is missing, damaged or of another form.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        findings = [{**f, "word": WORDS[f["severity"]]} for f in content["findings"]]
-        shortcuts = [
-            {"name": s["name"], "auroc": Estimate.from_json(s["auroc"])}
-            for s in content["shortcuts"]
-        ]
-        name, fingerprint = content["data"]["name"], content["data"]["fingerprint"]
-    except OSError as error:
-        raise HilumError(f"Cannot read {path}: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise HilumError(f"{path} is not an audit.json of `hilum audit` ({error!r}).") from None
+    found = read_plain(path, _Audited, what="an audit.json of `hilum audit`", error=HilumError)
+    fingerprint = found.data.get("fingerprint")
     return {
-        "name": name,
+        "name": found.data.get("name"),
         "other": any(run.data.get("fingerprint") != fingerprint for run in runs),
-        "findings": sorted(findings, key=lambda f: SEVERITIES.index(f["severity"])),
-        "shortcuts": shortcuts,
+        "findings": by_importance(found.findings),
+        "shortcuts": found.shortcuts
+        and Table(
+            "Shortcuts", ["what it saw", "AUROC"], [[s.name, s.auroc] for s in found.shortcuts]
+        ),
     }
+
+
+# ---- looks at test images ------------------------------------------------------------------
 
 
 def show_looks(subject: Subject) -> list[dict[str, Any]]:
     """Per run what its ledger says of each test set, and every look in order."""
-    return [_show(run) for run in subject.runs]
+    return [_show_looks(run) for run in subject.runs]
 
 
 def describe_ledger(run: Run) -> list[str]:
     """A sentence on each test set that a run's classifier was evaluated on; of the last look."""
-    looks = ledger_of(run)
+    looks = _looks_of(run)
     last = {look.images: look for look in looks}.values()
     return [
         describe_looks([k for k in looks[: looks.index(look) + 1] if k.is_of_same_images(look)])
@@ -114,27 +150,35 @@ def describe_ledger(run: Run) -> list[str]:
     ]
 
 
-def ledger_of(run: Run) -> tuple[Look, ...]:
+def _looks_of(run: Run) -> tuple[Look, ...]:
     """Every recorded look of a run's classifier; none where it has no classifier or ledger."""
     return read_ledger(run.classifier) if run.classifier else ()
 
 
-def _show(run: Run) -> dict[str, Any]:
-    looks = ledger_of(run)
+def _show_looks(run: Run) -> dict[str, Any]:
+    looks = _looks_of(run)
     settings = list(dict.fromkeys((look.weights, look.rule) for look in looks))
+    columns: Columns = [
+        "when", *(Column(name, "text") for name in ("data", "split")), "images",
+        *(Column(name, "text") for name in ("from elsewhere", "rule")),
+        "setting of weights and rule",
+    ]  # fmt: skip
+    rows: Rows = [
+        [
+            moment(look.when), look.data, look.split, look.n, "yes" if look.external else "no",
+            look.rule, str(settings.index((look.weights, look.rule)) + 1),
+        ]
+        for look in looks
+    ]  # fmt: skip
     return {
         "name": run.name,
         "finished": run.classifier is not None,
         "sentences": describe_ledger(run),
-        "rows": [
-            {
-                "when": moment(look.when),
-                "look": look,
-                "setting": settings.index((look.weights, look.rule)) + 1,
-            }
-            for look in looks
-        ],
+        "table": Table(f"Looks of {run.name} at test images", columns, rows),
     }
+
+
+# ---- provenance ----------------------------------------------------------------------------
 
 
 def tell_provenance(subject: Subject) -> list[dict[str, Any]]:
@@ -145,26 +189,32 @@ def tell_provenance(subject: Subject) -> list[dict[str, Any]]:
 def _tell(run: Run) -> dict[str, Any]:
     info = run.info
     monitored = info.get("monitored") or {}
-    watched = f"{monitored['split']} ({monitored.get('n', '—')})" if monitored else "nothing"
+    facts = [
+        ("Run folder", run.folder.resolve().name),
+        ("Data set", run.data.get("name") or "not recorded"),
+        ("Fingerprint of the data", run.data.get("fingerprint") or "not recorded"),
+        ("Label tree", run.tree.to_text()),
+        (
+            "Watched during training",
+            f"{monitored['split']} ({monitored.get('n', '—')})" if monitored else "nothing",
+        ),
+        ("Seed", str(run.recipe.get("seed", "not recorded"))),
+        ("Device, precision", f"{info.get('device', '—')}, {info.get('precision', '—')}"),
+        ("Started", moment(info.get("started"))),
+        ("Finished", moment(info.get("finished")) if info.get("finished") else "not yet"),
+        ("Time taken", duration(info.get("seconds"))),
+        *((f"Version of {k}", str(v)) for k, v in (info.get("versions") or {}).items()),
+    ]
+    imported = [
+        (decision, str(source.get("file", "—")), str(source.get("sha256", "—")))
+        for decision, source in (info.get("imported") or {}).items()
+    ]
+    columns: Columns = ["decision", "file", "SHA-256"]
     return {
         "name": run.name,
-        "facts": [
-            ("Run folder", run.folder.resolve().name),
-            ("Data set", run.data.get("name") or "not recorded"),
-            ("Fingerprint of the data", run.data.get("fingerprint") or "not recorded"),
-            ("Label tree", run.tree.to_text()),
-            ("Watched during training", watched),
-            ("Seed", str(run.recipe.get("seed", "not recorded"))),
-            ("Device, precision", f"{info.get('device', '—')}, {info.get('precision', '—')}"),
-            ("Started", moment(info.get("started"))),
-            ("Finished", moment(info.get("finished")) if info.get("finished") else "not yet"),
-            ("Time taken", duration(info.get("seconds"))),
-            *((f"Version of {k}", str(v)) for k, v in (info.get("versions") or {}).items()),
-        ],
-        "imported": [
-            (decision, str(facts.get("file", "—")), str(facts.get("sha256", "—")))
-            for decision, facts in (info.get("imported") or {}).items()
-        ],
+        "facts": Table(f"Provenance of {run.name}", ("", ""), facts, kind="facts"),
+        "imported": imported
+        and Table(f"Imported files of {run.name}", columns, imported, kind="facts"),
         "recipe": run.recipe_text,
         "commands": _commands(run),
     }

@@ -1,116 +1,115 @@
-"""The report's section on stress tests: how it does on images made another way."""
+"""The report's sections on other images: stress tests, data from elsewhere, and subgroups."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hilum.evaluation.external import ExternalDrop
 from hilum.evaluation.stress import Stress, StressMean
 from hilum.evaluation.subgroups import Attribute, Subgroup
-from hilum.records import Estimate
-from hilum.reporting.figures.evaluation import stress_chart
+from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import Run, SplitResult
-from hilum.reporting.sections.assessed import (
-    Assessed,
-    assessed,
-    lacking,
-    name_external,
-    name_images,
-)
 from hilum.reporting.sections.results import confusion_table
-from hilum.reporting.subject import Subject
-from hilum.reporting.summary import percent
+from hilum.reporting.subject import Assessed, Subject, name_external, name_images
+from hilum.table import Column, Columns, Row, Rows, Table
+from hilum.wording import PERCENT, POINTS, SIGNED
+
+# ---- stress tests --------------------------------------------------------------------------
+
+_MEASURED = (
+    "accuracy", Column("clean − stressed", style=SIGNED), "balanced accuracy", "macro AUROC",
+)  # fmt: skip
 
 
 def show_stress(subject: Subject) -> dict[str, Any]:
     """Per stress test its sentences, a chart for each family of corruptions, and all figures."""
-    shown: list[dict[str, Any]] = []
-    lacking: list[str] = []
-    for run in subject.runs:
-        tested = [(r, r.stress) for r in (*run.results, *run.external) if r.stress]
-        for result, stress in tested:
-            title = f"{run.name}, {name_images(run, result)}"
-            shown.append({"title": title, **_show_stress(stress, f"stress{len(shown)}")})
-        if not tested:
-            lacking.append(run.name)
-    return {"shown": shown, "lacking": lacking, "measured": bool(shown)}
+    tests = [
+        (run, f"{run.name}, {name_images(run, result)}", result.stress)
+        for run in subject.runs
+        for result in (*run.results, *run.external)
+        if result.stress
+    ]
+    shown = [
+        _show_stress(stress, title, f"stress{i}") for i, (_, title, stress) in enumerate(tests)
+    ]
+    return {**subject.lacking([run for run, *_ in tests]), "shown": shown}
 
 
-def _show_stress(stress: Stress, key: str) -> dict[str, Any]:
+def _show_stress(stress: Stress, title: str, key: str) -> dict[str, Any]:
+    clean = stress.clean
     families = dict.fromkeys(corruption.family for corruption in stress.corruptions)
-    charts = []
-    for i, family in enumerate(families):
-        members = [c for c in stress.corruptions if c.family == family]
-        svg = stress_chart(members, stress.clean.accuracy, key=f"{key}-{i}", family=family)
-        charts.append((family, svg))
-    means = [("all corruptions", stress.stressed)]
+    means: list[Row] = [
+        ["the images as they are", clean.accuracy, "", clean.balanced_accuracy, clean.macro_auroc],
+        ["all corruptions", *_measured(stress.stressed)],
+    ]
     if stress.new_kinds:
-        means.append(("kinds that no augmentation of training has", stress.new_kinds))
+        name = "kinds that no augmentation of training has"
+        means.append([name, *_measured(stress.new_kinds)])
+    ordered = sorted(stress.corruptions, key=lambda c: -(c.mean.drop.accuracy.value or 0))
+    strengths = [column for s in stress.strengths for column in (f"amount {s}", f"accuracy {s}")]
     return {
-        "n": stress.n,
+        "title": title,
         "sentence": _sentence(stress),
-        "charts": charts,
-        "clean": stress.clean,
-        "means": [_mean(name, mean) for name, mean in means],
-        "rows": [
-            {**_mean(c.name, c.mean), "quantity": c.quantity, "augmented_by": c.augmented_by}
-            for c in sorted(stress.corruptions, key=lambda c: -(c.mean.drop.accuracy.value or 0))
-        ],
-        "strengths": stress.strengths,
-        "levels": [
-            {
-                "name": c.name,
-                "cells": [(f"{level.amount:g}", level.measures.accuracy) for level in c.levels],
-            }
-            for c in stress.corruptions
-        ],
+        "charts": {
+            family: stress_chart(
+                [c for c in stress.corruptions if c.family == family],
+                clean.accuracy,
+                key=f"{key}-{i}",
+                family=family,
+            )
+            for i, family in enumerate(families)
+        },
+        "means": Table(
+            f"Stress tests of {title}", [Column("mean over", wrap=True), *_MEASURED], means
+        ),
+        "quantities": {c.name: c.quantity for c in ordered},
+        "corruptions": Table(
+            f"Every corruption, {title}",
+            ["corruption", *_MEASURED, Column("like training's augmentation", "text")],
+            [[c.name, *_measured(c.mean), c.augmented_by or "none"] for c in ordered],
+        ),
+        "levels": Table(
+            f"Accuracy at every strength, {title}",
+            ["corruption", *strengths],
+            [
+                [c.name, *(v for x in c.levels for v in (f"{x.amount:g}", x.measures.accuracy))]
+                for c in stress.corruptions
+            ],
+        ),
     }
 
 
-def _mean(name: str, mean: StressMean) -> dict[str, Any]:
-    return {
-        "name": name,
-        "accuracy": mean.measures.accuracy,
-        "drop": mean.drop.accuracy,
-        "balanced": mean.measures.balanced_accuracy,
-        "auroc": mean.measures.macro_auroc,
-    }
+def _measured(mean: StressMean) -> Row:
+    """In the order of _MEASURED."""
+    found = mean.measures
+    return found.accuracy, mean.drop.accuracy, found.balanced_accuracy, found.macro_auroc
 
 
 def _sentence(stress: Stress) -> str:
     worst, tested = stress.worst, len(stress.corruptions)
     found = (
-        f"The accuracy is {_words(stress.clean.accuracy)} on the {stress.n:,} images as they are, "
-        f"and {_words(stress.stressed.measures.accuracy)} on average under {tested} "
-        f"corruption{'s' * (tested != 1)}"
+        f"The accuracy is {PERCENT.words(stress.clean.accuracy)} on the {stress.n:,} images as "
+        f"they are, and {PERCENT.words(stress.stressed.measures.accuracy)} on average under "
+        f"{tested} corruption{'s' * (tested != 1)}"
     )
     drop = stress.stressed.drop.accuracy
     if drop.low is None or drop.high is None:
         reason = drop.reason.removeprefix("no interval: ")
         found += f"; the difference has no interval ({reason})."
     elif drop.excludes_zero:
-        way = "lower" if drop.low > 0 else "higher"
-        found += f": {way} by {_points(drop)} percentage points."
+        amount = replace(POINTS, unit="").words(drop, flip=drop.low < 0)
+        found += f": {'lower' if drop.low > 0 else 'higher'} by {amount} percentage points."
     else:
         found += ": no difference that these images show."
     if tested > 1:
         found += (
-            f" It is lowest under {worst.name}, {_words(worst.mean.measures.accuracy)} on average "
-            "over its strengths."
+            f" It is lowest under {worst.name}, {PERCENT.words(worst.mean.measures.accuracy)} on "
+            "average over its strengths."
         )
     return found
 
 
-def _words(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return f"undefined ({estimate.reason})"
-    if estimate.low is None or estimate.high is None:
-        return percent(estimate.value)
-    return f"{percent(estimate.value)} ({percent(estimate.low)} to {percent(estimate.high)})"
-
-
-def _points(drop: Estimate) -> str:
-    ends = sorted(abs(100 * end) for end in (drop.low or 0.0, drop.high or 0.0))
-    return f"{abs(100 * (drop.value or 0.0)):.1f} ({ends[0]:.1f} to {ends[1]:.1f})"
-
+# ---- data from elsewhere -------------------------------------------------------------------
 
 #: How the measures begin that are told in words where they differ; the table holds all.
 _MAIN = ("balanced accuracy", "macro AUROC", "recall")
@@ -119,67 +118,73 @@ _MAIN = ("balanced accuracy", "macro AUROC", "recall")
 def show_external(subject: Subject) -> dict[str, Any]:
     """Per run and other data set the figures inside and outside, with what fell between them."""
     return {
-        "lacking": [run.name for run in subject.runs if not run.external],
-        "measured": any(run.external for run in subject.runs),
+        **subject.lacking([run for run in subject.runs if run.external]),
         "shown": [_show_external(run, result) for run in subject.runs for result in run.external],
     }
 
 
 def _show_external(run: Run, result: SplitResult) -> dict[str, Any]:
-    evaluation = result.evaluation
-    name = name_external(result)
+    evaluation, name = result.evaluation, name_external(result)
+    title = f"{run.name} on {name}"
     return {
-        "title": f"{run.name} on {name}",
+        "title": title,
         "name": name,
         "notes": evaluation.notes,
         "n": evaluation.n,
         "accuracy": evaluation.accuracy,
-        "drop": _drop(result.drop) if result.drop else None,
-        "matrix": confusion_table(evaluation.classes, evaluation.confusion_matrix),
+        "drop": _drop(result.drop, title) if result.drop else None,
+        "matrix": confusion_table(
+            f"Confusion matrix of {title}", evaluation.classes, evaluation.confusion_matrix
+        ),
     }
 
 
-def _drop(drop: ExternalDrop) -> dict[str, Any]:
-    accuracy, *others = drop.drops
-    inside = drop.internal
+def _drop(found: ExternalDrop, title: str) -> dict[str, Any]:
+    accuracy, *others = found.drops
+    told = [accuracy, *(d for d in others if d.shown and d.name.startswith(_MAIN))]
+    inside: Mapping[str, Any] = found.internal
+    columns: Columns = [
+        Column("measure", wrap=True), "inside", "outside", Column("inside − outside", style=SIGNED),
+    ]  # fmt: skip
+    rows: Rows = [[d.name, d.internal, d.external, d.drop] for d in found.drops]
     return {
         "inside": f"{inside['n']:,} images of {inside.get('name') or 'the run’s own data'}, "
         f"{inside['split']}",
-        "notes": drop.notes,
-        "sentences": [
-            accuracy.sentence,
-            *(d.sentence for d in others if d.shown and d.name.startswith(_MAIN)),
-        ],
-        "rows": drop.drops,
+        "notes": found.notes,
+        "sentences": [drop.sentence for drop in told],
+        "table": Table(f"Inside and outside, {title}", columns, rows),
     }
+
+
+# ---- subgroups -----------------------------------------------------------------------------
 
 
 def show_subgroups(subject: Subject) -> dict[str, Any]:
     """Per evaluation a sentence on every attribute, those that differ first, and the tables."""
-    items = [item for item in assessed(subject) if item.assessment.subgroups]
-    return {**lacking(subject, items), "shown": [_show_subgroups(item) for item in items]}
+    return subject.section(_show_subgroups, where=lambda found: found.subgroups)
 
 
 def _show_subgroups(item: Assessed) -> dict[str, Any]:
     subgroups = item.assessment.subgroups
     attributes = sorted(subgroups.attributes if subgroups else (), key=lambda a: not a.differs)
     return {
-        "title": item.title,
-        "classes": item.run.tree.classes,
-        "attributes": [_attribute(attribute) for attribute in attributes],
+        "attributes": [(attribute, _subgroup_table(attribute, item)) for attribute in attributes]
     }
 
 
-def _attribute(attribute: Attribute) -> dict[str, Any]:
+def _subgroup_table(attribute: Attribute, item: Assessed) -> Table:
+    """The subgroups, worst first where they differ: elsewhere that would suggest a difference."""
+
     def shortfall(subgroup: Subgroup) -> tuple[bool, float]:
         return subgroup.name != attribute.worst, (subgroup.accuracy.value or 0) - subgroup.expected
 
-    groups = attribute.subgroups
-    return {
-        "name": attribute.name,
-        "sentence": attribute.sentence,
-        "differs": attribute.differs,
-        "unknown": attribute.unknown,
-        # An order by accuracy would suggest a difference where the data show none.
-        "groups": sorted(groups, key=shortfall) if attribute.differs else groups,
-    }
+    classes, groups = item.run.tree.classes, attribute.subgroups
+    columns: Columns = [
+        Column("subgroup", wrap=True), "images", "accuracy", "by the mix of classes",
+        "standardised", *(Column(f"recall of {name}", wrap=True) for name in classes),
+    ]  # fmt: skip
+    rows: Rows = [
+        [g.name, g.n, g.accuracy, g.expected, g.standardised, *(g.recalls[c] for c in classes)]
+        for g in (sorted(groups, key=shortfall) if attribute.differs else groups)
+    ]
+    return Table(f"Subgroups by {attribute.name}, {item.title}", columns, rows)

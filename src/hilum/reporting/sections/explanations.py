@@ -1,52 +1,24 @@
-"""The report's section on errors and explanations, from explanations.json beside evaluations."""
+"""The report's sections on single radiographs: all, the errors explained, and their labels."""
 
-import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
-
-from PIL import Image
 
 from hilum.errors import HilumError
 from hilum.explanation.attribution import METHOD_NAMES
-from hilum.explanation.errors import ErrorCase, ErrorGallery
+from hilum.explanation.errors import ErrorCase, ErrorPictures
+from hilum.explanation.localisation import Localisation
 from hilum.explanation.sanity import SAME, SanityCheck
 from hilum.explanation.split import EXPLANATIONS_FILE, SplitExplanation, read_explanations
-from hilum.reporting.figures.charts import data_uri, radiograph_uri
+from hilum.reporting.charts import picture_uri, radiograph_uri
 from hilum.reporting.runs import EXTERNAL_PREFIX, Run, SplitResult, Verdict
-from hilum.reporting.sections.results import splits_evaluated
 from hilum.reporting.subject import ImageSource, Subject
-from hilum.reporting.summary import listed
+from hilum.table import Column, Columns, Rows, Table
+from hilum.wording import PERCENT, SIGNED, Cell, listed
 
-#: How many are listed, and how many of them have a picture.
-LISTED: Final = 200
-PICTURED: Final = 12
-
-
-def show_label_errors(subject: Subject) -> dict[str, Any] | None:
-    """What confident learning found in held-out predictions; None where none were given."""
-    found = subject.label_errors
-    if found is None:
-        return None
-    shown = found.errors[:LISTED]
-    first = shown[:PICTURED] if subject.images else ()
-    pixels = subject.images([error.name for error in first]) if subject.images and first else []
-    return {
-        "sentence": found.sentence,
-        "files": found.about.get("files", ()),
-        "classes": found.classes,
-        "errors": shown,
-        "hidden": len(found.errors) - len(shown),
-        "pictures": [
-            {
-                "error": error,
-                "uri": radiograph_uri(picture, longest=144, quality=75),
-                "alt": f"Radiograph {error.name}: labelled {error.given}, "
-                f"preferred {error.suggested}",
-            }
-            for error, picture in zip(first, pixels, strict=True)
-        ],
-    }
-
+#: Probabilities of single radiographs, as per cent without decimals.
+WHOLE: Final = replace(PERCENT, digits=0)
 
 #: How many radiographs are shown large; the others follow small, folded away.
 LARGE = 48
@@ -63,20 +35,23 @@ def show_radiographs(subject: Subject) -> dict[str, Any]:
     Where val was not evaluated, the first split that was. Raises HilumError if the source of
     images gives another number of radiographs than it was asked for.
     """
-    runs = subject.runs
-    split = next((s for s in splits_evaluated(runs) if any(_verdicts(r, s) for r in runs)), None)
+    by_split = {
+        split: [(run.name, r.verdicts) for run in subject.runs if (r := run.result(split))]
+        for split in subject.splits
+    }
+    split = next((s for s, runs in by_split.items() if any(said for _, said in runs)), None)
     if split is None:
         return {"split": None}
-    shown: dict[str, list[dict[str, Any]]] = {}
-    for run in runs:
-        for name, verdict in _verdicts(run, split).items():
-            shown.setdefault(name, []).append({"run": run.name, "verdict": verdict})
-    cards = [
+    shown: dict[str, list[tuple[str, Verdict]]] = {}
+    for run, verdicts in by_split[split]:
+        for name, verdict in verdicts.items():
+            shown.setdefault(name, []).append((run, verdict))
+    cards: list[dict[str, Any]] = [
         {
             "name": name,
-            "truth": given[0]["verdict"].truth,
+            "truth": given[0][1].truth,
             "given": given,
-            "errors": sum(not g["verdict"].correct for g in given),
+            "errors": sum(not verdict.correct for _, verdict in given),
         }
         for name, given in shown.items()
     ]
@@ -84,6 +59,7 @@ def show_radiographs(subject: Subject) -> dict[str, Any]:
     chosen = _with_pictures(cards[:LIMIT], subject.images) if subject.images else []
     wrong = sum(card["errors"] > 0 for card in cards)
     return {
+        "heading": f"Radiographs of {split}",
         "split": split,
         "large": chosen[:LARGE],
         "small": chosen[LARGE:],
@@ -93,11 +69,6 @@ def show_radiographs(subject: Subject) -> dict[str, Any]:
         "wrong": wrong,
         "wrong_hidden": wrong - sum(card["errors"] > 0 for card in chosen),
     }
-
-
-def _verdicts(run: Run, split: str) -> Mapping[str, Verdict]:
-    result = run.result(split)
-    return result.verdicts if result else {}
 
 
 def _with_pictures(cards: Sequence[dict[str, Any]], images: ImageSource) -> list[dict[str, Any]]:
@@ -120,21 +91,19 @@ def _with_pictures(cards: Sequence[dict[str, Any]], images: ImageSource) -> list
                 return found
             height, width = picture.shape
             words = "; ".join(
-                f"{g['run']} says {g['verdict'].predicted}, "
-                + ("right" if g["verdict"].correct else "wrong")
-                for g in card["given"]
+                f"{run} says {verdict.predicted}, {'right' if verdict.correct else 'wrong'}"
+                for run, verdict in card["given"]
             )
             alt = f"Radiograph {card['name']}: true {card['truth']}; {words}"
             found.append({**card, "uri": uri, "height": height, "width": width, "alt": alt})
     return found
 
 
+# ---- errors and their explanations ---------------------------------------------------------
+
 NOT_A_DISEASE: Final = (
     "A heat map shows what moved this classifier's decision, not where a disease is."
 )
-
-#: What a report keeps of a picture: its maps stay readable at a fifth of the size.
-_QUALITY: Final = 72
 
 
 def show_explanations(subject: Subject) -> dict[str, Any]:
@@ -160,6 +129,7 @@ def show_explanations(subject: Subject) -> dict[str, Any]:
         "outdated": listed(outdated),
         "nothing_evaluated": not any(run.results for run in subject.runs),
         "caution": NOT_A_DISEASE,
+        "limit": SAME,
         "label_errors": show_label_errors(subject),
     }
 
@@ -180,53 +150,58 @@ def _belongs(explanation: SplitExplanation, result: SplitResult) -> bool:
 
 def _shown(run: Run, explanation: SplitExplanation) -> dict[str, Any]:
     gallery = explanation.gallery
+    on = f"{run.name} on {explanation.split}"
+    measured = [score for score in explanation.localisation if score.measured]
+    columns: Columns = [
+        "radiograph", "true", "predicted", "decision that erred", "probabilities",
+        "nearest in training", "counterpart",
+    ]  # fmt: skip
+    rows: Rows = [
+        [
+            case.name, case.truth, case.predicted, case.decision,
+            Cell("\n".join(_probs(case)), kind="probs"),
+            ", ".join(f"{n.name} ({n.label})" for n in case.neighbours) or None,
+            case.counterpart or None,
+        ]
+        for case in gallery.cases
+    ]  # fmt: skip
     return {
         "run": run.name,
         "split": explanation.split,
-        "key": f"{run.name} on {explanation.split}",
         "n": explanation.n,
-        "trust": _trust(explanation),
+        "checked_on": explanation.checked_on,
+        "trust": [
+            *map(_sanity_sentence, explanation.sanity),
+            *(
+                f"{METHOD_NAMES[s.method]} maps of the decision {s.decision} are {s.verdict}."
+                for s in measured
+            ),
+        ],
+        "unmeasured": sorted(
+            {s.pointing.reason for s in explanation.localisation if not s.measured}
+        ),
+        "sanity": explanation.sanity and _sanity_table(explanation.sanity, on),
+        "localisation": measured and localisation_table(f"Localisation of {on}", measured),
         "examples": [
-            {
-                "name": example.name,
-                "truth": example.truth,
-                "probability": example.probability,
-                "drawings": [
-                    {
-                        "uri": picture_uri(drawing.png),
-                        "alt": drawing.alt,
-                        "title": METHOD_NAMES[drawing.method],
-                        "decision": drawing.decision,
-                        "option": drawing.option,
-                    }
-                    for drawing in example.drawings
-                ],
-            }
+            (example, [(picture_uri(d.png), METHOD_NAMES[d.method], d) for d in example.drawings])
             for example in explanation.examples
         ],
         "method": METHOD_NAMES[gallery.method],
         "cases": gallery.cases,
-        "pictured": [_pictured(case) for case in gallery.cases if case.pictures],
-        "by_decision": _by_decision(gallery),
-        "pair": explanation.pair
-        and {"uri": picture_uri(explanation.pair.png), "pair": explanation.pair},
+        "pictured": [_pictured(case, case.pictures) for case in gallery.cases if case.pictures],
+        "by_decision": Counter(case.decision for case in gallery.cases),
+        "pair": explanation.pair and (picture_uri(explanation.pair.png), explanation.pair.alt),
         "notes": (*gallery.notes, *explanation.notes),
+        "errors": Table(f"Errors of {on}", columns, rows, kind="facts list"),
     }
 
 
-def _trust(explanation: SplitExplanation) -> dict[str, Any]:
-    """The checks of the maps, and what follows from them in a sentence each."""
-    measured = [score for score in explanation.localisation if score.measured]
-    reasons = {s.pointing.reason for s in explanation.localisation if not s.measured}
-    return {
-        "checked_on": explanation.checked_on,
-        "limit": SAME,
-        "names": METHOD_NAMES,
-        "sanity": explanation.sanity,
-        "sanity_words": [_sanity_sentence(check) for check in explanation.sanity],
-        "localisation": measured,
-        "localisation_reasons": sorted(reasons),
-    }
+def _probs(case: ErrorCase) -> list[str]:
+    """A line per decision: 'root: normal 25 %, infected 75 %'."""
+    return [
+        f"{decision}: " + ", ".join(f"{option} {WHOLE.number(p)}" for option, p in options.items())
+        for decision, options in case.decision_probs.items()
+    ]
 
 
 def _sanity_sentence(check: SanityCheck) -> str:
@@ -244,33 +219,82 @@ def _sanity_sentence(check: SanityCheck) -> str:
     }[check.verdict]
 
 
-def _by_decision(gallery: ErrorGallery) -> list[tuple[str, int]]:
-    """How many errors each decision made, those with none left out."""
-    made: dict[str, int] = {}
-    for case in gallery.cases:
-        made[case.decision] = made.get(case.decision, 0) + 1
-    return list(made.items())
+def _sanity_table(checks: Sequence[SanityCheck], on: str) -> Table:
+    columns: Columns = [
+        "method", Column("decision", "text"), "images", "random networks",
+        Column("similarity", style=SIGNED), Column("the maps and the training", "text"),
+    ]  # fmt: skip
+    rows: Rows = [
+        [METHOD_NAMES[c.method], c.decision, c.n, c.draws, c.final, c.verdict] for c in checks
+    ]
+    return Table(f"Randomisation check of {on}", columns, rows)
 
 
-def _pictured(case: ErrorCase) -> dict[str, Any]:
-    pictures = case.pictures
-    assert pictures is not None
+def localisation_table(label: str, scores: Sequence[Localisation]) -> Table:
+    """How well maps find findings; what could not be measured says why, once a row."""
+    columns: Columns = [
+        "method", Column("decision", "text"), "images",
+        Column("strongest place in the finding", wrap=True),
+        Column("share of the map in the finding", wrap=True), "by chance",
+        Column("verdict", "text"),
+    ]  # fmt: skip
+    rows: Rows = [
+        [
+            METHOD_NAMES[s.method], s.decision, s.n,
+            *(
+                (s.pointing, s.mass, s.chance)
+                if s.measured
+                else (Cell(s.pointing.reason, span=3, kind="about"),)
+            ),
+            s.verdict,
+        ]
+        for s in scores
+    ]  # fmt: skip
+    return Table(label, columns, rows)
+
+
+def _pictured(case: ErrorCase, pictures: ErrorPictures) -> dict[str, Any]:
     return {
         "case": case,
+        "probs": _probs(case),
         "radiograph": picture_uri(pictures.radiograph),
         "overlay": picture_uri(pictures.overlay),
         "alt": pictures.alt,
         "neighbours": [
-            {"uri": picture_uri(png), "neighbour": neighbour}
+            (picture_uri(png), neighbour)
             for png, neighbour in zip(pictures.neighbours, case.neighbours, strict=True)
         ],
         "counterpart": pictures.counterpart and picture_uri(pictures.counterpart),
     }
 
 
-def picture_uri(png: bytes) -> str:
-    """A PNG as a WebP data URI, at a fraction of its size; for looking, not for measuring."""
-    with Image.open(io.BytesIO(png)) as image:
-        buffer = io.BytesIO()
-        image.convert("RGB").save(buffer, format="WEBP", quality=_QUALITY, method=4)
-    return data_uri("image/webp", buffer.getvalue())
+# ---- labels --------------------------------------------------------------------------------
+
+#: How many are listed, and how many of them have a picture.
+LISTED: Final = 200
+PICTURED: Final = 12
+
+
+def show_label_errors(subject: Subject) -> dict[str, Any] | None:
+    """What confident learning found in held-out predictions; None where none were given."""
+    found = subject.label_errors
+    if found is None:
+        return None
+    shown = found.errors[:LISTED]
+    first = shown[:PICTURED] if subject.images else ()
+    pixels = subject.images([error.name for error in first]) if subject.images and first else []
+    return {
+        "sentence": found.sentence,
+        "files": found.about.get("files", ()),
+        "hidden": len(found.errors) - len(shown),
+        "pictures": [
+            (error, radiograph_uri(picture, longest=144, quality=75))
+            for error, picture in zip(first, pixels, strict=True)
+        ],
+        "table": Table(
+            "Possible label errors",
+            ["radiograph", "label", "preferred", *(f"p({name})" for name in found.classes)],
+            [[error.name, error.given, error.suggested, *error.probs] for error in shown],
+            kind="facts list",
+        ),
+    }

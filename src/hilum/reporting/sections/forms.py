@@ -1,6 +1,7 @@
-"""What a run holds, as named conditions: they decide how far an item of a checklist is filled.
+"""The report's sections that fill in published forms: checklists, limits, and the model card.
 
-A condition says that the report shows something, not that it is good.
+Conditions say what every run of a report holds, and decide how far an item is filled. A condition
+says that the report shows something, not that it is good.
 """
 
 from collections import Counter
@@ -9,16 +10,19 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+from hilum.codec import from_plain
+from hilum.errors import HilumError
 from hilum.evaluation.assess import Assessment
 from hilum.evaluation.subgroups import Attribute
 from hilum.explanation.split import EXPLANATIONS_FILE
 from hilum.files import read_packaged
-from hilum.reporting.page import moment
 from hilum.reporting.runs import Run
-from hilum.reporting.sections.calibration import was_scaled
 from hilum.reporting.sections.data import known_source
+from hilum.reporting.sections.probabilities import was_scaled
+from hilum.reporting.sections.summary import describe_result, describe_run
 from hilum.reporting.subject import Subject
-from hilum.reporting.summary import describe_result, describe_run, listed
+from hilum.table import Column, Columns, Row, Table
+from hilum.wording import Cell, listed, moment
 
 Condition = Callable[[Subject, Run], bool]
 
@@ -39,11 +43,14 @@ def _compared(assessment: Assessment) -> list[Attribute]:
 CONDITIONS: Mapping[str, Condition] = {
     "always": lambda subject, run: True,
     # the data
+    "real": lambda subject, run: not run.synthetic,
     "counts": lambda subject, run: bool(run.data.get("counts")),
     "split": lambda subject, run: bool(run.data.get("split")),
     "source": lambda subject, run: known_source(run) is not None,
     "audit": lambda subject, run: subject.audit is not None and not subject.audit["other"],
     # the training
+    "trained": lambda subject, run: not run.imported,
+    "imported": lambda subject, run: run.imported,
     "networks": lambda subject, run: bool(run.info.get("networks")),
     "recipe": lambda subject, run: bool(run.recipe),
     "preprocessing": lambda subject, run: run.image_size is not None,
@@ -84,8 +91,21 @@ def holding(subject: Subject) -> frozenset[str]:
     )
 
 
+def list_limits(subject: Subject) -> list[str]:
+    """Sentences for readers; what was checked is not named as unchecked."""
+    holds = holding(subject)
+    return [
+        limit["text"]
+        for limit in read_packaged("reporting", "texts", "limits.toml")["limit"]
+        if limit.get("where", "always") in holds and limit.get("unless") not in holds
+    ]
+
+
+# ---- checklists ----------------------------------------------------------------------------
+
 Status = Literal["filled", "partly", "for the author to write"]
 STATUSES: tuple[Status, ...] = ("filled", "partly", "for the author to write")
+_TO_WRITE = Cell(STATUSES[-1], kind="open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,202 +147,96 @@ class Checklist:
 def read_checklist(name: str) -> Checklist:
     """One of the checklists in texts/, such as 'claim-2024'."""
     content = read_packaged("reporting", "texts", f"{name}.toml")
-    items = tuple(
-        Item(
-            number=item["number"],
-            section=item["section"],
-            text=item["text"],
-            anchor=item.get("anchor", ""),
-            filled=tuple(item.get("filled", ())),
-            partly=tuple(item.get("partly", ())),
-        )
-        for item in content.pop("item")
-    )
-    return Checklist(**content, items=items)
+    content["items"] = content.pop("item")
+    return from_plain(Checklist, content, what="a checklist", error=HilumError)
 
 
 def fill_checklist(name: str) -> Callable[[Subject], dict[str, Any]]:
     """What makes a checklist's section: its items with their status, and how many are of each."""
 
+    def row(item: Item, status: Status) -> Row:
+        answer = Cell(status, href=f"#{item.anchor}", unseen=f", see the section {item.anchor}")
+        filled = answer if status != _TO_WRITE.content else _TO_WRITE
+        return [item.number, Cell(item.text, small=item.section), filled]
+
     def collect(subject: Subject) -> dict[str, Any]:
         checklist = read_checklist(name)
         holds = holding(subject)
-        rows = [(item, item.status(holds)) for item in checklist.items]
-        tally = Counter(status for _, status in rows)
+        found = [(item, item.status(holds)) for item in checklist.items]
+        tally = Counter(status for _, status in found)
         return {
             "checklist": checklist,
-            "rows": rows,
-            "tally": [(status, tally[status]) for status in STATUSES],
+            "tally": {status: tally[status] for status in STATUSES},
+            "table": Table(
+                f"Checklist {checklist.name}",
+                ["item", "what is asked", "status"],
+                [row(*each) for each in found],
+                kind="facts checklist",
+            ),
         }
 
     return collect
 
 
-def list_limits(subject: Subject) -> list[str]:
-    """Sentences for readers; what was checked is not named as unchecked."""
-    holds = holding(subject)
-    found = [
-        "Hilum is research software, not a medical device. Nothing here may guide the care of a "
-        "patient."
-    ]
-    if any(run.synthetic for run in subject.runs):
-        found.append(
-            "Phantoms are simple renderings. A classifier that tells them apart need not tell "
-            "patients apart."
-        )
-    found.append(
-        "Figures hold for images like those evaluated: the same source, devices, patients and "
-        "share of each class. Elsewhere they may be far worse, and precision changes with "
-        "prevalence."
-    )
-    if "audit" in holds:
-        found.append(
-            "The audit looks for duplicates, for patients in two splits and for marks that give a "
-            "label away; what it finds is above, and what it cannot see may still be there."
-        )
-    else:
-        found.append(
-            "This report did not check for duplicates, for patients that stand in two splits, or "
-            "for marks and borders that give a label away. Each of these makes figures look "
-            "better than they are."
-        )
-    found.append(
-        "The labels were taken as given. A classifier learns what the labels are, not what their "
-        "names promise."
-    )
-    if any(not run.imported for run in subject.runs):
-        found.append(
-            "Each run is one training with one seed. Another seed gives other figures; the "
-            "intervals do not cover that."
-        )
-    if any(run.imported for run in subject.runs):
-        found.append(
-            "Weights that were trained elsewhere may have seen the images that they are evaluated "
-            "on; nothing here can tell."
-        )
-    if "external" not in holds:
-        found.append("Images from another hospital were not evaluated here.")
-    if "calibration" not in holds:
-        found.append(
-            "The probabilities were not checked for calibration: 90 % need not mean right nine "
-            "times in ten."
-        )
-    return found
+# ---- the model card ------------------------------------------------------------------------
+
+_RULES = {
+    "route": "route: the most probable option of each decision, from the root down",
+    "argmax": "argmax: the most probable class",
+}
 
 
-#: A field of a card: its name, and what the run says; None is for the author to write.
-Field = tuple[str, str | None]
-
-
-def write_cards(subject: Subject) -> list[dict[str, Any]]:
+def write_cards(subject: Subject) -> dict[str, Table]:
     """A card per run: the groups of the paper in its order, each with its fields."""
-    return [{"name": run.name, "groups": _card(run)} for run in subject.runs]
+    return {run.name: _card(run) for run in subject.runs}
 
 
-def _card(run: Run) -> list[tuple[str, list[Field]]]:
-    meaning = (known_source(run) or {}).get("meaning")
-    return [
-        (
-            "Model details",
-            [
-                ("Person or organisation that develops it", None),
-                ("Date", moment(run.info["finished"]) if run.info.get("finished") else None),
-                ("Version", None),
-                ("Type", describe_run(run)),
-                ("Paper or other resource", None),
-                ("Citation", None),
-                ("Licence", None),
-                ("Where to send questions", None),
-            ],
-        ),
-        (
-            "Intended use",
-            [
-                ("Primary uses", None),
-                ("Primary users", None),
-                ("Out of scope", "The care of patients: Hilum is for research, no medical device."),
-            ],
-        ),
-        (
-            "Factors",
-            [("Relevant factors", None), ("Evaluation factors", None)],
-        ),
-        (
-            "Metrics",
-            [
-                ("Performance measures", _measures(run)),
-                ("Decision thresholds", _rule(run)),
-                ("Variation", _variation(run)),
-            ],
-        ),
-        (
-            "Evaluation data",
-            [("Data sets", _evaluated_on(run)), ("Why these", None), ("Preprocessing", _size(run))],
-        ),
-        ("Training data", [("Data sets", _trained_on(run)), ("What the labels mean", meaning)]),
-        (
-            "Quantitative analyses",
-            [
-                ("Unitary results", " ".join(describe_result(r) for r in run.results) or None),
-                ("Intersectional results", None),
-            ],
-        ),
-        ("Ethical considerations", [("Ethical considerations", None)]),
-        (
-            "Caveats and recommendations",
-            [("Notes of the run", " ".join(map(str, run.info.get("notes") or ())) or None)],
-        ),
-    ]
+def _card(run: Run) -> Table:
+    known, rows = _known(run), list[Row]()
+    for group in read_packaged("reporting", "texts", "model-card.toml")["group"]:
+        rows.append([Cell(group["name"], span=2, kind="group")])
+        for name, value in group["fields"].items():
+            rows.append([name, known.get(value, value) or _TO_WRITE])
+    columns: Columns = ["field", Column("content", "text")]
+    return Table(f"Model card of {run.name}", columns, rows, kind="facts")
 
 
-def _measures(run: Run) -> str | None:
-    if not run.results:
-        return None
-    return (
-        "Accuracy, balanced accuracy, AUROC; precision, recall, specificity, F1 and AUROC of each "
-        "class; each decision alone"
-    )
-
-
-def _rule(run: Run) -> str | None:
-    rules = {result.evaluation.rule for result in run.results}
-    if not rules:
-        return None
-    words = {
-        "route": "route: the most probable option of each decision, from the root down",
-        "argmax": "argmax: the most probable class",
+def _known(run: Run) -> dict[str, str]:
+    """What a run says for a model card, by the names in model-card.toml; '' where nothing."""
+    finished, source = run.info.get("finished"), known_source(run)
+    found = {
+        "finished": moment(finished) if finished else "",
+        "type": describe_run(run),
+        "meaning": source.meaning if source else "",
+        "notes": " ".join(map(str, run.info.get("notes") or ())),
+        "measures": "",
+        "variation": "",
+        "rules": "; ".join(
+            _RULES[rule] for rule in sorted({r.evaluation.rule for r in run.results})
+        ),
+        "results": " ".join(describe_result(result) for result in run.results),
+        "evaluated-on": "; ".join(
+            f"{r.evaluation.data.get('name') or 'data of an unrecorded name'}, split {r.split}, "
+            f"{r.evaluation.n:,} images"
+            for r in run.results
+        ),
+        "trained-on": "",
+        "size": "",
     }
-    return "; ".join(words[rule] for rule in sorted(rules))
-
-
-def _variation(run: Run) -> str | None:
-    if not run.results:
-        return None
-    return (
-        "95 % intervals over the evaluated images; one training with one seed, so how figures "
-        "vary from training to training is not measured"
-    )
-
-
-def _evaluated_on(run: Run) -> str | None:
-    found = [
-        f"{r.evaluation.data.get('name') or 'data of an unrecorded name'}, split {r.split}, "
-        f"{r.evaluation.n:,} images"
-        for r in run.results
-    ]
-    return "; ".join(found) or None
-
-
-def _trained_on(run: Run) -> str | None:
-    counts = (run.data.get("counts") or {}).get("train") or {}
-    if not counts:
-        return None
-    classes = listed(f"{n:,} {name}" for name, n in counts.items())
-    held_out = f", of which {run.held_out:,} were held out" if run.held_out else ""
-    return f"{run.data.get('name')}, split train: {classes}{held_out}"
-
-
-def _size(run: Run) -> str | None:
-    if run.image_size is None:
-        return None
-    return "Grey, {} × {} pixels (height × width); see the settings".format(*run.image_size)
+    if run.results:
+        found["measures"] = (
+            "Accuracy, balanced accuracy, AUROC; precision, recall, specificity, F1 and AUROC of "
+            "each class; each decision alone"
+        )
+        found["variation"] = (
+            "95 % intervals over the evaluated images; one training with one seed, so how figures "
+            "vary from training to training is not measured"
+        )
+    if counts := (run.data.get("counts") or {}).get("train"):
+        classes = listed(f"{n:,} {name}" for name, n in counts.items())
+        held_out = f", of which {run.held_out:,} were held out" if run.held_out else ""
+        found["trained-on"] = f"{run.data.get('name')}, split train: {classes}{held_out}"
+    if run.image_size:
+        height, width = run.image_size
+        found["size"] = f"Grey, {height} × {width} pixels (height × width); see the settings"
+    return found

@@ -20,6 +20,8 @@ from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.results import confusion_table
 from hilum.reporting.subject import Subject
 from hilum.studies.published import LastEpoch, Published, read_published
+from hilum.table import Column, Columns, Row, Table
+from hilum.wording import Cell, Style
 
 #: The split that the published figures are of.
 _SPLIT: Final = "val"
@@ -75,6 +77,12 @@ def _compare(run: Run, published: Published) -> dict[str, Any] | None:
     correct = _correct(published, recipe)
     final = recipe == published.final.recipe
     matrix = _matrix(run, published) if final else None
+    figures = _figures(run, evaluation, correct, matrix, published.of)
+    columns: Columns = [
+        Column(f"on the {len(names)} images", wrap=True), "published", "this run",
+        Column("published figure", "text"),
+    ]  # fmt: skip
+    pairs = {"published": matrix, "this run": evaluation.confusion_matrix} if matrix else {}
     return {
         "run": run.name,
         "recipe": recipe,
@@ -82,14 +90,19 @@ def _compare(run: Run, published: Published) -> dict[str, Any] | None:
         "all": len(result.verdicts),
         "imported": run.imported,
         "differences": _other_settings(run, recipe),
-        "figures": _figures(run, evaluation, correct, matrix, published.of),
-        "matrices": matrix
-        and [
-            ("published", confusion_table(run.tree.classes, matrix)),
-            ("this run", confusion_table(run.tree.classes, evaluation.confusion_matrix)),
-        ],
+        "table": Table(
+            f"Published figures and those of {run.name}",
+            columns,
+            [[figure.what, figure.published, figure.here, figure.verdict] for figure in figures],
+        ),
+        "matrices": {
+            whose: confusion_table(
+                f"Confusion matrix, {whose}, {run.name}", run.tree.classes, found
+            )
+            for whose, found in pairs.items()
+        },
         "right": (sum(correct.values()), evaluation.n - evaluation.errors),
-        "losses": _losses(run, published.final.last_epoch) if final else [],
+        "losses": _losses(run, published.final.last_epoch) if final else None,
     }
 
 
@@ -120,13 +133,9 @@ def _evaluate(run: Run, result: SplitResult, names: tuple[str, ...]) -> Evaluati
     truth, said = read_predictions(run.folder / "evaluation" / _SPLIT / PREDICTIONS_FILE)
     place = {name: i for i, name in enumerate(said.names)}
     rows = np.array([place[name] for name in names])
+    rule, strategy = result.evaluation.rule, result.evaluation.strategy
     return evaluate_predictions(
-        run.tree,
-        truth[rows],
-        said.take(rows),
-        rule=result.evaluation.rule,
-        strategy=result.evaluation.strategy,
-        split=_SPLIT,
+        run.tree, truth[rows], said.take(rows), rule=rule, strategy=strategy, split=_SPLIT
     )
 
 
@@ -176,23 +185,24 @@ def _other_settings(run: Run, recipe: str) -> list[str] | None:
     return [line for line in found if line.split(":")[0] not in _FREE]
 
 
-def _losses(run: Run, published: Mapping[str, LastEpoch]) -> list[dict[str, Any]]:
+def _losses(run: Run, published: Mapping[str, LastEpoch]) -> Table:
     """The last epoch's losses and accuracies; those on test only where a checkpoint tells them."""
-    found = []
+    rows: list[Row] = []
     for decision, there in published.items():
         facts = (run.info.get("imported") or {}).get(decision) or {}
-        epochs = run.history.get(decision, ())
-        own: dict[str, float | None] = {
-            "train loss": facts.get("train_loss", epochs[-1].train_loss if epochs else None),
-            "train accuracy": facts.get(
-                "training_accuracy", epochs[-1].train_accuracy if epochs else None
-            ),
+        last = (run.history.get(decision) or (None,))[-1]
+        own = {
+            "train loss": facts.get("train_loss", last and last.train_loss),
+            "train accuracy": facts.get("training_accuracy", last and last.train_accuracy),
             "test loss": facts.get("test_loss"),
             "test accuracy": facts.get("test_accuracy"),
         }
         said = (there.train_loss, there.train_accuracy, there.test_loss, there.test_accuracy)
-        found += [
-            {"decision": decision, "what": what, "published": value, "here": own[what]}
-            for what, value in zip(own, said, strict=True)
-        ]
-    return found
+        for (what, here), value in zip(own.items(), said, strict=True):
+            missing = Cell(None, small="not recorded")
+            rows.append([decision, what, value, missing if here is None else here])
+    columns: Columns = [
+        "decision", Column("measure", "text"), Column("published", style=Style(4)),
+        Column("this run", style=Style(4)),
+    ]  # fmt: skip
+    return Table(f"Published last epoch and that of {run.name}", columns, rows)

@@ -1,6 +1,6 @@
-"""The report's sections on results, each as plain values for the template."""
+"""The report's sections on results: what each split measured, and runs image by image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,121 +9,140 @@ from hilum.evaluation.files import ClassMeasures, Evaluation
 from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.records import Estimate, FloatArray, IntArray
 from hilum.reporting.runs import Run, SplitResult
+from hilum.reporting.sections.summary import cautions
 from hilum.reporting.subject import Subject
-from hilum.reporting.summary import cautions, listed
 from hilum.statistics.comparison import mcnemar_exact
 from hilum.statistics.intervals import bootstrap
+from hilum.table import Column, Columns, Row, Rows, Table
+from hilum.wording import PERCENT, Cell, Content, bare, listed
 
-
-def splits_evaluated(runs: Sequence[Run]) -> list[str]:
-    """The splits that any run was evaluated on, in the order in which they are told."""
-    return list(dict.fromkeys(r.split for run in runs for r in run.results))
+#: How an estimate becomes a cell.
+MakeCell = Callable[[Estimate], Content | Cell]
 
 
 def result_sections(subject: Subject) -> list[dict[str, Any]]:
     """Confusion matrices, measures and decisions, per split and run."""
-    return [_split_section(split, subject.runs) for split in splits_evaluated(subject.runs)]
-
-
-# ---- parts ---------------------------------------------------------------------------------
+    return [_split_section(split, subject.runs) for split in subject.splits]
 
 
 def _split_section(split: str, runs: Sequence[Run]) -> dict[str, Any]:
     evaluated = [(run, result) for run in runs if (result := run.result(split)) is not None]
     notes: list[str] = []  # why measures are undefined: each reason is told once, at the end
 
-    def cell(estimate: Estimate) -> dict[str, Any]:
+    def cell(estimate: Estimate) -> Content | Cell:
         if estimate.value is not None:
-            return {"estimate": estimate, "note": None}
+            return bare(estimate)
         if estimate.reason not in notes:
             notes.append(estimate.reason)
-        return {"estimate": estimate, "note": notes.index(estimate.reason) + 1}
+        note = str(notes.index(estimate.reason) + 1)
+        return Cell(None, unseen=" undefined, reason ", note=note)
 
+    evaluations = {run.name: result.evaluation for run, result in evaluated}
     return {
         "split": split,
-        "overall": [
-            (measure.label, [cell(result.evaluation.overall[key]) for _, result in evaluated])
-            for key, measure in OVERALL.items()
-        ],
+        "overall": overall_table(f"Overall measures on {split}", evaluations, cell),
         "runs": [_result(run, result, cell) for run, result in evaluated],
-        "methods": _methods([result.evaluation for _, result in evaluated]),
+        "methods": _methods(evaluations.values()),
         "notes": notes,
     }
 
 
-def _result(
-    run: Run, result: SplitResult, cell: Callable[[Estimate], dict[str, Any]]
-) -> dict[str, Any]:
-    evaluation = result.evaluation
-
-    def rows(measures: dict[str, ClassMeasures]) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": name,
-                "support": values.support,
-                "cells": [cell(getattr(values, measure)) for measure in OF_A_LABEL],
-            }
-            for name, values in measures.items()
+def _result(run: Run, result: SplitResult, cell: MakeCell) -> dict[str, Any]:
+    found, on = result.evaluation, f"{run.name} on {result.split}"
+    measures = measures_table(f"Measures of {on}", found.per_class, cell)
+    decisions: Rows = [
+        [
+            Cell(name, small=listed(decision.options)),
+            decision.n,
+            cell(decision.accuracy),
+            f"{decision.errors_caused:,} of {found.errors:,}",
         ]
-
+        for name, decision in found.decisions.items()
+    ]
+    columns: Columns = [Column("decision", wrap=True), "images", "accuracy", "errors caused"]
     return {
         "run": run.name,
-        "rule": evaluation.rule,
-        "n": evaluation.n,
-        "errors": evaluation.errors,
+        "rule": found.rule,
+        "errors": found.errors,
         "cautions": cautions(run, result),
-        "matrix": confusion_table(evaluation.classes, evaluation.confusion_matrix),
-        "measures": [measure.label for measure in OF_A_LABEL.values()],
-        "per_class": rows(evaluation.per_class),
-        "decisions": [
-            {
-                "name": name,
-                "options": listed(decision.options),
-                "n": decision.n,
-                "accuracy": cell(decision.accuracy),
-                "caused": decision.errors_caused,
-                "matrix": confusion_table(decision.options, decision.confusion_matrix),
-            }
-            for name, decision in evaluation.decisions.items()
-        ],
+        "matrix": confusion_table(
+            f"Confusion matrix of {on}", found.classes, found.confusion_matrix
+        ),
+        "measures": measures,
+        "decisions": Table(f"Decisions of {on}", columns, decisions),
+        "matrices": {
+            name: confusion_table(
+                f"Confusion matrix of the decision {name} of {on}",
+                decision.options,
+                decision.confusion_matrix,
+            )
+            for name, decision in found.decisions.items()
+        },
     }
 
 
-def confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """A confusion matrix with the share of each cell in its row; None in a row without images."""
-    return {
-        "names": list(names),
-        "rows": [
-            {
-                "name": name,
-                "total": sum(row),
-                "cells": [
-                    {"count": n, "share": n / sum(row) if sum(row) else None, "hit": i == j}
-                    for j, n in enumerate(row)
-                ],
-            }
-            for i, (name, row) in enumerate(zip(names, matrix, strict=True))
-        ],
-    }
+def overall_table(
+    label: str, found: Mapping[str, Evaluation | None], cell: MakeCell = bare
+) -> Table:
+    """The measures over all classes, a column per evaluation, which may be missing."""
+    each = found.values()
+    rows: list[Row] = [
+        ["Images", *(e.n if e else None for e in each)],
+        ["Errors", *(e.errors if e else None for e in each)],
+    ]
+    for key, measure in OVERALL.items():
+        rows.append([measure.label, *(cell(e.overall[key]) if e else None for e in each)])
+    return Table(label, ["measure", *(Column(name, wrap=True) for name in found)], rows)
 
 
-def _methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+def measures_table(
+    label: str, per_class: Mapping[str, ClassMeasures], cell: MakeCell = bare
+) -> Table:
+    """The measures of each class against all others."""
+    measures = [measure.label for measure in OF_A_LABEL.values()]
+    rows: Rows = [
+        [name, of.support, *(cell(getattr(of, key)) for key in OF_A_LABEL)]
+        for name, of in per_class.items()
+    ]
+    return Table(label, [Column("class", wrap=True), "images", *measures], rows)
+
+
+def confusion_table(label: str, names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Table:
+    """A confusion matrix with the share of each cell in its row; '—' in a row without images."""
+    rows: list[Row] = []
+    for i, (name, row) in enumerate(zip(names, matrix, strict=True)):
+        total = sum(row)
+        cells = [
+            Cell(
+                n,
+                small=PERCENT.number(n / total) if total else "—",
+                kind="hit" if i == j else "miss",
+                shade=n / max(total, 1),
+            )
+            for j, n in enumerate(row)
+        ]
+        rows.append([name, *cells, Cell(total, kind="total")])
+    columns: Columns = [
+        Column("true ↓\npredicted →", wrap=True),
+        *(Column(n, wrap=True) for n in names),
+        "images",
+    ]
+    return Table(label, columns, rows, kind="matrix")
+
+
+def _methods(evaluations: Iterable[Evaluation]) -> list[tuple[str, str]]:
     """Which measures carry which kind of interval: [('Wilson', 'accuracy and recall'), …]."""
     found: dict[str, list[str]] = {}
     for evaluation in evaluations:
         named = [(m.label, evaluation.overall[key]) for key, m in OVERALL.items()]
         for values in evaluation.per_class.values():
             named += [(m.label, getattr(values, key)) for key, m in OF_A_LABEL.items()]
-        for label, estimate in named:
-            name = label if label[:2].isupper() else label[0].lower() + label[1:]
+        for name, estimate in named:
+            name = name if name[:2].isupper() else name[:1].lower() + name[1:]
             if estimate.method and name not in found.setdefault(estimate.method, []):
                 found[estimate.method].append(name)
     proper = {"wilson": "Wilson"}
     return [(proper.get(method, method), listed(names)) for method, names in found.items()]
-
-
-#: Takes (R, n) counts, how often each image is drawn, and gives (R,) values.
-Measure = Callable[[IntArray], FloatArray]
 
 
 def compare_pairs(subject: Subject) -> dict[str, Any] | None:
@@ -137,20 +156,19 @@ def compare_pairs(subject: Subject) -> dict[str, Any] | None:
     first, *others = subject.runs
     pairs: list[dict[str, Any]] = []
     different: list[str] = []
-    for split in splits_evaluated([first]):
-        one = first.result(split)
+    for one in first.results:
         for run in others:
-            two = run.result(split)
-            if one is None or two is None:
+            two = run.result(one.split)
+            if two is None:
                 continue
-            if same_images(one, two):
-                pairs.append({"split": split, "a": first, "b": run, **_compare(one, two)})
+            if _same_images(one, two):
+                pairs.append(_compare(first, one, run, two))
             else:
-                different.append(f"{first.name} and {run.name} on {split}")
+                different.append(f"{first.name} and {run.name} on {one.split}")
     return {"pairs": pairs, "different": different}
 
 
-def same_images(one: SplitResult, two: SplitResult) -> bool:
+def _same_images(one: SplitResult, two: SplitResult) -> bool:
     """Whether two evaluations are of the same radiographs with the same true classes."""
     a, b = one.verdicts, two.verdicts
     return (
@@ -161,62 +179,65 @@ def same_images(one: SplitResult, two: SplitResult) -> bool:
     )
 
 
-def _compare(one: SplitResult, two: SplitResult) -> dict[str, Any]:
+def _compare(a: Run, one: SplitResult, b: Run, two: SplitResult) -> dict[str, Any]:
     names = list(one.verdicts)
     classes = one.evaluation.classes
     truth = np.array([classes.index(one.verdicts[n].truth) for n in names], dtype=np.int64)
-    right_a = np.array([float(one.verdicts[n].correct) for n in names])
-    right_b = np.array([float(two.verdicts[n].correct) for n in names])
-    measures: list[tuple[str, Callable[[FloatArray], Measure]]] = [
-        ("Accuracy", _share),
-        ("Balanced accuracy", lambda right: _mean_of_classes(right, truth)),
+    right_a, right_b = (
+        np.array([float(result.verdicts[n].correct) for n in names]) for result in (one, two)
+    )
+
+    def row(name: str, own: slice | FloatArray, balanced: bool = False) -> list[Any]:
+        """Both runs and their difference on some images, all of them where own is a slice."""
+        values_a, values_b = right_a[own], right_b[own]
+        # Images are drawn within their classes, as for the intervals of single measures.
+        strata = truth if isinstance(own, slice) else None
+        weights = _class_weights(truth) if balanced else None
+        once = np.ones((1, len(values_a)), dtype=np.int64)
+        both = [float(_mean(values, weights)(once)[0]) for values in (values_a, values_b)]
+        difference = _mean(values_b - values_a, weights)
+        return [name, *both, bootstrap(difference, len(values_a), strata=strata)]
+
+    whole = slice(None)
+    rows = [row("Accuracy", whole), row("Balanced accuracy", whole, balanced=True)]
+    rows += [
+        row(f"Recall of {name}", truth == k) for k, name in enumerate(classes) if (truth == k).any()
     ]
-    rows = [
-        {
-            "name": name,
-            "a": _value(measure, right_a),
-            "b": _value(measure, right_b),
-            # Images are drawn within their classes, as for the intervals of single measures.
-            "difference": bootstrap(measure(right_b - right_a), len(names), strata=truth),
-        }
-        for name, measure in measures
-    ]
-    for k, name in enumerate(classes):
-        own = truth == k
-        if own.any():
-            rows.append(_recall(f"Recall of {name}", right_a[own], right_b[own]))
     return {
+        "split": one.split,
+        "a": a.name,
+        "b": b.name,
         "n": len(names),
-        "rows": rows,
         "test": mcnemar_exact(right_a == 1, right_b == 1),
         "both": int((right_a * right_b).sum()),
         "neither": int(((1 - right_a) * (1 - right_b)).sum()),
+        "table": Table(
+            f"Comparison of {a.name} and {b.name} on {one.split}",
+            [
+                Column("measure", wrap=True),
+                Column(a.name, wrap=True),
+                Column(b.name, wrap=True),
+                "difference",
+            ],
+            rows,
+        ),
     }
 
 
-def _recall(name: str, right_a: FloatArray, right_b: FloatArray) -> dict[str, Any]:
-    difference = bootstrap(_share(right_b - right_a), len(right_a))
-    return {
-        "name": name,
-        "a": Estimate(float(right_a.mean()), n=len(right_a)),
-        "b": Estimate(float(right_b.mean()), n=len(right_b)),
-        "difference": difference,
-    }
+def _mean(
+    values: FloatArray, weights: FloatArray | None = None
+) -> Callable[[IntArray], FloatArray]:
+    """The mean of values over drawn images, as bootstrap asks for it, or their weighted sum.
 
-
-def _value(measure: Callable[[FloatArray], Measure], right: FloatArray) -> Estimate:
-    counts = np.ones((1, len(right)), dtype=np.int64)
-    return Estimate(float(measure(right)(counts)[0]), n=len(right))
-
-
-def _share(values: FloatArray) -> Measure:
-    """The mean of values over drawn images, as bootstrap asks for it."""
-    return lambda counts: counts @ values / counts.sum(axis=1)
-
-
-def _mean_of_classes(values: FloatArray, truth: IntArray) -> Measure:
-    """The mean over classes of the means within each; strata keep the sizes of the classes."""
-    found = np.unique(truth)
-    sizes = {int(k): int((truth == k).sum()) for k in found}
-    weights = np.array([1 / (len(found) * sizes[int(k)]) for k in truth])
+    It takes (R, n) counts, how often each image is drawn, and gives (R,) values.
+    """
+    if weights is None:
+        return lambda counts: counts @ values / counts.sum(axis=1)
     return lambda counts: counts @ (values * weights)
+
+
+def _class_weights(truth: IntArray) -> FloatArray:
+    """What makes a sum the mean of the means of the classes, whose sizes strata keep."""
+    found, places, sizes = np.unique(truth, return_inverse=True, return_counts=True)
+    weights: FloatArray = 1 / (len(found) * sizes[places])
+    return weights

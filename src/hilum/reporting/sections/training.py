@@ -1,16 +1,21 @@
-"""The report's section on the networks: what each is, layer by layer."""
+"""The report's sections on training: the networks, their settings and their learning curves."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from hilum.errors import RecipeError
 from hilum.networks.registry import create_network_to_load, describe_network
 from hilum.networks.summary import summarise
-from hilum.reporting.figures.charts import Series, learning_curve
+from hilum.reporting.charts import Series, curve_scales, learning_curve
 from hilum.reporting.runs import Epoch, Run
 from hilum.reporting.subject import Subject
 from hilum.settings import Settings
+from hilum.table import Column, Columns, Row, Rows, Table
+from hilum.wording import Cell, Style, duration, listed
+
+# ---- networks ------------------------------------------------------------------------------
 
 
 def describe_networks(subject: Subject) -> dict[str, Any]:
@@ -19,16 +24,14 @@ def describe_networks(subject: Subject) -> dict[str, Any]:
     A network that is not registered here, or whose image size is not recorded, has no table and
     says why.
     """
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    users: dict[tuple[Any, Any, Any], list[str]] = {}
     for run in subject.runs:
         for decision, about in (run.info.get("networks") or {}).items():
-            key = (about.get("name"), about.get("outputs"), run.image_size)
-            if key not in found:
-                found[key] = {"users": [], **_describe(*key)}
             user = f"{run.name}, decision {decision}" if subject.several else decision
-            found[key]["users"].append(user)
+            key = (about.get("name"), about.get("outputs"), run.image_size)
+            users.setdefault(key, []).append(user)
     return {
-        "kinds": list(found.values()),
+        "kinds": [{"users": names, **_describe(*key, names)} for key, names in users.items()],
         "cascade": any(run.strategy == "cascade" for run in subject.runs),
         "imported": any(run.imported for run in subject.runs),
         "trained": any(not run.imported for run in subject.runs),
@@ -36,18 +39,38 @@ def describe_networks(subject: Subject) -> dict[str, Any]:
 
 
 def _describe(
-    name: str | None, outputs: int | None, image_size: tuple[int, int] | None
+    name: str | None,
+    outputs: int | None,
+    image_size: tuple[int, int] | None,
+    users: Sequence[str],
 ) -> dict[str, Any]:
-    title = str(name or "not recorded")
-    about: dict[str, Any] = {"name": title, "what": "", "summary": None, "reason": ""}
+    about: dict[str, Any] = {"name": str(name or "not recorded"), "what": "", "summary": None}
     if name is None or outputs is None or image_size is None:
         return {**about, "reason": "its name, outputs or image size are not recorded"}
     try:
         network = create_network_to_load(name, outputs=outputs, image_size=image_size)
     except RecipeError as error:
         return {**about, "reason": str(error)}
-    return {**about, "what": describe_network(name), "summary": summarise(network, image_size)}
+    summary = summarise(network, image_size)
+    columns: Columns = [
+        "layer",
+        Column("name", "text"),
+        "output shape",
+        "parameters",
+        "multiply-adds",
+    ]
+    rows: Rows = [
+        [
+            row.layer, row.name, " × ".join(map(str, row.output_shape[1:])), row.parameters,
+            row.multiply_adds or None,
+        ]
+        for row in summary.rows
+    ]  # fmt: skip
+    table = Table(f"Layers of {name} for {listed(users)}", columns, rows)
+    return {**about, "what": describe_network(name), "summary": summary, "table": table}
 
+
+# ---- settings ------------------------------------------------------------------------------
 
 #: The settings of training, in the order in which they are read.
 _SETTINGS = (
@@ -90,51 +113,69 @@ def settings_table(subject: Subject) -> dict[str, Any]:
     """
     runs = subject.runs
     columns = [(run, decision) for run in runs for decision in run.decisions]
-    named: dict[str, list[str]] = {"network": [], "parameters": [], "training images": []}
-    for run, name in columns:
-        network: Mapping[str, Any] = (run.info.get("networks") or {}).get(name) or {}
-        named["network"].append(_text(network.get("name") or _setting(run, name, "network")))
-        parameters = network.get("parameters")
-        named["parameters"].append("—" if parameters is None else f"{int(parameters):,}")
-        named["training images"].append(_training_images(run, name))
-    used = {
-        key
+    found = {
+        "network": [
+            _text(_network(*column).get("name") or _setting(*column, "network"))
+            for column in columns
+        ],
+        "parameters": [
+            _UNUSED if (n := _network(*column).get("parameters")) is None else f"{int(n):,}"
+            for column in columns
+        ],
+        "training images": [_training_images(*column) for column in columns],
+        **_settings_of(columns),
+        "epochs trained": [str(len(run.history.get(name, ()))) for run, name in columns],
+    }
+    marked = [i for i, values in enumerate(found.values(), start=3) if len(set(values)) > 1]
+    rows: list[Row] = [
+        _across("strategy", runs, [run.strategy for run in runs]),
+        _across("rule", runs, [run.info.get("rule") or "not recorded" for run in runs]),
+        _across("watched during training", runs, [run.watched or "nothing" for run in runs]),
+    ]
+    for i, (name, values) in enumerate(found.items(), start=3):
+        differs = Cell(f"{name} ≠", unseen=" (differs)")
+        rows.append([differs if i in marked else name, *values])
+    table = Table(
+        "Settings",
+        ["decision", *(Column(name, wrap=True) for _, name in columns)],
+        rows,
+        kind="settings",
+        over=["run", *(Cell(run.name, span=len(run.decisions)) for run in runs)],
+        marked=marked,
+    )
+    return {"unknown": [run.name for run in runs if not run.recipe], "table": table}
+
+
+def _across(name: str, runs: Sequence[Run], values: Sequence[str]) -> Row:
+    """A row that says one thing of all decisions of a run."""
+    cells = zip(runs, values, strict=True)
+    return [name, *(Cell(v, span=len(run.decisions), kind="across") for run, v in cells)]
+
+
+def _settings_of(columns: Sequence[tuple[Run, str]]) -> dict[str, list[str]]:
+    """The settings that the recipes hold and that have an effect, each with its values."""
+    tables = [
+        table
         for run, name in columns
         for table in (run.recipe, (run.recipe.get("decision") or {}).get(name, {}))
-        for key in table
-        if key not in _ELSEWHERE
-    }
-    order = [k for k in _SETTINGS if k in used] + sorted(used - set(_SETTINGS))
-    for key in order:
-        found = [_setting(run, name, key) for run, name in columns]
-        off = Settings.model_fields[key].default if key in _SWITCHES else None
-        if key in _SWITCHES and all(value in (None, off) for value in found):
-            continue
-        values = [_text(value) for value in found]
-        if any(value != _UNUSED for value in values):
-            named[key.replace("_", " ")] = values
-    named["epochs trained"] = [str(len(run.history.get(name, ()))) for run, name in columns]
-    return {
-        "runs": [
-            {
-                "name": run.name,
-                "span": len(run.decisions),
-                "strategy": run.strategy,
-                "rule": run.info.get("rule") or "not recorded",
-                "monitored": run.watched or "nothing",
-                "recipe": bool(run.recipe),
-            }
-            for run in runs
-        ],
-        "decisions": [name for _, name in columns],
-        "rows": [
-            {"name": name, "values": values, "differs": len(set(values)) > 1}
-            for name, values in named.items()
-        ],
-    }
+    ]
+    used = {key for table in tables for key in table} - _ELSEWHERE
+    rows: dict[str, list[str]] = {}
+    for key in [k for k in _SETTINGS if k in used] + sorted(used - set(_SETTINGS)):
+        values = [_setting(run, name, key) for run, name in columns]
+        if key in _SWITCHES:
+            off = (None, Settings.model_fields[key].default)
+            if all(value in off for value in values):
+                continue
+        texts = [_text(value) for value in values]
+        if any(text != _UNUSED for text in texts):
+            rows[key.replace("_", " ")] = texts
+    return rows
 
 
-# ---- parts ---------------------------------------------------------------------------------
+def _network(run: Run, decision: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = (run.info.get("networks") or {}).get(decision) or {}
+    return found
 
 
 def _setting(run: Run, decision: str, key: str) -> Any:
@@ -171,63 +212,79 @@ def _training_images(run: Run, name: str) -> str:
     decision = next(d for d in run.tree.networks(run.strategy) if d.name == name)
     classes = [run.tree.classes[i] for members in decision.members for i in members]
     if not all(c in counts for c in classes):
-        return "—"
+        return _UNUSED
     # Which classes the held-out blocks are of is not recorded.
     less = " less held-out blocks" if run.held_out else ""
     return f"{sum(int(counts[c]) for c in classes):,}{less}"
 
 
+# ---- learning curves -----------------------------------------------------------------------
+
+
 def draw_curves(subject: Subject) -> list[dict[str, Any]]:
     """Learning curves of loss and accuracy per run and decision, on common scales."""
-    runs = subject.runs
-    epochs = [e for run in runs for rows in run.history.values() for e in rows]
-    losses = [v for e in epochs for v in (e.train_loss, e.monitor_loss) if _drawable(v)]
-    shares = [v for e in epochs for v in (e.train_accuracy, e.monitor_accuracy) if _drawable(v)]
-    top = 1.06 * max((v for v in losses if v is not None), default=1.0) or 1.0
-    least = min((v for v in shares if v is not None), default=0.0)
-    floor = max(0.0, int(least * 10 - 0.5) / 10)
+    epochs = [e for run in subject.runs for rows in run.history.values() for e in rows]
+    scales = curve_scales(
+        _numbers(v for e in epochs for v in (e.train_loss, e.monitor_loss)),
+        _numbers(v for e in epochs for v in (e.train_accuracy, e.monitor_accuracy)),
+    )
     keys = count()
     found = []
-    for run in runs:
-        decisions = []
+    for run in subject.runs:
+        n = (run.info.get("monitored") or {}).get("n")
+        watched = (run.watched or "monitored") + (f", {n:,} images in all" if n else "")
+        decisions = {}
         for name in run.decisions:
             rows = run.history.get(name, ())
             charts = []
-            for what, ylim in (("loss", (0.0, top)), ("accuracy", (floor, 1.0))):
+            for what, ylim in scales.items():
                 series = _series(rows, what, run.watched or "monitored")
                 if series:
-                    words = "; ".join(
-                        f"{s.name} from {s.values[0]:.3f} to {s.values[-1]:.3f}" for s in series
+                    alt = (
+                        f"{what.capitalize()} of {run.name}, decision {name}, over {len(rows)} "
+                        f"epoch{'s' * (len(rows) != 1)}: {'; '.join(s.words for s in series)}."
                     )
-                    alt = f"{what.capitalize()} of {run.name}, decision {name}, over "
-                    alt += f"{len(rows)} epoch{'s' * (len(rows) != 1)}: {words}."
                     key = f"curve{next(keys)}"
                     charts.append(
-                        (what, learning_curve(series, quantity=what, ylim=ylim, key=key, alt=alt))
+                        learning_curve(series, quantity=what, ylim=ylim, key=key, alt=alt)
                     )
-            watched = any(e.monitor_loss is not None for e in rows)
-            decisions.append({"name": name, "epochs": rows, "charts": charts, "watched": watched})
-        found.append(
-            {
-                "name": run.name,
-                "monitored": run.watched or "monitored",
-                "n": (run.info.get("monitored") or {}).get("n"),
-                "decisions": decisions,
-                "torn": run.history_torn,
+            decisions[name] = {
+                "charts": charts,
+                "watched": watched if any(e.monitor_loss is not None for e in rows) else "",
+                "table": _epoch_table(run, name, rows),
             }
-        )
+        found.append({"name": run.name, "decisions": decisions, "torn": run.history_torn})
     return found
 
 
-def _drawable(value: float | None) -> bool:
-    return value is not None and abs(value) != float("inf") and value == value
+def _epoch_table(run: Run, decision: str, epochs: Sequence[Epoch]) -> Table:
+    fine, other = Style(4), run.watched or "monitored"
+    columns: Columns = [
+        "epoch",
+        *(Column(f"{s} {m}", style=fine) for s in ("train", other) for m in ("loss", "accuracy")),
+        "learning rate", "time", "images/s",
+    ]  # fmt: skip
+    rows: Rows = [
+        [
+            str(e.epoch), e.train_loss, e.train_accuracy, e.monitor_loss, e.monitor_accuracy,
+            None if e.learning_rate is None else f"{e.learning_rate:.3g}",
+            None if e.seconds is None else duration(e.seconds),
+            None if e.images_per_second is None else f"{e.images_per_second:,.0f}",
+        ]
+        for e in epochs
+    ]  # fmt: skip
+    return Table(f"Epochs of {run.name}, {decision}", columns, rows)
+
+
+def _numbers(values: Iterable[float | None]) -> list[float]:
+    return [v for v in values if v is not None and math.isfinite(v)]
 
 
 def _series(rows: Sequence[Epoch], what: str, monitored: str) -> list[Series]:
     found = []
     for name, prefix in (("train", "train"), (monitored, "monitor")):
         points = [(e.epoch, getattr(e, f"{prefix}_{what}")) for e in rows]
-        points = [(x, y) for x, y in points if _drawable(y)]
+        points = [(epoch, value) for epoch, value in points if _numbers([value])]
         if points:
-            found.append(Series(name, tuple(x for x, _ in points), tuple(y for _, y in points)))
+            found.append(Series(name, *zip(*points, strict=True)))
     return found

@@ -12,7 +12,7 @@ from typing import Any
 from hilum.errors import HilumError, StudyError
 from hilum.files import write_atomically
 from hilum.reporting.page import page_environment
-from hilum.reporting.study.page import COLUMNS, notes_of, settings_rows
+from hilum.reporting.study.page import notes_of
 from hilum.reporting.study.published import (
     OverRuns,
     difference,
@@ -23,6 +23,7 @@ from hilum.reporting.study.published import (
     published_beside,
     spread,
 )
+from hilum.reporting.study.tables import SETTINGS, settings_table
 from hilum.studies.published import read_published
 from hilum.studies.results import StudyResult
 
@@ -81,7 +82,7 @@ def describe_reproduction(results: Sequence[StudyResult]) -> str:
         devices=sorted({f"{run.device} in {run.precision}" for run in runs.values()}),
         machines=_told([r.machine for r in results]),
         versions=_told([r.versions for r in results]),
-        columns=COLUMNS,
+        columns=SETTINGS,
         p_value=p_value,
         spread=spread,
         difference=difference,
@@ -144,7 +145,7 @@ def _experiment(result: StudyResult) -> dict[str, Any]:
         "label": result.measure["label"],
         "judged": judged_conclusions(result),
         "beside": published_beside(result),
-        "settings": settings_rows(result),
+        "settings": settings_table(result).rows,
         "own_val": {name: own_val_of(variant) for name, variant in result.variants.items()},
         "notes": [n for n in notes_of(result) if n != _meaning(result)],
         "seconds": result.compute_seconds,

@@ -1,75 +1,88 @@
-"""Reliability diagrams, ROC and precision-recall curves: inline SVG, the numbers in words."""
+"""Charts of what an evaluation measured, as inline SVG with the numbers in words."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from hilum.evaluation.calibration import Reliability
-from hilum.evaluation.curves import Curve, DecisionCurve, OptionCurves
+from hilum.evaluation.curves import DecisionCurve, OptionCurves
 from hilum.evaluation.stress import CorruptionStress
 from hilum.records import Estimate
-from hilum.reporting.figures.charts import _FAINT, _INK, _SERIES, _svg, shorten
+from hilum.reporting.svg import (
+    FAINT,
+    INK,
+    SERIES,
+    UNIT_TICKS,
+    draw_svg,
+    lay_lines,
+    legend_above,
+    name_row,
+    shorten,
+)
 from hilum.transforms.corrupt import STRENGTHS
+from hilum.wording import PLAIN, Style
 
 Kind = Literal["roc", "pr"]
 
 #: Lines are told apart by dashes too, for print and for the colour-blind.
 _DASHES: Final = ("-", (0, (5, 2)), (0, (1.2, 1.4)), (0, (6, 2, 1.2, 2)))
-_TICKS: Final = ([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
-#: Height of a row of the legend, in units of the vertical axis, and its longest name.
+_MARKERS: Final = ("o", "s", "^", "D")
+#: Of probabilities and what they say, and of a chance or of what is perfect, in drawings.
+_TWO: Final = Style(2)
+_GUIDE: Final[Any] = {"linewidth": 1, "linestyle": (0, (3, 2))}
+#: Height of a row of a legend, in units of the vertical axis, and its longest name.
 _ROW: Final = 0.09
+_HIGH_ROW: Final = 0.12
 _LONGEST: Final = 24
+#: How far lines stand apart sideways, in strengths, so that their intervals can be seen.
+_APART: Final = 0.08
+#: Where the classifier's net benefit is read out in words.
+_READ_AT: Final = (0.1, 0.25, 0.5)
 
 
-def reliability_diagram(
-    reliability: Reliability, *, of: str, key: str, before: Reliability | None = None
-) -> str:
+def reliability_diagram(reliability: Reliability, *, of: str, key: str) -> str:
     """Observed share over mean predicted probability per bin, with Wilson intervals, as inline SVG.
 
     of: whose probability, such as 'the predicted class' or 'covid'; stands in the picture's words.
-    before: another one to set beside it, drawn hollow, such as that before temperature scaling.
     key: a prefix, unique in the page, of the ids in the SVG. The dashed diagonal is perfect.
     """
-    rows = [("", reliability)]
-    if before is not None:
-        rows = [("after", reliability), ("before", before)]
-    words = [f"Reliability diagram of the probability of {of}."]
-    for when, shown in rows:
-        words.append(f"{when.capitalize()} recalibration:" if when else "")
-        words.append(f"{_describe_bins(shown)} Expected calibration error {_in_words(shown.ece)}.")
+    bins = [
+        f"mean probability {b.mean_prob:.2f}, "
+        f"observed {_in_words(b.observed)} of {b.observed.n} images"
+        for b in reliability.bins
+    ]
+    alt = (
+        f"Reliability diagram of the probability of {of}. {'; '.join(bins) or 'No images'}. "
+        f"Expected calibration error {_in_words(reliability.ece)}."
+    )
 
     def draw(axes: Axes) -> None:
-        _square(axes, legend=len(rows) if before is not None else 0)
-        axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=(0, (3, 2)))
-        for i, (when, shown) in reversed(list(enumerate(rows))):
-            hollow = when == "before"
-            for point in shown.bins:
-                if point.observed.low is not None and point.observed.high is not None:
-                    bounds = [point.observed.low, point.observed.high]
-                    axes.plot([point.mean_prob] * 2, bounds, color=_SERIES[i], linewidth=1.5)
-            points = [
-                (b.mean_prob, b.observed.value) for b in shown.bins if b.observed.value is not None
-            ]
-            axes.plot(
-                [x for x, _ in points],
-                [y for _, y in points],
-                color=_SERIES[i],
-                linestyle=_DASHES[i],
-                linewidth=1.2,
-                marker="s" if hollow else "o",
-                markersize=5.5,
-                mfc="none" if hollow else _SERIES[i],
-                clip_on=False,
-            )
-            if when:
-                _legend_row(axes, i, len(rows), f"error {_short(shown.ece)}", hollow=hollow)
+        _square(axes, legend=0)
+        axes.plot([0, 1], [0, 1], color=INK, **_GUIDE)
+        for point in reliability.bins:
+            if point.observed.low is not None and point.observed.high is not None:
+                bounds = [point.observed.low, point.observed.high]
+                axes.plot([point.mean_prob] * 2, bounds, color=SERIES[0], linewidth=1.5)
+        points = [
+            (b.mean_prob, b.observed.value)
+            for b in reliability.bins
+            if b.observed.value is not None
+        ]
+        axes.plot(
+            [x for x, _ in points],
+            [y for _, y in points],
+            "o-",
+            color=SERIES[0],
+            linewidth=1.2,
+            markersize=5.5,
+            clip_on=False,
+        )
         axes.set_xlabel("mean predicted probability")
         axes.set_ylabel("observed share")
 
-    names = [when for when, _ in rows if when]
-    return _svg(draw, _size(len(names)), key=key, alt=" ".join(filter(None, words)), rows=names)
+    return draw_svg(draw, (4.3, 3.7), key=key, alt=alt)
 
 
 def curve_charts(curves: Mapping[str, OptionCurves], *, kind: Kind, key: str) -> list[str]:
@@ -80,7 +93,7 @@ def curve_charts(curves: Mapping[str, OptionCurves], *, kind: Kind, key: str) ->
     undefined are named in the words of the chart and not drawn; no curve at all gives no chart.
     key: a prefix, unique in the page, of the ids in the SVGs.
     """
-    most = len(_SERIES)
+    most = len(SERIES)
     items = list(curves.items())
     return [
         _curve_chart(dict(items[i : i + most]), kind, f"{key}-{i // most}")
@@ -89,95 +102,73 @@ def curve_charts(curves: Mapping[str, OptionCurves], *, kind: Kind, key: str) ->
 
 
 def _curve_chart(curves: Mapping[str, OptionCurves], kind: Kind, key: str) -> str:
-    drawn = [(name, option, _line(option, kind)) for name, option in curves.items()]
-    legend = [(name, option, line) for name, option, line in drawn if line is not None]
+    legend = [
+        (name, option, line)
+        for name, option in curves.items()
+        if (line := option.roc if kind == "roc" else option.pr) is not None
+    ]
     words = ["ROC curves." if kind == "roc" else "Precision-recall curves."]
     words += [_describe_curve(name, option, kind) for name, option in curves.items()]
 
     def draw(axes: Axes) -> None:
         _square(axes, legend=len(legend))
         if kind == "roc":
-            axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=(0, (3, 2)))
+            axes.plot([0, 1], [0, 1], color=INK, **_GUIDE)
         for i, (_, option, line) in enumerate(legend):
-            colour = _SERIES[i]
+            colour = SERIES[i]
             if line.band:
                 axes.fill_between(
                     line.band.x, line.band.low, line.band.high, color=colour, alpha=0.16, lw=0
                 )
             if kind == "pr":  # what a classifier that knows nothing reaches
                 share = option.positives / option.n
-                axes.plot([0, 1], [share, share], color=colour, linewidth=1, linestyle=(0, (3, 2)))
+                axes.plot([0, 1], [share, share], color=colour, **_GUIDE)
             axes.plot(
                 line.x, line.y, color=colour, linestyle=_DASHES[i], linewidth=1.8, clip_on=False
             )
-            _legend_row(axes, i, len(legend), _short(_area(option, kind)))
+            top = 1.02 + _ROW * (len(legend) - i - 0.45)
+            _legend_row(axes, i, top, _short(_area(option, kind)))
         axes.set_xlabel("1 − specificity" if kind == "roc" else "recall (sensitivity)")
         axes.set_ylabel("sensitivity" if kind == "roc" else "precision (PPV)")
 
     names = [shorten(name, _LONGEST) for name, _, _ in legend]
-    return _svg(draw, _size(len(legend)), key=key, alt=" ".join(words), rows=names)
-
-
-# ---- drawing -------------------------------------------------------------------------------
-
-
-def _size(legend: int) -> tuple[float, float]:
-    return (4.3, 3.7 + 0.26 * legend)
+    return draw_svg(draw, (4.3, 3.7 + 0.26 * len(legend)), key=key, alt=" ".join(words), rows=names)
 
 
 def _square(axes: Axes, *, legend: int) -> None:
     """Both axes from 0 to 1, with room for a legend above."""
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.02 + _ROW * legend)
-    axes.set_xticks(*_TICKS)
-    axes.set_yticks(*_TICKS)
+    axes.set_xticks(*UNIT_TICKS)
+    axes.set_yticks(*UNIT_TICKS)
     for side in ("left", "bottom"):
         axes.spines[side].set_bounds(0, 1)
     # A grid would run on through the legend. All its lines are one, broken by NaN: a small file.
-    ticks = np.array(_TICKS[0])
+    ticks = np.array(UNIT_TICKS[0])
     ends = np.tile([0, 1, np.nan], len(ticks))
     places = np.repeat(ticks, 3)
     for x, y in ((ends, places), (places, ends)):
-        axes.plot(x, y, color=_FAINT, linewidth=0.8, zorder=0)
+        axes.plot(x, y, color=FAINT, linewidth=0.8, zorder=0)
 
 
-def _legend_row(axes: Axes, i: int, rows: int, text: str, *, hollow: bool = False) -> None:
-    y = 1.02 + _ROW * (rows - i - 0.45)
+def _legend_row(
+    axes: Axes, i: int, top: float, text: str = "", *, unit: float = 1.0, **line: Any
+) -> None:
+    """A piece of the i-th line, where its name comes, and text at the right. unit: of the axis."""
     axes.plot(
-        [0, 0.05, 0.1],
-        [y] * 3,
-        color=_SERIES[i],
+        [0, 0.05 * unit, 0.1 * unit],
+        [top] * 3,
+        color=SERIES[i],
         linestyle=_DASHES[i],
-        linewidth=1.8,
-        marker="s" if hollow else None,
         markevery=[1],
-        mfc="none",
+        **{"linewidth": 1.8, **line},
     )
-    # A stand-in: names may hold what matplotlib would take for mathematics; see figures._name_row.
-    name = axes.text(0.13, y, "n", ha="left", va="center", color=_INK)
-    name.set_gid(f"row-{i}")
-    name.set_in_layout(False)
-    axes.text(1, y, text, ha="right", va="center", color=_INK)
-
-
-# ---- words ---------------------------------------------------------------------------------
-
-
-def _line(option: OptionCurves, kind: Kind) -> Curve | None:
-    return option.roc if kind == "roc" else option.pr
+    name_row(axes, i, top, 0.13 * unit, va="center")
+    axes.text(unit, top, text, ha="right", va="center", color=INK)
 
 
 def _area(option: OptionCurves, kind: Kind) -> Estimate:
     return option.auroc if kind == "roc" else option.average_precision
-
-
-def _describe_bins(reliability: Reliability) -> str:
-    bins = [
-        f"mean probability {b.mean_prob:.2f}, "
-        f"observed {_in_words(b.observed)} of {b.observed.n} images"
-        for b in reliability.bins
-    ]
-    return f"{'; '.join(bins)}." if bins else "No images."
 
 
 def _describe_curve(name: str, option: OptionCurves, kind: Kind) -> str:
@@ -191,21 +182,15 @@ def _describe_curve(name: str, option: OptionCurves, kind: Kind) -> str:
 def _in_words(estimate: Estimate) -> str:
     if estimate.value is None:
         return f"undefined, {estimate.reason}"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2f} ({estimate.reason})"
-    return estimate.in_words(2)
+    why = "" if _TWO.bounds(estimate) else f" ({estimate.reason})"
+    return _TWO.words(estimate) + why
 
 
 def _short(estimate: Estimate) -> str:
     if estimate.value is None:
         return "undefined"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.2f}"
-    return f"{estimate.value:.2f} ({estimate.low:.2f}–{estimate.high:.2f})"
-
-
-#: Where the classifier's net benefit is read out in words.
-_READ_AT: Final = (0.1, 0.25, 0.5)
+    bounds = _TWO.bounds(estimate, "–")
+    return _TWO.number(estimate.value) + (f" ({bounds})" if bounds else "")
 
 
 def decision_curve_chart(curve: DecisionCurve, *, key: str) -> str:
@@ -220,26 +205,20 @@ def decision_curve_chart(curve: DecisionCurve, *, key: str) -> str:
     value, everyone = np.array(curve.net_benefit), np.array(curve.treat_all)
 
     def draw(axes: Axes) -> None:
-        axes.fill_between(x, curve.low, curve.high, color=_SERIES[0], alpha=0.22, linewidth=0)
-        axes.plot(x, value, color=_SERIES[0], linewidth=1.9, label="classifier")
+        axes.fill_between(x, curve.low, curve.high, color=SERIES[0], alpha=0.22, linewidth=0)
+        axes.plot(x, value, color=SERIES[0], linewidth=1.9, label="classifier")
         axes.plot(
-            x, everyone, color=_SERIES[1], linewidth=1.5, linestyle=(0, (5, 2)), label="act on all"
+            x, everyone, color=SERIES[1], linewidth=1.5, linestyle=(0, (5, 2)), label="act on all"
         )
-        axes.axhline(0, color=_INK, linewidth=1.2, linestyle=(0, (1, 2)), label="act on none")
+        axes.axhline(0, color=INK, linewidth=1.2, linestyle=(0, (1, 2)), label="act on none")
         axes.set_xlim(0, 1)
-        axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
+        axes.set_xticks(*UNIT_TICKS)
         # Below, where acting on all falls without end, there is nothing to compare.
         axes.set_ylim(-0.3 * top, 1.1 * max(top, *curve.high))
-        axes.set_xlabel("threshold probability")
-        axes.set_ylabel("net benefit per image")
-        axes.grid(axis="y", color=_FAINT, linewidth=0.8)
-        # Above the axes, because the curves may be anywhere inside.
-        axes.legend(
-            loc="lower center", bbox_to_anchor=(0.45, 1), ncols=3, frameon=False,
-            labelcolor=_INK, handlelength=1.9, columnspacing=1.2, borderaxespad=0.2, fontsize=8.5,
-        )  # fmt: skip
+        lay_lines(axes, "threshold probability", "net benefit per image")
+        legend_above(axes)
 
-    return _svg(draw, (4.3, 2.8), key=key, alt=describe_decision_curve(curve))
+    return draw_svg(draw, (4.3, 2.8), key=key, alt=describe_decision_curve(curve))
 
 
 def describe_decision_curve(curve: DecisionCurve) -> str:
@@ -281,14 +260,6 @@ def _ranges(ranges: tuple[tuple[float, float], ...]) -> str:
     return ", ".join(f"{a:g}" if a == b else f"{a:g} to {b:g}" for a, b in ranges)
 
 
-#: Lines are told apart by dashes and markers too, for print and for the colour-blind.
-_MARKERS: Final = ("o", "s", "^", "D")
-#: Height of a row of the legend, in units of the vertical axis.
-_NAME_ROW: Final = 0.12
-#: How far lines stand apart sideways, in strengths, so that their intervals can be seen.
-_APART: Final = 0.08
-
-
 def stress_chart(
     corruptions: Sequence[CorruptionStress], clean: Estimate, *, family: str, key: str
 ) -> str:
@@ -298,16 +269,20 @@ def stress_chart(
     accuracy on the images as they are; a dashed line, from which every line starts. key: a
     prefix, unique in the page, of the ids in the SVG.
     """
-    if not 1 <= len(corruptions) <= len(_SERIES):
-        raise ValueError(f"A chart shows 1 to {len(_SERIES)} corruptions, not {len(corruptions)}.")
-    words = [f"Accuracy over the strength of corruptions of {family}.", f"Clean {_value(clean)}."]
+    if not 1 <= len(corruptions) <= len(SERIES):
+        raise ValueError(f"A chart shows 1 to {len(SERIES)} corruptions, not {len(corruptions)}.")
+
+    def value(estimate: Estimate) -> str:
+        return "undefined" if estimate.value is None else PLAIN.number(estimate.value)
+
+    words = [f"Accuracy over the strength of corruptions of {family}.", f"Clean {value(clean)}."]
     for corruption in corruptions:
-        levels = [f"{_value(x.measures.accuracy)} at {x.strength}" for x in corruption.levels]
+        levels = [f"{value(x.measures.accuracy)} at {x.strength}" for x in corruption.levels]
         words.append(f"{corruption.name}: {', '.join(levels)}.")
 
     def draw(axes: Axes) -> None:
         if clean.value is not None:
-            axes.axhline(clean.value, color=_INK, linewidth=1, linestyle=(0, (3, 2)))
+            axes.axhline(clean.value, color=INK, **_GUIDE)
         for i, corruption in enumerate(corruptions):
             aside = _APART * (i - (len(corruptions) - 1) / 2)
             points = [(x.strength + aside, x.measures.accuracy) for x in corruption.levels]
@@ -315,7 +290,7 @@ def stress_chart(
             axes.plot(
                 [x for x, e in line if e.value is not None],
                 [e.value for _, e in line if e.value is not None],
-                color=_SERIES[i],
+                color=SERIES[i],
                 linestyle=_DASHES[i],
                 linewidth=1.6,
             )
@@ -323,27 +298,17 @@ def stress_chart(
                 if e.value is None:
                     continue
                 if e.low is not None and e.high is not None:
-                    axes.plot([x, x], [e.low, e.high], color=_SERIES[i], linewidth=1)
-                axes.plot([x], [e.value], _MARKERS[i], color=_SERIES[i], markersize=4.5)
-            _name_line(axes, i, len(corruptions), corruption.name)
+                    axes.plot([x, x], [e.low, e.high], color=SERIES[i], linewidth=1)
+                axes.plot([x], [e.value], _MARKERS[i], color=SERIES[i], markersize=4.5)
+            top = 1.04 + _HIGH_ROW * (len(corruptions) - i - 0.45)
+            _legend_row(axes, i, top, unit=5, marker=_MARKERS[i], markersize=4.5, linewidth=1.6)
         axes.set_xlim(-0.15, STRENGTHS[-1] + 0.25)
-        axes.set_ylim(0, 1.03 + _NAME_ROW * len(corruptions))
+        axes.set_ylim(0, 1.03 + _HIGH_ROW * len(corruptions))
         axes.set_xticks([0, *STRENGTHS], ["clean", *map(str, STRENGTHS)])
-        axes.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
+        axes.set_yticks(*UNIT_TICKS)
         axes.spines["left"].set_bounds(0, 1)
-        axes.set_xlabel("strength")
-        axes.set_ylabel("accuracy")
-        axes.grid(axis="y", color=_FAINT, linewidth=0.8)
+        lay_lines(axes, "strength", "accuracy")
 
-    return _svg(draw, (4.3, 2.7 + 0.24 * len(corruptions)), key=key, alt=" ".join(words))
-
-
-def _name_line(axes: Axes, i: int, rows: int, name: str) -> None:
-    y = 1.04 + _NAME_ROW * (rows - i - 0.45)
-    axes.plot([0, 0.25, 0.5], [y] * 3, color=_SERIES[i], linestyle=_DASHES[i], linewidth=1.6,
-              marker=_MARKERS[i], markevery=[1], markersize=4.5)  # fmt: skip
-    axes.text(0.62, y, name, ha="left", va="center", color=_INK)
-
-
-def _value(estimate: Estimate) -> str:
-    return "undefined" if estimate.value is None else f"{estimate.value:.3f}"
+    size = (4.3, 2.7 + 0.24 * len(corruptions))
+    names = [corruption.name for corruption in corruptions]
+    return draw_svg(draw, size, key=key, alt=" ".join(words), rows=names)
