@@ -168,7 +168,7 @@ def test_json_of_the_wrong_kind_is_refused(tree, published, tmp_path):
 
 
 def test_a_measure_that_is_newer_than_the_file_is_undefined(tree, published, tmp_path):
-    evaluation = write(tree, *published, tmp_path)
+    evaluation = write(tree, published, tmp_path)
     data = to_plain(evaluation)
     for measured in (data, *data["decisions"].values()):
         del measured["matthews_correlation"]
