@@ -13,7 +13,7 @@ from hilum import console
 from hilum.errors import HilumError, Interrupted
 from hilum.memory import keep_freed_memory
 
-__all__: list[str] = []  # verbs are begun by main alone
+__all__ = ["main", "study"]  # main begins all verbs; scripts/reproduce.py runs study alone
 
 app = typer.Typer(
     name="hilum",

@@ -8,6 +8,7 @@ __all__ = [
     "errors",
     "explain",
     "feature_maps",
+    "localisation",
     "overlay",
     "pictures",
     "sanity",

@@ -4,11 +4,13 @@ A study here is an experiment with trainings, not an examination of a patient as
 """
 
 __all__ = [
+    "compare",
     "folds",
     "measures",
     "published",
     "results",
     "runner",
+    "stressed",
     "study",
     "study_run",
     "workers",
