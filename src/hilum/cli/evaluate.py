@@ -12,6 +12,7 @@ from hilum.cli.options import Data, Device, Exclude, Json, Layout, Map, Trained,
 if TYPE_CHECKING:
     from hilum.evaluation.operating import OperatingAssessment
     from hilum.evaluation.stress import Stress as Stressed
+    from hilum.records import Estimate
 
 
 class Stress(StrEnum):
@@ -128,16 +129,16 @@ def evaluate(
         ],
     )
     accuracy, error = result.accuracy, assessment.calibration.classes.top_label.ece
-    console.print_lines(f"Accuracy: {accuracy.in_words()}; in brackets the 95 % intervals.")
-    console.print_lines(f"Expected calibration error: {error.in_words()}")
+    console.print_lines(f"Accuracy: {_text(accuracy)}; in brackets the 95 % intervals.")
+    console.print_lines(f"Expected calibration error: {_text(error)}")
     if assessment.operating:
         _print_operating_points(assessment.operating)
     if assessment.conformal:
         sets = assessment.conformal
         console.print_lines(
             f"Prediction sets for {sets.conformal.coverage:.0%}: they hold the truth for "
-            f"{sets.covered.in_words()}; referred: {sets.referred.in_words()}; right on the rest: "
-            f"{sets.answered.in_words()}"
+            f"{_text(sets.covered)}; referred: {_text(sets.referred)}; right on the rest: "
+            f"{_text(sets.answered)}"
         )
     if drop:
         console.print_table(
@@ -161,9 +162,9 @@ def _describe_stress(stress: "Stressed") -> str:
     worst, found = stress.worst, stress.stressed
     return (
         f"Under stress ({len(stress.corruptions)} corruptions in {len(stress.strengths)} "
-        f"strengths): accuracy {found.measures.accuracy.in_words()}, a drop of "
-        f"{found.drop.accuracy.in_words()}; worst under {worst.name}: "
-        f"{worst.mean.measures.accuracy.in_words()}"
+        f"strengths): accuracy {_text(found.measures.accuracy)}, a drop of "
+        f"{_text(found.drop.accuracy)}; worst under {worst.name}: "
+        f"{_text(worst.mean.measures.accuracy)}"
     )
 
 
@@ -189,3 +190,10 @@ def _print_operating_points(operating: "OperatingAssessment") -> None:
         rows,
     )
     console.print_lines(*unmet, *operating.notes)
+
+
+def _text(estimate: "Estimate") -> str:
+    """An estimate as in the tables: what is undefined is a dash and why."""
+    from hilum.wording import PLAIN, Cell
+
+    return Cell(estimate).text(PLAIN)
