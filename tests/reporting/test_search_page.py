@@ -102,14 +102,10 @@ def test_the_page(tmp_path):
 
 def test_the_pictures_in_words():
     result = make_result()
-    assert "it begins at 0.600 and ends at 0.900, reached in trial 1" in history_chart(
-        result, key="h"
-    )
-    assert "learning_rate 75 per cent, network 25 per cent" in importance_chart(
-        result.importance, key="i"
-    )
-    assert "Tried: 0.0001 to 0.02" in slice_chart(result, "learning_rate", key="s")
-    assert "naive: 2 trials, best 0.850" in slice_chart(result, "network", key="s")
+    assert "it begins at 0.600 and ends at 0.900, reached in trial 1" in history_chart(result)
+    assert "learning_rate 75 per cent, network 25 per cent" in importance_chart(result.importance)
+    assert "Tried: 0.0001 to 0.02" in slice_chart(result, "learning_rate")
+    assert "naive: 2 trials, best 0.850" in slice_chart(result, "network")
 
 
 def test_a_search_without_a_complete_trial(tmp_path):
@@ -120,9 +116,9 @@ def test_a_search_without_a_complete_trial(tmp_path):
     assert "Not computed: needs at least 20 complete trials, found 0." in page
     assert "<svg" not in page
     with pytest.raises(ValueError, match="No trial is complete"):
-        history_chart(result, key="h")
+        history_chart(result)
     with pytest.raises(ValueError, match="no importances"):
-        importance_chart(short, key="i")
+        importance_chart(short)
 
 
 def test_a_page_that_cannot_be_written(tmp_path):

@@ -95,7 +95,7 @@ def test_a_stress_test_of_another_classifier_is_refused(make_run):
 
 def test_a_chart_draws_and_says_every_corruption(make_run):
     found = stress(make_run())
-    svg = stress_chart(found.corruptions, found.clean.accuracy, family="detail", key="k")
+    svg = stress_chart(found.corruptions, found.clean.accuracy, family="detail")
     for i, corruption in enumerate(found.corruptions):
         first, second = (x.measures.accuracy.value for x in corruption.levels)
         assert f"{corruption.name}: {first:.3f} at 2, {second:.3f} at 4." in svg
@@ -110,4 +110,4 @@ def test_every_family_fits_in_a_chart(make_run):
     assert max(families.count(family) for family in families) <= 4
     found = stress(make_run())
     with pytest.raises(ValueError, match="1 to 4 corruptions, not 6"):
-        stress_chart(found.corruptions * 2, found.clean.accuracy, family="all", key="k")
+        stress_chart(found.corruptions * 2, found.clean.accuracy, family="all")

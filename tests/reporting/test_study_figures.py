@@ -6,7 +6,7 @@ from hilum.reporting.study.figures import Difference, Runs, forest_plot, runs_ch
 
 
 def forest(*rows):
-    return forest_plot(rows, quantity="points", scale=100, key="f", alt="Differences:")
+    return forest_plot(rows, quantity="points", scale=100, alt="Differences:")
 
 
 SHOWN = Difference("a minus b", Estimate(0.1, 0.05, 0.15), "10.0 (5.0 to 15.0)", shown=True)
@@ -46,19 +46,19 @@ def test_names_that_matplotlib_would_read_otherwise():
 def test_charts_of_runs_in_words_and_with_intervals():
     runs = (Estimate(0.75, 0.5, 0.9), Estimate.undefined("none"))
     mean = Estimate(0.7, 0.6, 0.8)
-    plain = runs_chart([Runs("a", runs, mean)], quantity="q", key="r", alt="Runs:")
+    plain = runs_chart([Runs("a", runs, mean)], quantity="q", alt="Runs:")
     assert "Runs: a: runs 0.750, undefined, mean 0.700 (0.600 to 0.800).</title>" in plain
-    spread = runs_chart([Runs("a", runs)], quantity="q", intervals=True, key="r", alt="Runs:")
+    spread = runs_chart([Runs("a", runs)], quantity="q", intervals=True, alt="Runs:")
     assert "a: runs 0.750 (0.500 to 0.900), undefined (none).</title>" in spread
-    assert "a: runs none." in runs_chart([Runs("a", ())], quantity="q", key="r", alt="Runs:")
+    assert "a: runs none." in runs_chart([Runs("a", ())], quantity="q", alt="Runs:")
 
 
 def test_bands_in_words():
     band = Series("train", (1, 2), (0.8, 0.5), low=(0.7, 0.4), high=(0.9, 0.6))
-    alt = f"Loss: {band.words}."
-    svg = learning_curve([band], quantity="loss", ylim=(0, 1), key="b", alt=alt)
+    svg = learning_curve([band], quantity="loss", ylim=(0, 1), of="x")
     assert (
-        "Loss: train from 0.800 to 0.500, in the last epoch between 0.400 and 0.600.</title>" in svg
+        "Loss of x: train from 0.800 to 0.500, in the last epoch between 0.400 and 0.600.</title>"
+        in svg
     )
     one = Series("train", (1,), (0.8,), low=(0.8,), high=(0.8,))
-    assert "<svg" in learning_curve([one], quantity="loss", ylim=(0, 1), key="b", alt="Loss:")
+    assert "<svg" in learning_curve([one], quantity="loss", ylim=(0, 1), of="x")

@@ -14,7 +14,7 @@ def drawn(name: str = "a") -> str:
         axes.grid(axis="y", color=FAINT)
         name_row(axes, 0, 0.2, x=0.1)
 
-    return draw_svg(draw, (2, 1), key="k", alt="A line & more.", rows=[name])
+    return draw_svg(draw, (2, 1), alt="A line & more.", rows=[name])
 
 
 def test_colours_are_left_to_the_page() -> None:

@@ -15,15 +15,11 @@ from hilum.errors import HilumError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.records import PixelArray, Record
-from hilum.reporting.charts import (
-    class_bars,
-    describe_counts,
-    radiograph_uri,
-)
+from hilum.reporting.charts import class_bars, radiograph_uri
 from hilum.reporting.page import write_page
 from hilum.reporting.sections.data import counts_table
 from hilum.reporting.subject import ImageSource
-from hilum.reporting.svg import INK, SERIES, draw_interval, draw_svg, lay_rows, name_row
+from hilum.reporting.svg import INK, SERIES, draw_interval, draw_svg, lay_rows
 from hilum.settings import AUGMENTATIONS, Augmentation
 from hilum.table import Column, Columns, Rows, Table
 from hilum.transforms.augment import augmentation_grid
@@ -141,10 +137,9 @@ def _charts(described: Description) -> list[dict[str, str]]:
             }
             groups.append((f"Decision {d.name}", balance[d.name], d.options, counts))
     charts = []
-    for i, (title, words, names, counts) in enumerate(groups):
+    for title, words, names, counts in groups:
         rows = [(split, [classes[n] for n in names]) for split, classes in counts.items()]
-        alt = f"{title}. {describe_counts(names, rows)}"
-        svg = class_bars(names, rows, key=f"counts{i}", alt=alt)
+        svg = class_bars(names, rows, title=title)
         charts.append({"title": title, "words": words, "svg": svg})
     return charts
 
@@ -192,15 +187,16 @@ def _auroc_bars(found: Sequence[Shortcut]) -> str:
             colour = SERIES[1] if shortcut.sees_lung else SERIES[0]
             axes.barh(y, value - 0.5, left=0.5, height=0.36, color=colour)
             draw_interval(axes, (auroc.low, auroc.high), y, INK, width=1.3)
-            name_row(axes, y, y - 0.24, least)
-            axes.text(1, y - 0.24, f"{value:.2f}", ha="right", va="bottom", color=INK)
         axes.axvline(0.5, color=INK, linewidth=1, linestyle=(0, (3, 2)))
-        lay_rows(axes, len(rows) - 0.6, -0.85, (least, 1), "AUROC (0.5 is chance)")
+        lay_rows(
+            axes, [y - 0.24 for y in range(len(rows))], (len(rows) - 0.6, -0.85), (least, 1),
+            "AUROC (0.5 is chance)", [f"{value:.2f}" for _, value in rows.values()],
+        )  # fmt: skip
 
     words = "; ".join(f"{name} {value:.2f}" for name, (_, value) in rows.items())
     alt = f"AUROC of a simple classifier by what it sees. {words}."
     size = (4.3, 0.6 + 0.5 * len(rows))
-    return draw_svg(draw, size, key="shortcuts", alt=alt, rows=list(rows))
+    return draw_svg(draw, size, alt=alt, rows=list(rows))
 
 
 def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:

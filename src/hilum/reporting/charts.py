@@ -2,8 +2,10 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,8 +20,11 @@ from hilum.reporting.svg import (
     draw_svg,
     lay_lines,
     lay_rows,
-    name_row,
+    shorten,
 )
+
+#: What learning curves show, a chart for each.
+QUANTITIES = ("loss", "accuracy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,72 +41,101 @@ class Series:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
 
-    @property
-    def words(self) -> str:
-        """Where it begins and ends: 'train from 0.700 to 0.400'."""
-        text = f"{self.name} from {self.values[0]:.3f} to {self.values[-1]:.3f}"
-        if self.low:
-            text += f", in the last epoch between {self.low[-1]:.3f} and {self.high[-1]:.3f}"
-        return text
+
+#: The lines of each of QUANTITIES, and the ranges of their axes.
+Curves = Mapping[str, Sequence[Series]]
+Scales = Mapping[str, tuple[float, float]]
 
 
-def curve_scales(
-    losses: Sequence[float], shares: Sequence[float], most: float = np.inf
-) -> dict[str, tuple[float, float]]:
-    """The axes that learning curves side by side share: of 'loss' and of 'accuracy'.
+def make_series(
+    rows: Iterable[Mapping[str, Any]], watched: str, *, band: bool = False
+) -> dict[str, list[Series]]:
+    """'train' and, under the name watched, what was monitored, as far as numbers are recorded.
 
-    most: the loss above which nothing need be seen.
+    rows: lines of a history.jsonl, of several runs where band.
     """
+    values: dict[str, dict[int, list[float]]] = {}
+    for row in rows:
+        for key in (f"{who}_{what}" for what in QUANTITIES for who in ("train", "monitor")):
+            value = row.get(key)
+            if value is not None and math.isfinite(value):
+                values.setdefault(key, {}).setdefault(row["epoch"], []).append(value)
+    series: dict[str, list[Series]] = {what: [] for what in QUANTITIES}
+    for key, found in sorted(values.items(), reverse=True):  # train before monitor
+        who, what = key.split("_")
+        each = [found[epoch] for epoch in sorted(found)]
+        low, high = (tuple(map(end, each)) if band else () for end in (min, max))
+        means = tuple(sum(runs) / len(runs) for runs in each)
+        name = watched if who == "monitor" else who
+        series[what].append(Series(name, tuple(sorted(found)), means, low, high))
+    return series
+
+
+def curve_scales(every: Collection[Curves], most: float = math.inf) -> Scales:
+    """The axes that learning curves side by side share. most: the loss that need be seen."""
+    losses = [v for drawn in every for s in drawn["loss"] for v in s.high or s.values]
+    shares = [v for drawn in every for s in drawn["accuracy"] for v in s.low or s.values]
     top = min(max(losses, default=1.0), most) or 1.0
     floor = max(0.0, int(10 * min(shares, default=0.0) - 0.5) / 10)
     return {"loss": (0.0, 1.06 * top), "accuracy": (floor, 1.0)}
 
 
+def learning_curves(drawn: Curves, scales: Scales, of: str) -> list[str]:
+    """A chart for each of QUANTITIES that has lines, on the scales of curve_scales.
+
+    of: whose; the pictures' words begin with the quantity and this.
+    """
+    return [
+        learning_curve(series, quantity=what, ylim=scales[what], of=of)
+        for what, series in drawn.items()
+        if series
+    ]
+
+
 def learning_curve(
-    series: Sequence[Series], *, quantity: str, ylim: tuple[float, float], key: str, alt: str
+    series: Sequence[Series], *, quantity: str, ylim: tuple[float, float], of: str
 ) -> str:
     """A line per series over epochs, as inline SVG.
 
-    quantity: the label of the vertical axis, with its unit where it has one. ylim: its range,
-    given by the caller so that charts side by side share one scale. key: a prefix, unique in the
-    page, of the ids in the SVG. alt: the picture in words.
+    quantity: the label of the vertical axis. ylim: its range. of: whose loss or accuracy; the
+    picture's words begin with both.
     """
 
     def draw(axes: Axes) -> None:
-        last = 1
+        last = max(1, *(epoch for line in series for epoch in line.epochs))
         for i, line in enumerate(series):
             solid = i > 0 or len(series) == 1
             colour = SERIES[i % len(SERIES)]
             if line.low:
                 axes.fill_between(line.epochs, line.low, line.high, color=colour, alpha=0.2, lw=0)
+            # Told apart by dashes and markers too, for print and for the colour-blind.
             axes.plot(
-                line.epochs,
-                line.values,
-                color=colour,
-                # Told apart by dashes and markers too, for print and for the colour-blind.
-                linestyle="-" if solid else (0, (4, 2)),
-                marker="o" if solid else "s",
-                markersize=3.6,
-                linewidth=1.7,
+                line.epochs, line.values, color=colour, linestyle="-" if solid else (0, (4, 2)),
+                marker="o" if solid else "s", markersize=3.6, linewidth=1.7,
                 clip_on=bool(line.low),
-            )
-            last = max(last, *line.epochs)
+            )  # fmt: skip
         axes.set_xlim(0.8, max(last, 2) + 0.2)
         axes.set_ylim(*ylim)
         step = max(1, round(last / 8))
         axes.set_xticks(sorted({1, *range(step, last + 1, step)}))
         lay_lines(axes, "epoch", quantity)
 
-    return draw_svg(draw, (4.3, 2.5), key=key, alt=alt)
+    words = []
+    for line in series:
+        words.append(f"{line.name} from {line.values[0]:.3f} to {line.values[-1]:.3f}")
+        if line.low:
+            words[-1] += f", in the last epoch between {line.low[-1]:.3f} and {line.high[-1]:.3f}"
+    return draw_svg(draw, (4.3, 2.5), alt=f"{quantity.capitalize()} of {of}: {'; '.join(words)}.")
 
 
 def class_bars(
-    classes: Sequence[str], splits: Sequence[tuple[str, Sequence[int]]], *, key: str, alt: str
+    classes: Sequence[str], splits: Sequence[tuple[str, Sequence[int]]], *, title: str
 ) -> str:
     """Grouped horizontal bars: the share of each class in each split, as inline SVG.
 
-    classes: names. splits: (name, counts per class). Bars show shares of the split, because
-    splits differ too much in size for counts to be compared; the counts stand beside the bars.
+    classes: names. splits: (name, counts per class). title: begins the picture's words. Bars show
+    shares of the split, because splits differ too much in size for counts to be compared; the
+    counts stand beside the bars.
     """
     height = 0.66 / max(len(splits), 1)
 
@@ -115,24 +149,22 @@ def class_bars(
                 axes.text(
                     share + 1.2, y, f"{count:,}", va="center", ha="left", color=INK, fontsize=8.5
                 )
-        for c in range(len(classes)):
-            name_row(axes, c, c - 0.27)
-        lay_rows(axes, len(classes) - 0.5, -0.6, (0, 100), "share of the split, %")
+        lay_rows(
+            axes, [c - 0.27 for c in range(len(classes))], (len(classes) - 0.5, -0.6), (0, 100),
+            "share of the split, %",
+        )  # fmt: skip
 
     rows = len(classes) * (0.22 * len(splits) + 0.28)
-    return draw_svg(draw, (4.3, 0.6 + rows), key=key, alt=alt, rows=classes)
-
-
-def describe_counts(classes: Sequence[str], splits: Sequence[tuple[str, Sequence[int]]]) -> str:
-    """What class_bars draws in words: 'train: a 1,341, b 80; val: a 8, b 9.'"""
-    rows = (
-        f"{split}: " + ", ".join(f"{name} {n:,}" for name, n in zip(classes, counts, strict=True))
+    names = [shorten(name, 60) for name in classes]
+    words = (
+        f"{split}: " + ", ".join(f"{name} {n:,}" for name, n in zip(names, counts, strict=True))
         for split, counts in splits
     )
-    return f"{'; '.join(rows)}."
+    alt = f"{title}. {'; '.join(words)}."
+    return draw_svg(draw, (4.3, 0.6 + rows), alt=alt, rows=classes)
 
 
-def interval_chart(rows: Mapping[str, Estimate], *, quantity: str, key: str, alt: str) -> str:
+def interval_chart(rows: Mapping[str, Estimate], *, quantity: str, alt: str) -> str:
     """A point with its 95 % interval per row, on one scale from 0 to 1, as inline SVG.
 
     An estimate without an interval is a hollow point, and what is undefined has no row.
@@ -144,12 +176,13 @@ def interval_chart(rows: Mapping[str, Estimate], *, quantity: str, key: str, alt
             draw_interval(axes, (row.low, row.high), y, SERIES[0], cap=0.13)
             fill = "none" if row.low is None else SERIES[0]
             axes.plot([value], [y], "o", mec=SERIES[0], mfc=fill, markersize=7)
-            name_row(axes, y, y - 0.24)
-            axes.text(1, y - 0.24, f"{value:.3f}", ha="right", va="bottom", color=INK)
-        lay_rows(axes, len(drawn) - 0.65, -0.85, (0, 1), quantity)
+        lay_rows(
+            axes, [y - 0.24 for y in range(len(drawn))], (len(drawn) - 0.65, -0.85), (0, 1),
+            quantity, [f"{value:.3f}" for _, value in drawn.values()],
+        )  # fmt: skip
         axes.set_xticks(*UNIT_TICKS)
 
-    return draw_svg(draw, (4.3, 0.55 + 0.46 * len(drawn)), key=key, alt=alt, rows=list(drawn))
+    return draw_svg(draw, (4.3, 0.55 + 0.46 * len(drawn)), alt=alt, rows=list(drawn))
 
 
 def radiograph_uri(pixels: PixelArray, *, longest: int = 224, quality: int = 82) -> str:

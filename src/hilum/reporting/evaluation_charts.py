@@ -42,11 +42,11 @@ _APART: Final = 0.08
 _READ_AT: Final = (0.1, 0.25, 0.5)
 
 
-def reliability_diagram(reliability: Reliability, *, of: str, key: str) -> str:
+def reliability_diagram(reliability: Reliability, *, of: str) -> str:
     """Observed share over mean predicted probability per bin, with Wilson intervals, as inline SVG.
 
     of: whose probability, such as 'the predicted class' or 'covid'; stands in the picture's words.
-    key: a prefix, unique in the page, of the ids in the SVG. The dashed diagonal is perfect.
+    The dashed diagonal is perfect.
     """
     bins = [
         f"mean probability {b.mean_prob:.2f}, "
@@ -59,49 +59,44 @@ def reliability_diagram(reliability: Reliability, *, of: str, key: str) -> str:
     )
 
     def draw(axes: Axes) -> None:
-        _square(axes, legend=0)
+        _square(axes, "mean predicted probability", "observed share")
         axes.plot([0, 1], [0, 1], color=INK, **_GUIDE)
-        for point in reliability.bins:
-            if point.observed.low is not None and point.observed.high is not None:
-                bounds = [point.observed.low, point.observed.high]
-                axes.plot([point.mean_prob] * 2, bounds, color=SERIES[0], linewidth=1.5)
-        points = [
-            (b.mean_prob, b.observed.value)
-            for b in reliability.bins
-            if b.observed.value is not None
-        ]
+        points = [(b.mean_prob, b.observed) for b in reliability.bins]
+        _whiskers(axes, points, SERIES[0], 1.5)
         axes.plot(
-            [x for x, _ in points],
-            [y for _, y in points],
-            "o-",
-            color=SERIES[0],
-            linewidth=1.2,
-            markersize=5.5,
-            clip_on=False,
+            *_defined(points), "o-", color=SERIES[0], linewidth=1.2, markersize=5.5, clip_on=False
         )
-        axes.set_xlabel("mean predicted probability")
-        axes.set_ylabel("observed share")
 
-    return draw_svg(draw, (4.3, 3.7), key=key, alt=alt)
+    return draw_svg(draw, (4.3, 3.7), alt=alt)
 
 
-def curve_charts(curves: Mapping[str, OptionCurves], *, kind: Kind, key: str) -> list[str]:
+def _defined(points: Sequence[tuple[float, Estimate]]) -> tuple[list[float], list[float]]:
+    """The places and the values of the points that have one."""
+    found = [(x, e.value) for x, e in points if e.value is not None]
+    return [x for x, _ in found], [y for _, y in found]
+
+
+def _whiskers(
+    axes: Axes, points: Sequence[tuple[float, Estimate]], colour: str, width: float
+) -> None:
+    for x, e in points:
+        if e.low is not None and e.high is not None:
+            axes.plot([x, x], [e.low, e.high], color=colour, linewidth=width)
+
+
+def curve_charts(curves: Mapping[str, OptionCurves], *, kind: Kind) -> list[str]:
     """ROC ('roc') or precision-recall ('pr') curves with 95 % bands, as inline SVGs.
 
     curves: by class or option. Each chart shows up to four, with a legend that gives the area
     under each curve; so there are several charts where there are more than four. Curves that are
     undefined are named in the words of the chart and not drawn; no curve at all gives no chart.
-    key: a prefix, unique in the page, of the ids in the SVGs.
     """
     most = len(SERIES)
     items = list(curves.items())
-    return [
-        _curve_chart(dict(items[i : i + most]), kind, f"{key}-{i // most}")
-        for i in range(0, len(items), most)
-    ]
+    return [_curve_chart(dict(items[i : i + most]), kind) for i in range(0, len(items), most)]
 
 
-def _curve_chart(curves: Mapping[str, OptionCurves], kind: Kind, key: str) -> str:
+def _curve_chart(curves: Mapping[str, OptionCurves], kind: Kind) -> str:
     legend = [
         (name, option, line)
         for name, option in curves.items()
@@ -111,9 +106,11 @@ def _curve_chart(curves: Mapping[str, OptionCurves], kind: Kind, key: str) -> st
     words += [_describe_curve(name, option, kind) for name, option in curves.items()]
 
     def draw(axes: Axes) -> None:
-        _square(axes, legend=len(legend))
         if kind == "roc":
+            _square(axes, "1 − specificity", "sensitivity", len(legend))
             axes.plot([0, 1], [0, 1], color=INK, **_GUIDE)
+        else:
+            _square(axes, "recall (sensitivity)", "precision (PPV)", len(legend))
         for i, (_, option, line) in enumerate(legend):
             colour = SERIES[i]
             if line.band:
@@ -128,15 +125,15 @@ def _curve_chart(curves: Mapping[str, OptionCurves], kind: Kind, key: str) -> st
             )
             top = 1.02 + _ROW * (len(legend) - i - 0.45)
             _legend_row(axes, i, top, _short(_area(option, kind)))
-        axes.set_xlabel("1 − specificity" if kind == "roc" else "recall (sensitivity)")
-        axes.set_ylabel("sensitivity" if kind == "roc" else "precision (PPV)")
 
     names = [shorten(name, _LONGEST) for name, _, _ in legend]
-    return draw_svg(draw, (4.3, 3.7 + 0.26 * len(legend)), key=key, alt=" ".join(words), rows=names)
+    return draw_svg(draw, (4.3, 3.7 + 0.26 * len(legend)), alt=" ".join(words), rows=names)
 
 
-def _square(axes: Axes, *, legend: int) -> None:
+def _square(axes: Axes, x_label: str, y_label: str, legend: int = 0) -> None:
     """Both axes from 0 to 1, with room for a legend above."""
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.02 + _ROW * legend)
     axes.set_xticks(*UNIT_TICKS)
@@ -193,11 +190,10 @@ def _short(estimate: Estimate) -> str:
     return _TWO.number(estimate.value) + (f" ({bounds})" if bounds else "")
 
 
-def decision_curve_chart(curve: DecisionCurve, *, key: str) -> str:
+def decision_curve_chart(curve: DecisionCurve) -> str:
     """Net benefit over the threshold probability, with its band, as inline SVG.
 
-    key: a prefix, unique in the page, of the ids in the SVG. The alternative text is
-    describe_decision_curve's. Raises ValueError for an empty curve: say its reason instead.
+    Raises ValueError for an empty curve: say its reason instead.
     """
     if not curve.net_benefit or curve.prevalence is None:
         raise ValueError(f"The decision curve of {curve.target} is empty: {curve.reason}.")
@@ -218,7 +214,7 @@ def decision_curve_chart(curve: DecisionCurve, *, key: str) -> str:
         lay_lines(axes, "threshold probability", "net benefit per image")
         legend_above(axes)
 
-    return draw_svg(draw, (4.3, 2.8), key=key, alt=describe_decision_curve(curve))
+    return draw_svg(draw, (4.3, 2.8), alt=describe_decision_curve(curve))
 
 
 def describe_decision_curve(curve: DecisionCurve) -> str:
@@ -260,14 +256,11 @@ def _ranges(ranges: tuple[tuple[float, float], ...]) -> str:
     return ", ".join(f"{a:g}" if a == b else f"{a:g} to {b:g}" for a, b in ranges)
 
 
-def stress_chart(
-    corruptions: Sequence[CorruptionStress], clean: Estimate, *, family: str, key: str
-) -> str:
+def stress_chart(corruptions: Sequence[CorruptionStress], clean: Estimate, *, family: str) -> str:
     """A line per corruption: accuracy with Wilson intervals over strengths 1 to 5, as inline SVG.
 
     corruptions: one to four, of one family, which is named in the picture's words. clean: the
-    accuracy on the images as they are; a dashed line, from which every line starts. key: a
-    prefix, unique in the page, of the ids in the SVG.
+    accuracy on the images as they are; a dashed line, from which every line starts.
     """
     if not 1 <= len(corruptions) <= len(SERIES):
         raise ValueError(f"A chart shows 1 to {len(SERIES)} corruptions, not {len(corruptions)}.")
@@ -286,20 +279,10 @@ def stress_chart(
         for i, corruption in enumerate(corruptions):
             aside = _APART * (i - (len(corruptions) - 1) / 2)
             points = [(x.strength + aside, x.measures.accuracy) for x in corruption.levels]
-            line = [(0.0, clean), *points]
-            axes.plot(
-                [x for x, e in line if e.value is not None],
-                [e.value for _, e in line if e.value is not None],
-                color=SERIES[i],
-                linestyle=_DASHES[i],
-                linewidth=1.6,
-            )
-            for x, e in points:
-                if e.value is None:
-                    continue
-                if e.low is not None and e.high is not None:
-                    axes.plot([x, x], [e.low, e.high], color=SERIES[i], linewidth=1)
-                axes.plot([x], [e.value], _MARKERS[i], color=SERIES[i], markersize=4.5)
+            line = _defined([(0.0, clean), *points])
+            axes.plot(*line, color=SERIES[i], linestyle=_DASHES[i], linewidth=1.6)
+            _whiskers(axes, points, SERIES[i], 1)
+            axes.plot(*_defined(points), _MARKERS[i], color=SERIES[i], markersize=4.5)
             top = 1.04 + _HIGH_ROW * (len(corruptions) - i - 0.45)
             _legend_row(axes, i, top, unit=5, marker=_MARKERS[i], markersize=4.5, linewidth=1.6)
         axes.set_xlim(-0.15, STRENGTHS[-1] + 0.25)
@@ -311,4 +294,4 @@ def stress_chart(
 
     size = (4.3, 2.7 + 0.24 * len(corruptions))
     names = [corruption.name for corruption in corruptions]
-    return draw_svg(draw, size, key=key, alt=" ".join(words), rows=names)
+    return draw_svg(draw, size, alt=" ".join(words), rows=names)

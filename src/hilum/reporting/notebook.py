@@ -3,7 +3,6 @@
 Each function returns what Jupyter draws when it is the last line of a cell.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -31,10 +30,11 @@ from hilum.radiographs.image import image_source
 from hilum.recipe import Recipe
 from hilum.records import IntArray
 from hilum.reporting.charts import (
-    Series,
     class_bars,
+    curve_scales,
     interval_chart,
-    learning_curve,
+    learning_curves,
+    make_series,
 )
 from hilum.reporting.notebook_html import (
     Card,
@@ -42,7 +42,6 @@ from hilum.reporting.notebook_html import (
     cards,
     charts,
     heading,
-    key_of,
     legend,
     paragraphs,
     png_card,
@@ -52,7 +51,6 @@ from hilum.reporting.notebook_html import (
     table,
 )
 from hilum.reporting.svg import shorten
-from hilum.training.checkpoint import Row
 from hilum.training.folder import read_history
 from hilum.wording import PLAIN
 
@@ -71,7 +69,7 @@ def show_counts(dataset: Dataset) -> Shown:
         table(f"Radiographs of {dataset.name}", ["split", *classes, "all"], rows),
         paragraphs(*dataset.notes),
         legend(dataset.splits),
-        charts(class_bars(classes, shares, key=key_of(alt), alt=alt)),
+        charts(class_bars(classes, shares, title=dataset.name)),
     )
 
 
@@ -127,28 +125,16 @@ def show_learning_curves(run: Path | str) -> Shown:
     parts, alts = [], []
     for decision in dict.fromkeys(row["decision"] for row in history):
         rows = [row for row in history if row["decision"] == decision]
-        drawn = []
-        for what in ("loss", "accuracy"):
-            series = [s for s in (_series(rows, "train", "train", what),
-                                  _series(rows, watched, "monitor", what)) if s.epochs]  # fmt: skip
-            if not series:
-                continue
+        drawn = make_series(rows, watched)
+        of = f"{decision} over {len(rows)} epochs"
+        for what, series in drawn.items():
             ends = "; ".join(f"{s.name} {s.values[0]:.3f} to {s.values[-1]:.3f}" for s in series)
-            alt = f"{what.capitalize()} of {decision} over {len(rows)} epochs: {ends}."
-            top = 1.06 * max(v for s in series for v in s.values) if what == "loss" else 1.0
-            drawn.append(
-                learning_curve(series, quantity=what, ylim=(0, top), key=key_of(alt), alt=alt)
-            )
-            alts.append(alt)
+            alts += [f"{what.capitalize()} of {of}: {ends}."] * bool(series)
+        scales = {**curve_scales([drawn]), "accuracy": (0.0, 1.0)}
         parts.append(heading(f"{decision}: epoch {rows[-1]['epoch']} of {rows[-1]['epochs']}"))
-        parts.append(legend(["train (dashed)", watched]) + charts(*drawn))
+        parts.append(legend(["train (dashed)", watched]))
+        parts.append(charts(*learning_curves(drawn, scales, of)))
     return show(" ".join(alts), *parts)
-
-
-def _series(rows: Sequence[Row], name: str, prefix: str, what: str) -> Series:
-    values = [(row["epoch"], row[f"{prefix}_{what}"]) for row in rows]
-    points = [(x, y) for x, y in values if y is not None and math.isfinite(y)]
-    return Series(name, tuple(x for x, _ in points), tuple(y for _, y in points))
 
 
 def show_confusion(evaluation: Evaluation) -> Shown:
@@ -186,7 +172,6 @@ def show_measures(evaluation: Evaluation) -> Shown:
     chart = interval_chart(
         {name: m.recall for name, m in per_class.items()},
         quantity="recall (sensitivity), with its 95 % interval",
-        key=key_of(alt),
         alt=alt,
     )
     listed = table("Per class, with 95 % intervals", columns, rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hilum.records import Estimate, PixelArray
 from hilum.reporting.charts import data_uri, radiograph_uri
-from hilum.reporting.svg import shorten
+from hilum.reporting.svg import number_charts, shorten
 from hilum.table import Column, Table
 from hilum.wording import PLAIN, Cell, Content
 
@@ -80,8 +80,10 @@ def show(alt: str, *parts: str) -> Shown:
 
     MathJax leaves them alone: a '$' in a name is no formula.
     """
-    kind = "hilum-shown tex2jax_ignore mathjax_ignore"
-    return Shown(f'{_STYLE}<div class="{kind}">{"".join(parts)}</div>', alt)
+    html = f'<div class="hilum-shown tex2jax_ignore mathjax_ignore">{"".join(parts)}</div>'
+    # cells share a page, and different charts differ in their ids
+    key = hashlib.sha256(html.encode("utf-8", errors="replace")).hexdigest()[:10]
+    return Shown(_STYLE + number_charts(html, f"h{key}-"), alt)
 
 
 def sentence(text: str) -> Shown:
@@ -153,8 +155,3 @@ def radiograph_card(pixels: PixelArray, name: str, caption: str) -> Card:
 def png_card(png: bytes, alt: str, caption: str) -> Card:
     """A picture as it is, in its own size."""
     return Card(data_uri("image/png", png), alt, caption, wide=True)
-
-
-def key_of(text: str) -> str:
-    """A prefix for the ids of a chart: cells share a page, and different charts differ in it."""
-    return "h" + hashlib.sha256(text.encode("utf-8", errors="replace")).hexdigest()[:10]

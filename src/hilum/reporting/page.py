@@ -10,6 +10,7 @@ import jinja2
 
 from hilum.errors import HilumError
 from hilum.files import write_atomically
+from hilum.reporting.svg import number_charts
 from hilum.wording import PERCENT, PLAIN, duration, listed
 
 
@@ -44,7 +45,7 @@ def write_page(out: Path, template: str, /, what: str = "page", **values: Any) -
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = page_environment().get_template(template).render(made=made, **values)
     try:
-        write_atomically(out, page.encode("utf-8", errors="replace"))
+        write_atomically(out, number_charts(page, "chart").encode("utf-8", errors="replace"))
     except OSError as error:
         raise HilumError(f"Cannot write the {what} {out}: {error.strerror}.") from error
     return out

@@ -65,7 +65,7 @@ class SplitResult:
     stress: Stress | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Epoch:
     """One epoch of one decision's training, as a line of history.jsonl has it.
 

@@ -16,7 +16,6 @@ from hilum.reporting.svg import (
     lay_lines,
     lay_rows,
     legend_above,
-    name_row,
     shorten,
 )
 from hilum.search.results import Importance, SearchResult, TrialResult
@@ -29,11 +28,11 @@ _SIZE: Final = (4.3, 2.6)
 _CHOICE: Final = 14
 
 
-def history_chart(result: SearchResult, *, key: str) -> str:
+def history_chart(result: SearchResult) -> str:
     """The measure of every trial in order, and the best so far, as inline SVG.
 
-    Pruned trials stand at the foot, since they have no measure. key: a prefix, unique in the
-    page, of the ids in the SVG. Raises ValueError if no trial is complete.
+    Pruned trials stand at the foot, since they have no measure. Raises ValueError if no trial is
+    complete.
     """
     trials = _complete(result)
     pruned = result.with_state("pruned")
@@ -61,10 +60,10 @@ def history_chart(result: SearchResult, *, key: str) -> str:
         f"{result.measure['label']} of {len(trials)} complete trials; the best so far: {first}, "
         f"reached in trial {result.best}. {len(pruned)} trials were pruned."
     )
-    return draw_svg(draw, _SIZE, key=key, alt=alt)
+    return draw_svg(draw, _SIZE, alt=alt)
 
 
-def importance_chart(importance: Importance, *, key: str) -> str:
+def importance_chart(importance: Importance) -> str:
     """The share of each key as a bar, as inline SVG. Raises ValueError if there are none."""
     if not importance.shares:
         raise ValueError(f"There are no importances: {importance.reason}.")
@@ -74,18 +73,19 @@ def importance_chart(importance: Importance, *, key: str) -> str:
         for y, (_, share) in enumerate(rows):
             axes.barh(y, 100 * share, height=0.4, color=SERIES[0])
             axes.text(100 * share + 1.2, y, f"{100 * share:.0f}", va="center", color=INK)
-            name_row(axes, y, y - 0.26)
-        quantity = "share of the variance explained, %"
-        lay_rows(axes, len(rows) - 0.6, -0.75, (0, 108), quantity)
+        lay_rows(
+            axes, [y - 0.26 for y in range(len(rows))], (len(rows) - 0.6, -0.75), (0, 108),
+            "share of the variance explained, %",
+        )  # fmt: skip
         axes.set_xticks([0, 25, 50, 75, 100])
 
     told = ", ".join(f"{name} {100 * share:.0f} per cent" for name, share in rows)
     alt = f"Importance of the keys by {importance.method}: {told}."
     size = (4.3, 0.65 + 0.46 * len(rows))
-    return draw_svg(draw, size, key=key, alt=alt, rows=[name for name, _ in rows])
+    return draw_svg(draw, size, alt=alt, rows=[name for name, _ in rows])
 
 
-def slice_chart(result: SearchResult, name: str, *, key: str) -> str:
+def slice_chart(result: SearchResult, name: str) -> str:
     """The measure of every complete trial over its value of one key, as inline SVG.
 
     Numbers stand on their own axis, by powers where they were drawn so; choices side by side.
@@ -119,7 +119,7 @@ def slice_chart(result: SearchResult, name: str, *, key: str) -> str:
         f"{_in_words(choices, drawn, values)} The best, trial {result.best}, has "
         f"{_text(drawn[best], 3)} and {values[best]:.3f}."
     )
-    return draw_svg(draw, _SIZE, key=key, alt=alt)
+    return draw_svg(draw, _SIZE, alt=alt)
 
 
 def _complete(result: SearchResult) -> list[tuple[TrialResult, float]]:
@@ -167,12 +167,12 @@ def write_search_page(result: SearchResult, out: Path) -> Path:
         out,
         "search.html.j2",
         result=result,
-        history=history_chart(result, key="history") if complete else None,
-        importance=importance_chart(result.importance, key="importance") if shares else None,
+        history=history_chart(result) if complete else None,
+        importance=importance_chart(result.importance) if shares else None,
         shares=Table(
             "Importance of the keys", ["key", "share of the variance"], list(shares.items())
         ),
-        slices=[slice_chart(result, k, key=f"slice-{i}") for i, k in enumerate(keys)],
+        slices=[slice_chart(result, key) for key in keys],
         keys=_keys_table(result),
         trials=_trials_table(result),
         how=_how_table(result),

@@ -25,14 +25,13 @@ _PARTS = {
 class Assessed:
     """An evaluation that has an assessment.
 
-    key: a prefix of ids, unique in the page. folded: it is of the images that thresholds were
-    chosen on, and others are at hand, so that it is folded away where that makes it too good.
+    folded: it is of the images that thresholds were chosen on, and others are at hand, so that it
+    is folded away where that makes it too good.
     """
 
     run: Run
     result: SplitResult
     assessment: Assessment
-    key: str
     folded: bool
 
     @property
@@ -91,7 +90,7 @@ class Subject:
             others = any(not assessment.same_images for _, assessment in parts)
             for result, assessment in parts:
                 folded = assessment.same_images and others
-                found.append(Assessed(run, result, assessment, f"a{len(found)}", folded))
+                found.append(Assessed(run, result, assessment, folded))
         return found
 
     def section(

@@ -9,6 +9,7 @@ import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Final
 
 import matplotlib
@@ -42,6 +43,10 @@ UNIT_TICKS: Final = ([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8
 #: How many letters the name of a row may take.
 _ROW: Final = 42
 
+#: What ids begin with before number_charts.
+_KEY: Final = "chart-in-page-"
+_SVG = re.compile(r"<svg .*?</svg>", re.DOTALL)
+
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 #: A number with more decimals than a screen can show, in units of 1/72 inch.
 _FINE = re.compile(r"-?\d+\.\d{3,}")
@@ -52,14 +57,13 @@ def draw_svg(
     draw: Callable[[Axes], None],
     size_inches: tuple[float, float],
     *,
-    key: str,
     alt: str,
     rows: Sequence[str] = (),
 ) -> str:
     """One pair of axes as inline SVG.
 
-    draw: draws on the axes. key: a prefix, unique in the page, of the ids in the SVG. alt: the
-    picture in words. rows: names for the places that name_row holds.
+    draw: draws on the axes. alt: the picture in words. rows: names for the places that name_row
+    holds. Its ids become unique in the page by number_charts.
     """
     with matplotlib.rc_context(_RC):  # type: ignore[arg-type]
         figure = Figure(figsize=size_inches, layout="constrained")
@@ -76,7 +80,7 @@ def draw_svg(
         buffer = io.StringIO()
         nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    return _inline(buffer.getvalue(), key=key, alt=alt, rows=rows)
+    return _inline(buffer.getvalue(), alt, rows)
 
 
 def name_row(axes: Axes, row: int, y: float, x: float = 0.0, va: str = "bottom") -> None:
@@ -90,10 +94,21 @@ def name_row(axes: Axes, row: int, y: float, x: float = 0.0, va: str = "bottom")
     text.set_in_layout(False)
 
 
-def lay_rows(axes: Axes, bottom: float, top: float, x: tuple[float, float], quantity: str) -> None:
-    """Axes of a chart of rows: from top down to bottom, with a scale and a grid along x alone."""
+def lay_rows(
+    axes: Axes, names: Sequence[float], y: tuple[float, float], x: tuple[float, float],
+    quantity: str, values: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Axes of a chart of rows, with a scale and a grid along x alone.
+
+    names: at which height the name of each row stands, at the left. values: at the right of them.
+    y: from the bottom to the top.
+    """
+    for row, height in enumerate(names):
+        name_row(axes, row, height, x[0])
+        if values:
+            axes.text(x[1], height, values[row], ha="right", va="bottom", color=INK)
     axes.set_yticks([])
-    axes.set_ylim(bottom, top)
+    axes.set_ylim(*y)
     axes.set_xlim(*x)
     axes.set_xlabel(quantity)
     axes.grid(axis="x", color=FAINT, linewidth=0.8)
@@ -139,10 +154,16 @@ def shorten(text: str, length: int) -> str:
     return f"{text[: length - 1 - tail]}…{text[len(text) - tail :]}"
 
 
-def _inline(document: str, *, key: str, alt: str, rows: Sequence[str]) -> str:
+def number_charts(html: str, prefix: str) -> str:
+    """A page whose charts have ids of their own: prefix and the number of the chart."""
+    numbers = count()
+    return _SVG.sub(lambda svg: svg[0].replace(_KEY, f"{prefix}{next(numbers)}-"), html)
+
+
+def _inline(document: str, alt: str, rows: Sequence[str]) -> str:
     """Make matplotlib's SVG document fit to stand in a page.
 
-    No namespaces and no addresses, only the ids that are needed and those unique in the page,
+    No namespaces and no addresses, only the ids that are needed,
     colours and fonts left to CSS, and the picture in words for people who do not see it.
     """
     root = ET.fromstring(document)
@@ -163,23 +184,23 @@ def _inline(document: str, *, key: str, alt: str, rows: Sequence[str]) -> str:
         for name, value in attributes.items():
             if name == "id":
                 if value in wanted:
-                    element.set(name, f"{key}-{value}")
+                    element.set(name, f"{_KEY}{value}")
             elif name == "href":
-                element.set(name, f"#{key}-{value.removeprefix('#')}")
+                element.set(name, f"#{_KEY}{value.removeprefix('#')}")
             elif name == "style":
                 element.set(name, _style(value))
             elif name in ("d", "x", "y"):
                 shorter = _FINE.sub(lambda number: f"{float(number[0]):.2f}", value)
                 element.set(name, " ".join(shorter.split()))
             elif not (name == "transform" and value.startswith("rotate(-0 ")):
-                element.set(name, _REFERENCE.sub(rf"url(#{key}-\1)", value))
+                element.set(name, _REFERENCE.sub(rf"url(#{_KEY}\1)", value))
     for name in ("version", "width", "height"):
         root.attrib.pop(name, None)
-    title = ET.Element("title", {"id": f"{key}-title"})
+    title = ET.Element("title", {"id": f"{_KEY}title"})
     title.text = alt
     root.insert(0, title)
     root.set("role", "img")
-    root.set("aria-labelledby", f"{key}-title")
+    root.set("aria-labelledby", f"{_KEY}title")
     return ET.tostring(root, encoding="unicode")
 
 

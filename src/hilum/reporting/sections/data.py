@@ -13,7 +13,7 @@ from hilum.errors import HilumError
 from hilum.evaluation.ledger import Look, describe_looks, read_ledger
 from hilum.files import read_packaged
 from hilum.records import Estimate
-from hilum.reporting.charts import class_bars, describe_counts
+from hilum.reporting.charts import class_bars
 from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
 from hilum.table import Column, Columns, Rows, Table
@@ -35,14 +35,13 @@ def describe_data(subject: Subject) -> list[dict[str, Any]]:
         counts: Mapping[str, Mapping[str, int]] = run.data.get("counts") or {}
         splits = [(s, [int(c.get(name, 0)) for name in classes]) for s, c in counts.items()]
         name = run.data.get("name") or "not recorded"
-        alt = f"Class distribution. {describe_counts(classes, splits)}"
         found[identity] = {
             "name": name,
             "synthetic": run.synthetic,
             "tree": run.tree.to_text(),
             "splits": list(counts),
             "table": counts_table(f"Images per class and split of {name}", classes, splits),
-            "chart": class_bars(classes, splits, key=f"classes{len(found)}", alt=alt),
+            "chart": class_bars(classes, splits, title="Class distribution"),
             "runs": [run.name],
             "source": known_source(run),
         }

@@ -29,13 +29,11 @@ def show_stress(subject: Subject) -> dict[str, Any]:
         for result in (*run.results, *run.external)
         if result.stress
     ]
-    shown = [
-        _show_stress(stress, title, f"stress{i}") for i, (_, title, stress) in enumerate(tests)
-    ]
+    shown = [_show_stress(stress, title) for _, title, stress in tests]
     return {**subject.lacking([run for run, *_ in tests]), "shown": shown}
 
 
-def _show_stress(stress: Stress, title: str, key: str) -> dict[str, Any]:
+def _show_stress(stress: Stress, title: str) -> dict[str, Any]:
     clean = stress.clean
     families = dict.fromkeys(corruption.family for corruption in stress.corruptions)
     means: list[Row] = [
@@ -52,12 +50,9 @@ def _show_stress(stress: Stress, title: str, key: str) -> dict[str, Any]:
         "sentence": _sentence(stress),
         "charts": {
             family: stress_chart(
-                [c for c in stress.corruptions if c.family == family],
-                clean.accuracy,
-                key=f"{key}-{i}",
-                family=family,
+                [c for c in stress.corruptions if c.family == family], clean.accuracy, family=family
             )
-            for i, family in enumerate(families)
+            for family in families
         },
         "means": Table(
             f"Stress tests of {title}", [Column("mean over", wrap=True), *_MEASURED], means

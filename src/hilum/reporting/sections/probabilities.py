@@ -35,22 +35,21 @@ def _show_roc(item: Assessed) -> dict[str, Any]:
     # A tree without nesting has one decision, which is between its classes.
     decisions = curves.decisions if len(curves.decisions) > 1 else {}
     return {
-        "classes": _areas(curves.classes, item.title, f"{item.key}-classes"),
+        "classes": _areas(curves.classes, item.title),
         "decisions": {
-            name: _areas(options, f"the decision {name} of {item.title}", f"{item.key}-d{i}")
-            for i, (name, options) in enumerate(decisions.items())
+            name: _areas(options, f"the decision {name} of {item.title}")
+            for name, options in decisions.items()
         },
     }
 
 
-def _areas(curves: Mapping[str, OptionCurves], of: str, key: str) -> dict[str, Any]:
+def _areas(curves: Mapping[str, OptionCurves], of: str) -> dict[str, Any]:
     """Charts of the curves, and a table of the areas under them."""
     # Of two options each curve is the other's, turned round: the second says it all.
     drawn = dict(list(curves.items())[1:]) if len(curves) == 2 else dict(curves)
     charts = []
     if any(option.roc is not None for option in drawn.values()):
-        charts += curve_charts(drawn, kind="roc", key=f"{key}-roc")
-        charts += curve_charts(drawn, kind="pr", key=f"{key}-pr")
+        charts += curve_charts(drawn, kind="roc") + curve_charts(drawn, kind="pr")
     columns: Columns = [
         Column("against the rest", wrap=True), "images", "of it", "AUROC", "average precision",
     ]  # fmt: skip
@@ -102,9 +101,8 @@ def _show_calibration(item: Assessed) -> dict[str, Any]:
             name: reliability_diagram(
                 choice.top_label,
                 of="what is predicted" + ("" if name == _ALL else f" at the decision {name}"),
-                key=f"{item.key}-reliability{i}",
             )
-            for i, (name, choice) in enumerate(choices.items())
+            for name, choice in choices.items()
             if choice.top_label.bins
         },
         "options": Table(
@@ -195,12 +193,10 @@ def _show_points(item: Assessed) -> dict[str, Any]:
         "curves": [
             {
                 "target": curve.target,
-                "svg": decision_curve_chart(curve, key=f"{item.key}-benefit{i}")
-                if curve.net_benefit
-                else None,
+                "svg": decision_curve_chart(curve) if curve.net_benefit else None,
                 "words": describe_useful(curve),
             }
-            for i, curve in enumerate(curves)
+            for curve in curves
         ],
     }
 

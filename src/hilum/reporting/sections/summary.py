@@ -50,7 +50,7 @@ def _accuracy_chart(subject: Subject) -> str | None:
     known = {name: accuracy for name, accuracy in found.items() if accuracy.value is not None}
     words = [f"{name}: {PERCENT.words(accuracy)}" for name, accuracy in known.items()]
     alt = f"Accuracy with 95 % intervals. {'; '.join(words)}."
-    return interval_chart(known, quantity="accuracy", key="accuracy", alt=alt) if known else None
+    return interval_chart(known, quantity="accuracy", alt=alt) if known else None
 
 
 def describe_run(run: Run) -> str:

@@ -1,14 +1,12 @@
 """The report's sections on training: the networks, their settings and their learning curves."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hilum.errors import RecipeError
 from hilum.networks.registry import create_network_to_load, describe_network
 from hilum.networks.summary import summarise
-from hilum.reporting.charts import Series, curve_scales, learning_curve
+from hilum.reporting.charts import Curves, Scales, curve_scales, learning_curves, make_series
 from hilum.reporting.runs import Epoch, Run
 from hilum.reporting.subject import Subject
 from hilum.settings import Settings
@@ -223,38 +221,35 @@ def _training_images(run: Run, name: str) -> str:
 
 def draw_curves(subject: Subject) -> list[dict[str, Any]]:
     """Learning curves of loss and accuracy per run and decision, on common scales."""
-    epochs = [e for run in subject.runs for rows in run.history.values() for e in rows]
-    scales = curve_scales(
-        _numbers(v for e in epochs for v in (e.train_loss, e.monitor_loss)),
-        _numbers(v for e in epochs for v in (e.train_accuracy, e.monitor_accuracy)),
-    )
-    keys = count()
-    found = []
-    for run in subject.runs:
-        n = (run.info.get("monitored") or {}).get("n")
-        watched = (run.watched or "monitored") + (f", {n:,} images in all" if n else "")
-        decisions = {}
-        for name in run.decisions:
-            rows = run.history.get(name, ())
-            charts = []
-            for what, ylim in scales.items():
-                series = _series(rows, what, run.watched or "monitored")
-                if series:
-                    alt = (
-                        f"{what.capitalize()} of {run.name}, decision {name}, over {len(rows)} "
-                        f"epoch{'s' * (len(rows) != 1)}: {'; '.join(s.words for s in series)}."
-                    )
-                    key = f"curve{next(keys)}"
-                    charts.append(
-                        learning_curve(series, quantity=what, ylim=ylim, key=key, alt=alt)
-                    )
-            decisions[name] = {
-                "charts": charts,
-                "watched": watched if any(e.monitor_loss is not None for e in rows) else "",
-                "table": _epoch_table(run, name, rows),
-            }
-        found.append({"name": run.name, "decisions": decisions, "torn": run.history_torn})
-    return found
+    drawn = {
+        (run.name, name): make_series(
+            map(vars, run.history.get(name, ())), run.watched or "monitored"
+        )
+        for run in subject.runs
+        for name in run.decisions
+    }
+    scales = curve_scales(drawn.values())
+    return [
+        {
+            "run": run,
+            "decisions": {
+                name: _decision_curves(run, name, drawn[run.name, name], scales)
+                for name in run.decisions
+            },
+        }
+        for run in subject.runs
+    ]
+
+
+def _decision_curves(run: Run, name: str, drawn: Curves, scales: Scales) -> dict[str, Any]:
+    rows, n = run.history.get(name, ()), (run.info.get("monitored") or {}).get("n")
+    watched = (run.watched or "monitored") + (f", {n:,} images in all" if n else "")
+    of = f"{run.name}, decision {name}, over {len(rows)} epoch{'s' * (len(rows) != 1)}"
+    return {
+        "charts": learning_curves(drawn, scales, of),
+        "watched": watched if any(e.monitor_loss is not None for e in rows) else "",
+        "table": _epoch_table(run, name, rows),
+    }
 
 
 def _epoch_table(run: Run, decision: str, epochs: Sequence[Epoch]) -> Table:
@@ -274,17 +269,3 @@ def _epoch_table(run: Run, decision: str, epochs: Sequence[Epoch]) -> Table:
         for e in epochs
     ]  # fmt: skip
     return Table(f"Epochs of {run.name}, {decision}", columns, rows)
-
-
-def _numbers(values: Iterable[float | None]) -> list[float]:
-    return [v for v in values if v is not None and math.isfinite(v)]
-
-
-def _series(rows: Sequence[Epoch], what: str, monitored: str) -> list[Series]:
-    found = []
-    for name, prefix in (("train", "train"), (monitored, "monitor")):
-        points = [(e.epoch, getattr(e, f"{prefix}_{what}")) for e in rows]
-        points = [(epoch, value) for epoch, value in points if _numbers([value])]
-        if points:
-            found.append(Series(name, *zip(*points, strict=True)))
-    return found

@@ -1,18 +1,17 @@
 """The pictures of a study's page, as inline SVG: differences, runs, and curves over runs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from statistics import median_high
-from typing import Any, Final
+from typing import Final
 
 from matplotlib.axes import Axes
 
 from hilum.records import Estimate
-from hilum.reporting.charts import Series, curve_scales, learning_curve
-from hilum.reporting.svg import INK, SERIES, draw_interval, draw_svg, lay_rows, name_row, shorten
-from hilum.studies.results import StudyResult, VariantResult
+from hilum.reporting.charts import Curves, curve_scales, learning_curves, make_series
+from hilum.reporting.svg import INK, SERIES, draw_interval, draw_svg, lay_rows, shorten
+from hilum.studies.results import StudyResult
 
 #: Letters of a name in a picture's words, and beside a value in the picture.
 _LONGEST: Final = 60
@@ -41,16 +40,14 @@ class Runs:
     mean: Estimate | None = None
 
 
-def forest_plot(
-    rows: Sequence[Difference], *, quantity: str, scale: float, key: str, alt: str
-) -> str:
+def forest_plot(rows: Sequence[Difference], *, quantity: str, scale: float, alt: str) -> str:
     """A difference with its 95 % interval per row, about the line of no difference.
 
     quantity: the label of the axis. scale: what values are multiplied by, as 100 for points.
-    Rows without a value keep their name and their words. key: a prefix, unique in the page, of
-    the ids in the SVG. alt: what the picture is; the rows are added to it in words.
+    Rows without a value keep their name and their words. alt: what the picture is; the rows are
+    added to it in words.
     """
-    values = [[_scaled(end, scale) for end in _ends(row.estimate)] for row in rows]
+    values = [[None if end is None else scale * end for end in _ends(row.estimate)] for row in rows]
     ends = [abs(end) for row in values for end in row if end is not None]
     reach = 1.08 * max([*ends, 0.01 * scale])
 
@@ -62,23 +59,22 @@ def forest_plot(
             if value is not None:
                 fill = colour if row.shown else "#ffffff00"
                 axes.plot([value], [y], "o", mec=colour, mfc=fill, markersize=7.5)
-            name_row(axes, y, y - 0.26, -reach)
-            axes.text(reach, y - 0.26, row.text, ha="right", va="bottom", color=INK)
-        lay_rows(axes, len(rows) - 0.6, -0.72, (-reach, reach), quantity)
+        lay_rows(
+            axes, [y - 0.26 for y in range(len(rows))], (len(rows) - 0.6, -0.72), (-reach, reach),
+            quantity, [row.text for row in rows],
+        )  # fmt: skip
 
     words = [f"{shorten(row.name, _LONGEST)}: {row.text}." for row in rows]
     size = (4.3, 0.6 + 0.52 * len(rows))
     names = [shorten(row.name, _BESIDE) for row in rows]  # the value stands at its right
-    return draw_svg(draw, size, key=key, alt=" ".join([alt, *words]), rows=names)
+    return draw_svg(draw, size, alt=" ".join([alt, *words]), rows=names)
 
 
-def runs_chart(
-    rows: Sequence[Runs], *, quantity: str, intervals: bool = False, key: str, alt: str
-) -> str:
+def runs_chart(rows: Sequence[Runs], *, quantity: str, intervals: bool = False, alt: str) -> str:
     """What every run gave, a row per variant on one scale, in the order given.
 
     Dots are runs; a diamond on a thick line is their mean with its 95 % interval. intervals: each
-    run has its own, drawn as a thin line. quantity, key, alt: as in forest_plot. Values lie in
+    run has its own, drawn as a thin line. quantity, alt: as in forest_plot. Values lie in
     [0, 1]; the axis shows the part of it that they take.
     """
     found = [e for row in rows for e in (*row.runs, row.mean) if e and e.value is not None]
@@ -103,24 +99,19 @@ def runs_chart(
                 y = middle + 0.2
                 draw_interval(axes, (row.mean.low, row.mean.high), y, SERIES[1], width=2, cap=0)
                 axes.plot([row.mean.value], [y], "D", color=SERIES[1], markersize=5.5)
-            name_row(axes, i, tops[i] + 0.32, low)
-            if row.mean:
-                words = row.mean.in_words()
-                axes.text(high, tops[i] + 0.32, words, ha="right", va="bottom", color=INK)
-        lay_rows(axes, tops[-1] + 0.05, -0.05, (low, high), quantity)
+        lay_rows(
+            axes, [top + 0.32 for top in tops[:-1]], (tops[-1] + 0.05, -0.05), (low, high),
+            quantity, [row.mean.in_words() if row.mean else "" for row in rows],
+        )  # fmt: skip
 
     words = [_describe(row, intervals=intervals) for row in rows]
     names = [shorten(row.name, _BESIDE) for row in rows]
     size = (4.3, 0.55 + 0.52 * tops[-1])
-    return draw_svg(draw, size, key=key, alt=" ".join([alt, *words]), rows=names)
+    return draw_svg(draw, size, alt=" ".join([alt, *words]), rows=names)
 
 
 def _ends(estimate: Estimate) -> tuple[float | None, ...]:
     return estimate.value, estimate.low, estimate.high
-
-
-def _scaled(value: float | None, scale: float) -> float | None:
-    return None if value is None else scale * value
 
 
 def _describe(row: Runs, *, intervals: bool) -> str:
@@ -145,70 +136,24 @@ class StudyCurves:
 
 def draw_study_curves(result: StudyResult) -> StudyCurves:
     """Charts of loss and accuracy, on scales that all of them share."""
-    keys = count()
-    bands = {name: _bands(variant) for name, variant in result.variants.items()}
-    every = [kinds for decisions in bands.values() for kinds in decisions.values()]
-    losses = [v for kinds in every for band in kinds["loss"] for v in band.high]
-    shares = [v for kinds in every for band in kinds["accuracy"] for v in band.low]
+    bands: dict[tuple[str, str], Curves] = {}
+    for name, variant in result.variants.items():
+        rows = [row for run in variant.runs for row in run.history]
+        for decision in dict.fromkeys(row["decision"] for row in rows):
+            mine = (row for row in rows if row["decision"] == decision)
+            bands[name, decision] = make_series(mine, "watched", band=True)
+    losses = [v for drawn in bands.values() for series in drawn["loss"] for v in series.high]
     # One wild run would flatten all the others.
     most = 4 * median_high(losses) if losses else math.inf
-    scales = curve_scales(losses, shares, most)
-    found: dict[str, dict[str, list[str]]] = {}
-    for name, decisions in bands.items():
+    scales = curve_scales(bands.values(), most)
+    found: dict[str, dict[str, list[str]]] = {name: {} for name in result.variants}
+    for (name, decision), drawn in bands.items():
         runs = len(result.variants[name].runs)
-        found[name] = {
-            decision: [
-                learning_curve(
-                    drawn,
-                    quantity=what,
-                    ylim=scales[what],
-                    key=f"curve{next(keys)}",
-                    alt=f"{what.capitalize()} of {shorten(name, _LONGEST)}, decision {decision}, "
-                    f"over epochs, mean over {runs} run{'s' * (runs != 1)}: "
-                    + "; ".join(band.words for band in drawn)
-                    + ".",
-                )
-                for what, drawn in kinds.items()
-                if drawn
-            ]
-            for decision, kinds in decisions.items()
-        }
+        found[name][decision] = learning_curves(
+            drawn,
+            scales,
+            f"{shorten(name, _LONGEST)}, decision {decision}, over epochs, mean over {runs} "
+            f"run{'s' * (runs != 1)}",
+        )
     cut = most if max(losses, default=0.0) > 1.06 * most else None
     return StudyCurves(found, cut)
-
-
-def _bands(variant: VariantResult) -> dict[str, dict[str, list[Series]]]:
-    """By decision, and by 'loss' and 'accuracy', what its runs recorded."""
-    by_decision: dict[str, list[Mapping[str, Any]]] = {}
-    for run in variant.runs:
-        for row in run.history:
-            by_decision.setdefault(row["decision"], []).append(row)
-    return {
-        decision: {
-            what: [
-                band
-                for prefix, name in (("train", "train"), ("monitor", "watched"))
-                if (band := _band(rows, f"{prefix}_{what}", name))
-            ]
-            for what in ("loss", "accuracy")
-        }
-        for decision, rows in by_decision.items()
-    }
-
-
-def _band(rows: Sequence[Mapping[str, Any]], key: str, name: str) -> Series | None:
-    values: dict[int, list[float]] = {}
-    for row in rows:
-        value = row.get(key)
-        if value is not None and math.isfinite(value):
-            values.setdefault(row["epoch"], []).append(value)
-    if not values:
-        return None
-    each = [values[epoch] for epoch in sorted(values)]
-    return Series(
-        name,
-        tuple(sorted(values)),
-        tuple(sum(runs) / len(runs) for runs in each),
-        low=tuple(map(min, each)),
-        high=tuple(map(max, each)),
-    )

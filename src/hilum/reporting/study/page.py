@@ -147,7 +147,6 @@ def _charts(result: StudyResult) -> dict[str, str]:
             rows,
             quantity=quantity,
             scale=unit.scale,
-            key="forest",
             alt=f"Paired {quantity}, mean over runs with 95 % interval:",
         )
     if any(variant.runs for variant in result.variants.values()):
@@ -157,7 +156,6 @@ def _charts(result: StudyResult) -> dict[str, str]:
                 for name, variant in result.variants.items()
             ],
             quantity=f"{_kind(label)} on held-out images",
-            key="runs",
             alt="Every run of each variant, and the mean over runs with its 95 % interval:",
         )
     return charts
@@ -185,7 +183,6 @@ def _own_val(result: StudyResult) -> dict[str, Any] | None:
         rows,
         quantity="accuracy on the data's own val",
         intervals=True,
-        key="own-val",
         alt="Accuracy of every run on the data's own val, with Wilson intervals:",
     )
     return {"n": max(run.n for row in rows for run in row.runs), "chart": chart}
