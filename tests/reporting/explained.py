@@ -9,10 +9,10 @@ from hilum.evaluation.files import read_evaluation, read_predictions
 from hilum.explanation.errors import ErrorCase, ErrorGallery, ErrorPictures
 from hilum.explanation.localisation import NO_MASKS, Localisation
 from hilum.explanation.neighbours import Neighbour
+from hilum.explanation.overlay import Drawing
 from hilum.explanation.pictures import to_png
 from hilum.explanation.sanity import SanityCheck, Step
 from hilum.explanation.split import (
-    Drawing,
     Example,
     FeaturePair,
     SplitExplanation,

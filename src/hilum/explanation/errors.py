@@ -2,25 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
-from hilum.explanation.attribution import Method, attribute
+from hilum.explanation.attribution import Method
 from hilum.explanation.neighbours import (
     Neighbour,
+    as_neighbours,
     nearest_correct,
     nearest_training,
     remembers,
 )
-from hilum.explanation.overlay import draw_overlay
+from hilum.explanation.network import check_labels, deciding_network
+from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
-from hilum.labels import FLAT, Decision, LabelTree
+from hilum.labels import Decision, LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, PixelArray, Predictions
+from hilum.records import FloatArray, Predictions
 
 #: How many errors have pictures: 25 kB and three thumbnails each, so that a report stays small.
 PICTURED: Final = 12
@@ -100,18 +102,14 @@ def collect_errors(
     neighbours; all are listed. k: neighbours of each, from the split 'train'.
     Raises EvaluationError where labels or predictions do not fit.
     """
-    tree = classifier.tree
-    if dataset.tree != tree:
-        raise EvaluationError(
-            f"The classifier decides between '{tree}', but the labels of {dataset.root} are "
-            f"'{dataset.tree}'."
-        )
+    check_labels(classifier, dataset)
     rows = dataset.indices(split)
     names = [dataset.records[row].name for row in rows]
     truth = dataset.labels[rows]
     pixels = dataset.pixels(classifier.preprocessing, progress)
+    mine = pixels[rows]
     if predictions is None:
-        predictions = classifier.predict_pixels(pixels[rows], names, progress)
+        predictions = classifier.predict_pixels(mine, names, progress)
     if len(predictions) != len(rows):
         raise EvaluationError(
             f"There are {len(predictions)} predictions for the {len(rows)} radiographs of "
@@ -120,11 +118,13 @@ def collect_errors(
     wrong = np.flatnonzero(truth != predictions.predicted)
     confidence = predictions.probs[wrong, predictions.predicted[wrong]]
     wrong = wrong[np.argsort(-confidence, kind="stable")]
-    cases = {int(i): _case(tree, names[i], int(truth[i]), predictions, int(i)) for i in wrong}
+    cases = {
+        i: _case(classifier.tree, names[i], int(truth[i]), predictions, i) for i in wrong.tolist()
+    }
     notes: list[str] = []
     if len(wrong) > pictured:
         notes.append(f"Of {len(wrong)} errors the {pictured} most confident are shown in pictures.")
-    shown = [int(i) for i in wrong[:pictured]]
+    shown = wrong[:pictured].tolist()
     if shown and remembers(classifier, dataset):
         notes.append(
             "Nearest training radiographs are those that the classifier remembers, by the features "
@@ -132,18 +132,34 @@ def collect_errors(
         )
     elif shown and "train" not in dataset.splits:
         notes.append("The data have no split 'train', so there are no nearest training images.")
-    for network in _networks_that_erred(classifier, [cases[i] for i in shown]):
-        members = [i for i in shown if _network(classifier, cases[i]) == network.name]
-        found = _pictured(
-            classifier, dataset, pixels, rows, truth, predictions, network, members,
-            method=method, k=k, progress=progress,
+    for network in classifier.tree.networks(classifier.strategy):
+        members = [i for i in shown if deciding_network(classifier, cases[i].decision) == network]
+        if not members:
+            continue
+        drawn = draw_attributions(
+            classifier, mine[members], [names[i] for i in members],
+            network.targets(predictions.predicted[members]),
+            network=network, method=method, progress=progress,
         )  # fmt: skip
-        for i, (neighbours, counterpart, pictures) in zip(members, found, strict=True):
+        near = nearest_training(
+            classifier, dataset, mine[members], rows[members].tolist(), decision=network.name, k=k,
+            progress=progress,
+        )  # fmt: skip
+        right = nearest_correct(
+            classifier, mine, truth, predictions.predicted, members, decision=network.name
+        )
+        for i, drawing, found, away, other in zip(members, drawn, *near, right, strict=True):
             cases[i] = replace(
                 cases[i],
-                neighbours=neighbours,
-                counterpart=None if counterpart is None else names[counterpart],
-                pictures=pictures,
+                neighbours=as_neighbours(dataset, found, away),
+                counterpart=None if other is None else names[other],
+                pictures=ErrorPictures(
+                    radiograph=thumbnail_png(mine[i], 176),
+                    overlay=drawing.png,
+                    alt=drawing.alt,
+                    neighbours=tuple(thumbnail_png(pixels[row]) for row in found),
+                    counterpart=None if other is None else thumbnail_png(mine[other]),
+                ),
             )
     return ErrorGallery(split, len(rows), method, tuple(cases.values()), tuple(notes))
 
@@ -162,6 +178,7 @@ def _case(tree: LabelTree, name: str, truth: int, predictions: Predictions, i: i
     predicted = int(predictions.predicted[i])
     decision = parting(tree, truth, predicted)
     sides = decision.targets(np.array([truth, predicted], dtype=np.int64))
+    probs, decision_probs = name_probs(tree, predictions, i)
     return ErrorCase(
         name=name,
         truth=tree.classes[truth],
@@ -169,78 +186,19 @@ def _case(tree: LabelTree, name: str, truth: int, predictions: Predictions, i: i
         decision=decision.name,
         true_option=decision.options[sides[0]],
         chosen_option=decision.options[sides[1]],
-        probs=_named(tree.classes, predictions.probs[i]),
-        decision_probs={
-            d.name: _named(d.options, predictions.decision_probs[d.name][i]) for d in tree.decisions
-        },
+        probs=probs,
+        decision_probs=decision_probs,
     )
 
 
-def _pictured(
-    classifier: Classifier,
-    dataset: Dataset,
-    pixels: PixelArray,
-    rows: IntArray,
-    truth: IntArray,
-    predictions: Predictions,
-    network: Decision,
-    members: Sequence[int],
-    *,
-    method: Method,
-    k: int,
-    progress: Progress | None,
-) -> list[tuple[tuple[Neighbour, ...], int | None, ErrorPictures]]:
-    """Neighbours, counterpart and pictures of the errors (positions in the split) of a network."""
-    tree = classifier.tree
-    chosen = network.targets(predictions.predicted[members])
-    queries = pixels[rows[members]]
-    maps = attribute(
-        classifier, queries, method=method, options=chosen, decision=network.name, progress=progress
-    )
-    own = rows[members]
-    found, distances = nearest_training(
-        classifier, dataset, queries, own.tolist(), decision=network.name, k=k, progress=progress
-    )
-    counterparts = nearest_correct(
-        classifier, pixels[rows], truth, predictions.predicted, members, decision=network.name
-    )
-    result = []
-    for q, counterpart in enumerate(counterparts):
-        overlay = draw_overlay(
-            queries[q],
-            maps[q],
-            method=method,
-            option=network.options[chosen[q]],
-            decision=network.name,
-            name=dataset.records[own[q]].name,
-        )
-        near = [
-            Neighbour(record.name, tree.classes[record.label], float(distance))
-            for record, distance in zip(
-                (dataset.records[row] for row in found[q]), distances[q], strict=True
-            )
-        ]
-        pictures = ErrorPictures(
-            radiograph=thumbnail_png(queries[q], 176),
-            overlay=overlay.png,
-            alt=overlay.alt,
-            neighbours=tuple(thumbnail_png(pixels[row]) for row in found[q]),
-            counterpart=None if counterpart is None else thumbnail_png(pixels[rows[counterpart]]),
-        )
-        result.append((tuple(near), counterpart, pictures))
-    return result
+def name_probs(
+    tree: LabelTree, predictions: Predictions, i: int
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """The probabilities of the i-th radiograph: by class, and by decision and option."""
 
+    def named(names: Sequence[str], values: FloatArray) -> dict[str, float]:
+        return dict(zip(names, values[i].tolist(), strict=True))
 
-def _network(classifier: Classifier, case: ErrorCase) -> str:
-    return FLAT if classifier.strategy == "flat" else case.decision
-
-
-def _networks_that_erred(
-    classifier: Classifier, cases: Sequence[ErrorCase]
-) -> tuple[Decision, ...]:
-    erred = {_network(classifier, case) for case in cases}
-    return tuple(d for d in classifier.tree.networks(classifier.strategy) if d.name in erred)
-
-
-def _named(names: Sequence[str], values: Any) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
+    return named(tree.classes, predictions.probs), {
+        d.name: named(d.options, predictions.decision_probs[d.name]) for d in tree.decisions
+    }

@@ -9,17 +9,28 @@ import numpy as np
 
 from hilum.classifier.classifier import Classifier
 from hilum.codec import write_plain
-from hilum.errors import EvaluationError, nearest
-from hilum.explanation.attribution import METHODS, Method, attribute, parse_method
-from hilum.explanation.errors import parting
+from hilum.errors import EvaluationError
+from hilum.explanation.attribution import METHODS, Method, parse_method
+from hilum.explanation.errors import name_probs, parting
 from hilum.explanation.feature_maps import (
     compute_feature_maps,
     describe_feature_maps,
     draw_feature_maps,
 )
 from hilum.explanation.localisation import Localisation, measure_localisation
-from hilum.explanation.neighbours import Neighbour, nearest_correct, nearest_training
-from hilum.explanation.overlay import draw_overlay
+from hilum.explanation.neighbours import (
+    Neighbour,
+    as_neighbours,
+    nearest_correct,
+    nearest_training,
+)
+from hilum.explanation.network import (
+    check_labels,
+    deciding_network,
+    find_network,
+    last_network,
+)
+from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
 from hilum.explanation.sanity import SanityCheck, check_sanity
 from hilum.files import ODD_NAMES, safe_name, write_atomically
@@ -28,7 +39,7 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.layouts import list_images
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray, PixelArray, Predictions
+from hilum.records import PixelArray, Predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +148,8 @@ def explain(
         HilumError: For a method, layer, decision or image that is not there or does not fit.
     """
     chosen = tuple(parse_method(method) for method in dict.fromkeys(methods))
-    if dataset is not None and dataset.tree != classifier.tree:
-        raise EvaluationError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
+    if dataset is not None:
+        check_labels(classifier, dataset)
     files = [f for path in images for f in (list_images(path) if path.is_dir() else [path])]
     if not 1 <= len(files) <= MOST_IMAGES:
         raise EvaluationError(
@@ -149,40 +157,54 @@ def explain(
         )
     if pair and len(files) != 2:
         raise EvaluationError(f"A pair is two images; found {len(files)}.")
-    job = _Job.open(classifier, files, chosen, layer, progress)
-    networks = _networks(classifier, decision)
-    records = _records(dataset, files)
-    pictures: list[list[Picture]] = [[job.draw_radiograph(i)] for i in range(len(files))]
-    neighbours: list[tuple[Neighbour, ...]] = [()] * len(files)
+    names = tuple(map(str, files))
+    pixels = np.stack([classifier.preprocessing.to_pixels(read_radiograph(f)) for f in files])
+    predictions = classifier.predict_pixels(pixels, names)
+    job = _Job(classifier, names, pixels, predictions, chosen, layer, progress)
+    networks = (
+        classifier.tree.networks(classifier.strategy)
+        if decision is None
+        else (find_network(classifier, decision),)
+    )
+    pictures = [[job.draw_radiograph(i)] for i in range(len(files))]
     for network in networks:
         for i, made in job.explain_network(network, all_images=decision is not None).items():
             pictures[i] += made
     if pair:
-        pictures[0].append(job.draw_pair(0, job.pixels[1], job.names[1], job.last_network(0)))
+        last = last_network(classifier, int(predictions.predicted[0]))
+        pictures[0].append(job.draw_maps(0, last, (pixels[1], names[1])))
     truths: list[str | None] = [None] * len(files)
+    neighbours: list[tuple[Neighbour, ...]] = [()] * len(files)
     localisation: tuple[Localisation, ...] = ()
     if dataset is not None:
-        labels = [dataset.labels[row] if row >= 0 else None for row in records]
-        truths = [None if k is None else dataset.tree.classes[k] for k in labels]
+        places = {record.path.resolve(): row for row, record in enumerate(dataset.records)}
+        records = [places.get(file.resolve(), -1) for file in files]  # -1: not one of its images
+        truths = [
+            dataset.tree.classes[dataset.labels[row]] if row >= 0 else None for row in records
+        ]
         neighbours = job.find_training_images(dataset, records)
         for i, counterpart in job.compare_errors(dataset, records).items():
             pictures[i].append(counterpart)
         localisation = measure_localisation(
             classifier, dataset, dataset.splits[-1], methods=chosen, n=SCORED, progress=progress
         )
-    checks: tuple[SanityCheck, ...] = ()
-    if sanity:
-        checks = tuple(
-            check_sanity(
-                classifier, job.pixels[:CHECKED], method=m, decision=n.name, progress=progress
-            )
-            for n in networks
-            for m in chosen
-        )
+    checks = tuple(
+        check_sanity(classifier, pixels[:CHECKED], method=m, decision=n.name, progress=progress)
+        for n in (networks if sanity else ())
+        for m in chosen
+    )
     found = Explanation(
         classifier=str(classifier.provenance.get("name", "")),
         images=tuple(
-            job.describe(i, truth, pictures[i], neighbours[i]) for i, truth in enumerate(truths)
+            ImageExplanation(
+                names[i],
+                classifier.tree.classes[predictions.predicted[i]],
+                *name_probs(classifier.tree, predictions, i),
+                truths[i],
+                tuple(pictures[i]),
+                neighbours[i],
+            )
+            for i in range(len(files))
         ),
         localisation=localisation,
         sanity=checks,
@@ -204,20 +226,6 @@ class _Job:
     layer: str | None
     progress: Progress | None
 
-    @classmethod
-    def open(
-        cls,
-        classifier: Classifier,
-        files: Sequence[Path],
-        methods: tuple[Method, ...],
-        layer: str | None,
-        progress: Progress | None,
-    ) -> "_Job":
-        pixels = np.stack([classifier.preprocessing.to_pixels(read_radiograph(f)) for f in files])
-        names = tuple(str(f) for f in files)
-        predictions = classifier.predict_pixels(pixels, names)
-        return cls(classifier, names, pixels, predictions, methods, layer, progress)
-
     def explain_network(self, network: Decision, *, all_images: bool) -> dict[int, list[Picture]]:
         """Attributions and feature maps of a network, for the images whose class lies below it."""
         options = network.targets(self.predictions.predicted)
@@ -227,29 +235,20 @@ class _Job:
         if network.name in self.predictions.decision_probs:
             likely = self.predictions.decision_probs[network.name].argmax(axis=1)
             options = np.where(options >= 0, options, likely)
-        made: dict[int, list[Picture]] = {int(i): [] for i in members}
+        made: dict[int, list[Picture]] = {i: [] for i in members.tolist()}
         for method in self.methods:
-            maps = attribute(
-                self.classifier,
-                self.pixels[members],
-                method=method,
-                options=options[members],
-                decision=network.name,
-                layer=self.layer,
+            drawn = draw_attributions(
+                self.classifier, self.pixels[members], [self.names[i] for i in made],
+                options[members], network=network, method=method, layer=self.layer,
                 progress=self.progress,
-            )
-            for i, attribution in zip(made, maps, strict=True):
-                option = network.options[options[i]]
-                overlay = draw_overlay(
-                    self.pixels[i], attribution, method=method, option=option,
-                    decision=network.name, name=self.names[i],
-                )  # fmt: skip
+            )  # fmt: skip
+            for i, d in zip(made, drawn, strict=True):
+                file = self._file(i, network.name, method)
                 made[i].append(
-                    Picture("attribution", self._file(i, network.name, method), overlay.png,
-                            overlay.alt, network.name, option, method)
-                )  # fmt: skip
-        for i in made:
-            made[i].append(self._draw_maps("feature-maps", [i], None, network))
+                    Picture("attribution", file, d.png, d.alt, d.decision, d.option, d.method)
+                )
+        for i, pictures in made.items():
+            pictures.append(self.draw_maps(i, network))
         return made
 
     def draw_radiograph(self, i: int) -> Picture:
@@ -258,30 +257,20 @@ class _Job:
         alt = f"{self.names[i]} as the classifier sees it"
         return Picture("radiograph", self._file(i, "radiograph"), png, alt)
 
-    def draw_pair(self, i: int, other: PixelArray, name: str, network: Decision) -> Picture:
-        """The feature maps of an image beside those of another (H, W)."""
-        return self._draw_maps("pair", [i], (other, name), network)
-
-    def last_network(self, i: int) -> Decision:
-        """The network that took the last decision on the way to an image's class."""
-        decisions = self.classifier.tree.networks(self.classifier.strategy)
-        predicted = self.predictions.predicted[[i]]
-        return [d for d in decisions if d.targets(predicted)[0] >= 0][-1]
-
-    def _draw_maps(
-        self, kind: str, rows: list[int], other: tuple[PixelArray, str] | None, network: Decision
+    def draw_maps(
+        self, i: int, network: Decision, beside: tuple[PixelArray, str] | None = None
     ) -> Picture:
-        i = rows[0]
-        pixels = self.pixels[rows]
-        names: tuple[str, ...] = (self.names[i],)
-        if other is not None:
-            pixels, names = np.stack([pixels[0], other[0]]), (self.names[i], other[1])
+        """The feature maps of an image, alone or beside those of another (H, W) by its name."""
+        kind = "pair" if beside else "feature-maps"
+        shown = [(self.pixels[i], self.names[i]), *([beside] if beside else [])]
         maps = compute_feature_maps(
-            self.classifier, pixels, layer=self.layer, decision=network.name
-        )
+            self.classifier, np.stack([p for p, _ in shown]), layer=self.layer,
+            decision=network.name,
+        )  # fmt: skip
         return Picture(
             kind, self._file(i, network.name, kind), draw_feature_maps(maps.maps),
-            describe_feature_maps(maps, names), network.name, layer=maps.layer,
+            describe_feature_maps(maps, tuple(name for _, name in shown)), network.name,
+            layer=maps.layer,
         )  # fmt: skip
 
     def find_training_images(
@@ -289,37 +278,32 @@ class _Job:
     ) -> list[tuple[Neighbour, ...]]:
         """The nearest training radiographs of each image (see nearest_training)."""
         found: list[tuple[Neighbour, ...]] = [()] * len(self.names)
-        for network in self.classifier.tree.networks(self.classifier.strategy):
-            mine = [i for i in range(len(found)) if self.last_network(i).name == network.name]
-            if not mine:
-                continue
-            near, away = nearest_training(
+        last = [last_network(self.classifier, int(k)) for k in self.predictions.predicted]
+        for network in dict.fromkeys(last):
+            mine = [i for i, own in enumerate(last) if own == network]
+            near = nearest_training(
                 self.classifier, dataset, self.pixels[mine], [records[i] for i in mine],
                 decision=network.name, k=NEAREST, progress=self.progress,
             )  # fmt: skip
-            for i, rows, distances in zip(mine, near, away, strict=True):
-                found[i] = tuple(
-                    Neighbour(r.name, dataset.tree.classes[r.label], float(d))
-                    for r, d in zip((dataset.records[k] for k in rows), distances, strict=True)
-                )
+            for i, rows, distances in zip(mine, *near, strict=True):
+                found[i] = as_neighbours(dataset, rows, distances)
         return found
 
     def compare_errors(self, dataset: Dataset, records: Sequence[int]) -> dict[int, Picture]:
         """Each misclassified image of the data beside the nearest right one of its split."""
         made: dict[int, Picture] = {}
+        tree, said = self.classifier.tree, self.predictions.predicted
         stored = dataset.pixels(self.classifier.preprocessing, self.progress)
-        wrong = [
-            i
-            for i, row in enumerate(records)
-            if row >= 0 and dataset.labels[row] != self.predictions.predicted[i]
-        ]
-        for split in sorted({dataset.records[records[i]].split for i in wrong}):
+        wrong: dict[str, list[int]] = {}
+        for i, row in enumerate(records):
+            if row >= 0 and dataset.labels[row] != said[i]:
+                wrong.setdefault(dataset.records[row].split, []).append(i)
+        for split, images in sorted(wrong.items()):
             rows = dataset.indices(split)
             predicted = self.classifier.predict_pixels(stored[rows], (), self.progress).predicted
-            for i in wrong:
-                if dataset.records[records[i]].split != split:
-                    continue
-                network = self._network_that_erred(i, int(dataset.labels[records[i]]))
+            for i in images:
+                erred = parting(tree, int(dataset.labels[records[i]]), int(said[i]))
+                network = deciding_network(self.classifier, erred.name)
                 place = int(np.flatnonzero(rows == records[i])[0])
                 (near,) = nearest_correct(
                     self.classifier, stored[rows], dataset.labels[rows], predicted, [place],
@@ -327,63 +311,13 @@ class _Job:
                 )  # fmt: skip
                 if near is not None:
                     record = dataset.records[rows[near]]
-                    made[i] = self.draw_pair(i, stored[rows[near]], record.name, network)
+                    made[i] = self.draw_maps(i, network, (stored[rows[near]], record.name))
         return made
-
-    def describe(
-        self,
-        i: int,
-        truth: str | None,
-        pictures: Sequence[Picture],
-        neighbours: tuple[Neighbour, ...],
-    ) -> ImageExplanation:
-        """What is said of one image, put together."""
-        tree, said = self.classifier.tree, self.predictions
-        return ImageExplanation(
-            name=self.names[i],
-            predicted=tree.classes[said.predicted[i]],
-            probs=_named(tree.classes, said.probs[i]),
-            decision_probs={
-                d.name: _named(d.options, said.decision_probs[d.name][i]) for d in tree.decisions
-            },
-            truth=truth,
-            pictures=tuple(pictures),
-            neighbours=neighbours,
-        )
-
-    def _network_that_erred(self, i: int, truth: int) -> Decision:
-        erred = parting(self.classifier.tree, truth, int(self.predictions.predicted[i]))
-        return erred if self.classifier.strategy == "cascade" else self.classifier.tree.flat
 
     def _file(self, i: int, *parts: str) -> str:
         """A plain file name that no two pictures share, whatever the image is called."""
         stem = safe_name(Path(self.names[i]).stem)[:40]
         return "-".join([f"{i + 1:03d}", stem, *(safe_name(part) for part in parts)]) + ".png"
-
-
-def _networks(classifier: Classifier, decision: str | None) -> tuple[Decision, ...]:
-    """The networks to look into: one by name, or all."""
-    networks = classifier.tree.networks(classifier.strategy)
-    if decision is None:
-        return networks
-    names = [network.name for network in networks]
-    if decision not in names:
-        raise EvaluationError(
-            f"The classifier has no network for a decision '{decision}'.{nearest(decision, names)}"
-        )
-    return (networks[names.index(decision)],)
-
-
-def _records(dataset: Dataset | None, files: Sequence[Path]) -> list[int]:
-    """For each file its row in the data set, -1 where it is not one of its images."""
-    if dataset is None:
-        return [-1] * len(files)
-    rows = {record.path.resolve(): row for row, record in enumerate(dataset.records)}
-    return [rows.get(file.resolve(), -1) for file in files]
-
-
-def _named(names: Sequence[str], values: FloatArray) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
 def _write(found: Explanation, out: Path) -> None:

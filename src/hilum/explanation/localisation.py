@@ -9,22 +9,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, EvaluationError
 from hilum.explanation.attribution import METHODS, Method, attribute_opened
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.network import open_network
+from hilum.explanation.network import check_labels, open_network
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
-from hilum.records import Estimate, FloatArray, IntArray, PixelArray, evenly_spaced
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray, PixelArray, evenly_spaced
 from hilum.statistics.intervals import bootstrap, wilson
 from hilum.transforms.cropping import body_box, lungs_box, resize_image
 from hilum.transforms.preprocess import Preprocessing
-
-MaskArray = npt.NDArray[np.bool_]
 
 NO_MASKS = (
     "not measured: where the findings of these radiographs are has not been drawn; it is known of "
@@ -116,19 +113,16 @@ def score_localisation(
     Raises EvaluationError where the labels differ or the decision is not there, DataError where
     the split or a mask is missing.
     """
-    if dataset.tree != classifier.tree:
-        raise EvaluationError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
+    check_labels(classifier, dataset)
     opened = open_network(classifier, decision)
-    if not dataset.synthetic:
-        nothing = Estimate.undefined(NO_MASKS)
-        return Localisation(method, opened.decision.name, 0, nothing, nothing, nothing, nothing, 0)
+    name = opened.decision.name
     rows, masks = _with_findings(classifier, dataset, split, opened.decision.targets, n)
     if len(rows) == 0:
-        nothing = Estimate.undefined("no phantom with a finding belongs to this decision")
-        return Localisation(method, opened.decision.name, 0, nothing, nothing, nothing, nothing, 0)
+        why = (
+            "no phantom with a finding belongs to this decision" if dataset.synthetic else NO_MASKS
+        )
+        nothing = Estimate.undefined(why)
+        return Localisation(method, name, 0, nothing, nothing, nothing, nothing, 0)
     pixels = np.stack(
         [
             classifier.preprocessing.to_pixels(read_radiograph(dataset.records[row].path))
@@ -137,11 +131,11 @@ def score_localisation(
     )
     options = opened.decision.targets(dataset.labels[rows])
     maps = attribute_opened(opened, pixels, method=method, options=options, progress=progress)
-    return compare_with_masks(maps, masks, method=method, decision=opened.decision.name)
+    return compare_with_masks(maps, masks, method=method, decision=name)
 
 
 def compare_with_masks(
-    maps: MapArray, masks: MaskArray, *, method: Method, decision: str
+    maps: MapArray, masks: BoolArray, *, method: Method, decision: str
 ) -> Localisation:
     """The scores of maps (N, H, W) against masks (N, H, W), each with at least one pixel inside.
 
@@ -172,7 +166,7 @@ def compare_with_masks(
     )
 
 
-def mask_pixels(preprocessing: Preprocessing, image: PixelArray, mask: PixelArray) -> MaskArray:
+def mask_pixels(preprocessing: Preprocessing, image: PixelArray, mask: PixelArray) -> BoolArray:
     """Where a mask lies in the pixels that preprocessing makes of its image.
 
     image, mask: (H, W) uint8, the mask 255 inside. Returns image_size bool, true where at least
@@ -182,21 +176,25 @@ def mask_pixels(preprocessing: Preprocessing, image: PixelArray, mask: PixelArra
         box = body_box(image) if preprocessing.crop == "body" else lungs_box(image)
         mask = np.ascontiguousarray(box.cut(mask))
     resized = resize_image(mask, preprocessing.image_size, preprocessing.resize)
-    inside: MaskArray = resized >= 128
+    inside: BoolArray = resized >= 128
     return inside
 
 
 def _with_findings(
     classifier: Classifier, dataset: Dataset, split: str, targets: Any, n: int
-) -> tuple[IntArray, MaskArray]:
+) -> tuple[IntArray, BoolArray]:
     """Rows of at most n phantoms below the decision whose finding is seen, and their masks."""
-    rows = [
-        int(row)
-        for row in dataset.indices(split)[targets(dataset.labels[dataset.indices(split)]) >= 0]
-        if _mask_file(dataset, int(row)).is_file()
-    ]
+    rows = (
+        []
+        if not dataset.synthetic
+        else [
+            int(row)
+            for row in dataset.indices(split)[targets(dataset.labels[dataset.indices(split)]) >= 0]
+            if _mask_file(dataset, int(row)).is_file()
+        ]
+    )
     chosen = [rows[i] for i in evenly_spaced(len(rows), n)] if rows else []
-    found: list[tuple[int, MaskArray]] = []
+    found: list[tuple[int, BoolArray]] = []
     for row in chosen:
         image = read_radiograph(dataset.records[row].path)
         mask = read_radiograph(_mask_file(dataset, row))

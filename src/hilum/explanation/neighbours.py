@@ -29,6 +29,12 @@ class Neighbour:
     distance: float
 
 
+def as_neighbours(dataset: Dataset, rows: IntArray, distances: FloatArray) -> tuple[Neighbour, ...]:
+    """Radiographs of the data by their rows, with their distances."""
+    near = zip((dataset.records[row] for row in rows), distances, strict=True)
+    return tuple(Neighbour(r.name, dataset.tree.classes[r.label], float(d)) for r, d in near)
+
+
 def remembers(classifier: Classifier, dataset: Dataset) -> bool:
     """Whether the classifier remembers training radiographs, and they are of these very data."""
     reference = classifier.reference

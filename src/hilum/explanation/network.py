@@ -18,6 +18,7 @@ from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, EvaluationError, nearest
 from hilum.labels import Decision
 from hilum.networks.ensemble import split_network
+from hilum.radiographs.dataset import Dataset
 from hilum.records import PixelArray
 from hilum.transforms.preprocess import Preprocessing
 
@@ -76,28 +77,55 @@ class OpenNetwork:
         return name, layers[name]
 
 
+def check_labels(classifier: Classifier, dataset: Dataset) -> None:
+    """Raise EvaluationError unless the data have the classifier's own labels."""
+    if dataset.tree != classifier.tree:
+        raise EvaluationError(
+            f"The classifier decides between '{classifier.tree}', but the labels of "
+            f"{dataset.root} are '{dataset.tree}'."
+        )
+
+
+def find_network(classifier: Classifier, name: str | None) -> Decision:
+    """A network by its decision, 'flat' under the flat strategy; None takes the first.
+
+    Raises EvaluationError with the nearest name.
+    """
+    decisions = {d.name: d for d in classifier.tree.networks(classifier.strategy)}
+    name = next(iter(decisions)) if name is None else name
+    if name not in decisions:
+        raise EvaluationError(
+            f"The classifier has no network for a decision '{name}'.{nearest(name, decisions)}"
+        )
+    return decisions[name]
+
+
+def deciding_network(classifier: Classifier, decision: str) -> Decision:
+    """The network that takes a decision of the label tree: its own, or the flat one."""
+    return find_network(classifier, None if classifier.strategy == "flat" else decision)
+
+
+def last_network(classifier: Classifier, label: int) -> Decision:
+    """The network that takes the last decision on the way to a class."""
+    networks = classifier.tree.networks(classifier.strategy)
+    return [d for d in networks if d.targets(np.array([label], dtype=np.int64))[0] >= 0][-1]
+
+
 def open_network(classifier: Classifier, decision: str | None = None) -> OpenNetwork:
     """A copy of one of a classifier's networks to look into.
 
     Of several that answer together it is the first member, and it sees no mirror images: a layer
     gives one map per image only where it runs once.
-    decision: its name, 'flat' under the flat strategy; None takes the first.
-    Raises EvaluationError with the nearest name.
+    decision: as find_network has it.
     """
-    decisions = {d.name: d for d in classifier.tree.networks(classifier.strategy)}
-    decision = next(iter(decisions)) if decision is None else decision
-    if decision not in decisions:
-        raise EvaluationError(
-            f"The classifier has no network for a decision '{decision}'."
-            f"{nearest(decision, decisions)}"
-        )
+    found = find_network(classifier, decision)
     with torch.inference_mode(False):
-        (first, *_), _ = split_network(classifier.networks[decision])
+        (first, *_), _ = split_network(classifier.networks[found.name])
         network = copy.deepcopy(first).eval().requires_grad_(False)
         for module in network.modules():
             if getattr(module, "inplace", False):
                 setattr(module, "inplace", False)  # noqa: B010 - modules type it as a tensor
-    return OpenNetwork(decisions[decision], network, classifier.preprocessing, classifier.device)
+    return OpenNetwork(found, network, classifier.preprocessing, classifier.device)
 
 
 def check_pixels(classifier: Classifier, pixels: PixelArray) -> None:

@@ -1,6 +1,7 @@
 """An attribution map drawn over its radiograph, with a colour bar, as a small PNG."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,11 +13,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
+from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
-from hilum.explanation.attribution import METHOD_NAMES, METHODS, SIGNED, Method
+from hilum.explanation.attribution import METHOD_NAMES, METHODS, SIGNED, Method, attribute
 from hilum.explanation.feature_maps import MapArray
 from hilum.explanation.pictures import ColourMap, colour, to_png
-from hilum.records import PixelArray
+from hilum.labels import Decision
+from hilum.radiographs.pixels import Progress
+from hilum.records import IntArray, PixelArray
 
 #: How many pixels the longer side of the radiograph takes in the picture.
 LONGEST: Final = 176
@@ -31,9 +35,12 @@ _SMOOTH: Final = 0.015
 
 
 @dataclass(frozen=True, slots=True)
-class Overlay:
-    """A picture: PNG bytes, and what it shows in words (alt)."""
+class Drawing:
+    """PNG bytes of an attribution over its radiograph, and what they show in words (alt)."""
 
+    method: Method
+    decision: str
+    option: str
     png: bytes
     alt: str
 
@@ -46,7 +53,7 @@ def draw_overlay(
     option: str,
     decision: str,
     name: str = "",
-) -> Overlay:
+) -> Drawing:
     """Draw a map over its radiograph.
 
     pixels: (H, W) uint8. attribution: (H, W), of `method` for `option` of `decision`. name: of the
@@ -76,7 +83,33 @@ def draw_overlay(
     weight = _STRONGEST * np.sqrt(np.abs(share))[..., None]
     blended = (1 - weight) * grey[..., None] + weight * colours
     picture = np.concatenate([np.rint(blended).astype(np.uint8), _bar(size[1], signed)], axis=1)
-    return Overlay(to_png(picture), _describe(values, method, option, decision, name))
+    words = _describe(values, method, option, decision, name)
+    return Drawing(method, decision, option, to_png(picture), words)
+
+
+def draw_attributions(
+    classifier: Classifier,
+    pixels: PixelArray,
+    names: Sequence[str],
+    options: IntArray,
+    *,
+    network: Decision,
+    method: Method,
+    layer: str | None = None,
+    progress: Progress | None = None,
+) -> list[Drawing]:
+    """The maps of a network drawn over radiographs (N, H, W). names, options: (N,), of each."""
+    maps = attribute(
+        classifier, pixels, method=method, options=options, decision=network.name, layer=layer,
+        progress=progress,
+    )  # fmt: skip
+    return [
+        draw_overlay(
+            image, values, method=method, option=network.options[k], decision=network.name,
+            name=name,
+        )
+        for image, values, k, name in zip(pixels, maps, options, names, strict=True)
+    ]  # fmt: skip
 
 
 def scale_map(values: MapArray, *, signed: bool) -> MapArray:

@@ -20,19 +20,18 @@ from hilum.evaluation.files import (
     read_evaluation,
     read_predictions,
 )
-from hilum.explanation.attribution import METHODS, Method, attribute
+from hilum.explanation.attribution import METHODS, Method
 from hilum.explanation.errors import PICTURED, ErrorGallery, collect_errors
 from hilum.explanation.feature_maps import (
-    MapArray,
     compute_feature_maps,
     describe_feature_maps,
     draw_feature_maps,
 )
 from hilum.explanation.localisation import Localisation, measure_localisation
-from hilum.explanation.overlay import draw_overlay
+from hilum.explanation.network import deciding_network, last_network
+from hilum.explanation.overlay import Drawing, draw_attributions
 from hilum.explanation.sanity import SanityCheck, check_sanity
 from hilum.files import ODD_NAMES
-from hilum.labels import FLAT, Decision
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray, Predictions
@@ -40,17 +39,6 @@ from hilum.training.folder import as_divided
 
 #: Beside evaluation.json.
 EXPLANATIONS_FILE: Final = "explanations.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """PNG bytes of an attribution over its radiograph, and what they show in words (alt)."""
-
-    method: Method
-    decision: str
-    option: str
-    png: bytes
-    alt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +152,12 @@ def explain_split(
         localisation = measure_localisation(
             classifier, dataset, split, methods=METHODS, n=SCORED, progress=progress
         )
+        checked_on = split
     else:
         sanity, localisation = checked.sanity, checked.localisation
+        checked_on = checked.checked_on
     found = SplitExplanation(
-        split=split,
-        n=len(rows),
-        gallery=gallery,
-        sanity=sanity,
-        localisation=localisation,
-        checked_on=split if checked is None else checked.checked_on,
-        examples=examples,
-        pair=pair,
-        notes=tuple(notes),
+        split, len(rows), gallery, sanity, localisation, checked_on, examples, pair, tuple(notes)
     )
     if out is not None:
         write_explanations(found, out)
@@ -186,23 +168,18 @@ def _check_maps(
     classifier: Classifier, pixels: PixelArray, truth: IntArray, progress: Progress | None
 ) -> tuple[SanityCheck, ...]:
     """The randomisation check of every network, on radiographs that belong to its decision."""
-    found = []
-    for network in classifier.tree.networks(classifier.strategy):
-        members = np.flatnonzero(network.targets(truth) >= 0)
-        if len(members) == 0:
-            continue
-        found.append(
-            check_sanity(
-                classifier,
-                pixels[_spread(members, CHECKED)],
-                method=METHOD,
-                decision=network.name,
-                draws=DRAWS,
-                every_step=False,
-                progress=progress,
-            )
+    belong = {
+        network.name: np.flatnonzero(network.targets(truth) >= 0)
+        for network in classifier.tree.networks(classifier.strategy)
+    }
+    return tuple(
+        check_sanity(
+            classifier, pixels[_spread(members, CHECKED)], method=METHOD, decision=name,
+            draws=DRAWS, every_step=False, progress=progress,
         )
-    return tuple(found)
+        for name, members in belong.items()
+        if len(members)
+    )  # fmt: skip
 
 
 def _draw_examples(
@@ -230,33 +207,19 @@ def _draw_examples(
         else:
             chosen |= {int(i): [] for i in _spread(right, each)}
     for network in tree.networks(classifier.strategy):
-        mine = [i for i in chosen if _last_network(classifier, int(truth[i])) == network.name]
-        options = network.targets(truth[mine])
+        mine = [i for i in chosen if last_network(classifier, int(truth[i])) == network]
         for method in METHODS if mine else ():
-            maps = attribute(
-                classifier, pixels[mine], method=method, options=options, decision=network.name,
-                progress=progress,
+            drawn = draw_attributions(
+                classifier, pixels[mine], [names[i] for i in mine], network.targets(truth[mine]),
+                network=network, method=method, progress=progress,
             )  # fmt: skip
-            for i, option, attribution in zip(mine, options, maps, strict=True):
-                chosen[i].append(
-                    _draw(pixels[i], attribution, method, network, int(option), names[i])
-                )
+            for i, drawing in zip(mine, drawn, strict=True):
+                chosen[i].append(drawing)
     examples = (
         Example(names[i], tree.classes[truth[i]], float(predictions.probs[i, truth[i]]), tuple(d))
         for i, d in chosen.items()
     )
     return tuple(examples), notes
-
-
-def _draw(
-    pixels: PixelArray, attribution: MapArray, method: Method, network: Decision, option: int,
-    name: str,
-) -> Drawing:  # fmt: skip
-    label = network.options[option]
-    overlay = draw_overlay(
-        pixels, attribution, method=method, option=label, decision=network.name, name=name
-    )
-    return Drawing(method, network.name, label, overlay.png, overlay.alt)
 
 
 def _draw_pair(
@@ -267,18 +230,11 @@ def _draw_pair(
     if case is None or case.counterpart is None:
         return None
     both = [names.index(case.name), names.index(case.counterpart)]
-    decision = FLAT if classifier.strategy == "flat" else case.decision
+    decision = deciding_network(classifier, case.decision).name
     maps = compute_feature_maps(classifier, pixels[both], decision=decision)
     alt = describe_feature_maps(maps, (case.name, case.counterpart))
     png = draw_feature_maps(maps.maps)
     return FeaturePair(case.name, case.counterpart, decision, maps.layer, png, alt)
-
-
-def _last_network(classifier: Classifier, label: int) -> str:
-    """The network that takes the last decision on the way to a class."""
-    networks = classifier.tree.networks(classifier.strategy)
-    where = np.array([label], dtype=np.int64)
-    return [network.name for network in networks if network.targets(where)[0] >= 0][-1]
 
 
 def _spread(positions: IntArray, n: int) -> IntArray:
@@ -316,7 +272,9 @@ def explain_run(
         dataset = as_divided(dataset, run)
     except HilumError as error:
         return {folder.name: str(error) for folder in missing}
-    checked = _made_before(run, missing)
+    # the checks of an explanation that is up to date are taken over
+    kept = [p for p in run.glob(f"evaluation/*/{EXPLANATIONS_FILE}") if p.parent not in missing]
+    checked = read_explanations(min(kept)) if kept else None
     refused: dict[str, str] = {}
     for folder in missing:
         try:
@@ -324,14 +282,6 @@ def explain_run(
         except HilumError as error:
             refused[folder.name] = str(error)
     return refused
-
-
-def _made_before(run: Path, missing: list[Path]) -> SplitExplanation | None:
-    """An explanation that is up to date, and whose checks of the maps can be taken over."""
-    kept = [
-        p for p in sorted(run.glob(f"evaluation/*/{EXPLANATIONS_FILE}")) if p.parent not in missing
-    ]
-    return read_explanations(kept[0]) if kept else None
 
 
 def _explain_folder(
@@ -356,11 +306,6 @@ def _explain_folder(
             f"{dataset.root}: evaluate again."
         )
     return explain_split(
-        classifier,
-        dataset,
-        evaluation.split,
-        folder,
-        predictions=predictions,
-        checked=checked,
-        progress=progress,
-    )
+        classifier, dataset, evaluation.split, folder,
+        predictions=predictions, checked=checked, progress=progress,
+    )  # fmt: skip
