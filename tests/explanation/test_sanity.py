@@ -50,7 +50,7 @@ def test_maps_that_ignore_the_weights_are_found_out(monkeypatch, region, pixels)
     def edges(*_args, **_keywords):
         return maps + 0.05 * np.random.default_rng(next(noise)).normal(size=maps.shape)
 
-    monkeypatch.setattr(sanity, "attribute_opened", edges)
+    monkeypatch.setattr(sanity, "attribute", edges)
     assert check_sanity(region, pixels, method="ig").verdict == "does not depend"
 
 

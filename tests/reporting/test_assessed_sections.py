@@ -146,8 +146,8 @@ def test_points_stand_side_by_side_with_expected_measured_and_drop(make_run):
     run = make_run()
     found = assess_run(run)
     (item,) = show_operating_points(subject(run))["shown"]
-    (target,) = item["targets"]
-    assert target["name"] == found.operating.rows[0].point.target
+    ((name, target),) = item["targets"].items()
+    assert name == found.operating.rows[0].point.target
     titles = [cell.content for cell in target["table"].over[1:]]
     assert titles[:2] == ["public-health", "clinic"]
     table = {getattr(name, "content", name): cells for name, *cells in target["table"].rows}
@@ -183,7 +183,7 @@ def test_a_point_without_a_threshold_has_words_and_no_column(make_run):
     point = replace(found.operating.rows[0].point, chosen=chosen)
     row = replace(found.operating.rows[0], point=point, result=None, at_prevalence=None)
     write(run, replace(found, operating=replace(found.operating, rows=(row,))))
-    ((target,),) = [i["targets"] for i in show_operating_points(subject(run))["shown"]]
+    ((target,),) = [i["targets"].values() for i in show_operating_points(subject(run))["shown"]]
     assert target["table"] is None
     assert target["unmet"] == ["public-health: no positive."]
 
@@ -262,7 +262,7 @@ def look(**changes):
 def test_every_look_is_told(make_run):
     folder = make_run()
     (unfinished,) = show_looks(subject(folder))
-    assert not unfinished["finished"]
+    assert unfinished["run"].classifier is None
     (folder / "classifier").mkdir()
     (folder / "classifier" / "classifier.json").write_text("{}")
     assert show_looks(subject(folder))[0]["table"].rows == []

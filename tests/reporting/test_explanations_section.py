@@ -34,13 +34,13 @@ def test_every_error_is_listed_and_the_trust_comes_first(make_run, tmp_path):
     run = make_run()
     explain_errors(run)
     (split,) = section(run)["splits"]
-    assert (len(split["cases"]), len(split["pictured"])) == (5, 1)
+    assert (len(split["of"].gallery.cases), len(split["pictured"])) == (5, 1)
     assert split["pictured"][0]["overlay"].startswith("data:image/webp;base64,")
     text = words(run, tmp_path)
     trust = text.index("depend on what the network learned")
     assert trust < text.index("Right answers") < text.index("Of 25 radiographs 5 were given")
     assert "Whether the maps find the findings: not measured: where the findings" in text
-    for case in split["cases"]:
+    for case in split["of"].gallery.cases:
         assert case.name in text
     assert "took covid for normal" in text
     assert "Not looked for" in text

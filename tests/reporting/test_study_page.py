@@ -187,11 +187,11 @@ def test_published_precision_and_what_is_undefined():
 
 def test_conclusions_are_told_in_their_own_direction(contradicted):
     (told,) = judged_conclusions(contradicted)
-    assert (told.better, told.than, told.verdict) == ("cascade", "flat", "contradicted")
-    assert told.difference.startswith("−16.0 points")
-    assert told.sentence.startswith("`flat` is better than `cascade`")
+    assert (told["better"], told["than"], told["verdict"]) == ("cascade", "flat", "contradicted")
+    assert told["difference"].startswith("−16.0 points")
+    assert told["sentence"].startswith("`flat` is better than `cascade`")
     (untested,) = judged_conclusions(EMPTY)
-    assert (untested.difference, untested.verdict) == ("—", "not tested")
+    assert (untested["difference"], untested["verdict"]) == ("—", "not tested")
 
 
 def test_bands_over_runs():

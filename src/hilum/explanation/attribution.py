@@ -142,7 +142,7 @@ def parse_method(text: str) -> Method:
 
 
 def attribute(
-    classifier: Classifier,
+    classifier: Classifier | OpenNetwork,
     pixels: PixelArray,
     *,
     method: Method,
@@ -153,6 +153,7 @@ def attribute(
 ) -> MapArray:
     """How much each pixel speaks for an option of a decision.
 
+    classifier: or one of its networks, opened already.
     pixels: (N, H, W) uint8 of the classifier's size. decision: whose network; None takes the
     first. options: the option to explain by name, or its index for each image (N,). method:
 
@@ -172,27 +173,11 @@ def attribute(
     Returns (N, H, W) float32. The classifier's networks are left as they are.
     Raises EvaluationError for a method, decision, option or layer that is not there.
     """
-    check_pixels(classifier, pixels)
-    return attribute_opened(
-        open_network(classifier, decision),
-        pixels,
-        method=method,
-        options=options,
-        layer=layer,
-        progress=progress,
-    )
-
-
-def attribute_opened(
-    opened: OpenNetwork,
-    pixels: PixelArray,
-    *,
-    method: Method,
-    options: str | IntArray,
-    layer: str | None = None,
-    progress: Progress | None = None,
-) -> MapArray:
-    """attribute, for a network that was opened already."""
+    if isinstance(classifier, OpenNetwork):
+        opened = classifier
+    else:
+        check_pixels(classifier, pixels)
+        opened = open_network(classifier, decision)
     explain = METHODS[parse_method(method)].explainer(opened, layer)
     targets = _targets(opened, options, len(pixels))
     parts: list[MapArray] = []

@@ -103,10 +103,11 @@ def _outputs(opened: OpenNetwork, module: nn.Module, name: str, pixels: PixelArr
             for start in range(0, len(pixels), 64):
                 seen.clear()
                 opened.network(opened.to_input(pixels[start : start + 64]))
-                if len(seen) != 1 or not isinstance(seen[0], torch.Tensor) or seen[0].ndim != 4:
+                one = len(seen) == 1 and isinstance(seen[0], torch.Tensor)
+                if not one or seen[0].ndim != 4:
                     found = (
                         f"gives {tuple(seen[0].shape[1:])}"
-                        if len(seen) == 1 and isinstance(seen[0], torch.Tensor)
+                        if one
                         else f"runs {len(seen)} times or gives no tensor"
                     )
                     raise EvaluationError(
@@ -131,7 +132,9 @@ def draw_feature_maps(maps: MapArray) -> bytes:
     low = both.min(axis=(0, 2, 3), keepdims=True)
     span = both.max(axis=(0, 2, 3), keepdims=True) - low
     scaled = np.divide(both - low, span, out=np.zeros_like(both), where=span > 0)
-    return to_png(np.concatenate(_with_gaps([_grid(image) for image in scaled]), axis=1), 48)
+    sheets = [_grid(image) for image in scaled]
+    gap = np.full((sheets[0].shape[0], 6 * _GAP, 3), 255, np.uint8)
+    return to_png(np.concatenate([part for s in sheets for part in (gap, s)][1:], axis=1), 48)
 
 
 def describe_feature_maps(shown: FeatureMaps, names: tuple[str, ...]) -> str:
@@ -164,8 +167,3 @@ def _grid(scaled: MapArray) -> PixelArray:
         top, left = k // columns * (height + _GAP), k % columns * (width + _GAP)
         sheet[top : top + height, left : left + width] = colour(cell, "viridis")
     return sheet
-
-
-def _with_gaps(sheets: list[PixelArray]) -> list[PixelArray]:
-    gap = np.full((sheets[0].shape[0], 6 * _GAP, 3), 255, np.uint8)
-    return [part for sheet in sheets for part in (gap, sheet)][1:]

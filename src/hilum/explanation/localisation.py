@@ -6,19 +6,20 @@ the findings, so it cannot be measured there, and says so.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, EvaluationError
-from hilum.explanation.attribution import METHODS, Method, attribute_opened
+from hilum.explanation.attribution import METHODS, Method, attribute
 from hilum.explanation.feature_maps import MapArray
 from hilum.explanation.network import check_labels, open_network
+from hilum.labels import Decision
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray, PixelArray, evenly_spaced
+from hilum.records import BoolArray, Estimate, FloatArray, PixelArray, evenly_spaced
 from hilum.statistics.intervals import bootstrap, wilson
 from hilum.transforms.cropping import body_box, lungs_box, resize_image
 from hilum.transforms.preprocess import Preprocessing
@@ -116,22 +117,16 @@ def score_localisation(
     check_labels(classifier, dataset)
     opened = open_network(classifier, decision)
     name = opened.decision.name
-    rows, masks = _with_findings(classifier, dataset, split, opened.decision.targets, n)
-    if len(rows) == 0:
+    rows, pixels, masks = _with_findings(classifier, dataset, split, opened.decision, n)
+    if not rows:
         why = (
             "no phantom with a finding belongs to this decision" if dataset.synthetic else NO_MASKS
         )
         nothing = Estimate.undefined(why)
         return Localisation(method, name, 0, nothing, nothing, nothing, nothing, 0)
-    pixels = np.stack(
-        [
-            classifier.preprocessing.to_pixels(read_radiograph(dataset.records[row].path))
-            for row in rows
-        ]
-    )
     options = opened.decision.targets(dataset.labels[rows])
-    maps = attribute_opened(opened, pixels, method=method, options=options, progress=progress)
-    return compare_with_masks(maps, masks, method=method, decision=name)
+    maps = attribute(opened, np.stack(pixels), method=method, options=options, progress=progress)
+    return compare_with_masks(maps, np.stack(masks), method=method, decision=name)
 
 
 def compare_with_masks(
@@ -181,38 +176,31 @@ def mask_pixels(preprocessing: Preprocessing, image: PixelArray, mask: PixelArra
 
 
 def _with_findings(
-    classifier: Classifier, dataset: Dataset, split: str, targets: Any, n: int
-) -> tuple[IntArray, BoolArray]:
-    """Rows of at most n phantoms below the decision whose finding is seen, and their masks."""
-    rows = (
-        []
-        if not dataset.synthetic
-        else [
-            int(row)
-            for row in dataset.indices(split)[targets(dataset.labels[dataset.indices(split)]) >= 0]
-            if _mask_file(dataset, int(row)).is_file()
-        ]
-    )
-    chosen = [rows[i] for i in evenly_spaced(len(rows), n)] if rows else []
-    found: list[tuple[int, BoolArray]] = []
-    for row in chosen:
-        image = read_radiograph(dataset.records[row].path)
-        mask = read_radiograph(_mask_file(dataset, row))
+    classifier: Classifier, dataset: Dataset, split: str, decision: Decision, n: int
+) -> tuple[list[int], list[PixelArray], list[BoolArray]]:
+    """Rows of at most n phantoms below the decision whose finding is seen, pixels and masks."""
+    found: tuple[list[int], list[PixelArray], list[BoolArray]] = ([], [], [])
+    if not dataset.synthetic:
+        return found
+    masks = {
+        row: dataset.root / "masks" / dataset.records[row].name
+        for row in dataset.indices(split).tolist()
+    }
+    below = decision.targets(dataset.labels[list(masks)]) >= 0
+    rows = [row for row, own in zip(masks, below, strict=True) if own and masks[row].is_file()]
+    for row in [rows[i] for i in evenly_spaced(len(rows), n)] if rows else []:
+        image, mask = read_radiograph(dataset.records[row].path), read_radiograph(masks[row])
         if image.shape != mask.shape:
             raise DataError(
-                f"{_mask_file(dataset, row)}: the mask is {mask.shape}, its image {image.shape}: "
-                "write the phantoms again."
+                f"{masks[row]}: the mask is {mask.shape}, its image {image.shape}: write the "
+                "phantoms again."
             )
         inside = mask_pixels(classifier.preprocessing, image, mask)
         if inside.any():  # a crop or a coarse grid may leave nothing of a small finding
-            found.append((row, inside))
-    if not found:
-        return np.empty(0, dtype=np.int64), np.empty((0, 1, 1), dtype=bool)
-    return np.array([row for row, _ in found]), np.stack([mask for _, mask in found])
-
-
-def _mask_file(dataset: Dataset, row: int) -> Any:
-    return dataset.root / "masks" / dataset.records[row].name
+            found[0].append(row)
+            found[1].append(classifier.preprocessing.to_pixels(image))
+            found[2].append(inside)
+    return found
 
 
 def _mean(values: FloatArray) -> Estimate:

@@ -73,7 +73,8 @@ def draw_overlay(
         spread = max(0.5, _SMOOTH * min(values.shape))
         values = cv2.GaussianBlur(values, (0, 0), spread).astype(np.float32)
     signed = method in SIGNED
-    size = _size(pixels.shape)
+    times = LONGEST / max(pixels.shape)
+    size = max(1, round(pixels.shape[1] * times)), max(1, round(pixels.shape[0] * times))
     grey = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
     share = np.asarray(
         Image.fromarray(scale_map(values, signed=signed)).resize(size, Image.Resampling.BILINEAR)
@@ -117,13 +118,6 @@ def scale_map(values: MapArray, *, signed: bool) -> MapArray:
     scale = float(np.quantile(np.abs(values), _CLIP)) or float(np.abs(values).max()) or 1.0
     scaled: MapArray = np.clip(values / scale, -1 if signed else 0, 1).astype(np.float32)
     return scaled
-
-
-def _size(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(width, height) of the picture of (height, width) pixels."""
-    height, width = shape
-    times = LONGEST / max(height, width)
-    return max(1, round(width * times)), max(1, round(height * times))
 
 
 def _describe(values: MapArray, method: Method, option: str, decision: str, name: str) -> str:

@@ -16,7 +16,7 @@ from torch import nn
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.inference import compute_logits
 from hilum.errors import EvaluationError
-from hilum.explanation.attribution import Method, attribute_opened
+from hilum.explanation.attribution import Method, attribute
 from hilum.explanation.feature_maps import MapArray
 from hilum.explanation.network import check_pixels, open_network
 from hilum.radiographs.pixels import Progress
@@ -97,7 +97,7 @@ def check_sanity(
     opened = open_network(classifier, decision)
     logits = compute_logits(opened.network, pixels, opened.preprocessing, opened.device)
     options: IntArray = logits.argmax(axis=1).astype(np.int64)
-    trained = attribute_opened(opened, pixels, method=method, options=options)
+    trained = attribute(opened, pixels, method=method, options=options)
     layers = _layers_from_the_top(opened.network)
     measured = [k for k in range(len(layers)) if every_step or k == len(layers) - 1]
     similarity = np.empty((draws, len(measured), len(pixels)))
@@ -108,7 +108,7 @@ def check_sanity(
             if k not in measured:
                 continue
             other = replace(opened, network=network)
-            maps = attribute_opened(other, pixels, method=method, options=options)
+            maps = attribute(other, pixels, method=method, options=options)
             done = measured.index(k)
             similarity[draw, done] = map_similarity(trained, maps)
             if progress:

@@ -23,7 +23,7 @@ from hilum.explanation.feature_maps import (
     describe_feature_maps,
     draw_feature_maps,
 )
-from hilum.labels import FLAT
+from hilum.explanation.network import deciding_network
 from hilum.networks.summary import summarise
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import image_source
@@ -37,7 +37,6 @@ from hilum.reporting.charts import (
     make_series,
 )
 from hilum.reporting.notebook_html import (
-    Card,
     Shown,
     cards,
     charts,
@@ -77,13 +76,14 @@ def show_findings(audit: Audit) -> Shown:
     """What an audit found, the gravest first, with what it means and what to do."""
     found = [f for f in audit.findings if f.severity != "passed"]
     tally = f"{len(found)} findings; {len(audit.findings) - len(found)} checks found nothing."
-    columns = ["", "finding", "what it means"]
-    rows = [[f.severity, f.title, f"{f.meaning} {f.advice}".strip()] for f in found]
-    return show(
-        " ".join([*(f"{f.severity.upper()}: {f.title}." for f in found), tally]),
-        table(f"Audit of {audit.data['name']}", columns, rows, text=columns[1:]),
-        paragraphs(tally),
+    listed = table(
+        f"Audit of {audit.data['name']}",
+        ["", "finding", "what it means"],
+        [[f.severity, f.title, f"{f.meaning} {f.advice}".strip()] for f in found],
+        text=["finding", "what it means"],
     )
+    said = [*(f"{f.severity.upper()}: {f.title}." for f in found), tally]
+    return show(" ".join(said), listed, paragraphs(tally))
 
 
 def show_layers(classifier: Classifier, decision: str | None = None) -> Shown:
@@ -102,13 +102,16 @@ def show_layers(classifier: Classifier, decision: str | None = None) -> Shown:
         f"{made.total_parameters:,} parameters, {made.multiply_adds:,} multiply-adds for an image, "
         f"an estimated {made.total_mb:.1f} MB to train on one."
     )
-    columns = ["layer", "name", "output", "parameters"]
-    rows = [
-        [row.layer, row.name, " × ".join(map(str, row.output_shape[1:])), row.parameters]
-        for row in made.rows
-    ]
-    alt = f"{title}: {len(rows)} layers, {totals}"
-    return show(alt, table(title, columns, rows, text=["name"]), paragraphs(totals))
+    layers = table(
+        title,
+        ["layer", "name", "output", "parameters"],
+        [
+            [row.layer, row.name, " × ".join(map(str, row.output_shape[1:])), row.parameters]
+            for row in made.rows
+        ],
+        text=["name"],
+    )
+    return show(f"{title}: {len(made.rows)} layers, {totals}", layers, paragraphs(totals))
 
 
 def show_learning_curves(run: Path | str) -> Shown:
@@ -262,7 +265,7 @@ def show_feature_maps(
     maps = compute_feature_maps(classifier, pixels, layer=layer, decision=decision)
     short = [shorten(name, 60) for name in wanted]
     alt = describe_feature_maps(maps, tuple(short))
-    picture = png_card(draw_feature_maps(maps.maps[0] if len(rows) == 1 else maps.maps), alt, alt)
+    picture = png_card(draw_feature_maps(maps.maps), alt, alt)
     return show(alt, cards([*_radiographs(dataset, rows, short), picture]))
 
 
@@ -310,9 +313,9 @@ def show_counterpart(
     """
     for case in errors.cases:
         if case.counterpart is not None:
-            decision = FLAT if classifier.strategy == "flat" else case.decision
+            network = deciding_network(classifier, case.decision).name
             pair = (case.name, case.counterpart)
-            return show_feature_maps(classifier, dataset, pair, layer=layer, decision=decision)
+            return show_feature_maps(classifier, dataset, pair, layer=layer, decision=network)
     return sentence(f"Of the errors on {errors.split} none has a counterpart to compare with.")
 
 
@@ -344,7 +347,7 @@ def show_explanation(explanation: Explanation) -> Shown:
 
 def _radiographs(
     dataset: Dataset, rows: IntArray, captions: Sequence[str] | None = None
-) -> list[Card]:
+) -> list[str]:
     names = [dataset.records[row].name for row in rows]
     captions = captions or [shorten(PurePath(name).name, 24) for name in names]
     read = image_source(dataset.root)(names)

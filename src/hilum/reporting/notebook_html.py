@@ -65,16 +65,6 @@ class Shown:
         return self.alt
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A picture with a caption. uri: of the picture. alt: what it shows. wide: in its own size."""
-
-    uri: str
-    alt: str
-    caption: str
-    wide: bool = False
-
-
 def show(alt: str, *parts: str) -> Shown:
     """Pieces of HTML in the style of notebooks. parts: with everything foreign escaped.
 
@@ -135,23 +125,24 @@ def legend(names: Sequence[str]) -> str:
     return f"<p>{keys}</p>"
 
 
-def cards(shown: Sequence[Card]) -> str:
+def cards(shown: Sequence[str]) -> str:
     """Pictures with their captions, as many in a line as fit."""
-    figures = "".join(
-        f'<figure class="{"wide" if card.wide else ""}">'
-        f'<img src="{escape(card.uri)}" alt="{escape(card.alt)}">'
-        f"<figcaption>{escape(card.caption)}</figcaption></figure>"
-        for card in shown
-    )
-    return f'<div class="grid">{figures}</div>'
+    return f'<div class="grid">{"".join(shown)}</div>'
 
 
-def radiograph_card(pixels: PixelArray, name: str, caption: str) -> Card:
+def radiograph_card(pixels: PixelArray, name: str, caption: str) -> str:
     """A radiograph (H, W) uint8 with its caption; a long name loses its middle."""
-    uri = radiograph_uri(pixels, longest=160)
-    return Card(uri, f"Radiograph {shorten(name, 60)}: {caption}", caption)
+    alt = f"Radiograph {shorten(name, 60)}: {caption}"
+    return _card(radiograph_uri(pixels, longest=160), alt, caption)
 
 
-def png_card(png: bytes, alt: str, caption: str) -> Card:
+def png_card(png: bytes, alt: str, caption: str) -> str:
     """A picture as it is, in its own size."""
-    return Card(data_uri("image/png", png), alt, caption, wide=True)
+    return _card(data_uri("image/png", png), alt, caption, "wide")
+
+
+def _card(uri: str, alt: str, caption: str, kind: str = "") -> str:
+    return (
+        f'<figure class="{kind}"><img src="{escape(uri)}" alt="{escape(alt)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )

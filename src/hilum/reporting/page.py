@@ -44,8 +44,13 @@ def write_page(out: Path, template: str, /, what: str = "page", **values: Any) -
     """
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = page_environment().get_template(template).render(made=made, **values)
+    return write_text(out, number_charts(page, "chart"), what)
+
+
+def write_text(out: Path, text: str, what: str) -> Path:
+    """Write text as one file; return where. Raises HilumError where it cannot be written."""
     try:
-        write_atomically(out, number_charts(page, "chart").encode("utf-8", errors="replace"))
+        write_atomically(out, text.encode("utf-8", errors="replace"))
     except OSError as error:
         raise HilumError(f"Cannot write the {what} {out}: {error.strerror}.") from error
     return out

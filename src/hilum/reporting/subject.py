@@ -106,16 +106,7 @@ class Subject:
         assessments it tells of.
         """
         items = [item for item in self.assessed() if where(item.assessment)]
-        shown = [
-            {
-                "title": item.title,
-                "warning": item.warning,
-                "folded": item.folded,
-                "missing": item.missing(*parts),
-                **tell(item),
-            }
-            for item in items
-        ]
+        shown = [{"of": item, "missing": item.missing(*parts), **tell(item)} for item in items]
         return {**self.lacking([item.run for item in items]), "shown": shown}
 
     def lacking(self, told: Collection[Run]) -> dict[str, Any]:

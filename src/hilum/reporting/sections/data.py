@@ -25,27 +25,26 @@ Counts = tuple[str, Sequence[int]]
 
 def describe_data(subject: Subject) -> list[dict[str, Any]]:
     """One entry per data set (by fingerprint): its runs, class counts and known source."""
-    found: dict[Any, dict[str, Any]] = {}
+    sets: dict[Any, list[Run]] = {}
     for run in subject.runs:
         identity = (run.data.get("fingerprint") or str(run.folder), run.tree.classes)
-        if identity in found:
-            found[identity]["runs"].append(run.name)
-            continue
-        classes = run.tree.classes
-        counts: Mapping[str, Mapping[str, int]] = run.data.get("counts") or {}
-        splits = [(s, [int(c.get(name, 0)) for name in classes]) for s, c in counts.items()]
-        name = run.data.get("name") or "not recorded"
-        found[identity] = {
-            "name": name,
-            "synthetic": run.synthetic,
-            "tree": run.tree.to_text(),
-            "splits": list(counts),
-            "table": counts_table(f"Images per class and split of {name}", classes, splits),
-            "chart": class_bars(classes, splits, title="Class distribution"),
-            "runs": [run.name],
-            "source": known_source(run),
-        }
-    return list(found.values())
+        sets.setdefault(identity, []).append(run)
+    return [_describe_set(*runs) for runs in sets.values()]
+
+
+def _describe_set(run: Run, *others: Run) -> dict[str, Any]:
+    classes, name = run.tree.classes, run.data.get("name") or "not recorded"
+    counts: Mapping[str, Mapping[str, int]] = run.data.get("counts") or {}
+    splits = [(s, [int(c.get(name, 0)) for name in classes]) for s, c in counts.items()]
+    return {
+        "name": name,
+        "run": run,
+        "splits": list(counts),
+        "table": counts_table(f"Images per class and split of {name}", classes, splits),
+        "chart": class_bars(classes, splits, title="Class distribution"),
+        "users": [run.name, *(other.name for other in others)],
+        "source": known_source(run),
+    }
 
 
 def counts_table(label: str, classes: Sequence[str], splits: Sequence[Counts]) -> Table:
@@ -78,19 +77,19 @@ def describe_reading(subject: Subject) -> dict[str, Any]:
     known = [source.meaning for run in runs if (source := known_source(run))]
     notes = {note for run in runs for result in run.results for note in result.evaluation.notes}
     known += [source.meaning for source in known_sources() if source.meaning in notes]
-    estimates = [Estimate(f["value"], f.get("low"), f.get("high")) for f in content["figure"]]
-    table = Table(
-        "Reference figures of radiographs in COVID-19",
+    columns: Columns = [
+        Column("reference figure", wrap=True), Column("share", style=PERCENT),
+        Column("source", "text"),
+    ]  # fmt: skip
+    rows: Rows = [
         [
-            Column("reference figure", wrap=True),
-            Column("share", style=PERCENT),
-            Column("source", "text"),
-        ],
-        [
-            [figure["name"], estimate, content["sources"][figure["source"]]["short"]]
-            for figure, estimate in zip(content["figure"], estimates, strict=True)
-        ],
-    )
+            figure["name"],
+            Estimate(figure["value"], figure.get("low"), figure.get("high")),
+            content["sources"][figure["source"]]["short"],
+        ]
+        for figure in content["figure"]
+    ]
+    table = Table("Reference figures of radiographs in COVID-19", columns, rows)
     return {**content, "meanings": list(dict.fromkeys(known)), "table": table}
 
 
@@ -121,11 +120,10 @@ def read_audit(path: Path, runs: Sequence[Run]) -> dict[str, Any]:
     found = read_plain(path, _Audited, what="an audit.json of `hilum audit`", error=HilumError)
     fingerprint = found.data.get("fingerprint")
     return {
-        "name": found.data.get("name"),
+        "about": found,
         "other": any(run.data.get("fingerprint") != fingerprint for run in runs),
         "findings": by_importance(found.findings),
-        "shortcuts": found.shortcuts
-        and Table(
+        "shortcuts": Table(
             "Shortcuts", ["what it saw", "AUROC"], [[s.name, s.auroc] for s in found.shortcuts]
         ),
     }
@@ -136,7 +134,10 @@ def read_audit(path: Path, runs: Sequence[Run]) -> dict[str, Any]:
 
 def show_looks(subject: Subject) -> list[dict[str, Any]]:
     """Per run what its ledger says of each test set, and every look in order."""
-    return [_show_looks(run) for run in subject.runs]
+    return [
+        {"run": run, "sentences": describe_ledger(run), "table": _looks_table(run)}
+        for run in subject.runs
+    ]
 
 
 def describe_ledger(run: Run) -> list[str]:
@@ -154,7 +155,7 @@ def _looks_of(run: Run) -> tuple[Look, ...]:
     return read_ledger(run.classifier) if run.classifier else ()
 
 
-def _show_looks(run: Run) -> dict[str, Any]:
+def _looks_table(run: Run) -> Table:
     looks = _looks_of(run)
     settings = list(dict.fromkeys((look.weights, look.rule) for look in looks))
     columns: Columns = [
@@ -169,12 +170,7 @@ def _show_looks(run: Run) -> dict[str, Any]:
         ]
         for look in looks
     ]  # fmt: skip
-    return {
-        "name": run.name,
-        "finished": run.classifier is not None,
-        "sentences": describe_ledger(run),
-        "table": Table(f"Looks of {run.name} at test images", columns, rows),
-    }
+    return Table(f"Looks of {run.name} at test images", columns, rows)
 
 
 # ---- provenance ----------------------------------------------------------------------------
@@ -210,11 +206,9 @@ def _tell(run: Run) -> dict[str, Any]:
     ]
     columns: Columns = ["decision", "file", "SHA-256"]
     return {
-        "name": run.name,
+        "run": run,
         "facts": Table(f"Provenance of {run.name}", ("", ""), facts, kind="facts"),
-        "imported": imported
-        and Table(f"Imported files of {run.name}", columns, imported, kind="facts"),
-        "recipe": run.recipe_text,
+        "imported": Table(f"Imported files of {run.name}", columns, imported, kind="facts"),
         "commands": _commands(run),
     }
 

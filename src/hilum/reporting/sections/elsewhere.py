@@ -1,6 +1,5 @@
 """The report's sections on other images: stress tests, data from elsewhere, and subgroups."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +47,7 @@ def _show_stress(stress: Stress, title: str) -> dict[str, Any]:
     return {
         "title": title,
         "sentence": _sentence(stress),
+        "ordered": ordered,
         "charts": {
             family: stress_chart(
                 [c for c in stress.corruptions if c.family == family], clean.accuracy, family=family
@@ -57,7 +57,6 @@ def _show_stress(stress: Stress, title: str) -> dict[str, Any]:
         "means": Table(
             f"Stress tests of {title}", [Column("mean over", wrap=True), *_MEASURED], means
         ),
-        "quantities": {c.name: c.quantity for c in ordered},
         "corruptions": Table(
             f"Every corruption, {title}",
             ["corruption", *_MEASURED, Column("like training's augmentation", "text")],
@@ -119,15 +118,13 @@ def show_external(subject: Subject) -> dict[str, Any]:
 
 
 def _show_external(run: Run, result: SplitResult) -> dict[str, Any]:
-    evaluation, name = result.evaluation, name_external(result)
+    evaluation, name, found = result.evaluation, name_external(result), result.drop
     title = f"{run.name} on {name}"
     return {
         "title": title,
         "name": name,
-        "notes": evaluation.notes,
-        "n": evaluation.n,
-        "accuracy": evaluation.accuracy,
-        "drop": _drop(result.drop, title) if result.drop else None,
+        "evaluation": evaluation,
+        "drop": _drop(found, title) if found else None,
         "matrix": confusion_table(
             f"Confusion matrix of {title}", evaluation.classes, evaluation.confusion_matrix
         ),
@@ -136,17 +133,16 @@ def _show_external(run: Run, result: SplitResult) -> dict[str, Any]:
 
 def _drop(found: ExternalDrop, title: str) -> dict[str, Any]:
     accuracy, *others = found.drops
-    told = [accuracy, *(d for d in others if d.shown and d.name.startswith(_MAIN))]
-    inside: Mapping[str, Any] = found.internal
     columns: Columns = [
         Column("measure", wrap=True), "inside", "outside", Column("inside − outside", style=SIGNED),
     ]  # fmt: skip
     rows: Rows = [[d.name, d.internal, d.external, d.drop] for d in found.drops]
     return {
-        "inside": f"{inside['n']:,} images of {inside.get('name') or 'the run’s own data'}, "
-        f"{inside['split']}",
-        "notes": found.notes,
-        "sentences": [drop.sentence for drop in told],
+        "of": found,
+        "sentences": [
+            d.sentence
+            for d in (accuracy, *(d for d in others if d.shown and d.name.startswith(_MAIN)))
+        ],
         "table": Table(f"Inside and outside, {title}", columns, rows),
     }
 
@@ -156,15 +152,13 @@ def _drop(found: ExternalDrop, title: str) -> dict[str, Any]:
 
 def show_subgroups(subject: Subject) -> dict[str, Any]:
     """Per evaluation a sentence on every attribute, those that differ first, and the tables."""
-    return subject.section(_show_subgroups, where=lambda found: found.subgroups)
 
+    def tell(item: Assessed) -> dict[str, Any]:
+        found = item.assessment.subgroups
+        attributes = sorted(found.attributes if found else (), key=lambda a: not a.differs)
+        return {"attributes": [(a, _subgroup_table(a, item)) for a in attributes]}
 
-def _show_subgroups(item: Assessed) -> dict[str, Any]:
-    subgroups = item.assessment.subgroups
-    attributes = sorted(subgroups.attributes if subgroups else (), key=lambda a: not a.differs)
-    return {
-        "attributes": [(attribute, _subgroup_table(attribute, item)) for attribute in attributes]
-    }
+    return subject.section(tell, where=lambda found: found.subgroups)
 
 
 def _subgroup_table(attribute: Attribute, item: Assessed) -> Table:

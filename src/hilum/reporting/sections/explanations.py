@@ -166,10 +166,8 @@ def _shown(run: Run, explanation: SplitExplanation) -> dict[str, Any]:
         for case in gallery.cases
     ]  # fmt: skip
     return {
-        "run": run.name,
-        "split": explanation.split,
-        "n": explanation.n,
-        "checked_on": explanation.checked_on,
+        "on": on,
+        "of": explanation,
         "trust": [
             *map(_sanity_sentence, explanation.sanity),
             *(
@@ -187,10 +185,9 @@ def _shown(run: Run, explanation: SplitExplanation) -> dict[str, Any]:
             for example in explanation.examples
         ],
         "method": METHOD_NAMES[gallery.method],
-        "cases": gallery.cases,
         "pictured": [_pictured(case, case.pictures) for case in gallery.cases if case.pictures],
         "by_decision": Counter(case.decision for case in gallery.cases),
-        "pair": explanation.pair and (picture_uri(explanation.pair.png), explanation.pair.alt),
+        "pair": explanation.pair and picture_uri(explanation.pair.png),
         "notes": (*gallery.notes, *explanation.notes),
         "errors": Table(f"Errors of {on}", columns, rows, kind="facts list"),
     }

@@ -66,6 +66,7 @@ _ERRORS = {
     "log_loss": "Log loss, nats",
 }
 _ALL = "all classes"
+_CHOICE = (Column("choice", wrap=True), Column("probability of", "text"))
 
 
 def show_calibration(subject: Subject) -> dict[str, Any]:
@@ -107,14 +108,7 @@ def _show_calibration(item: Assessed) -> dict[str, Any]:
         },
         "options": Table(
             f"Calibration of every class and option, {item.title}",
-            [
-                Column("choice", wrap=True),
-                Column("probability of", "text"),
-                "images of it",
-                "calibration error",
-                "intercept",
-                "slope",
-            ],
+            [*_CHOICE, "images of it", "calibration error", "intercept", "slope"],
             [
                 [name, option, of.support, of.ece, of.intercept, of.slope]
                 for name, choice in choices.items()
@@ -183,20 +177,16 @@ def show_operating_points(subject: Subject) -> dict[str, Any]:
 
 
 def _show_points(item: Assessed) -> dict[str, Any]:
-    operating, curves = item.assessment.operating, item.assessment.decision_curves
+    operating = item.assessment.operating
     by_target: dict[str, list[OperatingRow]] = {}
     for row in operating.rows if operating else ():
         by_target.setdefault(row.point.target, []).append(row)
     return {
         "notes": operating.notes if operating else (),
-        "targets": [_target(name, rows, item.title) for name, rows in by_target.items()],
+        "targets": {name: _target(name, rows, item.title) for name, rows in by_target.items()},
         "curves": [
-            {
-                "target": curve.target,
-                "svg": decision_curve_chart(curve) if curve.net_benefit else None,
-                "words": describe_useful(curve),
-            }
-            for curve in curves
+            (c.target, decision_curve_chart(c) if c.net_benefit else "", describe_useful(c))
+            for c in item.assessment.decision_curves
         ],
     }
 
@@ -212,7 +202,7 @@ def _target(name: str, rows: Sequence[OperatingRow], title: str) -> dict[str, An
     notes = [f"{_demanded(row)}: {note}" for row, point in chosen for note in point.notes]
     points = [row for row in rows if row.result is not None]
     table = _points_table(f"Operating points for {name}, {title}", points) if points else None
-    return {"name": name, "table": table, "unmet": unmet, "notes": notes}
+    return {"table": table, "unmet": unmet, "notes": notes}
 
 
 def _demanded(row: OperatingRow) -> str:
@@ -261,15 +251,15 @@ def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
 
 def show_abstention(subject: Subject) -> dict[str, Any]:
     """Per evaluation its prediction sets and its gate, or why they were not measured."""
+    return subject.section(_show_abstention, parts=["conformal", "gate"])
 
-    def tell(item: Assessed) -> dict[str, Any]:
-        found = item.assessment
-        return {
-            "sets": _sets(found.conformal, item.title) if found.conformal else None,
-            "gate": _gate(found.gate, item.title) if found.gate else None,
-        }
 
-    return subject.section(tell, parts=["conformal", "gate"])
+def _show_abstention(item: Assessed) -> dict[str, Any]:
+    sets, gate = item.assessment.conformal, item.assessment.gate
+    return {
+        "sets": _sets(sets, item.title) if sets else None,
+        "gate": _gate(gate, item.title) if gate else None,
+    }
 
 
 def _sets(found: ConformalResult, title: str) -> dict[str, Any]:
@@ -286,8 +276,7 @@ def _sets(found: ConformalResult, title: str) -> dict[str, Any]:
         ("Not referred, but the set's class is not the predicted one", found.differing),
     ]
     return {
-        "coverage": sets.coverage,
-        "needed": sets.needed,
+        "of": sets,
         "always": [(name, n) for name, _, n in classes if name in sets.always],
         # Coverage is promised of each class; what falls short of it is said, not left to the eye.
         "short": [
@@ -305,13 +294,8 @@ def _sets(found: ConformalResult, title: str) -> dict[str, Any]:
             f"Coverage of each class, {title}",
             [Column("class", wrap=True), "in the set from", "chosen on", "sets that hold it"],
             [
-                [
-                    name,
-                    "always" if name in sets.always else threshold,
-                    f"{n:,} images",
-                    covered[name],
-                ]
-                for name, threshold, n in classes
+                [name, "always" if name in sets.always else at, f"{n:,} images", covered[name]]
+                for name, at, n in classes
             ],
         ),
     }
@@ -321,8 +305,7 @@ def _gate(found: GateScore, title: str) -> dict[str, Any]:
     alarms = found.false_alarms
     rates = {kind: rate for kind, rate in found.detected.items() if rate.value is not None}
     return {
-        "wanted": found.wanted,
-        "false_alarms": alarms,
+        "score": found,
         "interval": PERCENT.bounds(alarms),
         # More alarms than it was set to give mean that these images are unlike its own.
         "unlike": alarms.low is not None and alarms.low > found.wanted,

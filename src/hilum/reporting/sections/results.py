@@ -62,8 +62,7 @@ def _result(run: Run, result: SplitResult, cell: MakeCell) -> dict[str, Any]:
     columns: Columns = [Column("decision", wrap=True), "images", "accuracy", "errors caused"]
     return {
         "run": run.name,
-        "rule": found.rule,
-        "errors": found.errors,
+        "of": found,
         "cautions": cautions(run, result),
         "matrix": confusion_table(
             f"Confusion matrix of {on}", found.classes, found.confusion_matrix

@@ -26,10 +26,9 @@ def summarise_runs(subject: Subject) -> dict[str, Any]:
     return {
         "runs": [
             {
-                "name": run.name,
+                "run": run,
                 "what": describe_run(run),
                 "sentences": [describe_result(result) for result in run.results],
-                "first": run.results[0] if run.results else None,
                 "facts": main_facts(run),
             }
             for run in subject.runs

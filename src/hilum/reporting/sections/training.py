@@ -42,21 +42,17 @@ def _describe(
     image_size: tuple[int, int] | None,
     users: Sequence[str],
 ) -> dict[str, Any]:
-    about: dict[str, Any] = {"name": str(name or "not recorded"), "what": "", "summary": None}
     if name is None or outputs is None or image_size is None:
-        return {**about, "reason": "its name, outputs or image size are not recorded"}
+        reason = "its name, outputs or image size are not recorded"
+        return {"name": name or "not recorded", "summary": None, "reason": reason}
     try:
         network = create_network_to_load(name, outputs=outputs, image_size=image_size)
     except RecipeError as error:
-        return {**about, "reason": str(error)}
+        return {"name": name, "summary": None, "reason": str(error)}
     summary = summarise(network, image_size)
     columns: Columns = [
-        "layer",
-        Column("name", "text"),
-        "output shape",
-        "parameters",
-        "multiply-adds",
-    ]
+        "layer", Column("name", "text"), "output shape", "parameters", "multiply-adds",
+    ]  # fmt: skip
     rows: Rows = [
         [
             row.layer, row.name, " × ".join(map(str, row.output_shape[1:])), row.parameters,
@@ -65,7 +61,7 @@ def _describe(
         for row in summary.rows
     ]  # fmt: skip
     table = Table(f"Layers of {name} for {listed(users)}", columns, rows)
-    return {**about, "what": describe_network(name), "summary": summary, "table": table}
+    return {"name": name, "what": describe_network(name), "summary": summary, "table": table}
 
 
 # ---- settings ------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from hilum.evaluation.files import Evaluation, Matrix
+from hilum.evaluation.files import Matrix
 from hilum.records import Estimate
 from hilum.statistics.intervals import wilson
 from hilum.studies.published import Experiment, Published, PublishedVariant, read_published
@@ -76,22 +76,6 @@ class Figure:
     held_out: Estimate | None
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A published conclusion and what became of it.
-
-    difference: of the study's measure, the better one less the other; '—' if not tested.
-    """
-
-    statement: str
-    basis: str
-    better: str
-    than: str
-    verdict: str
-    difference: str
-    sentence: str
-
-
 def published_beside(result: StudyResult) -> dict[str, tuple[Figure, ...]] | None:
     """By variant, in the order of the study, its published figures beside those found here.
 
@@ -114,26 +98,32 @@ def experiment_of(result: StudyResult) -> Experiment | None:
     return read_published().experiments.get(str(name)) if name else None
 
 
-def judged_conclusions(result: StudyResult) -> tuple[Judged, ...]:
-    """The conclusions of the published experiment, as the study judged them."""
-    return tuple(_judged(claim, result) for claim in result.published)
+def judged_conclusions(result: StudyResult) -> list[dict[str, Any]]:
+    """The conclusions of the published experiment, as the study judged them.
+
+    Each with the "difference" of the study's measure, the better one less the other, and the
+    "sentence" on it; '—' and NOT_TESTED where the study does not compare the two.
+    """
+    compared = {frozenset((c.a, c.b)): c for c in result.comparisons}
+    judged = []
+    for claim in result.published:
+        amount, sentence = "—", NOT_TESTED
+        if c := compared.get(frozenset((claim["better"], claim["than"]))):
+            amount = difference(c.difference, c.label, flip=c.a != claim["better"])
+            sentence = say(c)
+        judged.append({**claim, "difference": amount, "sentence": sentence})
+    return judged
 
 
 def own_val_of(variant: VariantResult) -> OverRuns | None:
     """Accuracy on the data's own val over the runs of a variant; None without it."""
-    matrices = [run.own_val_matrix for run in variant.runs if run.own_val_matrix]
-    pairs = [(sum(row[k] for k, row in enumerate(m)), sum(map(sum, m))) for m in matrices]
-    return _over_runs(pairs)
+    return _over_runs(
+        [(sum(row[k] for k, row in enumerate(m)), sum(map(sum, m))) for m in _matrices(variant)]
+    )
 
 
-def _judged(claim: dict[str, Any], result: StudyResult) -> Judged:
-    amount, sentence = "—", NOT_TESTED
-    for c in result.comparisons:
-        if {c.a, c.b} == {claim["better"], claim["than"]}:
-            amount = difference(c.difference, c.label, flip=c.a != claim["better"])
-            sentence = say(c)
-    told = {key: claim[key] for key in ("statement", "basis", "better", "than", "verdict")}
-    return Judged(**told, difference=amount, sentence=sentence)
+def _matrices(variant: VariantResult) -> list[Matrix]:
+    return [run.own_val_matrix for run in variant.runs if run.own_val_matrix]
 
 
 def _figures(
@@ -141,46 +131,35 @@ def _figures(
 ) -> list[Figure]:
     """In the order: accuracy, test accuracy, then recalls and precisions by class or option."""
     pooled = variant.pooled
-    matrices = [run.own_val_matrix for run in variant.runs if run.own_val_matrix]
+    held = pooled.accuracy if pooled else None
     found = []
     accuracy = figures.accuracy(published.of)
     if accuracy is not None:
-        held = pooled.accuracy if pooled else None
         found.append(Figure("accuracy", accuracy, own_val_of(variant), held))
     if figures.test_accuracy is not None:
         # There is nothing to set beside it but the accuracy on other images.
         given = Estimate(figures.test_accuracy, reason="a mean over batches: no count")
-        held = pooled.accuracy if pooled else None
         found.append(Figure("accuracy on test", given, None, held))
-    for name, correct in figures.correct.items():
-        given = wilson(correct, published.of)
-        found.append(_of_label("recall", name, given, pooled, matrices))
-    for name, values in figures.val.items():
-        for kind in ("recall", "precision"):
-            if kind in values:
-                given = Estimate(values[kind], reason="published without counts")
-                found.append(_of_label(kind, name, given, pooled, matrices))
+    given_of = [("recall", name, wilson(k, published.of)) for name, k in figures.correct.items()]
+    given_of += [
+        (kind, name, Estimate(values[kind], reason="published without counts"))
+        for name, values in figures.val.items()
+        for kind in ("recall", "precision")
+        if kind in values
+    ]
+    for kind, name, given in given_of:
+        own_val, of_label = None, None
+        if pooled and name in pooled.classes:
+            k = pooled.classes.index(name)
+            of_label = getattr(pooled.per_class[name], kind)
+            own_val = _over_runs(
+                [
+                    (m[k][k], sum(row[k] for row in m) if kind == "precision" else sum(m[k]))
+                    for m in _matrices(variant)
+                ]
+            )
+        found.append(Figure(f"{kind} of {name}", given, own_val, of_label))
     return found
-
-
-def _of_label(
-    kind: str,
-    name: str,
-    published: Estimate,
-    pooled: Evaluation | None,
-    matrices: Sequence[Matrix],
-) -> Figure:
-    own_val = held = None
-    if pooled and name in pooled.classes:
-        k = pooled.classes.index(name)
-        held = getattr(pooled.per_class[name], kind)
-        own_val = _share_of(matrices, k, columns=kind == "precision")
-    return Figure(f"{kind} of {name}", published, own_val, held)
-
-
-def _share_of(matrices: Sequence[Matrix], k: int, *, columns: bool) -> OverRuns | None:
-    pairs = [(m[k][k], sum(row[k] for row in m) if columns else sum(m[k])) for m in matrices]
-    return _over_runs(pairs)
 
 
 def _over_runs(pairs: Sequence[tuple[int, int]]) -> OverRuns | None:

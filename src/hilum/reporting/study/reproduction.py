@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import HilumError, StudyError
-from hilum.files import write_atomically
-from hilum.reporting.page import page_environment
+from hilum.errors import StudyError
+from hilum.reporting.page import page_environment, write_text
 from hilum.reporting.study.page import notes_of
 from hilum.reporting.study.published import (
     OverRuns,
@@ -42,12 +41,7 @@ def write_reproduction(results: Sequence[StudyResult], out: Path) -> Path:
     Returns out. Raises StudyError for no study, one without a published experiment, or studies of
     different data; HilumError if the file cannot be written.
     """
-    text = describe_reproduction(results)
-    try:
-        write_atomically(out, text.encode("utf-8", errors="replace"))
-    except OSError as error:
-        raise HilumError(f"Cannot write {out}: {error.strerror}.") from error
-    return out
+    return write_text(out, describe_reproduction(results), "document")
 
 
 def describe_reproduction(results: Sequence[StudyResult]) -> str:
@@ -61,16 +55,19 @@ def describe_reproduction(results: Sequence[StudyResult]) -> str:
         "sentence": sentence,
         "over_runs": _over_runs,
     }
-    verdicts = Counter(j.verdict for r in results for j in judged_conclusions(r))
+    experiments = [_experiment(result) for result in results]
+    verdicts = Counter(j["verdict"] for r in results for j in judged_conclusions(r))
     runs = {key: run for result in results for key, run in result.trainings.items()}
+    # how many classes the published numbers correct are of
+    most = max(len(v.correct) for e in experiments for v in e["published"].variants.values())
     page = environment.get_template("reproduction.md.j2").render(
         published=published,
         data=results[0].data,
-        experiments=[_experiment(result) for result in results],
+        experiments=experiments,
         total=sum(verdicts.values()),
         verdicts=[(name, verdicts[name]) for name in VERDICTS if verdicts[name]],
         one_image=1 / published.of,
-        all_val=published.of * _most_classes(results),
+        all_val=published.of * most,
         labels=list(dict.fromkeys(r.measure["label"] for r in results)),
         seeds=sorted({r.study["seeds"] for r in results}),
         folds=sorted({r.study["folds"] for r in results}),
@@ -132,12 +129,6 @@ def _plain(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def _most_classes(results: Sequence[StudyResult]) -> int:
-    """How many classes the published numbers correct are of."""
-    experiments = [found for r in results if (found := experiment_of(r))]
-    return max(len(v.correct) for e in experiments for v in e.variants.values())
-
-
 def _experiment(result: StudyResult) -> dict[str, Any]:
     return {
         "result": result,
@@ -147,15 +138,8 @@ def _experiment(result: StudyResult) -> dict[str, Any]:
         "beside": published_beside(result),
         "settings": settings_table(result).rows,
         "own_val": {name: own_val_of(variant) for name, variant in result.variants.items()},
-        "notes": [n for n in notes_of(result) if n != _meaning(result)],
-        "seconds": result.compute_seconds,
-        "runs": len(result.trainings),
+        "notes": [n for n in notes_of(result) if n != (result.data["source"] or {}).get("meaning")],
     }
-
-
-def _meaning(result: StudyResult) -> str | None:
-    source = result.data["source"]
-    return str(source["meaning"]) if source else None
 
 
 def _over_runs(share: OverRuns | None) -> str:

@@ -97,10 +97,10 @@ def conclusions_table(result: StudyResult) -> Table:
     ]  # fmt: skip
     rows: Rows = [
         [
-            j.statement,
-            j.basis,
-            Cell(j.verdict, kind=f"mark {_MARKS.get(j.verdict, 'none')}"),
-            Cell(j.difference, small=f"{j.better} minus {j.than}"),
+            j["statement"],
+            j["basis"],
+            Cell(j["verdict"], kind=f"mark {_MARKS.get(j['verdict'], 'none')}"),
+            Cell(j["difference"], small=f"{j['better']} minus {j['than']}"),
         ]
         for j in judged_conclusions(result)
     ]
