@@ -42,15 +42,11 @@ def write_audit_page(
     preprocessing: Samples | None = None,
     augmentation: Samples | None = None,
 ) -> Path:
-    """Write the findings with pictures as one self-contained HTML file.
+    """Write the findings with pictures, as write_page does.
 
-    out: the file to write; its folder is made. images: gives the (H, W) uint8 pixels of
-    radiographs by name; None leaves the pictures out, and the page says so. preprocessing: for
-    some radiographs, by name, what every preprocessing makes of them, named. augmentation: what
-    training would make of them, likewise.
-
-    The file loads nothing and runs no script. Returns out. Raises HilumError if it cannot be
-    written.
+    images: gives the (H, W) uint8 pixels of radiographs by name; None leaves the pictures out, and
+    the page says so. preprocessing: for some radiographs, by name, what every preprocessing makes
+    of them, named. augmentation: what training would make of them, likewise.
     """
     described = audit.description
     tree = described.tree
@@ -59,30 +55,22 @@ def write_audit_page(
         "class", Column("brightness", style=Style(0)), Column("contrast", style=Style(0)),
         Column("dark margin", style=PERCENT),
     ]  # fmt: skip
+    looks: Rows = [
+        [name, *(float(found[key]) for key in ("brightness", "contrast", "margin"))]
+        for name, found in described.per_class().items()
+    ]
     files = [*_files(described), ("fingerprint", audit.data["fingerprint"])]
     return write_page(
         out,
         "audit.html.j2",
-        title=f"Audit of {audit.data['name']}",
-        synthetic=audit.data["synthetic"],
-        total=len(described.records),
-        findings=audit.findings,
+        audit=audit,
         tally=[(s, sum(f.severity == s for f in audit.findings)) for s in SEVERITIES],
         splits=list(described.counts),
         counts=counts_table("Images per class and split", tree.classes, splits),
-        ratio=described.ratio(),
         charts=_charts(described),
-        looks=Table(
-            "Brightness and contrast per class",
-            of_looks,
-            [
-                [name, *(float(looks[key]) for key in ("brightness", "contrast", "margin"))]
-                for name, looks in described.per_class().items()
-            ],
-        ),
+        looks=Table("Brightness and contrast per class", of_looks, looks),
         files=Table("Files", ("", ""), files, kind="facts"),
         shortcuts=_shortcuts(audit),
-        seconds=sum(audit.seconds.values()),
         pictures=_pictures(audit, images) if images else None,
         preprocessing=_cards(preprocessing or {}),
         augmentation=_cards(augmentation or {}),
@@ -227,23 +215,20 @@ def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
     read = images([described.records[i].name for i in wanted])
     if len(read) != len(wanted):
         raise HilumError(f"The page asked for {len(wanted)} images and was given {len(read)}.")
-    cards = {i: _card(described, i, pixels) for i, pixels in zip(wanted, read, strict=True)}
+    cards = {
+        i: {
+            **_picture(pixels),
+            "record": described.records[i],
+            "label": described.tree.classes[labels[i]],
+            "brightness": round(float(described.looks.brightness[i])),
+            "margin": float(described.looks.margin[i]),
+        }
+        for i, pixels in zip(wanted, read, strict=True)
+    }
     return {
         part: {name: [cards[i] for i in shown] for name, shown in named.items()}
         for part, named in rows.items()
     } | {"groups": len(groups)}
-
-
-def _card(described: Description, i: int, pixels: PixelArray) -> dict[str, Any]:
-    record, looks = described.records[i], described.looks
-    return {
-        **_picture(pixels),
-        "name": record.name,
-        "label": described.tree.classes[record.label],
-        "split": record.split,
-        "brightness": round(float(looks.brightness[i])),
-        "margin": float(looks.margin[i]),
-    }
 
 
 def _picture(pixels: PixelArray) -> dict[str, Any]:

@@ -20,11 +20,7 @@ _KINDS = {
 
 
 def write_explanation_page(explanation: Explanation, out: Path) -> Path:
-    """Write pictures, probabilities and how far to trust the maps as one self-contained HTML file.
-
-    out: the file to write; its folder is made. The file loads nothing and runs no script. Returns
-    out. Raises HilumError if it cannot be written.
-    """
+    """Write pictures, probabilities and how far to trust the maps as write_page does."""
     found, checks = explanation.localisation, explanation.sanity
     return write_page(
         out,

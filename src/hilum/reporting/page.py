@@ -36,11 +36,12 @@ def page_environment() -> jinja2.Environment:
 
 
 def write_page(out: Path, template: str, /, what: str = "page", **values: Any) -> Path:
-    """Render a template and write it as one file; return where.
+    """Render a template and write it as one self-contained file; return where.
 
-    what: what the file is, for the refusal. values: for the template, which also gets the time
-    as ``made``. A file name that is not valid Unicode cannot stand in UTF-8: its odd bytes become
-    '?'. Raises HilumError where it cannot be written.
+    It loads nothing and runs no script. out: its folder is made. what: what the file is, for the
+    refusal. values: for the template, which also gets the time as ``made``. A file name that is
+    not valid Unicode cannot stand in UTF-8: its odd bytes become '?'. Raises HilumError where it
+    cannot be written.
     """
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = page_environment().get_template(template).render(made=made, **values)

@@ -155,11 +155,7 @@ PAGE_FILE = "search.html"
 
 
 def write_search_page(result: SearchResult, out: Path) -> Path:
-    """Write the course of a search, what mattered and every trial as one self-contained HTML file.
-
-    out: the file to write; its folder is made. The file loads nothing and runs no script. Returns
-    out. Raises HilumError if it cannot be written.
-    """
+    """Write the course of a search, what mattered and every trial as write_page does."""
     complete = result.best is not None
     keys = list(result.space) if complete else []
     shares = result.importance.shares

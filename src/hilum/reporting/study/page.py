@@ -28,13 +28,10 @@ PAGE_FILE = "study.html"
 
 
 def write_study_page(result: StudyResult, out: Path) -> Path:
-    """Write what a study found as one self-contained HTML file.
+    """Write what a study found, as write_page does.
 
-    result: as read_study gives it. out: the file to write; its folder is made. The file loads
-    nothing and runs no script, and every table can be downloaded from it as CSV. Variants stand
-    in the order of the study file, and are ranked nowhere.
-    Returns out. Raises HilumError if it cannot be written, or holds a recipe that this version
-    cannot read.
+    result: as read_study gives it. Variants stand in the order of the study file, and are ranked
+    nowhere. Raises HilumError, too, for a recipe that this version cannot read.
     """
     variants = result.variants
     own_val = _own_val(result)
