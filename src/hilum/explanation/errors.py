@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import Method, attribute
 from hilum.explanation.neighbours import (
@@ -101,11 +101,7 @@ def collect_errors(
     Raises EvaluationError where labels or predictions do not fit.
     """
     tree = classifier.tree
-    if dataset.tree != tree:
-        raise EvaluationError(
-            f"The classifier decides between '{tree}', but the labels of {dataset.root} are "
-            f"'{dataset.tree}'."
-        )
+    check_labels(tree, dataset)
     rows = dataset.indices(split)
     names = [dataset.records[row].name for row in rows]
     truth = dataset.labels[rows]

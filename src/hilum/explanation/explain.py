@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.codec import write_plain
 from hilum.errors import EvaluationError, nearest
 from hilum.explanation.attribution import METHODS, Method, attribute, parse_method
@@ -137,11 +137,8 @@ def explain(
         HilumError: For a method, layer, decision or image that is not there or does not fit.
     """
     chosen = tuple(parse_method(method) for method in dict.fromkeys(methods))
-    if dataset is not None and dataset.tree != classifier.tree:
-        raise EvaluationError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
+    if dataset is not None:
+        check_labels(classifier.tree, dataset)
     files = [f for path in images for f in (list_images(path) if path.is_dir() else [path])]
     if not 1 <= len(files) <= MOST_IMAGES:
         raise EvaluationError(

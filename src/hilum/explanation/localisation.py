@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.errors import DataError, EvaluationError
 from hilum.explanation.attribution import METHODS, Method, attribute_opened
 from hilum.explanation.feature_maps import MapArray
@@ -116,11 +116,7 @@ def score_localisation(
     Raises EvaluationError where the labels differ or the decision is not there, DataError where
     the split or a mask is missing.
     """
-    if dataset.tree != classifier.tree:
-        raise EvaluationError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
+    check_labels(classifier.tree, dataset)
     opened = open_network(classifier, decision)
     if not dataset.synthetic:
         nothing = Estimate.undefined(NO_MASKS)
