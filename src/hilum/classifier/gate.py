@@ -15,8 +15,9 @@ from PIL import Image
 from scipy import fft
 
 from hilum.classifier.files import pack_arrays, unpacked
-from hilum.errors import ClassifierError, DataError
+from hilum.errors import ClassifierError
 from hilum.records import BoolArray, FloatArray, IntArray, PixelArray, evenly_spaced
+from hilum.transforms.preprocess import check_pixels
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -75,12 +76,7 @@ class Gate:
 
         Raises DataError for pixels of another size or kind.
         """
-        if pixels.ndim != 3 or pixels.shape[1:] != self.image_size or pixels.dtype != np.uint8:
-            height, width = self.image_size
-            raise DataError(
-                f"Expected uint8 pixels of shape (N, {height}, {width}), "
-                f"found {pixels.dtype} {pixels.shape}."
-            )
+        check_pixels(pixels, self.image_size)
         scores = _distances(_described(pixels), self.mean, self.scale, self.components)
         odder = len(self.scores) - np.searchsorted(self.scores, scores, side="left")
         p_values = (odder + 1) / (len(self.scores) + 1)
@@ -121,17 +117,16 @@ def fit_gate(
 ) -> Gate:
     """Fit the gate on training images.
 
-    pixels: (N, H, W) uint8, stored by the classifier's preprocessing, in the order of the data
-    set. labels: (N,) class indices. Of more than 5,000 images, 5,000 at equal steps are used.
-    false_alarms: in (0, 1), the share of radiographs like these that is to be flagged. Each image
-    is scored by a gate that was fitted without its block, a fifth of its class in data set order,
-    because neighbouring files are often of one patient. The threshold is then that of conformal
-    prediction: of exchangeable radiographs at most this share is flagged, but for the little
-    that patients in two blocks and the larger final fit change.
-    Raises ClassifierError for a rate out of range, for fewer images than images_needed, and
-    where images are all alike.
-    Source of the p-value: Vovk et al. 2005, doi:10.1007/b106715; as a test for outliers, Bates et
-    al. 2023, doi:10.1214/22-AOS2244.
+    pixels: (N, H, W) uint8, stored by the classifier's preprocessing, in the order of the data set;
+    of more than 5,000, as many at equal steps are used. labels: (N,). false_alarms: in (0, 1).
+
+    Each image is scored by a gate that was fitted without its block, a fifth of its class in data
+    set order, because neighbouring files are often of one patient. The threshold is that of
+    conformal prediction: of exchangeable radiographs at most this share is flagged, but for the
+    little that patients in two blocks and the larger final fit change. Raises ClassifierError for a
+    rate out of range, for fewer images than images_needed, and where images are all alike. Source
+    of the p-value: Vovk et al. 2005, doi:10.1007/b106715; as a test for outliers, Bates et al.
+    2023, doi:10.1214/22-AOS2244.
     """
     if not 0 < false_alarms < 1:
         raise ClassifierError(

@@ -5,19 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hilum.audit.provenance import recognise
-from hilum.classifier.classifier import Classifier
-from hilum.errors import EvaluationError
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
-from hilum.evaluation.measures import Sample, measure_label, measure_overall
-from hilum.labels import Decision, LabelTree, Rule, Strategy
+from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
+from hilum.labels import LabelTree, Rule, Strategy
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, Predictions
 from hilum.statistics import metrics
-from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
 
 SYNTHETIC = (
@@ -61,13 +57,12 @@ def evaluate(
 class SplitRun:
     """What a classifier said of a split, and how it did.
 
-    classifier: under the rule that was asked for. rows: (N,) positions in the data set. names:
-    of the N images. truth: (N,) class indices.
+    classifier: under the rule that was asked for. rows: (N,) positions in the data set. truth:
+    (N,) class indices.
     """
 
     classifier: Classifier
     rows: IntArray
-    names: tuple[str, ...]
     truth: IntArray
     predictions: Predictions
     evaluation: Evaluation
@@ -75,7 +70,7 @@ class SplitRun:
     def write(self, out: Path) -> None:
         """Write predictions.csv and evaluation.json into a folder."""
         tree = self.classifier.tree
-        write_evaluation(self.evaluation, self.names, self.truth, self.predictions, tree, out)
+        write_evaluation(self.evaluation, self.truth, self.predictions, tree, out)
 
 
 def run_split(
@@ -87,11 +82,7 @@ def run_split(
     progress: Progress | None = None,
 ) -> SplitRun:
     """Run a classifier over a split. Arguments and errors are those of evaluate."""
-    if dataset.tree != classifier.tree:
-        raise EvaluationError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
+    check_labels(classifier.tree, dataset)
     if rule is not None:
         classifier = replace(classifier, rule=rule)
     rows = dataset.indices(split)
@@ -110,7 +101,7 @@ def run_split(
         data=describe_data(dataset),
         classifier=describe_classifier(classifier),
     )
-    return SplitRun(classifier, rows, names, truth, predictions, evaluation)
+    return SplitRun(classifier, rows, truth, predictions, evaluation)
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
@@ -167,10 +158,8 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Every measure of a classification, each with its 95 % interval. A pure function.
 
-    truth: (N,) class indices of the tree. predictions: of the same N images; its class
-    probabilities give the AUROCs, its predicted classes everything else.
-    rule, strategy, split, notes, data, classifier: recorded as they are; data and classifier
-    hold JSON values. seed: of the bootstrap.
+    Class probabilities give the AUROCs, predicted classes everything else. rule, strategy, split,
+    notes, data, classifier: recorded as they are, as JSON values. seed: of the bootstrap.
 
     Each decision of the tree is evaluated alone too, on the images whose true class lies below it,
     by its most probable option; under the flat strategy its probabilities are those that the class
@@ -179,18 +168,22 @@ def evaluate_predictions(
 
     Proportions (accuracy, precision, recall, specificity) carry Wilson intervals, all other
     measures bootstrap intervals, stratified by true class. All take the images as independent.
-    Raises EvaluationError as check_predictions does.
     """
-    truth = np.asarray(truth)
-    check_predictions(tree, truth, predictions)
-    sample = Sample(truth, predictions.predicted, predictions.probs)
-    found = _measure(tree.classes, sample, seed)
-    decisions = {
-        decision.name: _evaluate_decision(decision, truth, predictions, seed)
-        for decision in tree.decisions
-    }
+    sample, alone = samples_of(tree, truth, predictions)
+    found = _measure(sample, seed)
+    decisions = {}
+    for decision in tree.decisions:
+        own = alone[decision.name]
+        true, final = decision.targets(sample.truth), decision.targets(sample.predicted)
+        decisions[decision.name] = DecisionEvaluation(
+            options=own.options,
+            n=len(own.truth),
+            **_measure(own, seed),
+            # both classes lie below it, under different options, only where their paths part
+            errors_caused=int(((true >= 0) & (final >= 0) & (true != final)).sum()),
+        )
     return Evaluation(
-        n=len(truth),
+        n=len(sample.truth),
         split=split,
         classes=tree.classes,
         labels=tree.to_json(),
@@ -207,35 +200,16 @@ def evaluate_predictions(
     )
 
 
-def _evaluate_decision(
-    decision: Decision, truth: IntArray, predictions: Predictions, seed: int
-) -> DecisionEvaluation:
-    true_option = decision.targets(truth)
-    final_option = decision.targets(predictions.predicted)
-    # Both classes lie below this decision, under different options, only where their paths part.
-    parts_here = (true_option >= 0) & (final_option >= 0) & (true_option != final_option)
-    belongs = true_option >= 0
-    probs = predictions.decision_probs[decision.name][belongs]
-    chosen = probs.argmax(axis=1).astype(np.int64)
-    sample = Sample(true_option[belongs], chosen, probs)
-    return DecisionEvaluation(
-        options=decision.options,
-        n=int(belongs.sum()),
-        **_measure(decision.options, sample, seed),
-        errors_caused=int(parts_here.sum()),
-    )
-
-
-def _measure(options: tuple[str, ...], sample: Sample, seed: int) -> dict[str, Any]:
+def _measure(sample: Sample, seed: int) -> dict[str, Any]:
     """What is measured of every choice, be it between classes or between options."""
-    matrix = metrics.confusion_matrix(sample.truth, sample.predicted, len(options))
+    matrix = metrics.confusion_matrix(sample.truth, sample.predicted, len(sample.options))
     return {
-        "confusion_matrix": tuple(tuple(int(cell) for cell in row) for row in matrix),
-        "overall": measure_overall(sample, matrix, options, seed),
+        "confusion_matrix": tuple(tuple(row) for row in matrix.tolist()),
+        "overall": measure_overall(sample, matrix, sample.options, seed),
         "per_option": {
             option: ClassMeasures(
                 **measure_label(sample, k, option, seed), support=int(matrix[k].sum())
             )
-            for k, option in enumerate(options)
+            for k, option in enumerate(sample.options)
         },
     }

@@ -11,8 +11,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray
+from hilum.labels import LabelTree
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics import metrics
+from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import bootstrap, wilson
 
 #: How an interval is made: of a proportion, or by resampling.
@@ -20,11 +22,12 @@ Interval = Literal["wilson", "bootstrap"]
 
 
 class Sample(NamedTuple):
-    """N images: truth, predicted (N,) class indices, and probs (N, C)."""
+    """A choice between C options on N images: truth, predicted (N,) indices, and probs (N, C)."""
 
     truth: IntArray
     predicted: IntArray
     probs: FloatArray
+    options: tuple[str, ...] = ()
 
     def matrices(self, counts: IntArray) -> IntArray:
         """(R, C, C) confusion matrices of resamples, rows are the truth; counts: (R, N)."""
@@ -32,13 +35,28 @@ class Sample(NamedTuple):
         return metrics.confusion_matrices(self.truth, self.predicted, size, counts)
 
 
+def samples_of(
+    tree: LabelTree, truth: IntArray, predictions: Predictions
+) -> tuple[Sample, dict[str, Sample]]:
+    """The choice between all classes, and that of each decision alone, by its name.
+
+    A decision's is of the images whose true class lies below it, by its most probable option.
+    """
+    truth = np.asarray(truth)
+    check_predictions(tree, truth, predictions)
+    alone = {}
+    for decision in tree.decisions:
+        targets = decision.targets(truth)
+        below = targets >= 0
+        probs = predictions.decision_probs[decision.name][below]
+        top = probs.argmax(axis=1).astype(np.int64)
+        alone[decision.name] = Sample(targets[below], top, probs, decision.options)
+    return Sample(truth, predictions.predicted, predictions.probs, tree.classes), alone
+
+
 def _accuracies(sample: Sample, counts: IntArray) -> FloatArray:
     right = sample.predicted == sample.truth
     return metrics.ratios(counts[:, right].sum(axis=1), counts.sum(axis=1))
-
-
-def _balanced_accuracies(sample: Sample, counts: IntArray) -> FloatArray:
-    return metrics.balanced_accuracies(sample.matrices(counts))
 
 
 def _macro_aurocs(sample: Sample, counts: IntArray) -> FloatArray:
@@ -48,10 +66,6 @@ def _macro_aurocs(sample: Sample, counts: IntArray) -> FloatArray:
         for k in range(sample.probs.shape[1])
     ]
     return np.asarray(np.mean(areas, axis=0), dtype=np.float64)
-
-
-def _matthews_correlations(sample: Sample, counts: IntArray) -> FloatArray:
-    return metrics.matthews_correlations(sample.matrices(counts))
 
 
 def _no_images(matrix: IntArray, names: Sequence[str]) -> str:
@@ -97,14 +111,18 @@ OVERALL: dict[str, Measure] = {
     "accuracy": Measure(
         "accuracy", "Accuracy", _accuracies, "wilson", _no_images, follows_shares=True
     ),
-    "balanced_accuracy": Measure("balanced accuracy", "Balanced accuracy", _balanced_accuracies),
+    "balanced_accuracy": Measure(
+        "balanced accuracy",
+        "Balanced accuracy",
+        lambda sample, counts: metrics.balanced_accuracies(sample.matrices(counts)),
+    ),
     "macro_auroc": Measure(
         "macro AUROC", "AUROC, mean over classes", _macro_aurocs, synonyms=("macro auc",)
     ),
     "matthews_correlation": Measure(
         "Matthews correlation",
         "Correlation coefficient (Matthews)",
-        _matthews_correlations,
+        lambda sample, counts: metrics.matthews_correlations(sample.matrices(counts)),
         undefined=_no_spread,
         least=-1.0,
         follows_shares=True,
@@ -209,39 +227,43 @@ def measure_overall(
 ) -> dict[str, Estimate]:
     """Every measure over all classes. matrix: of the sample. names: of the classes."""
     n = len(sample.truth)
+    once = np.ones((1, n), dtype=np.int64)
     found = {}
     for key, measure in OVERALL.items():
-        reason = measure.undefined(matrix, names)
         of_resamples = partial(measure.replicates, sample)
-        if reason:
-            found[key] = Estimate.undefined(reason, n)
-        elif measure.interval == "wilson":
-            share = float(of_resamples(np.ones((1, n), dtype=np.int64))[0])
-            found[key] = wilson(round(share * n), n)
+        reason = measure.undefined(matrix, names)
+        if measure.interval == "wilson" and not reason:
+            found[key] = wilson(round(float(of_resamples(once)[0]) * n), n)
         else:
-            found[key] = bootstrap(of_resamples, n, strata=sample.truth, seed=seed)
+            found[key] = _resampled(of_resamples, sample, reason, seed)
     return found
 
 
 def measure_label(sample: Sample, k: int, name: str, seed: int) -> dict[str, Estimate]:
     """Every measure of class k, whose name is given, against the rest."""
-    truth, n = sample.truth, len(sample.truth)
-    side = OneAgainstRest(truth == k, sample.predicted == k, sample.probs[:, k])
+    side = OneAgainstRest(sample.truth == k, sample.predicted == k, sample.probs[:, k])
     lacking: Mapping[str, str] = {
         "positives": "" if side.positive.any() else f"no image of {name}",
         "negatives": "" if not side.positive.all() else f"no image of a class other than {name}",
         "predictions": "" if side.called.any() else f"no image was predicted as {name}",
     }
-    once = _count(side, np.ones((1, n), dtype=np.int64))
+    once = _count(side, np.ones((1, len(sample.truth)), dtype=np.int64))
     found = {}
     for key, measure in OF_A_LABEL.items():
         reason = next((lacking[need] for need in measure.needs if lacking[need]), "")
-        if reason:
-            found[key] = Estimate.undefined(reason, n)
-        elif measure.ratio and measure.interval == "wilson":
+        if measure.ratio and measure.interval == "wilson" and not reason:
             part, whole = measure.ratio(once)
             found[key] = wilson(int(part[0]), int(whole[0]))
         else:
-            of_resamples = partial(measure.replicates, side)
-            found[key] = bootstrap(of_resamples, n, strata=truth, seed=seed)
+            found[key] = _resampled(partial(measure.replicates, side), sample, reason, seed)
     return found
+
+
+def _resampled(
+    of_resamples: Callable[[IntArray], FloatArray], sample: Sample, reason: str, seed: int
+) -> Estimate:
+    """With its bootstrap interval, stratified by truth; undefined for a reason."""
+    n = len(sample.truth)
+    if reason:
+        return Estimate.undefined(reason, n)
+    return bootstrap(of_resamples, n, strata=sample.truth, seed=seed)

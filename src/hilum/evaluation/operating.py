@@ -9,7 +9,6 @@ from hilum.classifier.operating_points import (
     OperatingResult,
     measure_operating_point,
 )
-from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import Estimate, IntArray, Predictions
 from hilum.statistics.targets import Target
@@ -88,29 +87,23 @@ def assess_operating_points(
 ) -> OperatingAssessment:
     """What fitted operating points do on a split, beside what was expected of them.
 
-    points: from fit_operating_point. truth: (N,) class indices. predictions: of the same images.
-    prevalence: by target (parse_prevalence), for which predictive values are recomputed.
-    same_images: whether these are the images that the thresholds were chosen on; then what is
-    measured is no evidence, and the notes say so.
-    Raises EvaluationError where a point is not fitted, a prevalence is out of range, or as
-    check_predictions does; LabelError for a label that the tree lacks.
+    points: from fit_operating_point. prevalence: by target, for which predictive values are
+    recomputed. same_images: whether the thresholds were chosen on these images; then what is
+    measured is no evidence, and the notes say so. Raises EvaluationError where a point is not
+    fitted or a prevalence is out of range; LabelError for a label that the tree lacks.
     """
     prevalence = {Target.parse(k, tree).name: v for k, v in (prevalence or {}).items()}
     for name, share in prevalence.items():
         check_prevalence(share, name)
-    order = {
-        target.name: target
-        for target in sorted((Target.parse(p.target, tree) for p in points), key=_place)
-    }
     rows = []
-    for name in order:
-        for point in (p for p in points if p.target == name):
-            if point.chosen is not None and point.chosen.threshold is None:
-                rows.append(OperatingRow(point, None, None))
-                continue
-            result = measure_operating_point(point, tree, truth, predictions)
-            at = _at(point, result, prevalence[name]) if name in prevalence else None
-            rows.append(OperatingRow(point, result, at))
+    for point in sorted(points, key=lambda p: _place(Target.parse(p.target, tree))):
+        if point.chosen is not None and point.chosen.threshold is None:
+            rows.append(OperatingRow(point, None, None))
+            continue
+        result = measure_operating_point(point, tree, truth, predictions)
+        given = prevalence.get(point.target)
+        at = None if given is None else _at(point, result, given)
+        rows.append(OperatingRow(point, result, at))
     return OperatingAssessment(
         n=len(truth),
         rows=tuple(rows),
@@ -126,14 +119,12 @@ def _place(target: Target) -> tuple[bool, int, int]:
 
 
 def _at(point: OperatingPoint, result: OperatingResult, share: float) -> AtPrevalence:
-    if point.chosen is None:
-        raise EvaluationError(f"'{point}' has no threshold yet.")
-    expected, measured = point.chosen.expected, result.measured
-    return AtPrevalence(
-        share,
-        *predictive_values(expected.sensitivity, expected.specificity, share),
-        *predictive_values(measured.sensitivity, measured.specificity, share),
+    assert point.chosen is not None  # or nothing was measured
+    expected, measured = (
+        predictive_values(side.sensitivity, side.specificity, share)
+        for side in (point.chosen.expected, result.measured)
     )
+    return AtPrevalence(share, *expected, *measured)
 
 
 def _notes(

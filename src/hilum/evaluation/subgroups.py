@@ -32,12 +32,11 @@ def collect_attributes(
 ) -> dict[str, Bands]:
     """The subgroups of some of a data set's images, by attribute.
 
-    rows: (N,) positions of records. Always there are the image size (its shorter side in pixels,
-    as stored), brightness and contrast (mean and standard deviation of the pixels before any
-    preprocessing, in [0, 255]), each cut into thirds of these N images, and copies (whether the
-    same file is in the data again). Source and the records' attributes come where one of the
-    images has them; ages in bands of years, see bands.cut_cells.
-    Raises DataError listing every file that cannot be read.
+    rows: (N,) positions of records. Always there are image size (its shorter side as stored),
+    brightness and contrast (mean and standard deviation of the pixels before any preprocessing),
+    each cut into thirds of these N images, and copies (whether the same file is in the data again).
+    Source and the records' attributes come where one of the images has them, as bands.cut_cells
+    cuts them. Raises DataError listing every file that cannot be read.
     """
     records = [dataset.records[row] for row in rows]
     headers = in_parallel(read_header, [r.path for r in records], "Reading headers", progress)
@@ -135,18 +134,15 @@ def measure_subgroups(
     truth: IntArray,
     predictions: Predictions,
     attributes: Mapping[str, Bands],
-    *,
-    seed: int = 0,
 ) -> Subgroups:
     """How often a classifier is right in each subgroup, and whether chance explains the rest.
 
-    truth: (N,) class indices. attributes: for each of them by name the subgroups of the N images
-    (attributes.collect_attributes makes them). seed: of the permutation test.
+    attributes: by name the subgroups of the N images (collect_attributes makes them).
 
     The test shuffles the subgroups among images of one true class, DRAWS times; its statistic is
-    the sum over the subgroups of (right - expected)² / variance. So it needs no large numbers.
-    It takes the images as independent: where a patient has several, p comes out too small.
-    Raises EvaluationError as check_predictions does, and for an attribute of another length.
+    the sum over the subgroups of (right - expected)² / variance. So it needs no large numbers. It
+    takes the images as independent: where a patient has several, p comes out too small. Raises
+    EvaluationError also for an attribute of another length.
     """
     truth = np.asarray(truth)
     check_predictions(tree, truth, predictions)
@@ -158,7 +154,7 @@ def measure_subgroups(
                 f"The attribute '{name}' has {len(bands.index)} values for {len(truth)} images: "
                 "give one for each, None where it is unknown."
             )
-        found.append(_measure(name, bands, truth, right, tree.classes, seed))
+        found.append(_measure(name, bands, truth, right, tree.classes))
     adjusted = holm([attribute.p for attribute in found])
     tested = sum(p is not None for p in adjusted)
     attributes_found = (
@@ -170,7 +166,7 @@ def measure_subgroups(
 
 
 def _measure(
-    name: str, bands: Bands, truth: IntArray, right: BoolArray, classes: tuple[str, ...], seed: int
+    name: str, bands: Bands, truth: IntArray, right: BoolArray, classes: tuple[str, ...]
 ) -> Attribute:
     names = bands.names
     rows = np.flatnonzero(bands.index >= 0)
@@ -195,7 +191,7 @@ def _measure(
     reason = _untestable(names, totals, correct, sizes)
     if reason:
         return Attribute(name, subgroups, unknown, None, None, reason, None, undefined, "")
-    scores, p = _permute(sizes, hits, seed)
+    scores, p = _permute(sizes, hits)
     worst = int(scores.argmin())
     others = np.delete(np.arange(len(names)), worst)
     rest = wilson(int(hits[others].sum()), int(sizes[others].sum()))
@@ -237,7 +233,7 @@ def _variances(sizes: IntArray, correct: IntArray, totals: IntArray) -> FloatArr
     return np.asarray(per_class.sum(axis=1), dtype=np.float64)
 
 
-def _permute(sizes: IntArray, hits: IntArray, seed: int) -> tuple[FloatArray, float]:
+def _permute(sizes: IntArray, hits: IntArray) -> tuple[FloatArray, float]:
     """Each subgroup's deviation in standard errors (G,), and the p of all together.
 
     Shuffling subgroups within a class makes the numbers right multivariate hypergeometric, so
@@ -247,7 +243,7 @@ def _permute(sizes: IntArray, hits: IntArray, seed: int) -> tuple[FloatArray, fl
     expected = sizes @ (correct / np.maximum(totals, 1))
     variances = _variances(sizes, correct, totals)
     scale = np.where(variances > 0, variances, np.inf)  # such a subgroup cannot deviate
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     drawn = np.zeros((DRAWS, len(sizes)), dtype=np.int64)
     for k in range(sizes.shape[1]):
         drawn += generator.multivariate_hypergeometric(

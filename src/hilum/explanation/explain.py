@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.codec import write_plain
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import METHODS, Method, parse_method
@@ -25,7 +25,6 @@ from hilum.explanation.neighbours import (
     nearest_training,
 )
 from hilum.explanation.network import (
-    check_labels,
     deciding_network,
     find_network,
     last_network,
@@ -149,7 +148,7 @@ def explain(
     """
     chosen = tuple(parse_method(method) for method in dict.fromkeys(methods))
     if dataset is not None:
-        check_labels(classifier, dataset)
+        check_labels(classifier.tree, dataset)
     files = [f for path in images for f in (list_images(path) if path.is_dir() else [path])]
     if not 1 <= len(files) <= MOST_IMAGES:
         raise EvaluationError(

@@ -33,7 +33,10 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     Raises EvaluationError unless 0 <= successes <= n.
     Source: Wilson 1927, doi:10.1080/01621459.1927.10502953
     """
-    _check_confidence(confidence)
+    if not 0 < confidence < 1:
+        raise EvaluationError(
+            f"A confidence lies between 0 and 1, for example 0.95; got {confidence}."
+        )
     if not 0 <= successes <= n:
         raise EvaluationError(f"A proportion of {successes} in {n} is impossible.")
     if n == 0:
@@ -55,26 +58,20 @@ def bootstrap(
     strata: IntArray | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Any measure with its percentile bootstrap interval, by resampling images with replacement.
 
-    measure: takes (R, n) counts, how often each image is drawn in each of R resamples, and
-    returns the (R,) values of the measure, NaN where it is undefined. So R resamples cost one
-    vectorised call; the value itself is the measure where every image counts once.
-    n: number of images. strata: (n,) integers, as a rule the true classes; images are then drawn
-    within each stratum, so that none vanishes and the class sizes stay as they are.
-    seed: the interval is a pure function of the data and this number.
+    measure: takes (R, n) counts, how often each image is drawn in each of R resamples, and returns
+    the (R,) values of the measure, NaN where undefined; the value itself is that of all counts 1.
+    strata: (n,) integers, as a rule the true classes, whose sizes then stay as they are. seed: the
+    interval is a pure function of the data and this number.
 
-    The interval has no bounds, and the estimate a reason, where resampling can say nothing: every
-    resample gives the same value (a perfect AUROC, say; 1 to 1 would claim a certainty that is
-    not there), or some resample leaves the measure undefined (to drop it would flatter).
-    With few images in a class the percentile interval is known to be too narrow.
-    Raises EvaluationError for fewer than 2 resamples or strata of another length.
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13,
-    doi:10.1201/9780429246593
+    There are no bounds, but a reason, where resampling can say nothing: every resample gives the
+    same value (a perfect AUROC, say), or some resample leaves the measure undefined (to drop it
+    would flatter). With few images in a class the percentile interval is known to be too narrow.
+    Raises EvaluationError for fewer than 2 resamples or strata of another length. Source: Efron and
+    Tibshirani 1993, An Introduction to the Bootstrap, chapter 13, doi:10.1201/9780429246593
     """
-    _check_confidence(confidence)
     if n == 0:
         return Estimate.undefined("no images")
     if resamples < 2:
@@ -84,23 +81,22 @@ def bootstrap(
         return Estimate.undefined("undefined on these images", n)
     blocks = resample(n, strata, seed, resamples)
     replicates = np.concatenate([measure(counts) for counts in blocks])
-    return percentile_interval(value, replicates, n, confidence)
+    return percentile_interval(value, replicates, n)
 
 
-def percentile_interval(
-    value: float, replicates: FloatArray, n: int, confidence: float = CONFIDENCE
-) -> Estimate:
+def percentile_interval(value: float, replicates: FloatArray, n: int) -> Estimate:
     """The percentile bootstrap interval of a value, from its (R,) values in R resamples.
 
     For measures that share their resamples; see bootstrap, also for where there is no interval.
     """
+    reason = ""
     if np.isnan(replicates).any():
         reason = "no interval: some resamples leave the measure undefined"
-        return Estimate(value, n=n, method="bootstrap", reason=reason)
-    if np.ptp(replicates) < 1e-12:
+    elif np.ptp(replicates) < 1e-12:
         reason = "no interval: every resample gives the same value"
+    if reason:
         return Estimate(value, n=n, method="bootstrap", reason=reason)
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return Estimate(value, float(low), float(high), n, "bootstrap")
 
@@ -125,13 +121,6 @@ def resample(n: int, strata: IntArray | None, seed: int, resamples: int) -> Iter
             draws += np.arange(rows)[:, None] * size  # a separate range of bins for each row
             counts[:, group] = np.bincount(draws.ravel(), minlength=rows * size).reshape(rows, size)
         yield counts
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise EvaluationError(
-            f"A confidence lies between 0 and 1, for example 0.95; got {confidence}."
-        )
 
 
 def mover_difference(first: Estimate, second: Estimate) -> Estimate:
@@ -182,52 +171,38 @@ def cluster_bootstrap(
     strata: IntArray | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Any measure with a percentile bootstrap interval that draws whole groups of images.
 
-    measure: takes (R, N) counts, how often each image is drawn in each of R resamples, and
-    returns (R,) values, NaN where undefined. For a paired difference, the measure of a less the
-    measure of b on the same counts: what both find hard cancels.
-    groups: (N,) the patient or block of each image; images of one group are drawn together.
-    strata: (N,) integers, as a rule the true classes; a group belongs to the stratum that most of
-    its images have, and groups are drawn within it, so that no class vanishes by accident.
+    measure: as of bootstrap. For a paired difference, the measure of a less that of b on the same
+    counts: what both find hard cancels. groups: (N,) the patient or block of each image. strata:
+    (N,) integers, as a rule the true classes; a group belongs to the stratum that most of its
+    images have, and groups are drawn within it.
 
-    Without interval, with a reason, as in intervals.bootstrap, and where a stratum consists of
-    one group: how much its images vary between patients cannot be seen. With fewer than about ten
-    groups a stratum the interval is too narrow. Estimate.n counts images.
-    Raises EvaluationError for strata of another length.
-    Source: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x
+    Without interval, with a reason, as of bootstrap, and where a stratum consists of one group: how
+    much its images vary between patients cannot be seen. With fewer than about ten groups a stratum
+    the interval is too narrow. Estimate.n counts images. Source: Field and Welsh 2007,
+    doi:10.1111/j.1467-9868.2007.00593.x
     """
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
     n, n_groups = len(group_of), len(names)
-    if strata is not None and np.shape(strata) != (n,):
-        raise EvaluationError(
-            f"Expected {n} strata, one per image; found shape {np.shape(strata)}."
-        )
+    strata = np.zeros(n, dtype=np.int64) if strata is None else np.asarray(strata)
+    if strata.shape != (n,):
+        raise EvaluationError(f"Expected {n} strata, one per image; found shape {strata.shape}.")
     if n == 0:
         return Estimate.undefined("no images")
     sizes = np.bincount(group_of)
-    group_strata = np.zeros(n_groups, dtype=np.int64)
-    if strata is not None:
-        kinds, stratum_of = np.unique(np.asarray(strata), return_inverse=True)
-        table = np.zeros((n_groups, len(kinds)), dtype=np.int64)
-        np.add.at(table, (group_of, stratum_of), 1)
-        group_strata = table.argmax(axis=1).astype(np.int64)
+    kinds, stratum_of = np.unique(strata, return_inverse=True)
+    table = np.zeros((n_groups, len(kinds)), dtype=np.int64)
+    np.add.at(table, (group_of, stratum_of), 1)
+    group_strata = table.argmax(axis=1).astype(np.int64)
 
     def of_groups(counts: IntArray) -> FloatArray:
         rows = max(1, _BLOCK_DRAWS // n)
         blocks = [counts[start : start + rows] for start in range(0, len(counts), rows)]
         return np.concatenate([measure(block[:, group_of]) for block in blocks])
 
-    found = bootstrap(
-        of_groups,
-        n_groups,
-        strata=group_strata,
-        seed=seed,
-        resamples=resamples,
-        confidence=confidence,
-    )
+    found = bootstrap(of_groups, n_groups, strata=group_strata, seed=seed, resamples=resamples)
     alone = np.bincount(group_strata) == 1
     if found.value is not None and found.low is not None and alone.any():
         size = int(sizes[group_strata == int(np.argmax(alone))][0])

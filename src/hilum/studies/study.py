@@ -19,17 +19,17 @@ The first variant is the baseline. Up to four variants are compared pair by pair
 each with the baseline, unless ``comparisons = [["16", "32"], …]`` says which.
 """
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from hilum.audit.splits import BLOCK_SIZE
 from hilum.errors import RecipeError, StudyError, nearest
+from hilum.files import read_toml
 from hilum.recipe import Recipe, differences, let_epochs_hold, recipe_names
 from hilum.studies.published import published_names
 
@@ -42,7 +42,16 @@ ALL_PAIRS = 4
 _OWN_KEYS = ("name", "description", "seed")
 
 
-class StudySettings(BaseModel):
+#: What is wrong with a key, by pydantic's name for it.
+_REFUSED = {
+    "extra_forbidden": "{key} is not a key of a study.{hint}",
+    "missing": "the key {key} is missing.",
+    "string_pattern_mismatch": "{key}: expected small letters, digits, - and _ (found {input!r}): "
+    "it becomes a folder's name.",
+}
+
+
+class StudySettings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """What a study file holds.
 
     recipe: the base, a built-in name or a path relative to the file. measure: what decides, as
@@ -54,8 +63,6 @@ class StudySettings(BaseModel):
     exclude: how the data are opened. variants: overrides of the recipe's keys, or ``recipe`` to
     start from another. comparisons: pairs of variants. published: a table of published figures.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     question: str = ""
@@ -90,17 +97,11 @@ class Study:
         """A built-in study by name, or any by the path of its TOML file. Raises StudyError."""
         text = str(name_or_path)
         path = BUILTIN / f"{text}.toml" if text in study_names() else Path(text)
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise StudyError(f"{text}: not UTF-8 text, which TOML is ({error}).") from None
-        except tomllib.TOMLDecodeError as error:
-            raise StudyError(f"{text}: not valid TOML ({error}).") from None
-        except OSError:
+        if not path.is_file():
             raise StudyError(
                 f"There is no study '{text}', built in or as a file.{nearest(text, study_names())}"
-            ) from None
-        return cls.from_dict(data, text, path.parent)
+            )
+        return cls.from_dict(read_toml(path, StudyError), text, path.parent)
 
     @classmethod
     def from_dict(
@@ -113,7 +114,7 @@ class Study:
         try:
             settings = StudySettings.model_validate(data)
         except ValidationError as error:
-            raise StudyError(_explain(error, source)) from None
+            raise StudyError(explain(error, source, _REFUSED, StudySettings.model_fields)) from None
         base = _load_recipe(settings.recipe, folder, source)
         variants = {
             name: _make_variant(f"{source}: variants.{name}", base, overrides, folder)
@@ -159,7 +160,9 @@ class Study:
             data = {**self.settings.model_dump(), **changed}
             settings = StudySettings.model_validate(data)
         except ValidationError as error:
-            raise StudyError(_explain(error, self.name)) from None
+            raise StudyError(
+                explain(error, self.name, _REFUSED, StudySettings.model_fields)
+            ) from None
         variants = dict(self.variants)
         if device is not None:
             variants = {k: v.override([f"device={device}"]) for k, v in variants.items()}
@@ -167,9 +170,20 @@ class Study:
 
     def differences(self, variant: str) -> list[str]:
         """In which keys a variant's recipe differs from the base, as ``key: base → variant``."""
-        plain = {"name": "", "description": "", "seed": 0, "device": "auto"}
-        one, other = (r.model_copy(update=plain) for r in (self.base, self.variants[variant]))
-        return differences(one, other)
+        return differences(_plain(self.base), _plain(self.variants[variant]))
+
+
+def explain(
+    error: ValidationError, source: str, refused: Mapping[str, str], known: Iterable[str]
+) -> str:
+    """Pydantic's findings, one sentence a key. refused: what to say, by pydantic's name for it."""
+    lines: list[str] = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        text = refused.get(item["type"], "{key}: {msg} (found {input!r}).")
+        hint = nearest(key, known)
+        lines.append(f"{source}: " + text.format(key=key, hint=hint, **item))
+    return "\n".join(dict.fromkeys(lines))
 
 
 def study_names() -> tuple[str, ...]:
@@ -228,15 +242,22 @@ def _check_variants(source: str, study: StudySettings, variants: Mapping[str, Re
             )
     for name, recipe in variants.items():
         refuse_choice_on_evaluated(f"{source}: variants.{name}", recipe)
-    _check_pairs(source, study.comparisons, tuple(variants))
+    pairs = study.comparisons
+    strange = next((name for pair in pairs for name in pair if name not in variants), None)
+    if strange is not None:
+        hint = nearest(strange, variants)
+        raise StudyError(f"{source}: comparisons name '{strange}', which is no variant.{hint}")
+    if len({frozenset(pair) for pair in pairs}) < len(pairs) or any(a == b for a, b in pairs):
+        raise StudyError(f"{source}: comparisons hold a pair twice, or a variant with itself.")
     if study.published is not None and study.published not in published_names():
         hint = nearest(study.published, published_names())
         raise StudyError(f"{source}: there are no published figures '{study.published}'.{hint}")
 
 
 def _plain(recipe: Recipe) -> Recipe:
-    """Without what does not change the training."""
-    return recipe.model_copy(update={"name": "", "description": "", "device": "auto"})
+    """Without what the study sets, or does not change the training."""
+    plain = {"name": "", "description": "", "seed": 0, "device": "auto"}
+    return recipe.model_copy(update=plain)
 
 
 def refuse_choice_on_evaluated(source: str, recipe: Recipe) -> None:
@@ -252,35 +273,3 @@ def refuse_choice_on_evaluated(source: str, recipe: Recipe) -> None:
             f"{source}: select = 'best' would choose the epoch on the images that score the run, "
             "and flatter it; set monitor = 'blocks', or select = 'last'."
         )
-
-
-def _check_pairs(source: str, pairs: Sequence[tuple[str, str]], variants: Sequence[str]) -> None:
-    for pair in pairs:
-        for name in pair:
-            if name not in variants:
-                raise StudyError(
-                    f"{source}: comparisons name '{name}', which is no variant."
-                    + nearest(name, variants)
-                )
-    if len({frozenset(pair) for pair in pairs}) < len(pairs) or any(a == b for a, b in pairs):
-        raise StudyError(f"{source}: comparisons hold a pair twice, or a variant with itself.")
-
-
-def _explain(error: ValidationError, source: str) -> str:
-    """Pydantic's findings, one sentence a key."""
-    lines: list[str] = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            hint = nearest(key, StudySettings.model_fields)
-            lines.append(f"{source}: {key} is not a key of a study.{hint}")
-        elif item["type"] == "missing":
-            lines.append(f"{source}: the key {key} is missing.")
-        elif item["type"] == "string_pattern_mismatch":
-            lines.append(
-                f"{source}: {key}: expected small letters, digits, - and _ (found "
-                f"{item['input']!r}): it becomes a folder's name."
-            )
-        else:
-            lines.append(f"{source}: {key}: {item['msg']} (found {item['input']!r}).")
-    return "\n".join(dict.fromkeys(lines))
