@@ -82,7 +82,7 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
     entries = {
         str(path): entry
         for path in paths
-        if (entry := known.get(str(path))) and _mark_in(entry).still_holds(_mark(path))
+        if (entry := known.get(str(path))) and _mark_in(entry).still_holds(image_mark(path))
     }
     todo = [path for path in paths if str(path) not in entries]
     try:
@@ -100,12 +100,27 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
     return [str(entries[str(path)][-1]) for path in paths]
 
 
-def _mark(path: Path) -> FileMark | None:
-    """The mark of the file that holds an image."""
+def image_mark(path: Path) -> FileMark | None:
+    """The mark of the file that holds an image; None where there is no ordinary file."""
     return file_mark(file_of(path))
 
 
-#: What the index says of a file: its mark and the SHA-256 of its content.
+def image_digest(path: Path) -> str:
+    """SHA-256 of an image file's content, or of the pixels of an image in an NPZ file.
+
+    Raises DataError where it cannot be read.
+    """
+    try:
+        if item := item_of(path):
+            pixels = read_item(*item)
+            return sha256(f"{pixels.shape}\n".encode() + pixels.tobytes())
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+#: What the index says of a file: its mark and the digest of its content.
 Entry: TypeAlias = list[int | str]
 
 
@@ -114,22 +129,14 @@ def _mark_in(entry: Entry) -> FileMark:
 
 
 def _digest(path: Path) -> Entry:
-    """A file's mark and SHA-256, read in pieces."""
-    mark = _mark(path)  # before the content: a change in between is then seen the next time
+    mark = image_mark(path)  # before the content: a change in between is then seen the next time
     if mark is None:
         raise DataError(f"{path}: expected an image file, found a broken link or a device.")
-    try:
-        if item := item_of(path):
-            pixels = read_item(*item)
-            return [*mark, sha256(f"{pixels.shape}\n".encode() + pixels.tobytes())]
-        with path.open("rb") as file:
-            return [*mark, hashlib.file_digest(file, "sha256").hexdigest()]
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    return [*mark, image_digest(path)]
 
 
 def _check_readable(path: Path) -> None:
-    if _mark(path) is None:
+    if image_mark(path) is None:
         raise DataError(f"{path}: expected an image file, found a broken link or a device.")
     read_radiograph(path)
 
