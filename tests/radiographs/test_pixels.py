@@ -56,7 +56,7 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     calls: list[Path] = []
     original = pixels_module._digest
 
-    def counting(path: Path) -> list[object]:
+    def counting(path: Path) -> pixels_module.Entry:
         calls.append(path)
         return original(path)
 
