@@ -261,7 +261,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_second_start_reads_nothing(
-    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, cache: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transform = Preprocessing(image_size=(16, 20))
     first = open_dataset(data)
@@ -274,7 +274,7 @@ def test_a_second_start_reads_nothing(
 
 
 def test_the_way_to_the_folder_does_not_matter(
-    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, cache: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_dataset(data)
     monkeypatch.chdir(data.parent)
@@ -296,7 +296,7 @@ def test_pixels_stand_in_the_order_of_the_records(data: Path) -> None:
 
 @pytest.mark.shared
 def test_the_real_radiographs(
-    shared_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    shared_data: Path, cache: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = open_dataset(shared_data / "chest-xray-150")
     assert first.tree.to_text() == "normal, infected(covid, non-covid)"

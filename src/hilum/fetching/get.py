@@ -26,7 +26,7 @@ from hilum.fetching.catalogue import (
 from hilum.fetching.download import Access, download, fetch_json
 from hilum.fetching.git import fetch_branch
 from hilum.fetching.unpack import copy_tree, unpack
-from hilum.files import sha256, write_atomically
+from hilum.files import put_in_place, sha256, write_atomically
 from hilum.radiographs.layouts import read_layout
 from hilum.records import Progress
 
@@ -167,7 +167,7 @@ def _fetch_into(task: _Task, out: Path) -> Fetched:
     _write_note(task.data_set, origin, task.ready)
     if out.exists():
         out.rmdir()
-    task.ready.rename(out)
+    put_in_place(task.ready, out)
     task.empty()
     return Fetched(task.data_set.name, out, origin, images, notes)
 
