@@ -8,6 +8,7 @@ from the root down) and ``argmax`` (the most probable leaf).
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -110,7 +111,7 @@ class LabelTree:
         Raises:
             LabelError: The line is no tree.
         """
-        tokens = [t.strip() for t in re.split(r"([(),])", text)]
+        tokens = [t.strip() for t in re.split(r"([(),])", unicodedata.normalize("NFC", text))]
         tokens = [t for t in tokens if t]
         position = 0
 
@@ -184,11 +185,11 @@ class LabelTree:
 
         def node(item: Any) -> Node:
             if isinstance(item, str):
-                return Node(item)
+                return Node(unicodedata.normalize("NFC", item))
             if isinstance(item, dict) and len(item) == 1:
                 ((name, below),) = item.items()
                 if isinstance(name, str) and isinstance(below, list) and below:
-                    return Node(name, tuple(node(b) for b in below))
+                    return Node(unicodedata.normalize("NFC", name), tuple(node(b) for b in below))
             raise LabelError(f"Not a label tree: {item!r}")
 
         if not isinstance(data, list):

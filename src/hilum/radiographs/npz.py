@@ -8,7 +8,6 @@ Source: NEP 1, the NPY format; an NPZ file is a ZIP archive of NPY files.
 
 import math
 import os
-import shutil
 import struct
 import zipfile
 import zlib
@@ -36,7 +35,7 @@ _SMALL = 64 << 20
 #: What a damaged or hostile archive makes the standard library raise.
 _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
-    OverflowError, ValueError,
+    OverflowError, ValueError, OSError,
 )  # fmt: skip
 _unpacking = Lock()
 
@@ -148,8 +147,16 @@ def _unpack(file: Path, array: str, target: Path) -> None:
             with _member(file, archive, array):
                 pass  # its header is sound
             with archive.open(f"{array}.npy") as content:
-                shutil.copyfileobj(content, out, 1 << 20)
+                while piece := content.read(1 << 20):
+                    _write(out, piece, target)
     except OSError as error:
+        raise cache_refusal(target.parent, error) from None
+
+
+def _write(out: IO[bytes], piece: bytes, target: Path) -> None:
+    try:
+        out.write(piece)
+    except OSError as error:  # the cache's, not the archive's
         raise cache_refusal(target.parent, error) from None
 
 
@@ -160,7 +167,8 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(file) as archive:
             yield archive
     except _ZIP_ERRORS as error:
-        raise DataError(f"{file}: cannot be read as an NPZ file ({error}).") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{file}: cannot be read as an NPZ file ({reason}).") from None
 
 
 @contextmanager

@@ -178,6 +178,7 @@ def _first_facts(plan: Plan, division: Division | None) -> dict[str, Any]:
             "layout": dataset.layout,
             "split": to_plain(division),
             "counts": dataset.counts(),
+            **({"damaged": dict(dataset.damaged)} if dataset.damaged else {}),
         },
         "labels": dataset.tree.to_json(),
         "strategy": recipe.strategy,

@@ -196,7 +196,11 @@ def _assemble(
         "selects_best": [d.name for d in plan.decisions if plan.settings[d.name].select == "best"],
     }
     provenance = {k: v for k, v in facts.items() if k not in ("format", "labels", "networks")}
-    provenance["data"] = {k: v for k, v in facts["data"].items() if k != "root"}  # it may travel
+    # It may travel: no folder and no file is named.
+    data = {k: v for k, v in facts["data"].items() if k != "root"}
+    if "damaged" in data:
+        data["damaged"] = len(data["damaged"])
+    provenance["data"] = data
     return Classifier(
         tree=plan.dataset.tree,
         strategy=plan.recipe.strategy,

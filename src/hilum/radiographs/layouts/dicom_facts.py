@@ -4,11 +4,17 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from hilum.errors import DataError, plural
+from hilum.errors import DataError, Problems, plural
 from hilum.radiographs.cache import salt_of
 from hilum.radiographs.dicom.reading import StudyFacts, patient_key, read_study
 from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_dicom
-from hilum.radiographs.layouts.listing import Found, Layout, Listing, refuse_divided_patients
+from hilum.radiographs.layouts.listing import (
+    Found,
+    Layout,
+    LeftOut,
+    Listing,
+    note_divided_patients,
+)
 from hilum.records import Attributes
 
 
@@ -29,6 +35,7 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
     by_patient = layout.patient_ids and not any(f.group for f in listing.found)
     salt = salt_of(listing.root) if by_patient and not keep_identifiers else b""
     found: list[Found] = []
+    lateral: list[str] = []
     counts: Counter[str] = Counter()
     for image in listing.found:
         said = facts.get(image.path)
@@ -36,7 +43,7 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
             found.append(image)
             continue
         if said.is_lateral:
-            counts["lateral"] += 1
+            lateral.append(image.path.relative_to(listing.root).as_posix())
             continue
         counts["burned in"] += said.burned_in
         counts["no modality"] += not said.modality
@@ -49,9 +56,18 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
         attributes = Attributes({**said.attributes, **image.attributes})
         found.append(replace(image, group=group, attributes=attributes))
     if layout.by_table and by_patient:
-        refuse_divided_patients(listing.root, _places(listing.root, found))
-    notes = _notes(counts, by_patient=by_patient)
-    return replace(listing, found=tuple(found), notes=(*listing.notes, *notes))
+        problems = Problems(listing.root)
+        note_divided_patients(problems, _places(listing.root, found))
+        problems.check()
+    note = (
+        f"{plural(len(lateral), 'lateral view')} left out (View Position): frontal ones are read."
+    )
+    return replace(
+        listing,
+        found=tuple(found),
+        notes=(*listing.notes, *_notes(counts, by_patient=by_patient)),
+        left_out=(*listing.left_out, *([LeftOut(note, tuple(lateral))] if lateral else [])),
+    )
 
 
 def study_facts(path: Path) -> StudyFacts | None:
@@ -67,14 +83,13 @@ def study_facts(path: Path) -> StudyFacts | None:
 
 def _notes(counts: Counter[str], *, by_patient: bool) -> list[str]:
     said = {
-        "lateral": "left out (View Position): frontal ones are read.",
         "burned in": "with text burned into the pixels (Burned In Annotation), which may be a "
         "name, and which a classifier may learn from: look at them.",
         "no modality": "without a modality, read as radiographs: check that they are.",
         "no patient": "without a Patient ID: which of these are of one patient is not known.",
     }
     return [
-        f"{plural(counts[kind], 'lateral view' if kind == 'lateral' else 'DICOM file')} {words}"
+        f"{plural(counts[kind], 'DICOM file')} {words}"
         for kind, words in said.items()
         if counts[kind] and (by_patient or kind != "no patient")
     ]
