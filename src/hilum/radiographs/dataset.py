@@ -182,7 +182,7 @@ def open_dataset(
     root = listing.root
     found = _without_excluded(listing.found, root, exclude)
     left_out = listing.left_out
-    notes = [*listing.notes, *(left.note for left in left_out)]
+    notes = list(listing.sentences)
     if tree is None:
         if rename:
             raise DataError(

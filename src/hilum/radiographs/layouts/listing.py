@@ -96,6 +96,11 @@ class Listing:
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The notes, and what was left out."""
+        return (*self.notes, *(left.note for left in self.left_out))
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

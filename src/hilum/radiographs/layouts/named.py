@@ -42,7 +42,7 @@ class NamedImages:
         if path is None:
             paths = self._called(PurePath(inside))
             if len(paths) != 1:
-                self._wrong_name(name, line, paths)
+                self._wrong_name(inside, line, paths)
                 return None
             path = self._root / paths[0]
         # Folders are resolved once each: resolving every file is slow for 100,000 of them.

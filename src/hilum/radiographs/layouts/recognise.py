@@ -51,8 +51,7 @@ def read_layout(
         if listing.found:
             listing = add_dicom_facts(listing, kind, keep_identifiers=keep_identifiers)
             if not listing.found:
-                words = " ".join((*listing.notes, *(x.note for x in listing.left_out)))
-                raise DataError(f"{data}: no image is left. {words}")
+                raise DataError(f"{data}: no image is left. {' '.join(listing.sentences)}")
             return listing
     if layout is not None:
         raise DataError(f"{data}: no labelled images found; expected {kinds[0].looks}.")
