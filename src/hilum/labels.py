@@ -37,10 +37,13 @@ _SPECIAL = re.compile(r"[(),]")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A label and the labels below it; a leaf has none."""
+    """A label, in composed form (NFC), and the labels below it; a leaf has none."""
 
     name: str
     children: tuple["Node", ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", unicodedata.normalize("NFC", self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class LabelTree:
         Raises:
             LabelError: The line is no tree.
         """
-        tokens = [t.strip() for t in re.split(r"([(),])", unicodedata.normalize("NFC", text))]
+        tokens = [t.strip() for t in re.split(r"([(),])", text)]
         tokens = [t for t in tokens if t]
         position = 0
 
@@ -185,11 +188,11 @@ class LabelTree:
 
         def node(item: Any) -> Node:
             if isinstance(item, str):
-                return Node(unicodedata.normalize("NFC", item))
+                return Node(item)
             if isinstance(item, dict) and len(item) == 1:
                 ((name, below),) = item.items()
                 if isinstance(name, str) and isinstance(below, list) and below:
-                    return Node(unicodedata.normalize("NFC", name), tuple(node(b) for b in below))
+                    return Node(name, tuple(node(b) for b in below))
             raise LabelError(f"Not a label tree: {item!r}")
 
         if not isinstance(data, list):

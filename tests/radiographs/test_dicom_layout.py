@@ -250,6 +250,21 @@ def test_damaged_trees(tmp_path: Path) -> None:
         read_layout(tmp_path)
 
 
+def test_the_patients_of_a_table_by_uids_are_not_named_either(tmp_path: Path) -> None:
+    for i in (1, 2):
+        image(tmp_path, str(i), i, PatientID="")
+    head, rows = "SOPInstanceUID,label,PatientID,split", [f"1.2.3.1,normal,{PATIENT},train"]
+    table(tmp_path, head, *rows, f"1.2.3.2,normal,{PATIENT},train")
+    groups = {f.group for f in read_layout(tmp_path).found}
+    assert len(groups) == 1
+    assert {f.group for f in read_layout(tmp_path, keep_identifiers=True).found} == {PATIENT}
+    assert PATIENT not in groups
+    table(tmp_path, head, *rows, f"1.2.3.2,normal,{PATIENT},test")
+    with pytest.raises(DataError, match=r"1 patient with images in several splits") as error:
+        read_layout(tmp_path)
+    assert PATIENT not in str(error.value)
+
+
 @pytest.mark.parametrize("key", ["SOPInstanceUID", "path"])
 def test_a_table_that_divides_a_patient(tmp_path: Path, key: str) -> None:
     for i in (1, 2):

@@ -22,7 +22,7 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
     """A listing with what its DICOM files say of themselves; as it is where it has none.
 
     Lateral views are left out. Images get their patient as group, where the layout gives none to
-    any image; attributes that the layout does not give are view, age and sex. Notes count what
+    any image, or such a name for the patient of a table by UIDs; attributes that the layout does not give are view, age and sex. Notes count what
     was left out and what to beware of. keep_identifiers: groups are PatientIDs as they stand in
     the files, not salted hashes.
 
@@ -33,7 +33,8 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
     if not facts:
         return listing
     by_patient = layout.patient_ids and not any(f.group for f in listing.found)
-    salt = salt_of(listing.root) if by_patient and not keep_identifiers else b""
+    hidden = (by_patient or layout.by_uid) and not keep_identifiers
+    salt = salt_of(listing.root) if hidden else b""
     found: list[Found] = []
     lateral: list[str] = []
     counts: Counter[str] = Counter()
@@ -53,9 +54,11 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
             group = said.patient_id if keep_identifiers else patient_key(
                 said.patient_id, salt, said.issuer
             )  # fmt: skip
+        elif group and layout.by_uid and not keep_identifiers:
+            group = patient_key(group, salt)
         attributes = Attributes({**said.attributes, **image.attributes})
         found.append(replace(image, group=group, attributes=attributes))
-    if layout.by_table and by_patient:
+    if layout.by_table and (by_patient or layout.by_uid):
         problems = Problems(listing.root)
         note_divided_patients(problems, _places(listing.root, found))
         problems.check()

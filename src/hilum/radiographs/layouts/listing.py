@@ -112,6 +112,7 @@ class Layout:
     layouts match, nothing is read. read: the images; raises DataError where something is wrong.
     by_table: a user's table divides the images, which then must keep patients together.
     patient_ids: the PatientID of its DICOM files is a patient's, not one for each image.
+    by_uid: its table names DICOM files by their UIDs, so that its patients are PatientIDs, too.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Layout:
     read: Callable[[Path], Listing]
     by_table: bool = False
     patient_ids: bool = True
+    by_uid: bool = False
 
 
 def split_of(name: str) -> str | None:

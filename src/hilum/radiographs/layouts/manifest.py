@@ -124,7 +124,8 @@ class _Listed:
 
     def listing(self, layout: Layout, left_out: tuple[LeftOut, ...] = ()) -> Listing:
         """Raises DataError with every problem."""
-        note_divided_patients(self.problems, self._splits)
+        if not layout.by_uid:  # of PatientIDs none is named; see dicom_facts
+            note_divided_patients(self.problems, self._splits)
         self.problems.check()
         left_out = (*self.table.left_out, *left_out)
         if not self._found:
@@ -203,4 +204,5 @@ DICOM_TREE = Layout(
     matches=_matches_dicom_tree,
     read=_read_dicom_tree,
     by_table=True,
+    by_uid=True,
 )

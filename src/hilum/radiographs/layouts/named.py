@@ -16,11 +16,12 @@ class NamedImages:
 
     root: the data folder. problems: gets what is wrong. A name is a path below root, with slashes
     or backslashes. Where there is no such file, it may be the end of one path alone, and may lack
-    the ending: ``IM0000`` is ``dicom/IM0000.dcm`` where no other file is called so.
+    the ending: ``IM0000`` is ``dicom/IM0000.dcm`` where no other file is called so. bare: the list
+    gives no folders, so that no place is better than another.
     """
 
-    def __init__(self, root: Path, problems: Problems) -> None:
-        self._root, self._problems = root, problems
+    def __init__(self, root: Path, problems: Problems, *, bare: bool = False) -> None:
+        self._root, self._problems, self._bare = root, problems, bare
         self._top = os.path.realpath(root)
         self._real_folder = cache(os.path.realpath)
         self._lines: dict[Path, tuple[int, tuple[str, ...]]] = {}
@@ -39,7 +40,7 @@ class NamedImages:
                 f"line {line}: {name!r}",
             )
             return None
-        if path is None:
+        if path is None or self._bare:
             paths = self._called(PurePath(inside))
             if len(paths) != 1:
                 self._wrong_name(inside, line, paths)
@@ -99,7 +100,7 @@ class NamedImages:
         for path in self._by_name.get(name, []):
             above = tuple(map(nfc, PurePath(path).parent.parts))
             if above[len(above) - len(folders) :] == folders:
-                elsewhere = above != folders
+                elsewhere = self._bare or above != folders
                 kinds.setdefault((elsewhere, nfc(PurePath(path).name) != name), []).append(path)
         return kinds[min(kinds)] if kinds else []
 

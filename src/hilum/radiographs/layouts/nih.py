@@ -42,7 +42,7 @@ def _read(root: Path) -> Listing:
     splits = _official_split(root)
     problems = Problems(table)
     read = read_table(table, _ROLES, ("image", "label", "patient"), problems)
-    images = NamedImages(root, problems)
+    images = NamedImages(root, problems, bare=True)
     found: list[Found] = []
     for line, row in read.rows:
         name, labels = row["image"], (row["label"],)

@@ -58,7 +58,7 @@ def _read(root: Path) -> Listing:
                 "keep one of them",
                 f"lines {first} and {line}: {row['image']}, as {before[-1]} and as {label[-1]}",
             )
-    images = NamedImages(root, problems)
+    images = NamedImages(root, problems, bare=True)
     found = [
         Found(path, "train", label)
         for name, (line, label) in labels.items()
