@@ -207,6 +207,17 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
         read_layout(tmp_path)
 
 
+@pytest.mark.parametrize("place", [12, 16])  # of the directory's size and offset
+def test_a_directory_that_lies_elsewhere(tmp_path: Path, place: int) -> None:
+    file = save(tmp_path)
+    data = bytearray(file.read_bytes())
+    at = data.rindex(b"PK\x05\x06") + place
+    data[at : at + 4] = b"\xff\xff\xff\x7f"
+    file.write_bytes(data)
+    with pytest.raises(DataError, match="cannot be read as an NPZ file"):
+        read_layout(file)
+
+
 def test_two_npz_files(tmp_path: Path) -> None:
     save(tmp_path, "a.npz")
     save(tmp_path, "b.npz")

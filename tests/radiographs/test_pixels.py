@@ -15,7 +15,7 @@ from hilum.errors import DataError
 from hilum.radiographs import pixels as pixels_module
 from hilum.radiographs.cache import cache_folder
 from hilum.radiographs.image import read_radiograph
-from hilum.radiographs.pixels import content_digests, in_parallel, open_pixels
+from hilum.radiographs.pixels import DamagedFilesError, content_digests, in_parallel, open_pixels
 from hilum.records import PixelArray
 from hilum.transforms.preprocess import Preprocessing
 
@@ -280,11 +280,11 @@ def test_every_damaged_file_is_named_in_one_error(tmp_path: Path, cache: Path) -
     paths = make(tmp_path / "data", 30)
     for path in paths[:25]:
         path.write_text("not an image")
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DamagedFilesError) as error:
         open_all(tmp_path, paths)
-    assert str(error.value).startswith("25 files cannot be used; repair or remove them:")
-    assert all(str(path) in str(error.value) for path in paths[:25])
-    assert not any(str(path) in str(error.value) for path in paths[25:])
+    assert str(error.value).startswith("25 files cannot be used; repair or remove them")
+    assert all(str(path) in str(error.value) for path in paths[:5])
+    assert set(error.value.failures) == set(range(25))
     assert list((cache / "pixels").iterdir()) == []
 
 
@@ -330,16 +330,16 @@ def test_in_parallel_keeps_the_order() -> None:
     assert in_parallel(lambda x: x * x, range(100), "", None) == [x * x for x in range(100)]
 
 
-def test_in_parallel_lists_at_most_a_thousand() -> None:
+def test_in_parallel_counts_failures_and_lists_five() -> None:
     def fail(i: int) -> None:
         raise DataError(f"file {i} is bad")
 
-    with pytest.raises(DataError, match="1002 files") as error:
+    with pytest.raises(DataError, match="1,002 files") as error:
         in_parallel(fail, range(1002), "", None)
     lines = str(error.value).splitlines()
     assert lines[1].strip() == "file 0 is bad"
-    assert lines[-1].strip() == "… and 2 more"
-    assert len(lines) == 1002
+    assert lines[-1].strip() == "… and 997 more"
+    assert len(lines) == 7
 
 
 # ---- at once ---------------------------------------------------------------------------------

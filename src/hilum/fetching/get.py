@@ -280,12 +280,12 @@ def _inspect(task: _Task) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
     images = {split: dict(c) for split, c in counts.items()}
     matches = match_sources(images, layout=listing.layout, digests=source.files.values())
     if any(m.source.name == source.name and m.confidence != "possible" for m in matches):
-        return images, listing.notes
+        return images, listing.sentences
     note = (
         "Its counts are not those of a version that Hilum knows: read its page before you rely on "
         "what is said of its labels."
     )
-    return images, (*listing.notes, note)
+    return images, (*listing.sentences, note)
 
 
 def _write_note(data_set: DataSet, origin: Origin, folder: Path) -> None:

@@ -8,7 +8,6 @@ Source: NEP 1, the NPY format; an NPZ file is a ZIP archive of NPY files.
 
 import math
 import os
-import shutil
 import struct
 import zipfile
 import zlib
@@ -25,7 +24,7 @@ import numpy.typing as npt
 
 from hilum.errors import DataError
 from hilum.files import file_mark, sha256
-from hilum.radiographs.cache import cache_folder
+from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.kept import map_kept, new_kept
 from hilum.records import IntArray, PixelArray
 
@@ -37,7 +36,7 @@ _SMALL = 64 << 20
 #: What a damaged or hostile archive makes the standard library raise.
 _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
-    OverflowError, ValueError,
+    OverflowError, ValueError, OSError,
 )  # fmt: skip
 _unpacking = Lock()
 
@@ -152,12 +151,19 @@ def _mapped(
 
 
 def _unpack(file: Path, array: str, target: Path) -> None:
-    with (
-        new_kept(target) as out,
-        _opened(file) as archive,
-        archive.open(f"{array}.npy") as content,
-    ):
-        shutil.copyfileobj(content, out, 1 << 20)
+    with new_kept(target) as out, _opened(file) as archive:
+        with _member(file, archive, array):
+            pass  # its header is sound
+        with archive.open(f"{array}.npy") as content:
+            while piece := content.read(1 << 20):
+                _write(out, piece, target)
+
+
+def _write(out: IO[bytes], piece: bytes, target: Path) -> None:
+    try:
+        out.write(piece)
+    except OSError as error:  # the cache's, not the archive's
+        raise cache_refusal(target.parent, error) from None
 
 
 @contextmanager
@@ -167,7 +173,8 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(file) as archive:
             yield archive
     except _ZIP_ERRORS as error:
-        raise DataError(f"{file}: cannot be read as an NPZ file ({error}).") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{file}: cannot be read as an NPZ file ({reason}).") from None
 
 
 @contextmanager

@@ -9,17 +9,17 @@ start reads no image at all. The array itself is checked when it is opened (radi
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from hilum.errors import DataError, in_lines
+from hilum.errors import DataError, in_lines, plural
 from hilum.files import FileMark, file_mark, sha256, write_atomically
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.image import read_radiograph
@@ -66,6 +66,20 @@ class Thumbnail:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class DamagedFilesError(DataError):
+    """Files that cannot be read or decoded. failures: what is wrong, by path or position."""
+
+    def __init__(self, failures: Mapping[Any, str]) -> None:
+        self.failures = failures
+        lines = list(dict.fromkeys(failures.values()))  # an NPZ file fails for each image in it
+        super().__init__(
+            f"{plural(len(lines), 'file')} cannot be used; repair or remove them (hilum audit "
+            "lists all), or train and evaluate without them, by --skip-damaged:"
+            f"{in_lines(lines)}"
+        )
+
 
 #: Changes whenever decoding gives other pixels than before, so that old arrays are not used.
 DECODER_VERSION = 1
@@ -223,26 +237,25 @@ def _build(
 def in_parallel(
     function: Callable[[T], R], items: Sequence[T], what: str, progress: Progress | None
 ) -> list[R]:
-    """Map in threads (Pillow decodes outside the interpreter lock), collecting every failure."""
+    """Map in threads (Pillow decodes outside the interpreter lock), collecting every failure.
+
+    Raises DamagedFilesError.
+    """
     results: list[R] = []
-    failures: list[str] = []
+    failures: dict[Any, str] = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:
-            for done, future in enumerate(futures, start=1):
+            for done, (item, future) in enumerate(zip(items, futures, strict=True), start=1):
                 try:
                     results.append(future.result())
                 except DataError as error:
-                    failures.append(str(error))
+                    failures[item] = str(error)
                 if progress and (done % 32 == 0 or done == len(futures)):
                     progress(what, done, len(futures))
         except BaseException:  # Ctrl-C and a full disk end it now, not after the last file
             pool.shutdown(cancel_futures=True)
             raise
-    failures = list(dict.fromkeys(failures))  # a damaged NPZ file fails once for each image in it
     if failures:
-        files = "file" if len(failures) == 1 else "files"
-        raise DataError(
-            f"{len(failures)} {files} cannot be used; repair or remove them:{in_lines(failures)}"
-        )
+        raise DamagedFilesError(failures)
     return results
