@@ -14,7 +14,8 @@ def test_some_files_that_fail_are_exit_code_1(tmp_path, folder, predict):
         f"Written: {out} (12 images)\n2 of 12 files cannot be read; their rows say why.\n"
     )
     code, said, err = predict(folder, "--out", out, "--json")
-    assert json.loads(said) == {"out": str(out), "images": 12, "failed": 2, "found": 12}
+    expected = {"out": str(out), "images": 12, "failed": 2, "found": 12, "redone": 0}
+    assert json.loads(said) == expected
     assert (code, err.splitlines()[0]) == (1, f"Written: {out} (12 images, 12 of them from before)")
 
 
