@@ -1,15 +1,15 @@
 """Whether a classifier's probabilities mean what they say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from hilum.evaluation.measures import Sample, samples_of
 from hilum.labels import LabelTree
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics import calibration as scores
 from hilum.statistics.calibration import calibration_intercept, calibration_slope
-from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
 
 
@@ -129,21 +129,17 @@ def measure_calibration(
     where disease is rarer, probabilities that were right here are too high.
     Raises EvaluationError as check_predictions does.
     """
-    truth = np.asarray(truth)
-    check_predictions(tree, truth, predictions)
+    of_classes, alone = samples_of(tree, truth, predictions)
     return Calibration(
-        n=len(truth),
-        classes=_measure_choice(_over_classes(tree, truth, predictions), seed),
-        decisions={
-            choice.name: _measure_choice(choice, seed)
-            for choice in _over_decisions(tree, truth, predictions)
-        },
+        n=len(of_classes.truth),
+        classes=_measure_choice(of_classes, seed),
+        decisions={name: _measure_choice(choice, seed) for name, choice in alone.items()},
         intervals={"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": seed},
     )
 
 
 def compare_calibration(
-    tree: LabelTree, truth: IntArray, before: Predictions, after: Predictions, seed: int = 0
+    tree: LabelTree, truth: IntArray, before: Predictions, after: Predictions
 ) -> CalibrationChange:
     """What a recalibration, such as temperature scaling, did to the main measures.
 
@@ -151,51 +147,16 @@ def compare_calibration(
     difference after - before is bootstrapped in pairs, both on the same resampled images.
     Raises EvaluationError as check_predictions does, for either.
     """
-    truth = np.asarray(truth)
-    check_predictions(tree, truth, before)
-    check_predictions(tree, truth, after)
-    olds, news = _over_decisions(tree, truth, before), _over_decisions(tree, truth, after)
+    old, olds = samples_of(tree, truth, before)
+    new, news = samples_of(tree, truth, after)
     return CalibrationChange(
-        classes=_compare_choice(
-            _over_classes(tree, truth, before), _over_classes(tree, truth, after), seed
-        ),
-        decisions={
-            old.name: _compare_choice(old, new, seed) for old, new in zip(olds, news, strict=True)
-        },
+        classes=_compare_choice(old, new),
+        decisions={name: _compare_choice(olds[name], news[name]) for name in olds},
     )
 
 
-class _Choice:
-    """A choice between options: true options, their probabilities, and which one was taken."""
-
-    def __init__(
-        self, name: str, options: tuple[str, ...], truth: IntArray, probs: FloatArray, top: IntArray
-    ) -> None:
-        self.name, self.options, self.truth, self.probs = name, options, truth, probs
-        self.confidence = probs[np.arange(len(truth)), top]
-        self.correct = truth == top
-
-
-def _over_classes(tree: LabelTree, truth: IntArray, predictions: Predictions) -> _Choice:
-    return _Choice("", tree.classes, truth, predictions.probs, predictions.predicted)
-
-
-def _over_decisions(
-    tree: LabelTree, truth: IntArray, predictions: Predictions
-) -> Sequence[_Choice]:
-    choices = []
-    for decision in tree.decisions:
-        targets = decision.targets(truth)
-        below = targets >= 0
-        probs = predictions.decision_probs[decision.name][below]
-        top = probs.argmax(axis=1).astype(np.int64)
-        choices.append(_Choice(decision.name, decision.options, targets[below], probs, top))
-    return choices
-
-
-def _measure_choice(choice: _Choice, seed: int) -> ChoiceCalibration:
-    n = len(choice.truth)
-    scores = _scores(choice)
+def _measure_choice(choice: Sample, seed: int) -> ChoiceCalibration:
+    n, scores = len(choice.truth), _scores(choice)
     skill = (
         bootstrap(scores["brier_skill"], n, seed=seed)
         if len(np.unique(choice.truth)) > 1
@@ -215,7 +176,7 @@ def _measure_choice(choice: _Choice, seed: int) -> ChoiceCalibration:
     return ChoiceCalibration(
         options=choice.options,
         n=n,
-        top_label=_measure_reliability(choice.confidence, choice.correct, seed),
+        top_label=_measure_reliability(*_top_label(choice), seed),
         brier=bootstrap(scores["brier"], n, seed=seed),
         brier_skill=skill,
         log_loss=bootstrap(scores["log_loss"], n, seed=seed),
@@ -223,7 +184,13 @@ def _measure_choice(choice: _Choice, seed: int) -> ChoiceCalibration:
     )
 
 
-def _scores(choice: _Choice) -> dict[str, Measure]:
+def _top_label(choice: Sample) -> tuple[FloatArray, BoolArray]:
+    """(N,) the probability of the option that was taken, and whether it was right."""
+    taken = choice.probs[np.arange(len(choice.truth)), choice.predicted]
+    return taken, choice.predicted == choice.truth
+
+
+def _scores(choice: Sample) -> dict[str, Measure]:
     truth, probs = choice.truth, choice.probs
     return {
         "brier": lambda counts: scores.brier_scores(truth, probs, counts),
@@ -252,18 +219,16 @@ def _share(happened: BoolArray) -> Estimate:
     return wilson(int(happened.sum()), len(happened))
 
 
-def _compare_choice(old: _Choice, new: _Choice, seed: int) -> ChoiceChange:
-    n = len(old.truth)
+def _compare_choice(old: Sample, new: Sample) -> ChoiceChange:
+    n, before, after = len(old.truth), _scores(old), _scores(new)
+    before["ece"], after["ece"] = _error(*_top_label(old)), _error(*_top_label(new))
 
-    def change(before: Measure, after: Measure) -> MeasureChange:
+    def change(name: str) -> MeasureChange:
+        one, other = before[name], after[name]
         return MeasureChange(
-            before=bootstrap(before, n, seed=seed),
-            after=bootstrap(after, n, seed=seed),
-            difference=bootstrap(lambda counts: after(counts) - before(counts), n, seed=seed),
+            before=bootstrap(one, n),
+            after=bootstrap(other, n),
+            difference=bootstrap(lambda counts: other(counts) - one(counts), n),
         )
 
-    return ChoiceChange(
-        ece=change(_error(old.confidence, old.correct), _error(new.confidence, new.correct)),
-        brier=change(_scores(old)["brier"], _scores(new)["brier"]),
-        log_loss=change(_scores(old)["log_loss"], _scores(new)["log_loss"]),
-    )
+    return ChoiceChange(ece=change("ece"), brier=change("brier"), log_loss=change("log_loss"))

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from hilum.errors import EvaluationError
+from hilum.evaluation.measures import Sample, samples_of
 from hilum.labels import LabelTree
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics import curves as lines
@@ -81,39 +82,24 @@ class Curves:
     decisions: dict[str, dict[str, OptionCurves]]
 
 
-def measure_curves(
-    tree: LabelTree, truth: IntArray, predictions: Predictions, seed: int = 0
-) -> Curves:
+def measure_curves(tree: LabelTree, truth: IntArray, predictions: Predictions) -> Curves:
     """ROC and precision-recall curves with 95 % bands. A pure function.
 
-    truth: (N,) class indices of the tree. predictions: of the same N images. seed: of the
-    bootstrap, stratified by true class as that of evaluate_predictions is; the AUROC is the same.
+    truth: (N,) class indices of the tree. predictions: of the same N images. The bootstrap is
+    stratified by true class as that of evaluate_predictions is; the AUROC is the same.
     A decision's options are measured on the images whose true class lies below it.
     Raises EvaluationError as check_predictions does.
     """
-    truth = np.asarray(truth)
-    check_predictions(tree, truth, predictions)
-    decisions = {}
-    for decision in tree.decisions:
-        targets = decision.targets(truth)
-        below = targets >= 0
-        probs = predictions.decision_probs[decision.name][below]
-        decisions[decision.name] = _measure(decision.options, targets[below], probs, seed)
-    return Curves(_measure(tree.classes, truth, predictions.probs, seed), decisions)
+    of_classes, alone = samples_of(tree, truth, predictions)
+    return Curves(_measure(of_classes), {name: _measure(choice) for name, choice in alone.items()})
 
 
-def _measure(
-    options: tuple[str, ...], truth: IntArray, probs: FloatArray, seed: int
-) -> dict[str, OptionCurves]:
-    return {
-        option: _measure_option(option, truth, k, probs[:, k], seed)
-        for k, option in enumerate(options)
-    }
+def _measure(choice: Sample) -> dict[str, OptionCurves]:
+    truth, probs = choice.truth, choice.probs
+    return {o: _measure_option(o, truth, k, probs[:, k]) for k, o in enumerate(choice.options)}
 
 
-def _measure_option(
-    option: str, truth: IntArray, k: int, scores: FloatArray, seed: int
-) -> OptionCurves:
+def _measure_option(option: str, truth: IntArray, k: int, scores: FloatArray) -> OptionCurves:
     positive, n = truth == k, len(truth)
     positives = int(positive.sum())
     if positives in (0, n):
@@ -122,10 +108,10 @@ def _measure_option(
         return OptionCurves(n, positives, undefined, undefined, None, None)
 
     def interval(measure: Callable[[IntArray], FloatArray]) -> Estimate:
-        return bootstrap(measure, n, strata=truth, seed=seed)
+        return bootstrap(measure, n, strata=truth)
 
     sensitivities, precisions = [], []
-    for counts in resample(n, truth, seed, RESAMPLES):
+    for counts in resample(n, truth, 0, RESAMPLES):
         tp, fp = lines.cumulative_counts(positive, scores, counts)
         sensitivities.append(lines.sensitivities_at(_ROC_GRID, tp, fp))
         precisions.append(lines.precisions_at(_PR_GRID, tp, fp))

@@ -5,19 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hilum.audit.provenance import recognise
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
-from hilum.evaluation.measures import Sample, measure_label, measure_overall
-from hilum.labels import Decision, LabelTree, Rule, Strategy
+from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
+from hilum.labels import LabelTree, Rule, Strategy
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, Predictions
 from hilum.statistics import metrics
-from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
 
 SYNTHETIC = (
@@ -181,16 +178,21 @@ def evaluate_predictions(
     measures bootstrap intervals, stratified by true class. All take the images as independent.
     Raises EvaluationError as check_predictions does.
     """
-    truth = np.asarray(truth)
-    check_predictions(tree, truth, predictions)
-    sample = Sample(truth, predictions.predicted, predictions.probs)
-    found = _measure(tree.classes, sample, seed)
-    decisions = {
-        decision.name: _evaluate_decision(decision, truth, predictions, seed)
-        for decision in tree.decisions
-    }
+    sample, alone = samples_of(tree, truth, predictions)
+    found = _measure(sample, seed)
+    decisions = {}
+    for decision in tree.decisions:
+        own = alone[decision.name]
+        true, final = decision.targets(sample.truth), decision.targets(sample.predicted)
+        decisions[decision.name] = DecisionEvaluation(
+            options=own.options,
+            n=len(own.truth),
+            **_measure(own, seed),
+            # both classes lie below it, under different options, only where their paths part
+            errors_caused=int(((true >= 0) & (final >= 0) & (true != final)).sum()),
+        )
     return Evaluation(
-        n=len(truth),
+        n=len(sample.truth),
         split=split,
         classes=tree.classes,
         labels=tree.to_json(),
@@ -207,35 +209,16 @@ def evaluate_predictions(
     )
 
 
-def _evaluate_decision(
-    decision: Decision, truth: IntArray, predictions: Predictions, seed: int
-) -> DecisionEvaluation:
-    true_option = decision.targets(truth)
-    final_option = decision.targets(predictions.predicted)
-    # Both classes lie below this decision, under different options, only where their paths part.
-    parts_here = (true_option >= 0) & (final_option >= 0) & (true_option != final_option)
-    belongs = true_option >= 0
-    probs = predictions.decision_probs[decision.name][belongs]
-    chosen = probs.argmax(axis=1).astype(np.int64)
-    sample = Sample(true_option[belongs], chosen, probs)
-    return DecisionEvaluation(
-        options=decision.options,
-        n=int(belongs.sum()),
-        **_measure(decision.options, sample, seed),
-        errors_caused=int(parts_here.sum()),
-    )
-
-
-def _measure(options: tuple[str, ...], sample: Sample, seed: int) -> dict[str, Any]:
+def _measure(sample: Sample, seed: int) -> dict[str, Any]:
     """What is measured of every choice, be it between classes or between options."""
-    matrix = metrics.confusion_matrix(sample.truth, sample.predicted, len(options))
+    matrix = metrics.confusion_matrix(sample.truth, sample.predicted, len(sample.options))
     return {
-        "confusion_matrix": tuple(tuple(int(cell) for cell in row) for row in matrix),
-        "overall": measure_overall(sample, matrix, options, seed),
+        "confusion_matrix": tuple(tuple(row) for row in matrix.tolist()),
+        "overall": measure_overall(sample, matrix, sample.options, seed),
         "per_option": {
             option: ClassMeasures(
                 **measure_label(sample, k, option, seed), support=int(matrix[k].sum())
             )
-            for k, option in enumerate(options)
+            for k, option in enumerate(sample.options)
         },
     }

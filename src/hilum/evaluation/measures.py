@@ -11,8 +11,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray
+from hilum.labels import LabelTree
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics import metrics
+from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import bootstrap, wilson
 
 #: How an interval is made: of a proportion, or by resampling.
@@ -20,16 +22,37 @@ Interval = Literal["wilson", "bootstrap"]
 
 
 class Sample(NamedTuple):
-    """N images: truth, predicted (N,) class indices, and probs (N, C)."""
+    """A choice between C options on N images: truth, predicted (N,) indices, and probs (N, C)."""
 
     truth: IntArray
     predicted: IntArray
     probs: FloatArray
+    options: tuple[str, ...] = ()
 
     def matrices(self, counts: IntArray) -> IntArray:
         """(R, C, C) confusion matrices of resamples, rows are the truth; counts: (R, N)."""
         size = self.probs.shape[1]
         return metrics.confusion_matrices(self.truth, self.predicted, size, counts)
+
+
+def samples_of(
+    tree: LabelTree, truth: IntArray, predictions: Predictions
+) -> tuple[Sample, dict[str, Sample]]:
+    """The choice between all classes, and that of each decision alone, by its name.
+
+    A decision's is of the images whose true class lies below it, by its most probable option.
+    truth: (N,) class indices. Raises EvaluationError as check_predictions does.
+    """
+    truth = np.asarray(truth)
+    check_predictions(tree, truth, predictions)
+    alone = {}
+    for decision in tree.decisions:
+        targets = decision.targets(truth)
+        below = targets >= 0
+        probs = predictions.decision_probs[decision.name][below]
+        top = probs.argmax(axis=1).astype(np.int64)
+        alone[decision.name] = Sample(targets[below], top, probs, decision.options)
+    return Sample(truth, predictions.predicted, predictions.probs, tree.classes), alone
 
 
 def _accuracies(sample: Sample, counts: IntArray) -> FloatArray:
