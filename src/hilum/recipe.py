@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from hilum.errors import RecipeError, nearest
+from hilum.files import read_packaged, read_toml
 from hilum.labels import FLAT, Decision, LabelTree, Rule, Strategy
 from hilum.settings import Augmentation, PreprocessingSettings, Settings, key_meanings
 
@@ -195,22 +196,12 @@ class Recipe(Settings):
             RecipeError: There is none, or it is damaged.
         """
         text = str(name_or_path)
-        builtin = resources.files("hilum") / "recipes" / f"{text}.toml"
-        try:
-            if text in recipe_names():
-                content = builtin.read_text(encoding="utf-8")
-            elif Path(text).is_file():
-                content = Path(text).read_text(encoding="utf-8-sig")  # editors may add a mark
-            else:
-                hint = nearest(text, recipe_names())
-                raise RecipeError(f"There is no recipe '{text}', built in or as a file.{hint}")
-            return cls.from_dict(tomllib.loads(content), text)
-        except UnicodeDecodeError as error:
-            raise RecipeError(f"{text}: not UTF-8 text, which TOML is ({error}).") from None
-        except tomllib.TOMLDecodeError as error:
-            raise RecipeError(f"{text}: not valid TOML ({error}).") from None
-        except OSError as error:
-            raise RecipeError(f"{text}: cannot be read ({error.strerror}).") from None
+        if text in recipe_names():
+            return cls.from_dict(read_packaged("recipes", f"{text}.toml"), text)
+        if not Path(text).is_file():
+            hint = nearest(text, recipe_names())
+            raise RecipeError(f"There is no recipe '{text}', built in or as a file.{hint}")
+        return cls.from_dict(read_toml(Path(text), RecipeError), text)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as TOML has them."""

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def write(tree, given, out, names=None):
     evaluation = evaluate_predictions(
         tree, truth, predictions, rule="route", strategy="cascade", split="val"
     )
-    write_evaluation(evaluation, names or predictions.names, truth, predictions, tree, out)
+    named = replace(predictions, names=tuple(names or predictions.names))
+    write_evaluation(evaluation, truth, named, tree, out)
     return evaluation
 
 
@@ -122,11 +124,11 @@ def test_text_of_the_json_is_the_issue_s_shape(tree, published, tmp_path):
 def test_parts_that_do_not_fit_together_are_refused(tree, published, tmp_path):
     truth, predictions = published
     evaluation = write(tree, (truth, predictions), tmp_path)
-    with pytest.raises(EvaluationError, match="23 names"):
-        write_evaluation(evaluation, predictions.names[1:], truth, predictions, tree, tmp_path)
+    with pytest.raises(EvaluationError, match="23 images"):
+        write_evaluation(evaluation, truth, predictions.take(slice(1, None)), tree, tmp_path)
     other_truth, other = case(tree, 5)
     with pytest.raises(EvaluationError, match="evaluation of 24 images"):
-        write_evaluation(evaluation, other.names, other_truth, other, tree, tmp_path)
+        write_evaluation(evaluation, other_truth, other, tree, tmp_path)
 
 
 def test_a_failed_write_names_the_file_and_leaves_the_old_one(

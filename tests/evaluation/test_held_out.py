@@ -14,7 +14,7 @@ def table(path, tree, truth, probs, names):
     probs = np.array(probs, dtype=np.float64)
     decisions = tree.decision_probs(probs)
     predictions = Predictions(tuple(names), probs, decisions, tree.choose(decisions, "route"))
-    text = predictions_csv(predictions, tree, truth=np.array(truth), names=names)
+    text = predictions_csv(predictions, tree, truth=np.array(truth))
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -68,7 +68,7 @@ def test_images_that_were_trained_on_are_refused(tmp_path, tree, published, spli
         tree, truth, predictions, rule="route", strategy="cascade", split=split,
         data={"fingerprint": data}, classifier={"data": {"fingerprint": "A"}},
     )  # fmt: skip
-    write_evaluation(evaluation, predictions.names, truth, predictions, tree, tmp_path)
+    write_evaluation(evaluation, truth, predictions, tree, tmp_path)
     if fits:
         assert len(read_held_out([tmp_path / "predictions.csv"], tree)[1]) == 24
     else:

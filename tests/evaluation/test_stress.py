@@ -72,8 +72,6 @@ def test_means_and_drops_are_those_of_the_counts(run):
     assert (blur.augmented_by, jpeg.augmented_by) == ("blur", "")
     assert found.new_kinds == jpeg.mean
     assert found.worst is blur
-    assert run.correct().mean() == pytest.approx(0.725)
-    assert run.correct()[:4].tolist() == [0.75, 0.75, 0.5, 0.5]
 
 
 def test_measures_agree_with_scikit_learn(run):

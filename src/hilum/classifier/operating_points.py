@@ -100,29 +100,19 @@ class OperatingResult:
 
 
 def fit_operating_point(
-    point: OperatingPoint,
-    tree: LabelTree,
-    truth: IntArray,
-    predictions: Predictions,
-    *,
-    seed: int = 0,
+    point: OperatingPoint, tree: LabelTree, truth: IntArray, predictions: Predictions
 ) -> OperatingPoint:
     """The point with its threshold, chosen on validation data.
 
     truth: (M,) class indices of images that trained nothing. predictions: of the same images.
-    An option is judged on the images that belong to its decision. seed: of the bootstrap.
+    An option is judged on the images that belong to its decision.
     Raises EvaluationError as check_predictions does, LabelError for a label the tree lacks.
     """
     check_predictions(tree, truth, predictions)
     target = Target.parse(point.target, tree)
     judged = target.judged(truth)
-    chosen = choose_threshold(
-        target.positive(truth)[judged],
-        target.scores(predictions)[judged],
-        point.demands,
-        seed=seed,
-    )
-    return replace(point, chosen=chosen)
+    positive, scores = target.positive(truth)[judged], target.scores(predictions)[judged]
+    return replace(point, chosen=choose_threshold(positive, scores, point.demands))
 
 
 def apply_operating_point(

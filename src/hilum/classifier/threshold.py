@@ -12,6 +12,7 @@ import numpy as np
 from hilum.errors import EvaluationError, nearest
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, resample
+from hilum.statistics.metrics import ratios
 from hilum.statistics.two_by_two import MEASURES, Measures, TwoByTwo
 
 Measure = Literal["sensitivity", "specificity", "ppv", "npv"]
@@ -220,10 +221,10 @@ class _Search:
     def _measures(self, tp: IntArray, fp: IntArray) -> tuple[FloatArray, ...]:
         """In the order of MEASURES; NaN where undefined."""
         return (
-            _ratios(tp, np.full_like(tp, self._p)),
-            _ratios(self._n - fp, np.full_like(fp, self._n)),
-            _ratios(tp, tp + fp),
-            _ratios(self._n - fp, self._n - fp + self._p - tp),
+            ratios(tp, np.full_like(tp, self._p)),
+            ratios(self._n - fp, np.full_like(fp, self._n)),
+            ratios(tp, tp + fp),
+            ratios(self._n - fp, self._n - fp + self._p - tp),
         )
 
     def _merit(self, tp: IntArray, fp: IntArray) -> IntArray:
@@ -234,11 +235,6 @@ class _Search:
         if "specificity" not in demanded:
             return tp - fp * (self._p + 1)
         return (tp * self._n - fp * self._p) * (self._p + 1) + tp
-
-
-def _ratios(part: IntArray, whole: IntArray) -> FloatArray:
-    ratios: FloatArray = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-    return ratios
 
 
 def _correct(measured: Estimate, errors: FloatArray) -> Estimate:

@@ -58,13 +58,12 @@ def evaluate(
 class SplitRun:
     """What a classifier said of a split, and how it did.
 
-    classifier: under the rule that was asked for. rows: (N,) positions in the data set. names:
-    of the N images. truth: (N,) class indices.
+    classifier: under the rule that was asked for. rows: (N,) positions in the data set. truth:
+    (N,) class indices.
     """
 
     classifier: Classifier
     rows: IntArray
-    names: tuple[str, ...]
     truth: IntArray
     predictions: Predictions
     evaluation: Evaluation
@@ -72,7 +71,7 @@ class SplitRun:
     def write(self, out: Path) -> None:
         """Write predictions.csv and evaluation.json into a folder."""
         tree = self.classifier.tree
-        write_evaluation(self.evaluation, self.names, self.truth, self.predictions, tree, out)
+        write_evaluation(self.evaluation, self.truth, self.predictions, tree, out)
 
 
 def run_split(
@@ -107,7 +106,7 @@ def run_split(
         data=describe_data(dataset),
         classifier=describe_classifier(classifier),
     )
-    return SplitRun(classifier, rows, names, truth, predictions, evaluation)
+    return SplitRun(classifier, rows, truth, predictions, evaluation)
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:

@@ -144,28 +144,23 @@ _FIRST_COLUMNS = ["path", "truth", "predicted", "correct"]
 
 
 def write_evaluation(
-    evaluation: Evaluation,
-    names: Sequence[str],
-    truth: IntArray,
-    predictions: Predictions,
-    tree: LabelTree,
-    out: Path,
+    evaluation: Evaluation, truth: IntArray, predictions: Predictions, tree: LabelTree, out: Path
 ) -> None:
     """Write ``predictions.csv`` and ``evaluation.json`` into the folder out, which is made.
 
-    names: (N,) the radiographs' paths below the data root. truth: (N,) class indices.
+    truth: (N,) class indices. predictions: with the radiographs' paths below the data root.
     Each file is written beside its target and renamed, the table first, so that an
     ``evaluation.json`` that is there is whole. Raises EvaluationError where the parts do not fit
     together or a file cannot be written.
     """
     truth = np.asarray(truth)
     check_predictions(tree, truth, predictions)
-    if len(names) != len(truth) or evaluation.n != len(truth):
+    if evaluation.n != len(truth):
         raise EvaluationError(
-            f"There are {len(names)} names and {len(truth)} true classes for an evaluation of "
-            f"{evaluation.n} images: give one of each per image."
+            f"There are {len(truth)} true classes for an evaluation of {evaluation.n} images: give "
+            "one per image."
         )
-    table = predictions_csv(predictions, tree, truth=truth, names=names)
+    table = predictions_csv(predictions, tree, truth=truth)
     try:
         write_atomically(out / PREDICTIONS_FILE, table.encode("utf-8", ODD_NAMES))
     except OSError as error:
@@ -176,16 +171,12 @@ def write_evaluation(
 
 
 def predictions_csv(
-    predictions: Predictions,
-    tree: LabelTree,
-    *,
-    truth: IntArray | None = None,
-    names: Sequence[str] | None = None,
+    predictions: Predictions, tree: LabelTree, *, truth: IntArray | None = None
 ) -> str:
     """The text of a ``predictions.csv``; see the head of this file for its columns.
 
     truth: (N,) class indices; where they are not known, the columns truth and correct are left
-    out. names: (N,) paths to write instead of the predictions' own.
+    out.
     """
     first = _FIRST_COLUMNS if truth is not None else ["path", "predicted"]
     header = [
@@ -200,7 +191,7 @@ def predictions_csv(
     # Texts are always quoted: a carriage return within a path would end the line otherwise.
     writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     writer.writerow([to_cell(name) for name in header])
-    for i, name in enumerate(predictions.names if names is None else names):
+    for i, name in enumerate(predictions.names):
         predicted = to_cell(tree.classes[predictions.predicted[i]])
         row: list[str | int | float] = [to_cell(name), predicted]
         if truth is not None:
@@ -217,20 +208,30 @@ def read_evaluation(path: Path) -> Evaluation:
     )
 
 
-def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
+def read_predictions(path: Path, tree: LabelTree | None = None) -> tuple[IntArray, Predictions]:
     """Read a ``predictions.csv``: the true classes (N,) and the predictions of N images.
 
     Class indices follow the order of the ``p(…)`` columns, which is that of the label tree.
-    Raises EvaluationError, with the line, if it is missing, damaged or foreign.
+    tree: whose classes it must have. Raises EvaluationError, with the line, if it is missing,
+    damaged or foreign.
     """
     try:
-        rows = list(csv.reader(io.StringIO(_text(path), newline=""), strict=True))
+        # A spreadsheet that saved the table may have put a byte order mark in front.
+        with path.open(encoding="utf-8-sig", errors=ODD_NAMES, newline="") as file:
+            rows = list(csv.reader(file, strict=True))
+    except OSError as error:
+        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
     except csv.Error as error:
         raise EvaluationError(
             f"{path} is not a table of comma-separated values: {error}."
         ) from None
     header = [from_cell(cell) for cell in rows[0]] if rows else []
     classes = [c[2:-1] for c in header if c.startswith("p(") and c.endswith(")")]
+    if tree and tuple(classes) != tree.classes:
+        raise EvaluationError(
+            f"{path}: its classes are {', '.join(classes) or 'none'}; expected "
+            f"{', '.join(tree.classes)}."
+        )
     options = [c for c in header[4 + len(classes) :] if c.count("/") == 1]
     expected = [*_FIRST_COLUMNS, *(f"p({c})" for c in classes), *options]
     if header != expected or not classes or not options:
@@ -266,15 +267,6 @@ def read_predictions(path: Path) -> tuple[IntArray, Predictions]:
     return labels[:, 0], predictions
 
 
-def _text(path: Path) -> str:
-    try:
-        # A spreadsheet that saved the table may have put a byte order mark in front.
-        with path.open(encoding="utf-8-sig", errors=ODD_NAMES, newline="") as file:
-            return file.read()
-    except OSError as error:
-        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
-
-
 def read_held_out(paths: Sequence[Path], tree: LabelTree) -> tuple[IntArray, Predictions]:
     """The predictions of one or more ``predictions.csv``, an image once.
 
@@ -293,9 +285,8 @@ def read_held_out(paths: Sequence[Path], tree: LabelTree) -> tuple[IntArray, Pre
     truths: dict[str, tuple[int, Path]] = {}
     rows: dict[str, list[tuple[Predictions, int]]] = {}
     for path in paths:
-        _refuse_other_classes(path, tree)
+        truth, predictions = read_predictions(path, tree)
         _refuse_trained_on(path)
-        truth, predictions = read_predictions(path)
         for i, name in enumerate(predictions.names):
             label, before = truths.setdefault(name, (int(truth[i]), path))
             if label != truth[i]:
@@ -312,20 +303,6 @@ def read_held_out(paths: Sequence[Path], tree: LabelTree) -> tuple[IntArray, Pre
     )  # fmt: skip
     labels = np.array([label for label, _ in truths.values()], dtype=np.int64)
     return labels, Predictions(tuple(rows), probs, tree.decision_probs(probs), predicted)
-
-
-def _refuse_other_classes(path: Path, tree: LabelTree) -> None:
-    try:
-        with path.open(encoding="utf-8-sig", errors=ODD_NAMES, newline="") as file:
-            header = [from_cell(cell) for cell in next(csv.reader(file), [])]
-    except OSError as error:
-        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
-    found = [c[2:-1] for c in header if c.startswith("p(") and c.endswith(")")]
-    if tuple(found) != tree.classes:
-        raise EvaluationError(
-            f"{path}: its classes are {', '.join(found) or 'none'}; expected "
-            f"{', '.join(tree.classes)}."
-        )
 
 
 def _refuse_trained_on(path: Path) -> None:

@@ -6,21 +6,21 @@ ledger lies in the classifier's folder and makes such looks visible. It proves n
 be removed, and looks of other classifiers at the same images stand in ledgers of their own.
 """
 
-import datetime
-import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.files import classifier_folder, read_classifier_file
+from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import Evaluation
-from hilum.files import write_atomically
+from hilum.files import sha256, write_atomically
 from hilum.radiographs.dataset import Dataset
+from hilum.training.folder import utc_now
 
 LEDGER_FILE = "ledger.jsonl"
 
@@ -83,7 +83,7 @@ def record_look(
     try:
         with filelock.FileLock(folder / f".{LEDGER_FILE}.lock", timeout=_PATIENCE):
             looks = (*read_ledger(folder), look)
-            lines = "".join(json.dumps(asdict(k), ensure_ascii=False) + "\n" for k in looks)
+            lines = "".join(json.dumps(to_plain(k), ensure_ascii=False) + "\n" for k in looks)
             write_atomically(file, lines.encode())
     except filelock.Timeout:
         raise EvaluationError(
@@ -138,17 +138,18 @@ def describe_looks(looks: Sequence[Look]) -> str:
 
 
 def _look(folder: Path, classifier: Classifier, dataset: Dataset, evaluation: Evaluation) -> Look:
-    now = datetime.datetime.now(datetime.UTC)
     contents = sorted(dataset.digests[row] for row in dataset.indices(evaluation.split))
+    networks = read_classifier_file(folder).networks
+    weights = sorted(f"{name}\t{e.sha256}\t{e.temperature}" for name, e in networks.items())
     return Look(
-        when=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        when=utc_now(),
         data=dataset.name,
         fingerprint=dataset.fingerprint,
         external=is_external(classifier, dataset),
         split=evaluation.split,
         n=evaluation.n,
-        images=_digest(contents),
-        weights=_weights(folder),
+        images=sha256("\n".join(contents).encode()),
+        weights=sha256("\n".join(weights).encode()),
         rule=evaluation.rule,
     )
 
@@ -163,16 +164,6 @@ def is_external(classifier: Classifier, dataset: Dataset) -> bool:
     if "fingerprint" not in own:
         return False
     return own["fingerprint"] != dataset.fingerprint and own.get("name") != dataset.name
-
-
-def _weights(folder: Path) -> str:
-    """One digest of all networks, with the temperatures that their outputs are divided by."""
-    networks = read_classifier_file(folder).networks
-    return _digest(sorted(f"{name}\t{e.sha256}\t{e.temperature}" for name, e in networks.items()))
-
-
-def _digest(lines: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _parse(file: Path, number: int, line: str) -> Look:

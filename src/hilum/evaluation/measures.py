@@ -232,39 +232,43 @@ def measure_overall(
 ) -> dict[str, Estimate]:
     """Every measure over all classes. matrix: of the sample. names: of the classes."""
     n = len(sample.truth)
+    once = np.ones((1, n), dtype=np.int64)
     found = {}
     for key, measure in OVERALL.items():
-        reason = measure.undefined(matrix, names)
         of_resamples = partial(measure.replicates, sample)
-        if reason:
-            found[key] = Estimate.undefined(reason, n)
-        elif measure.interval == "wilson":
-            share = float(of_resamples(np.ones((1, n), dtype=np.int64))[0])
-            found[key] = wilson(round(share * n), n)
+        reason = measure.undefined(matrix, names)
+        if measure.interval == "wilson" and not reason:
+            found[key] = wilson(round(float(of_resamples(once)[0]) * n), n)
         else:
-            found[key] = bootstrap(of_resamples, n, strata=sample.truth, seed=seed)
+            found[key] = _resampled(of_resamples, sample, reason, seed)
     return found
 
 
 def measure_label(sample: Sample, k: int, name: str, seed: int) -> dict[str, Estimate]:
     """Every measure of class k, whose name is given, against the rest."""
-    truth, n = sample.truth, len(sample.truth)
-    side = OneAgainstRest(truth == k, sample.predicted == k, sample.probs[:, k])
+    side = OneAgainstRest(sample.truth == k, sample.predicted == k, sample.probs[:, k])
     lacking: Mapping[str, str] = {
         "positives": "" if side.positive.any() else f"no image of {name}",
         "negatives": "" if not side.positive.all() else f"no image of a class other than {name}",
         "predictions": "" if side.called.any() else f"no image was predicted as {name}",
     }
-    once = _count(side, np.ones((1, n), dtype=np.int64))
+    once = _count(side, np.ones((1, len(sample.truth)), dtype=np.int64))
     found = {}
     for key, measure in OF_A_LABEL.items():
         reason = next((lacking[need] for need in measure.needs if lacking[need]), "")
-        if reason:
-            found[key] = Estimate.undefined(reason, n)
-        elif measure.ratio and measure.interval == "wilson":
+        if measure.ratio and measure.interval == "wilson" and not reason:
             part, whole = measure.ratio(once)
             found[key] = wilson(int(part[0]), int(whole[0]))
         else:
-            of_resamples = partial(measure.replicates, side)
-            found[key] = bootstrap(of_resamples, n, strata=truth, seed=seed)
+            found[key] = _resampled(partial(measure.replicates, side), sample, reason, seed)
     return found
+
+
+def _resampled(
+    of_resamples: Callable[[IntArray], FloatArray], sample: Sample, reason: str, seed: int
+) -> Estimate:
+    """With its bootstrap interval, stratified by truth; undefined for a reason."""
+    n = len(sample.truth)
+    if reason:
+        return Estimate.undefined(reason, n)
+    return bootstrap(of_resamples, n, strata=sample.truth, seed=seed)

@@ -15,18 +15,17 @@ from hilum.classifier.classifier import Classifier
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import describe_classifier, describe_data
+from hilum.evaluation.measures import OVERALL, samples_of
 from hilum.labels import LabelTree, Rule
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import Estimate, FloatArray, IntArray, PixelArray, Predictions
 from hilum.statistics import metrics
-from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import RESAMPLES, percentile_interval, resample, wilson
 from hilum.transforms.corrupt import (
     CORRUPTIONS,
     STRENGTHS,
-    Corruption,
     corrupt,
     select_corruptions,
 )
@@ -143,15 +142,6 @@ class StressRun:
     clean: Predictions
     stressed: Mapping[Setting, Predictions]
 
-    def correct(self) -> FloatArray:
-        """(N,) the share of its corrupted copies, in [0, 1], of which each image's class is right.
-
-        Its mean is the stressed accuracy, where every corruption has the same strengths. To
-        compare two classifiers, take the mean of the differences, over images or groups of them.
-        """
-        right = [p.predicted == self.truth for p in self.stressed.values()]
-        return np.asarray(np.mean(right, axis=0), dtype=np.float64)
-
 
 def measure_stress(
     classifier: Classifier,
@@ -159,9 +149,7 @@ def measure_stress(
     split: str | IntArray = "val",
     *,
     rule: Rule | None = None,
-    corruptions: Sequence[str] | None = None,
     strengths: Sequence[int] = STRENGTHS,
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> Stress:
     """Measure a classifier on the images of a split as they are and under corruptions.
@@ -171,16 +159,8 @@ def measure_stress(
     """
     rows = dataset.indices(split) if isinstance(split, str) else split
     model = classifier if rule is None else replace(classifier, rule=rule)
-    run = stress_run(
-        model,
-        dataset,
-        rows,
-        corruptions=corruptions,
-        strengths=strengths,
-        seed=seed,
-        progress=progress,
-    )
-    found = summarise_stress(model.tree, run, split if isinstance(split, str) else "some", seed)
+    run = stress_run(model, dataset, rows, strengths=strengths, progress=progress)
+    found = summarise_stress(model.tree, run, split if isinstance(split, str) else "some")
     return replace(
         found,
         rule=model.rule,
@@ -226,8 +206,12 @@ def stress_run(
     parts: list[Predictions] = []
 
     def made(row: int) -> PixelArray:
-        image = read_radiograph(dataset.records[row].path)
-        return _copies(classifier, image, settings, seed, row)
+        image, ready = (
+            read_radiograph(dataset.records[row].path),
+            classifier.preprocessing.to_pixels,
+        )
+        corrupted = (corrupt(image, c, strength, seed=seed, index=row) for c, strength in settings)
+        return np.stack([ready(image), *(ready(copy) for copy in corrupted)])
 
     for start in range(0, len(rows), step):
         held = [int(row) for row in rows[start : start + step]]
@@ -253,8 +237,6 @@ def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0)
     Raises EvaluationError as check_predictions does.
     """
     settings = list(run.stressed)
-    for predictions in (run.clean, *run.stressed.values()):
-        check_predictions(tree, run.truth, predictions)
     replicates = _Replicates(tree, run, seed)
     known = {corruption.name: corruption for corruption in CORRUPTIONS}
     names = tuple(dict.fromkeys(name for name, _ in settings))
@@ -262,7 +244,11 @@ def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0)
     for name in names:
         corruption = known[name]
         places = [i for i, (other, _) in enumerate(settings) if other == name]
-        levels = [_level(corruption, settings[i][1], replicates.one(1 + i)) for i in places]
+        levels = [
+            StressLevel(s, corruption.amounts[s - 1], replicates.one(1 + i))
+            for i in places
+            for s in [settings[i][1]]
+        ]
         found.append(
             CorruptionStress(
                 name=name,
@@ -286,23 +272,6 @@ def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0)
     )
 
 
-def _level(corruption: Corruption, strength: int, measures: StressMeasures) -> StressLevel:
-    return StressLevel(strength, corruption.amounts[strength - 1], measures)
-
-
-def _copies(
-    classifier: Classifier,
-    image: PixelArray,
-    settings: Sequence[tuple[Corruption, int]],
-    seed: int,
-    row: int,
-) -> PixelArray:
-    """(1 + S, H, W): one radiograph as it is and under every setting, preprocessed."""
-    corrupted = (corrupt(image, c, strength, seed=seed, index=row) for c, strength in settings)
-    ready = classifier.preprocessing.to_pixels
-    return np.stack([ready(image), *(ready(copy) for copy in corrupted)])
-
-
 class _Replicates:
     """Every measure of every copy of the images, on them all and on the same R resamples of them.
 
@@ -311,32 +280,18 @@ class _Replicates:
     """
 
     def __init__(self, tree: LabelTree, run: StressRun, seed: int) -> None:
-        truth, copies = run.truth, [run.clean, *run.stressed.values()]
-        self.n, size = len(truth), len(tree.classes)
-        support = np.bincount(truth, minlength=size)
-        absent = [tree.classes[k] for k in np.flatnonzero(support == 0)]
-        self.missing = f"no image of {', '.join(absent)}" if absent else ""
-        right = np.stack([copy.predicted == truth for copy in copies]).astype(np.float64)
-        self.successes = right.sum(axis=1).astype(int).tolist()
+        said = (run.clean, *run.stressed.values())
+        samples = [samples_of(tree, run.truth, copy)[0] for copy in said]
+        self.n = len(run.truth)
+        self.successes = [int((s.predicted == s.truth).sum()) for s in samples]
+        matrix = metrics.confusion_matrix(run.truth, run.clean.predicted, len(tree.classes))
+        self.missing = {name: OVERALL[name].undefined(matrix, tree.classes) for name in MEASURES}
         every = np.ones((1, self.n), dtype=np.int64)
-        blocks: dict[str, list[FloatArray]] = {name: [] for name in MEASURES}
-        for counts in (every, *resample(self.n, truth, seed, RESAMPLES)):
-            drawn = counts.astype(np.float64)
-            blocks["accuracy"].append(right @ drawn.T / self.n)
-            if absent:
-                continue
-            # classes are drawn within themselves, so that their sizes stay as they are
-            weights = 1 / (size * support[truth])
-            blocks["balanced_accuracy"].append((right * weights) @ drawn.T)
-            areas = [
-                np.mean(
-                    [metrics.aurocs(truth == k, copy.probs[:, k], counts) for k in range(size)],
-                    axis=0,
-                )
-                for copy in copies
-            ]
-            blocks["macro_auroc"].append(np.stack(areas))
-        self.values = {name: np.hstack(found) for name, found in blocks.items() if found}
+        blocks: dict[str, list[FloatArray]] = {n: [] for n in MEASURES if not self.missing[n]}
+        for counts in (every, *resample(self.n, run.truth, seed, RESAMPLES)):
+            for name, found in blocks.items():
+                found.append(np.stack([OVERALL[name].replicates(s, counts) for s in samples]))
+        self.values = {name: np.hstack(found) for name, found in blocks.items()}
 
     def one(self, copy: int) -> StressMeasures:
         """The measures of one copy."""
@@ -354,7 +309,7 @@ class _Replicates:
         found = {
             name: percentile_interval(float(values[name][0]), values[name][1:], self.n)
             if name in values
-            else Estimate.undefined(self.missing, self.n)
+            else Estimate.undefined(self.missing[name], self.n)
             for name in MEASURES
         }
         return StressMeasures(**found)

@@ -135,13 +135,11 @@ def measure_subgroups(
     truth: IntArray,
     predictions: Predictions,
     attributes: Mapping[str, Bands],
-    *,
-    seed: int = 0,
 ) -> Subgroups:
     """How often a classifier is right in each subgroup, and whether chance explains the rest.
 
     truth: (N,) class indices. attributes: for each of them by name the subgroups of the N images
-    (attributes.collect_attributes makes them). seed: of the permutation test.
+    (collect_attributes makes them).
 
     The test shuffles the subgroups among images of one true class, DRAWS times; its statistic is
     the sum over the subgroups of (right - expected)² / variance. So it needs no large numbers.
@@ -158,7 +156,7 @@ def measure_subgroups(
                 f"The attribute '{name}' has {len(bands.index)} values for {len(truth)} images: "
                 "give one for each, None where it is unknown."
             )
-        found.append(_measure(name, bands, truth, right, tree.classes, seed))
+        found.append(_measure(name, bands, truth, right, tree.classes))
     adjusted = holm([attribute.p for attribute in found])
     tested = sum(p is not None for p in adjusted)
     attributes_found = (
@@ -170,7 +168,7 @@ def measure_subgroups(
 
 
 def _measure(
-    name: str, bands: Bands, truth: IntArray, right: BoolArray, classes: tuple[str, ...], seed: int
+    name: str, bands: Bands, truth: IntArray, right: BoolArray, classes: tuple[str, ...]
 ) -> Attribute:
     names = bands.names
     rows = np.flatnonzero(bands.index >= 0)
@@ -195,7 +193,7 @@ def _measure(
     reason = _untestable(names, totals, correct, sizes)
     if reason:
         return Attribute(name, subgroups, unknown, None, None, reason, None, undefined, "")
-    scores, p = _permute(sizes, hits, seed)
+    scores, p = _permute(sizes, hits)
     worst = int(scores.argmin())
     others = np.delete(np.arange(len(names)), worst)
     rest = wilson(int(hits[others].sum()), int(sizes[others].sum()))
@@ -237,7 +235,7 @@ def _variances(sizes: IntArray, correct: IntArray, totals: IntArray) -> FloatArr
     return np.asarray(per_class.sum(axis=1), dtype=np.float64)
 
 
-def _permute(sizes: IntArray, hits: IntArray, seed: int) -> tuple[FloatArray, float]:
+def _permute(sizes: IntArray, hits: IntArray) -> tuple[FloatArray, float]:
     """Each subgroup's deviation in standard errors (G,), and the p of all together.
 
     Shuffling subgroups within a class makes the numbers right multivariate hypergeometric, so
@@ -247,7 +245,7 @@ def _permute(sizes: IntArray, hits: IntArray, seed: int) -> tuple[FloatArray, fl
     expected = sizes @ (correct / np.maximum(totals, 1))
     variances = _variances(sizes, correct, totals)
     scale = np.where(variances > 0, variances, np.inf)  # such a subgroup cannot deviate
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     drawn = np.zeros((DRAWS, len(sizes)), dtype=np.int64)
     for k in range(sizes.shape[1]):
         drawn += generator.multivariate_hypergeometric(

@@ -19,7 +19,6 @@ A space is a TOML file with one table per key; keys inside tables are reached by
 
 import copy
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -36,9 +35,10 @@ from optuna.distributions import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hilum.errors import HilumError, RecipeError, StudyError, nearest
+from hilum.files import read_toml
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, let_epochs_hold
-from hilum.studies.study import refuse_choice_on_evaluated
+from hilum.studies.study import explain, refuse_choice_on_evaluated
 from hilum.training.plan import make_plan
 
 #: Keys that change no training, or what trials are compared by, and why they cannot be searched.
@@ -56,6 +56,13 @@ _NOT_SEARCHED = {
 #: Besides its bounds a range is tried at this share of its width, where small ranges hold no whole
 #: number, so that a key of whole numbers refuses a range without int = true.
 _BETWEEN = 0.382
+
+
+_TABLE_KEYS = ("low", "high", "log", "step", "int", "choices")
+_REFUSED = {
+    "extra_forbidden": "{key} does not belong here.{hint}",
+    "missing": "{key} is missing; give low and high, or choices.",
+}
 
 
 class Range(BaseModel):
@@ -158,15 +165,7 @@ class Space:
     @classmethod
     def load(cls, path: Path) -> "Space":
         """Read a space's TOML file. Raises StudyError."""
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise StudyError(f"{path}: not UTF-8 text, which TOML is ({error}).") from None
-        except tomllib.TOMLDecodeError as error:
-            raise StudyError(f"{path}: not valid TOML ({error}).") from None
-        except OSError as error:
-            raise StudyError(f"{path}: the space cannot be read ({error.strerror}).") from None
-        return cls.from_dict(data, str(path))
+        return cls.from_dict(read_toml(path, StudyError), str(path))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], source: str = "space") -> "Space":
@@ -277,7 +276,7 @@ def _parameter(path: tuple[str, ...], table: Mapping[str, Any], source: str) -> 
             return Parameter(path, Range.model_validate(table).distribution(), None, table)
         values = Choices.model_validate(table).choices
     except ValidationError as error:
-        raise StudyError(_explain(error, f"{source}: {name}")) from None
+        raise StudyError(explain(error, f"{source}: {name}", _REFUSED, _TABLE_KEYS)) from None
     except ValueError as error:
         raise StudyError(f"{source}: {name}: {error}.") from None
     # Optuna's choices must be plain: a list or a table is drawn by its text.
@@ -302,17 +301,3 @@ def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
         if not isinstance(target, dict):
             raise RecipeError(f"'{'.'.join(path)}' reaches into '{key}', which is not a table.")
     target[path[-1]] = value
-
-
-def _explain(error: ValidationError, where: str) -> str:
-    lines: list[str] = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            known = ["low", "high", "log", "step", "int", "choices"]
-            lines.append(f"{where}: {key} does not belong here.{nearest(key, known)}")
-        elif item["type"] == "missing":
-            lines.append(f"{where}: {key} is missing; give low and high, or choices.")
-        else:
-            lines.append(f"{where}: {key}: {item['msg']} (found {item['input']!r}).")
-    return "\n".join(dict.fromkeys(lines))

@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.intervals import CONFIDENCE
+from hilum.statistics.metrics import ratios
 
 #: Probabilities are kept this far from 0 and 1, whose logits are infinite: 36 at most.
 _LEAST = float(np.finfo(np.float64).eps)
@@ -110,20 +111,17 @@ MOST_BINS = 10
 LEAST_PER_BIN = 10
 
 
-def equal_mass_bins(
-    probs: FloatArray, most: int = MOST_BINS, least: int = LEAST_PER_BIN
-) -> IntArray:
+def equal_mass_bins(probs: FloatArray) -> IntArray:
     """Which bin each probability falls into, when bins hold about equally many images.
 
-    probs: (N,). most: number of bins where there are enough images. least: images per bin.
-    Equal probabilities share a bin, so that the order of the images does not matter: a border that
-    would fall among them moves to their nearer end, and bins may be fewer and unequal.
+    probs: (N,). Equal probabilities share a bin, so that the order of the images does not matter: a
+    border that would fall among them moves to their nearer end, and bins may be fewer and unequal.
     Returns (N,) indices from 0, by rising probability; no bin is empty.
     Bins of equal mass bias the calibration error less than bins of equal width.
     Source: Roelofs et al. 2022, Mitigating bias in calibration error estimation, arXiv:2012.08668
     """
     n = len(probs)
-    bins = min(max(n // least, 1), most)
+    bins = min(max(n // LEAST_PER_BIN, 1), MOST_BINS)
     ordered = np.sort(probs)
     wanted = np.arange(1, bins) * n // bins
     first = np.searchsorted(ordered, ordered[wanted], side="left")
@@ -187,9 +185,7 @@ def brier_skills(truth: IntArray, probs: FloatArray, counts: IntArray) -> FloatA
     shares = (counts @ present) / counts.sum(axis=1, keepdims=True)
     reference = (shares * (1 - shares)).sum(axis=1)
     scores = brier_scores(truth, probs, counts)
-    ratio = np.full(len(scores), np.nan)
-    np.divide(scores, reference, out=ratio, where=reference > 1e-12)
-    return np.asarray(1 - ratio, dtype=np.float64)
+    return 1 - ratios(scores, np.where(reference > 1e-12, reference, 0))
 
 
 def log_losses(truth: IntArray, probs: FloatArray, counts: IntArray) -> FloatArray:

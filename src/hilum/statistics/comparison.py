@@ -86,12 +86,7 @@ class DeLong:
     p: float | None
 
 
-def delong(
-    positive: BoolArray,
-    scores_a: FloatArray,
-    scores_b: FloatArray,
-    confidence: float = CONFIDENCE,
-) -> DeLong:
+def delong(positive: BoolArray, scores_a: FloatArray, scores_b: FloatArray) -> DeLong:
     """Compare the AUROCs of two scores of the same images.
 
     positive: (N,) bool. scores_a, scores_b: (N,), higher means more likely positive.
@@ -104,14 +99,15 @@ def delong(
     """
     positive = np.asarray(positive, dtype=bool)
     scores = _scores(positive, scores_a, scores_b)
-    undefined = _undefined(positive)
-    if undefined is not None:
+    if not positive.any() or positive.all():
+        kind = "negative" if positive.any() else "positive"
+        undefined = Estimate.undefined(f"no {kind} image", len(positive))
         return DeLong(undefined, undefined, undefined, None)
     above, below = _components(positive, scores)
-    auc_a, auc_b = (_mean(above[i], below[i], (0, 1), confidence) for i in (0, 1))
+    auc_a, auc_b = (_mean(above[i], below[i], (0, 1)) for i in (0, 1))
     # Taking the difference of each component first makes the variance exactly 0 where both scores
     # order all pairs alike, and not a rounding error.
-    difference = _mean(above[0] - above[1], below[0] - below[1], (-1, 1), confidence)
+    difference = _mean(above[0] - above[1], below[0] - below[1], (-1, 1))
     p = None
     if difference.value is not None and difference.low is not None:
         variance = _variance(above[0] - above[1], below[0] - below[1])
@@ -134,33 +130,23 @@ def _components(positive: BoolArray, scores: FloatArray) -> tuple[FloatArray, Fl
     return above, below
 
 
-def _mean(
-    above: FloatArray, below: FloatArray, bounds: tuple[float, float], confidence: float
-) -> Estimate:
+def _mean(above: FloatArray, below: FloatArray, bounds: tuple[float, float]) -> Estimate:
     """The mean of structural components, of one score or of a difference, with its interval."""
     value, n = float(above.mean()), len(above) + len(below)
+    reason, variance = "", 0.0
     if len(above) < 2 or len(below) < 2:
         reason = "no interval: it takes at least two positive and two negative images"
-        return Estimate(value, n=n, method=DELONG, reason=reason)
-    variance = _variance(above, below)
-    if variance < _NOTHING:
+    elif (variance := _variance(above, below)) < _NOTHING:
         reason = "no interval: no image stands out (a perfect AUROC, or two identical orders)"
+    if reason:
         return Estimate(value, n=n, method=DELONG, reason=reason)
-    half = float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(variance))
+    half = float(stats.norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(variance))
     low, high = max(bounds[0], value - half), min(bounds[1], value + half)
     return Estimate(value, low, high, n, DELONG)
 
 
 def _variance(above: FloatArray, below: FloatArray) -> float:
     return float(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below))
-
-
-def _undefined(positive: BoolArray) -> Estimate | None:
-    if not positive.any():
-        return Estimate.undefined("no positive image", len(positive))
-    if positive.all():
-        return Estimate.undefined("no negative image", len(positive))
-    return None
 
 
 def _scores(positive: BoolArray, *scores: FloatArray) -> FloatArray:
@@ -193,60 +179,20 @@ class RunsDifference:
     p: float | None
 
 
-def corrected_resampled_t(
-    differences: Sequence[float], test_train_ratio: float, confidence: float = CONFIDENCE
-) -> RunsDifference:
+def corrected_resampled_t(differences: Sequence[float], test_train_ratio: float) -> RunsDifference:
     """The mean of paired differences over runs, with its corrected interval and p value.
 
     differences: (R,), in each run variant a less variant b, with the same seed, training and test
     images. test_train_ratio: number of test images over number of training images of a run, as
-    0.25 with five folds. confidence: in (0, 1).
+    0.25 with five folds.
     The estimate has no interval, but a reason, with fewer than two runs and where all differences
     are equal; it is undefined without runs.
     Raises EvaluationError for values or a ratio that are not finite, or a ratio below 0.
     Source: Nadeau and Bengio 2003, doi:10.1023/A:1024068626366
     """
-    _check(differences, test_train_ratio, confidence)
     values = np.asarray(differences, dtype=np.float64)
     runs = len(values)
-    if not runs:
-        return RunsDifference(Estimate.undefined("no runs"), None)
-    value = float(values.mean())
-    if runs < 2:
-        reason = "no interval: it takes at least 2 runs, and there is 1"
-        return RunsDifference(Estimate(value, n=runs, method=CORRECTED_T, reason=reason), None)
-    if np.ptp(values) < 1e-12:
-        reason = "no interval: every run gives the same value"
-        return RunsDifference(Estimate(value, n=runs, method=CORRECTED_T, reason=reason), None)
-    error = float(values.std(ddof=1)) * np.sqrt(1 / runs + test_train_ratio)
-    half = float(stats.t.ppf(0.5 + confidence / 2, runs - 1) * error)
-    p = float(2 * stats.t.sf(abs(value) / error, runs - 1))
-    return RunsDifference(Estimate(value, value - half, value + half, runs, CORRECTED_T), p)
-
-
-def mean_over_runs(
-    values: Sequence[float],
-    test_train_ratio: float,
-    confidence: float = CONFIDENCE,
-    *,
-    least: float = 0.0,
-) -> Estimate:
-    """The mean of a measure over runs, with the same corrected interval, cut at its range.
-
-    values: (R,) in [least, 1]. The rest as in corrected_resampled_t. Overlapping intervals of two
-    variants do not say that they are alike: their runs are paired, so look at the differences.
-    """
-    outside = [value for value in values if not least <= value <= 1]
-    if outside:
-        raise EvaluationError(f"A measure lies in [{least:g}, 1]; found {outside[0]}.")
-    found = corrected_resampled_t(values, test_train_ratio, confidence).estimate
-    if found.low is None or found.high is None:
-        return found
-    return Estimate(found.value, max(least, found.low), min(1.0, found.high), found.n, found.method)
-
-
-def _check(values: Sequence[float], test_train_ratio: float, confidence: float) -> None:
-    if not np.isfinite(np.asarray(values, dtype=np.float64)).all():
+    if not np.isfinite(values).all():
         raise EvaluationError(
             "A mean over runs needs a finite number for every run: leaving out a run in which "
             "the measure is undefined would flatter."
@@ -256,7 +202,33 @@ def _check(values: Sequence[float], test_train_ratio: float, confidence: float) 
             "The ratio of test to training images is a finite number of at least 0; "
             f"got {test_train_ratio}."
         )
-    if not 0 < confidence < 1:
-        raise EvaluationError(
-            f"A confidence lies between 0 and 1, for example 0.95; got {confidence}."
-        )
+    if not runs:
+        return RunsDifference(Estimate.undefined("no runs"), None)
+    value, reason = float(values.mean()), ""
+    if runs < 2:
+        reason = "no interval: it takes at least 2 runs, and there is 1"
+    elif np.ptp(values) < 1e-12:
+        reason = "no interval: every run gives the same value"
+    if reason:
+        return RunsDifference(Estimate(value, n=runs, method=CORRECTED_T, reason=reason), None)
+    error = float(values.std(ddof=1)) * np.sqrt(1 / runs + test_train_ratio)
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, runs - 1) * error)
+    p = float(2 * stats.t.sf(abs(value) / error, runs - 1))
+    return RunsDifference(Estimate(value, value - half, value + half, runs, CORRECTED_T), p)
+
+
+def mean_over_runs(
+    values: Sequence[float], test_train_ratio: float, *, least: float = 0.0
+) -> Estimate:
+    """The mean of a measure over runs, with the same corrected interval, cut at its range.
+
+    values: (R,) in [least, 1]. The rest as in corrected_resampled_t. Overlapping intervals of two
+    variants do not say that they are alike: their runs are paired, so look at the differences.
+    """
+    outside = [value for value in values if not least <= value <= 1]
+    if outside:
+        raise EvaluationError(f"A measure lies in [{least:g}, 1]; found {outside[0]}.")
+    found = corrected_resampled_t(values, test_train_ratio).estimate
+    if found.low is None or found.high is None:
+        return found
+    return Estimate(found.value, max(least, found.low), min(1.0, found.high), found.n, found.method)

@@ -33,7 +33,10 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     Raises EvaluationError unless 0 <= successes <= n.
     Source: Wilson 1927, doi:10.1080/01621459.1927.10502953
     """
-    _check_confidence(confidence)
+    if not 0 < confidence < 1:
+        raise EvaluationError(
+            f"A confidence lies between 0 and 1, for example 0.95; got {confidence}."
+        )
     if not 0 <= successes <= n:
         raise EvaluationError(f"A proportion of {successes} in {n} is impossible.")
     if n == 0:
@@ -55,7 +58,6 @@ def bootstrap(
     strata: IntArray | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Any measure with its percentile bootstrap interval, by resampling images with replacement.
 
@@ -74,7 +76,6 @@ def bootstrap(
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13,
     doi:10.1201/9780429246593
     """
-    _check_confidence(confidence)
     if n == 0:
         return Estimate.undefined("no images")
     if resamples < 2:
@@ -84,23 +85,22 @@ def bootstrap(
         return Estimate.undefined("undefined on these images", n)
     blocks = resample(n, strata, seed, resamples)
     replicates = np.concatenate([measure(counts) for counts in blocks])
-    return percentile_interval(value, replicates, n, confidence)
+    return percentile_interval(value, replicates, n)
 
 
-def percentile_interval(
-    value: float, replicates: FloatArray, n: int, confidence: float = CONFIDENCE
-) -> Estimate:
+def percentile_interval(value: float, replicates: FloatArray, n: int) -> Estimate:
     """The percentile bootstrap interval of a value, from its (R,) values in R resamples.
 
     For measures that share their resamples; see bootstrap, also for where there is no interval.
     """
+    reason = ""
     if np.isnan(replicates).any():
         reason = "no interval: some resamples leave the measure undefined"
-        return Estimate(value, n=n, method="bootstrap", reason=reason)
-    if np.ptp(replicates) < 1e-12:
+    elif np.ptp(replicates) < 1e-12:
         reason = "no interval: every resample gives the same value"
+    if reason:
         return Estimate(value, n=n, method="bootstrap", reason=reason)
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return Estimate(value, float(low), float(high), n, "bootstrap")
 
@@ -125,13 +125,6 @@ def resample(n: int, strata: IntArray | None, seed: int, resamples: int) -> Iter
             draws += np.arange(rows)[:, None] * size  # a separate range of bins for each row
             counts[:, group] = np.bincount(draws.ravel(), minlength=rows * size).reshape(rows, size)
         yield counts
-
-
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise EvaluationError(
-            f"A confidence lies between 0 and 1, for example 0.95; got {confidence}."
-        )
 
 
 def mover_difference(first: Estimate, second: Estimate) -> Estimate:
@@ -182,7 +175,6 @@ def cluster_bootstrap(
     strata: IntArray | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """Any measure with a percentile bootstrap interval that draws whole groups of images.
 
@@ -201,33 +193,23 @@ def cluster_bootstrap(
     """
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
     n, n_groups = len(group_of), len(names)
-    if strata is not None and np.shape(strata) != (n,):
-        raise EvaluationError(
-            f"Expected {n} strata, one per image; found shape {np.shape(strata)}."
-        )
+    strata = np.zeros(n, dtype=np.int64) if strata is None else np.asarray(strata)
+    if strata.shape != (n,):
+        raise EvaluationError(f"Expected {n} strata, one per image; found shape {strata.shape}.")
     if n == 0:
         return Estimate.undefined("no images")
     sizes = np.bincount(group_of)
-    group_strata = np.zeros(n_groups, dtype=np.int64)
-    if strata is not None:
-        kinds, stratum_of = np.unique(np.asarray(strata), return_inverse=True)
-        table = np.zeros((n_groups, len(kinds)), dtype=np.int64)
-        np.add.at(table, (group_of, stratum_of), 1)
-        group_strata = table.argmax(axis=1).astype(np.int64)
+    kinds, stratum_of = np.unique(strata, return_inverse=True)
+    table = np.zeros((n_groups, len(kinds)), dtype=np.int64)
+    np.add.at(table, (group_of, stratum_of), 1)
+    group_strata = table.argmax(axis=1).astype(np.int64)
 
     def of_groups(counts: IntArray) -> FloatArray:
         rows = max(1, _BLOCK_DRAWS // n)
         blocks = [counts[start : start + rows] for start in range(0, len(counts), rows)]
         return np.concatenate([measure(block[:, group_of]) for block in blocks])
 
-    found = bootstrap(
-        of_groups,
-        n_groups,
-        strata=group_strata,
-        seed=seed,
-        resamples=resamples,
-        confidence=confidence,
-    )
+    found = bootstrap(of_groups, n_groups, strata=group_strata, seed=seed, resamples=resamples)
     alone = np.bincount(group_strata) == 1
     if found.value is not None and found.low is not None and alone.any():
         size = int(sizes[group_strata == int(np.argmax(alone))][0])

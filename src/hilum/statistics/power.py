@@ -17,24 +17,20 @@ from hilum.errors import EvaluationError
 from hilum.records import Estimate
 from hilum.statistics.intervals import CONFIDENCE
 
-POWER = 0.8
-ALPHA = 0.05
+POWER = 0.8  # the chance to show a difference that is there
+ALPHA = 0.05  # two-sided
 MOST_RUNS = 2**20
 
 
-def images_needed(
-    only_a: int, only_b: int, n: int, power: float = POWER, alpha: float = ALPHA
-) -> int | None:
+def images_needed(only_a: int, only_b: int, n: int) -> int | None:
     """How many images McNemar's test would need to show a difference as large as this one.
 
-    only_a, only_b: of n independent images, those that only a or only b got right. power: the
-    chance to show it. alpha: two-sided. Returns the number of images in all; None where only_a
-    equals only_b, since then there is no difference to show. Speaks of these two trained
-    classifiers, not of the recipes that they come from.
-    Raises EvaluationError for impossible counts, or shares outside (0, 1).
+    only_a, only_b: of n independent images, those that only a or only b got right. Returns the
+    number of images in all; None where only_a equals only_b, since then there is no difference to
+    show. Speaks of these two trained classifiers, not of the recipes that they come from.
+    Raises EvaluationError for impossible counts.
     Source: Connor 1987, doi:10.2307/2531967
     """
-    _check(power, alpha)
     if only_a < 0 or only_b < 0 or only_a + only_b > n or n < 1:
         raise EvaluationError(
             f"Of {n} images, {only_a} that only a and {only_b} that only b got right is impossible."
@@ -42,14 +38,12 @@ def images_needed(
     if only_a == only_b:
         return None
     differing, difference = (only_a + only_b) / n, (only_a - only_b) / n
-    reach: float = stats.norm.ppf(1 - alpha / 2) * math.sqrt(differing)
-    reach += stats.norm.ppf(power) * math.sqrt(differing - difference**2)
+    reach: float = stats.norm.ppf(1 - ALPHA / 2) * math.sqrt(differing)
+    reach += stats.norm.ppf(POWER) * math.sqrt(differing - difference**2)
     return math.ceil((reach / difference) ** 2)
 
 
-def images_needed_for(
-    difference: Estimate, power: float = POWER, alpha: float = ALPHA
-) -> int | None:
+def images_needed_for(difference: Estimate) -> int | None:
     """The same for any measure, from the interval of its difference on difference.n images.
 
     difference: with its 95 % interval over images, as of cluster_bootstrap; images that belong
@@ -57,20 +51,14 @@ def images_needed_for(
     these. The width of an interval falls with the square root of the number of images.
     Returns None where the difference is 0 or has no interval.
     """
-    _check(power, alpha)
     if not difference.value or difference.low is None or difference.high is None:
         return None
     error = (difference.high - difference.low) / (2 * stats.norm.ppf(0.5 + CONFIDENCE / 2))
-    reach = (stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)) * error
+    reach = (stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(POWER)) * error
     return math.ceil(difference.n * float(reach / difference.value) ** 2)
 
 
-def runs_needed(
-    differences: Sequence[float],
-    test_train_ratio: float,
-    power: float = POWER,
-    alpha: float = ALPHA,
-) -> int | None:
+def runs_needed(differences: Sequence[float], test_train_ratio: float) -> int | None:
     """How many runs corrected_resampled_t would need to show a mean difference as large as this.
 
     differences, test_train_ratio: as there. Returns the number of runs in all, at least 2.
@@ -78,7 +66,6 @@ def runs_needed(
     up to about a million is enough: runs on the same images repeat each other, so that the
     variance of their mean never falls below s² n_test/n_train, and only more images help.
     """
-    _check(power, alpha)
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2 or np.ptp(values) < 1e-12 or abs(values.mean()) < 1e-12:
         return None
@@ -86,11 +73,11 @@ def runs_needed(
 
     def enough(runs: int) -> bool:
         # The t statistic of a true difference has a noncentral t distribution.
-        bound = stats.t.ppf(1 - alpha / 2, runs - 1)
+        bound = stats.t.ppf(1 - ALPHA / 2, runs - 1)
         reached = stats.nct.sf(bound, runs - 1, effect / math.sqrt(1 / runs + test_train_ratio))
-        return bool(reached >= power)
+        return bool(reached >= POWER)
 
-    reach: float = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(power)
+    reach: float = stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(POWER)
     if reach * math.sqrt(test_train_ratio) >= effect:
         return None
     high = 2
@@ -103,11 +90,3 @@ def runs_needed(
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def _check(power: float, alpha: float) -> None:
-    if not 0 < power < 1 or not 0 < alpha < 1:
-        raise EvaluationError(
-            f"Power and alpha lie between 0 and 1, for example 0.8 and 0.05; "
-            f"got {power} and {alpha}."
-        )

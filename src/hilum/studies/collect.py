@@ -193,7 +193,7 @@ def _pool(folds: Folds, name: str, finished: _Finished, runs: Path, folder: Path
         data=describe_data(folds.part(0)),
         classifier={"name": name},
     )
-    write_evaluation(evaluation, predictions.names, truth, predictions, folds.tree, folder)
+    write_evaluation(evaluation, truth, predictions, folds.tree, folder)
     return evaluation
 
 

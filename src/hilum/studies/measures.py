@@ -23,6 +23,7 @@ from hilum.evaluation import measures
 from hilum.evaluation.measures import OneAgainstRest
 from hilum.labels import LabelTree
 from hilum.records import BoolArray, FloatArray, IntArray, Predictions
+from hilum.statistics.targets import Target, labels_of
 
 #: By the name that a measure is parsed to, which is its name for people in lower case.
 OVERALL = {measure.name.lower(): measure for measure in measures.OVERALL.values()}
@@ -71,8 +72,15 @@ class Measure:
                 f"'{text}' is measured of a label: write for example "
                 f"'{kind} of {tree.classes[-1]}'."
             )
-        _members(tree, target.strip())
-        return cls(kind, target.strip())
+        target = target.strip()
+        options = {f"{d.name}/{option}" for d in tree.decisions for option in d.options}
+        labels = labels_of(tree)
+        if target not in labels and target not in options:
+            raise EvaluationError(
+                f"A measure is asked of '{target}', which is not in '{tree}'."
+                f"{nearest(target, options if '/' in target else labels)}"
+            )
+        return cls(kind, target)
 
     @property
     def name(self) -> str:
@@ -129,43 +137,13 @@ class Measure:
 
 
 def _one_against_rest(
-    tree: LabelTree, target: str, truth: IntArray, predictions: Predictions
+    tree: LabelTree, name: str, truth: IntArray, predictions: Predictions
 ) -> tuple[BoolArray, OneAgainstRest]:
     """Which images count (N,), and of those the label against the rest."""
-    members = _members(tree, target)
-    if "/" not in target:
-        side = OneAgainstRest(
-            positive=np.isin(truth, members),
-            called=np.isin(predictions.predicted, members),
-            scores=predictions.probs[:, members].sum(axis=1),
-        )
-        return np.ones(len(truth), dtype=bool), side
-    name, option = target.split("/")
-    decision = next(d for d in tree.decisions if d.name == name)
-    rows = decision.targets(truth) >= 0
-    probs = predictions.decision_probs[name][rows]
-    k = decision.options.index(option)
-    side = OneAgainstRest(
-        positive=np.isin(truth[rows], members),
-        called=probs.argmax(axis=1) == k,
-        scores=probs[:, k],
-    )
-    return rows, side
-
-
-def _members(tree: LabelTree, target: str) -> list[int]:
-    """The classes below a label or DECISION/OPTION. Raises EvaluationError with the nearest."""
-    options = {
-        f"{d.name}/{option}": list(members)
-        for d in tree.decisions
-        for option, members in zip(d.options, d.members, strict=True)
-    }
-    labels = {key.split("/")[1]: members for key, members in options.items()}
-    if target in labels:
-        return labels[target]
-    if target in options:
-        return options[target]
-    known = options if "/" in target else labels
-    raise EvaluationError(
-        f"A measure is asked of '{target}', which is not in '{tree}'.{nearest(target, known)}"
-    )
+    target = Target.parse(name, tree)
+    rows = target.judged(truth)
+    called = np.isin(predictions.predicted, target.members)
+    if target.decision is not None:
+        called = predictions.decision_probs[target.decision].argmax(axis=1) == target.option
+    side = target.positive(truth)[rows], called[rows], target.scores(predictions)[rows]
+    return rows, OneAgainstRest(*side)

@@ -19,8 +19,7 @@ The first variant is the baseline. Up to four variants are compared pair by pair
 each with the baseline, unless ``comparisons = [["16", "32"], …]`` says which.
 """
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -30,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hilum.audit.splits import BLOCK_SIZE
 from hilum.errors import RecipeError, StudyError, nearest
+from hilum.files import read_toml
 from hilum.recipe import Recipe, differences, let_epochs_hold, recipe_names
 from hilum.studies.published import published_names
 
@@ -40,6 +40,15 @@ ALL_PAIRS = 4
 
 #: The study sets these itself, for every run.
 _OWN_KEYS = ("name", "description", "seed")
+
+
+#: What is wrong with a key, by pydantic's name for it.
+_REFUSED = {
+    "extra_forbidden": "{key} is not a key of a study.{hint}",
+    "missing": "the key {key} is missing.",
+    "string_pattern_mismatch": "{key}: expected small letters, digits, - and _ (found {input!r}): "
+    "it becomes a folder's name.",
+}
 
 
 class StudySettings(BaseModel):
@@ -90,17 +99,11 @@ class Study:
         """A built-in study by name, or any by the path of its TOML file. Raises StudyError."""
         text = str(name_or_path)
         path = BUILTIN / f"{text}.toml" if text in study_names() else Path(text)
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except UnicodeDecodeError as error:
-            raise StudyError(f"{text}: not UTF-8 text, which TOML is ({error}).") from None
-        except tomllib.TOMLDecodeError as error:
-            raise StudyError(f"{text}: not valid TOML ({error}).") from None
-        except OSError:
+        if not path.is_file():
             raise StudyError(
                 f"There is no study '{text}', built in or as a file.{nearest(text, study_names())}"
-            ) from None
-        return cls.from_dict(data, text, path.parent)
+            )
+        return cls.from_dict(read_toml(path, StudyError), text, path.parent)
 
     @classmethod
     def from_dict(
@@ -113,7 +116,7 @@ class Study:
         try:
             settings = StudySettings.model_validate(data)
         except ValidationError as error:
-            raise StudyError(_explain(error, source)) from None
+            raise StudyError(explain(error, source, _REFUSED, StudySettings.model_fields)) from None
         base = _load_recipe(settings.recipe, folder, source)
         variants = {
             name: _make_variant(f"{source}: variants.{name}", base, overrides, folder)
@@ -159,7 +162,9 @@ class Study:
             data = {**self.settings.model_dump(), **changed}
             settings = StudySettings.model_validate(data)
         except ValidationError as error:
-            raise StudyError(_explain(error, self.name)) from None
+            raise StudyError(
+                explain(error, self.name, _REFUSED, StudySettings.model_fields)
+            ) from None
         variants = dict(self.variants)
         if device is not None:
             variants = {k: v.override([f"device={device}"]) for k, v in variants.items()}
@@ -170,6 +175,19 @@ class Study:
         plain = {"name": "", "description": "", "seed": 0, "device": "auto"}
         one, other = (r.model_copy(update=plain) for r in (self.base, self.variants[variant]))
         return differences(one, other)
+
+
+def explain(
+    error: ValidationError, source: str, refused: Mapping[str, str], known: Iterable[str]
+) -> str:
+    """Pydantic's findings, one sentence a key. refused: what to say, by pydantic's name for it."""
+    lines: list[str] = []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        text = refused.get(item["type"], "{key}: {msg} (found {input!r}).")
+        hint = nearest(key, known)
+        lines.append(f"{source}: " + text.format(key=key, hint=hint, **item))
+    return "\n".join(dict.fromkeys(lines))
 
 
 def study_names() -> tuple[str, ...]:
@@ -264,23 +282,3 @@ def _check_pairs(source: str, pairs: Sequence[tuple[str, str]], variants: Sequen
                 )
     if len({frozenset(pair) for pair in pairs}) < len(pairs) or any(a == b for a, b in pairs):
         raise StudyError(f"{source}: comparisons hold a pair twice, or a variant with itself.")
-
-
-def _explain(error: ValidationError, source: str) -> str:
-    """Pydantic's findings, one sentence a key."""
-    lines: list[str] = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            hint = nearest(key, StudySettings.model_fields)
-            lines.append(f"{source}: {key} is not a key of a study.{hint}")
-        elif item["type"] == "missing":
-            lines.append(f"{source}: the key {key} is missing.")
-        elif item["type"] == "string_pattern_mismatch":
-            lines.append(
-                f"{source}: {key}: expected small letters, digits, - and _ (found "
-                f"{item['input']!r}): it becomes a folder's name."
-            )
-        else:
-            lines.append(f"{source}: {key}: {item['msg']} (found {item['input']!r}).")
-    return "\n".join(dict.fromkeys(lines))
