@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.classifier.gate import fit_gate
 from hilum.classifier.inference import compute_features, compute_logits
 from hilum.classifier.reference import MAX_IMAGES, Reference
@@ -38,11 +38,7 @@ def calibrate_on(
     as they are. Raises ClassifierError where the split is the one to be remembered or trained the
     classifier, or the labels differ; DataError where the data have no such split.
     """
-    if dataset.tree != classifier.tree:
-        raise ClassifierError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
+    check_labels(classifier.tree, dataset, ClassifierError)
     own = classifier.provenance.get("data", {}).get("fingerprint") == dataset.fingerprint
     if split in ("all", remembered) or (own and split == "train"):
         raise ClassifierError(

@@ -31,16 +31,17 @@ from hilum.classifier.inference import compute_logits
 from hilum.classifier.reference import Reference
 from hilum.classifier.validation import Validation
 from hilum.device import as_channels_last, choose_device
-from hilum.errors import ClassifierError, DataError, LabelError
+from hilum.errors import ClassifierError, DataError, EvaluationError, HilumError, LabelError
 from hilum.files import safe_name, write_atomically
 from hilum.labels import FLAT, LabelTree, Rule, Strategy
 from hilum.networks.ensemble import join_networks, split_network
 from hilum.networks.registry import create_network_to_load
+from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph, scale_to_8_bit
 from hilum.radiographs.layouts import list_images
 from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import FloatArray, IntArray, PixelArray, Predictions
-from hilum.transforms.preprocess import Preprocessing
+from hilum.transforms.preprocess import Preprocessing, check_pixels
 
 Images = (
     str | Path | npt.NDArray[np.generic] | Sequence[str | Path] | Sequence[npt.NDArray[np.generic]]
@@ -143,12 +144,7 @@ class Classifier:
         Raises:
             DataError: The pixels have another shape or type.
         """
-        height, width = self.preprocessing.image_size
-        if pixels.ndim != 3 or pixels.shape[1:] != (height, width) or pixels.dtype != np.uint8:
-            raise DataError(
-                f"Expected uint8 pixels of shape (N, {height}, {width}), "
-                f"found {pixels.dtype} {pixels.shape}."
-            )
+        check_pixels(pixels, self.preprocessing.image_size)
         decided = self.decide(self._logits(pixels, progress), names)
         if self.gate is None:
             return decided
@@ -322,6 +318,17 @@ class Classifier:
             temperatures={name: content.networks[name].temperature for name in networks},
             **parts,
             device=choose_device(device),
+        )
+
+
+def check_labels(
+    tree: LabelTree, dataset: Dataset, error: type[HilumError] = EvaluationError
+) -> None:
+    """Raise error unless a data set has the labels of a classifier, in its order."""
+    if dataset.tree != tree:
+        raise error(
+            f"The classifier decides between '{tree}', but the labels of {dataset.root} are "
+            f"'{dataset.tree}'."
         )
 
 

@@ -15,8 +15,9 @@ from PIL import Image
 from scipy import fft
 
 from hilum.classifier.files import pack_arrays, unpacked
-from hilum.errors import ClassifierError, DataError
+from hilum.errors import ClassifierError
 from hilum.records import BoolArray, FloatArray, IntArray, PixelArray, evenly_spaced
+from hilum.transforms.preprocess import check_pixels
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -75,12 +76,7 @@ class Gate:
 
         Raises DataError for pixels of another size or kind.
         """
-        if pixels.ndim != 3 or pixels.shape[1:] != self.image_size or pixels.dtype != np.uint8:
-            height, width = self.image_size
-            raise DataError(
-                f"Expected uint8 pixels of shape (N, {height}, {width}), "
-                f"found {pixels.dtype} {pixels.shape}."
-            )
+        check_pixels(pixels, self.image_size)
         scores = _distances(_described(pixels), self.mean, self.scale, self.components)
         odder = len(self.scores) - np.searchsorted(self.scores, scores, side="left")
         p_values = (odder + 1) / (len(self.scores) + 1)

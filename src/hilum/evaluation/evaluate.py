@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.audit.provenance import recognise
-from hilum.classifier.classifier import Classifier
-from hilum.errors import EvaluationError
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
 from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
 from hilum.labels import LabelTree, Rule, Strategy
@@ -83,11 +82,7 @@ def run_split(
     progress: Progress | None = None,
 ) -> SplitRun:
     """Run a classifier over a split. Arguments and errors are those of evaluate."""
-    if dataset.tree != classifier.tree:
-        raise EvaluationError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
+    check_labels(classifier.tree, dataset)
     if rule is not None:
         classifier = replace(classifier, rule=rule)
     rows = dataset.indices(split)

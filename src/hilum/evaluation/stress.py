@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import describe_classifier, describe_data
@@ -190,11 +190,7 @@ def stress_run(
     Raises EvaluationError where the labels differ or nothing is asked for, and DataError for an
     unknown corruption or strength, or files that cannot be read.
     """
-    if dataset.tree != classifier.tree:
-        raise EvaluationError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
+    check_labels(classifier.tree, dataset)
     chosen = CORRUPTIONS if corruptions is None else select_corruptions(corruptions)
     if not len(rows) or not strengths or len(set(strengths)) < len(strengths):
         raise EvaluationError("A stress test needs an image, and strengths from 1 to 5, each once.")

@@ -21,6 +21,7 @@ from hilum.networks.ensemble import split_network
 from hilum.radiographs.dataset import Dataset
 from hilum.records import PixelArray
 from hilum.transforms.preprocess import Preprocessing
+from hilum.transforms.preprocess import check_pixels as check_size
 
 #: Layers whose output can be a picture.
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -130,12 +131,7 @@ def open_network(classifier: Classifier, decision: str | None = None) -> OpenNet
 
 def check_pixels(classifier: Classifier, pixels: PixelArray) -> None:
     """Raise DataError unless pixels are (N, H, W) uint8 of the classifier's size, N at least 1."""
-    height, width = classifier.preprocessing.image_size
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[1:] != (height, width):
-        raise DataError(
-            f"Expected uint8 pixels of shape (N, {height}, {width}), "
-            f"found {pixels.dtype} {pixels.shape}."
-        )
+    check_size(pixels, classifier.preprocessing.image_size)
     if len(pixels) == 0:
         raise DataError("There are no radiographs to explain.")
 

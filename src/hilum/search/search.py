@@ -3,13 +3,9 @@
 OUT/ search.db (unless the storage is elsewhere) · search.json · best.toml · runs/KEY/
 """
 
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import optuna
 
@@ -18,7 +14,6 @@ from hilum.codec import write_plain
 from hilum.errors import Interrupted, StudyError
 from hilum.evaluation.evaluate import describe_data
 from hilum.files import write_atomically
-from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.recipe import Recipe, differences
@@ -33,9 +28,10 @@ from hilum.search.results import (
 )
 from hilum.search.space import Space
 from hilum.search.storage import DATABASE, default_url, open_storage, quiet_optuna, shown
-from hilum.search.trials import Task, open_study, work, work_in_processes
+from hilum.search.trials import Search, Task, open_study, work, work_in_processes
 from hilum.studies.folds import Folds, divide
 from hilum.studies.measures import Measure
+from hilum.training.folder import changed_data, versions
 from hilum.training.interrupt import stop_on_signal
 
 #: Into how many parts train is cut: as many as in studies by default, whose runs are then shared.
@@ -46,42 +42,6 @@ FOLDS = 5
 _IDENTITY = "hilum"
 
 OnTrial = Callable[[TrialResult, int, int], None]
-
-
-@dataclass(frozen=True)
-class Search:
-    """A search on its data, checked. Made by plan_search.
-
-    base: the recipe that it begins with. folds: the parts of train, without the data's own val.
-    held_out: how many of them each trial is scored on.
-    """
-
-    name: str
-    base: Recipe
-    space: Space
-    measure: Measure
-    dataset: Dataset
-    folds: Folds
-    block_size: int
-    held_out: int
-    seed: int
-
-    def identity(self) -> dict[str, Any]:
-        """What must be equal for a search to go on."""
-        return {
-            "recipe": _plain(self.base).to_dict(),
-            "space": self.space.tables(),
-            "data": {
-                "name": self.dataset.name,
-                "fingerprint": self.dataset.fingerprint,
-                "counts": self.dataset.counts(),
-            },
-            "labels": self.folds.tree.to_json(),
-            "measure": self.measure.name,
-            "held_out": self.held_out,
-            "block_size": self.block_size,
-            "seed": self.seed,
-        }
 
 
 def plan_search(
@@ -149,13 +109,7 @@ def run_search(
     except OSError as error:
         raise StudyError(f"{out}: cannot be made ({error.strerror}).") from None
     task = Task(
-        name=search.name,
-        base=search.base,
-        space=search.space,
-        measure=search.measure,
-        folds=search.folds,
-        held_out=search.held_out,
-        seed=search.seed,
+        **vars(search),
         trials=trials,
         runs=out / "runs",
         url=storage or default_url(out),
@@ -165,7 +119,7 @@ def run_search(
     )
     with quiet_optuna(), open_storage(task.url) as opened:
         study = open_study(task, opened)
-        _agree(study, search, task)
+        _agree(study, task)
         account = _Account(study, search.space, trials, progress, on_trial)
         with stop_on_signal() as stop:
             if jobs == 1:
@@ -173,8 +127,8 @@ def run_search(
             else:
                 work_in_processes(task, study, jobs, stop, account.look)
         account.look()
-        _agree(study, search, task)  # another may have begun at the same moment
-        result = _collect(search, study, task, storage is None)
+        _agree(study, task)  # another may have begun at the same moment
+        result = _collect(study, task, storage is None)
         _write(result, search, out)
     if stop.requested:
         raise Interrupted(
@@ -184,16 +138,11 @@ def run_search(
     return result
 
 
-def _plain(recipe: Recipe) -> Recipe:
-    """Without what may differ from machine to machine."""
-    return recipe.model_copy(update={"description": "", "device": "auto"})
-
-
-def _agree(study: optuna.Study, search: Search, task: Task) -> None:
+def _agree(study: optuna.Study, task: Task) -> None:
     """Keep what the search is with its trials, or refuse where the trials there are of another."""
     if _IDENTITY not in study.user_attrs:
-        study.set_user_attr(_IDENTITY, search.identity())
-    then, now = study.user_attrs[_IDENTITY], search.identity()
+        study.set_user_attr(_IDENTITY, task.identity())
+    then, now = study.user_attrs[_IDENTITY], task.identity()
     if then == now:
         return
     found = differences(Recipe.from_dict(then["recipe"]), Recipe.from_dict(now["recipe"]))
@@ -201,13 +150,7 @@ def _agree(study: optuna.Study, search: Search, task: Task) -> None:
         old, new = (side["space"].get(key, "not searched") for side in (then, now))
         if old != new:
             found.append(f"space: {key}: {old} → {new}")
-    if then["labels"] != now["labels"]:
-        old, new = (LabelTree.from_json(side["labels"]) for side in (then, now))
-        found.append(f"labels: {old} → {new}")
-    a, b = then["data"], now["data"]
-    if a["fingerprint"] != b["fingerprint"]:
-        same = " (same counts, other contents)" if a["counts"] == b["counts"] else ""
-        found.append(f"data: {a['name']} {a['counts']} → {b['name']} {b['counts']}{same}")
+    found += changed_data(then, now)
     found += [
         f"{what}: {then[key]} → {now[key]}"
         for key, what in (
@@ -221,7 +164,7 @@ def _agree(study: optuna.Study, search: Search, task: Task) -> None:
     if not found:  # the same data under another name
         return
     raise StudyError(
-        f"{shown(task.url)}: cannot go on, because the search '{search.name}' there is another:\n"
+        f"{shown(task.url)}: cannot go on, because the search '{task.name}' there is another:\n"
         + "\n".join(f"  {line}" for line in found)
         + "\nUndo the change, or begin a new search with another --name or --out."
     )
@@ -255,11 +198,11 @@ class _Account:
             self.progress("Trials", len(ended), max(self.wanted, len(ended)))
 
 
-def _collect(search: Search, study: optuna.Study, task: Task, own: bool) -> SearchResult:
-    trials = list_trials(study, search.space)
-    val = [part.indices("val") for part in search.folds.parts[: search.held_out]]
+def _collect(study: optuna.Study, task: Task, own: bool) -> SearchResult:
+    trials = list_trials(study, task.space)
+    val = [part.indices("val") for part in task.folds.parts[: task.held_out]]
     notes = []
-    if search.dataset.synthetic:
+    if task.dataset.synthetic:
         notes.append(
             "The images are synthetic phantoms: nothing found on them says anything about patients."
         )
@@ -269,33 +212,26 @@ def _collect(search: Search, study: optuna.Study, task: Task, own: bool) -> Sear
             "at the same epoch."
         )
     return SearchResult(
-        name=search.name,
-        recipe=search.base.to_dict(),
-        space=search.space.tables(),
-        log_keys=tuple(p.name for p in search.space.parameters if p.is_log),
-        measure={
-            "name": search.measure.name,
-            "label": search.measure.label,
-            "higher_is_better": True,
-        },
+        name=task.name,
+        recipe=task.base.to_dict(),
+        space=task.space.tables(),
+        log_keys=tuple(p.name for p in task.space.parameters if p.is_log),
+        measure=task.measure.facts,
         data={
-            **describe_data(search.dataset),
-            "counts": search.dataset.counts(),
-            "labels": search.folds.tree.to_json(),
+            **describe_data(task.dataset),
+            "counts": task.dataset.counts(),
+            "labels": task.folds.tree.to_json(),
         },
         folds=FOLDS,
-        held_out=search.held_out,
+        held_out=task.held_out,
         n_images=sum(map(len, val)),
-        seed=search.seed,
+        seed=task.seed,
         wanted=task.trials,
         storage=DATABASE if own else shown(task.url),
-        versions={
-            **{name: version(name) for name in ("hilum", "optuna", "torch", "numpy")},
-            "python": platform.python_version(),
-        },
+        versions=versions("hilum", "optuna", "torch", "numpy"),
         trials=trials,
         best=best_of(trials),
-        importance=measure_importance(study, search.seed),
+        importance=measure_importance(study, task.seed),
         notes=tuple(notes),
     )
 

@@ -27,6 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 from hilum.codec import to_plain
 from hilum.errors import HilumError, Interrupted, StudyError
 from hilum.labels import LabelTree
+from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
 from hilum.records import Estimate, FloatArray, IntArray
 from hilum.search.space import Space
@@ -58,27 +59,56 @@ class Surplus(Exception):  # noqa: N818 - it is not an error
 
 
 @dataclass(frozen=True)
-class Task:
-    """What the trials of a search have in common.
+class Search:
+    """A search on its data, checked. Made by search.plan_search.
 
-    folds: the data, without their own val. held_out: so many of the folds each trial trains for
-    and is scored on. url: of the storage; it may hold a password. runs: OUT/runs. trials: how
-    many there are to be. deadline: by time.time(), when no further trial begins; None for never.
+    base: the recipe that it begins with. folds: the parts of train, without the data's own val.
+    held_out: how many of them each trial is scored on.
     """
 
     name: str
     base: Recipe
     space: Space
     measure: Measure
+    dataset: Dataset
     folds: Folds
+    block_size: int
     held_out: int
     seed: int
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for a search to go on."""
+        return {
+            # without what may differ from machine to machine
+            "recipe": self.base.model_copy(update={"description": "", "device": "auto"}).to_dict(),
+            "space": self.space.tables(),
+            "data": {
+                "name": self.dataset.name,
+                "fingerprint": self.dataset.fingerprint,
+                "counts": self.dataset.counts(),
+            },
+            "labels": self.folds.tree.to_json(),
+            "measure": self.measure.name,
+            "held_out": self.held_out,
+            "block_size": self.block_size,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Task(Search):
+    """A search, and how its trials are done.
+
+    trials: how many there are to be. runs: OUT/runs. url: of the storage; it may hold a password.
+    deadline: by time.time(), when no further trial begins; None for never.
+    """
+
     trials: int
     runs: Path
     url: str = field(repr=False)
-    prune: bool = True
-    keep_pruned: bool = False
-    deadline: float | None = None
+    prune: bool
+    keep_pruned: bool
+    deadline: float | None
 
 
 def counts(trial: FrozenTrial) -> bool:

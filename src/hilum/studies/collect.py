@@ -4,7 +4,6 @@ import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from hilum.studies.stressed import (
 )
 from hilum.studies.study import Study
 from hilum.studies.study_run import HELD_OUT, OWN_VAL, RUNS, StudyPlan, StudyRun, read_held_out
-from hilum.training.folder import read_facts, read_history
+from hilum.training.folder import read_facts, read_history, versions
 
 ONE_SEED = "With one seed no interval can be given: add --seeds 5."
 
@@ -68,7 +67,7 @@ def collect(plan: StudyPlan, out: Path, failures: Sequence[Failure]) -> StudyRes
     names = [run.name for run in folds.part(0).records]
     return StudyResult(
         study=study.settings.model_dump(mode="json"),
-        measure={"name": measure.name, "label": measure.label, "higher_is_better": True},
+        measure=measure.facts,
         data={
             **describe_data(dataset),
             "counts": dataset.counts(),
@@ -78,10 +77,7 @@ def collect(plan: StudyPlan, out: Path, failures: Sequence[Failure]) -> StudyRes
             else None,
             "groups": len({folds.groups[name] for name in names}),
         },
-        versions={
-            **{name: version(name) for name in ("hilum", "torch", "numpy")},
-            "python": platform.python_version(),
-        },
+        versions=versions("hilum", "torch", "numpy"),
         machine={
             "system": platform.system(),
             "architecture": platform.machine(),

@@ -15,6 +15,7 @@ Capitals, blanks, hyphens and underscores in a measure's name make no difference
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,6 +93,11 @@ class Measure:
         """The same for people: 'AUROC of covid'."""
         kind = KINDS[self.kind].name
         return kind if self.target is None else f"{kind} of {self.target}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What results say of it."""
+        return {"name": self.name, "label": self.label, "higher_is_better": True}
 
     @property
     def least(self) -> float:

@@ -20,7 +20,7 @@ from hilum.studies.study import Study
 from hilum.studies.study_run import RUNS, StudyPlan, StudyRun, is_finished, plan_study
 from hilum.studies.workers import Outcome, do_runs, do_runs_in_processes
 from hilum.training.checkpoint import Row
-from hilum.training.folder import read_facts
+from hilum.training.folder import changed_data, read_facts
 from hilum.training.interrupt import StopRequest, stop_on_signal
 
 PLAN_FILE = "plan.json"
@@ -118,6 +118,10 @@ class _PlannedData:
     fingerprint: str
     counts: dict[str, dict[str, int]]
 
+    @classmethod
+    def of(cls, dataset: Dataset) -> "_PlannedData":
+        return cls(dataset.name, dataset.fingerprint, dataset.counts())
+
 
 @dataclass(frozen=True)
 class _PlanFile:
@@ -131,12 +135,11 @@ class _PlanFile:
 
 
 def _write_plan(plan: StudyPlan, home: Path) -> None:
-    dataset = plan.dataset
     write_plain(
         home / PLAN_FILE,
         _PlanFile(
             study=plan.study.settings.model_dump(mode="json"),
-            data=_PlannedData(dataset.name, dataset.fingerprint, dataset.counts()),
+            data=_PlannedData.of(plan.dataset),
             runs=tuple(run.key for run in plan.trainings),
         ),
         error=StudyError,
@@ -152,13 +155,14 @@ def _refuse_changed_data(plan: StudyPlan, out: Path, restart: bool) -> None:
         before = read_plain(file, _PlanFile, what="a study's plan", error=StudyError)
     except StudyError as error:
         raise StudyError(f"{error} Remove it, or add --restart.") from None
-    data, now = before.data, plan.dataset.counts()
+    changed = changed_data(
+        {"data": vars(before.data)}, {"data": vars(_PlannedData.of(plan.dataset))}
+    )
     finished = sum(is_finished(out / RUNS / key) for key in before.runs)
-    if data.fingerprint != plan.dataset.fingerprint and finished:
-        same = " (same counts, other contents)" if data.counts == now else ""
+    if changed and finished:
         raise StudyError(
             f"{file.parent}: the data changed since {finished} of its runs were made: "
-            f"{data.name} {data.counts} → {plan.dataset.name} {now}{same}. Put the data back, "
+            f"{changed[0].removeprefix('data: ')}. Put the data back, "
             "name another folder with --out, or begin anew on the new data with --restart."
         )
 

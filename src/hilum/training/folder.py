@@ -7,7 +7,7 @@ checkpoints/DECISION/ · classifier/
 import datetime
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -144,13 +144,7 @@ def _refuse_differences(
 ) -> None:
     """Raise TrainingError unless the run whose facts are given is the one that is planned."""
     now = _first_facts(plan, division)
-    found: list[str] = []
-    if then["labels"] != now["labels"]:
-        found.append(f"labels: {LabelTree.from_json(then['labels'])} → {plan.dataset.tree}")
-    old, new = then["data"], now["data"]
-    if old["fingerprint"] != new["fingerprint"]:
-        same = " (same counts, other contents)" if old["counts"] == new["counts"] else ""
-        found.append(f"data: {old['name']} {old['counts']} → {new['name']} {new['counts']}{same}")
+    found = changed_data(then, now)
     found += differences(Recipe.load(out / RECIPE_FILE), plan.recipe)
     found += [f"{k}: {then[k]} → {now[k]}" for k in ("device", "precision") if then[k] != now[k]]
     if found:
@@ -189,10 +183,7 @@ def _first_facts(plan: Plan, division: Division | None) -> dict[str, Any]:
         "epochs": {name: settings.epochs for name, settings in plan.settings.items()},
         "device": plan.machine.device.type,
         "precision": plan.machine.number_format,
-        "versions": {
-            **{name: version(name) for name in ("hilum", "torch", "numpy", "pillow")},
-            "python": platform.python_version(),
-        },
+        "versions": versions("hilum", "torch", "numpy", "pillow"),
         "threads": torch.get_num_threads(),
         "started": utc_now(),
         "finished": None,
@@ -233,6 +224,24 @@ def _damaged(file: Path, what: str) -> TrainingError:
     return TrainingError(
         f"{file}: damaged ({what}). To train anew, remove the folder or name another."
     )
+
+
+def changed_data(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs in the labels and data that facts name, as ``labels: old → new``."""
+    found = []
+    if then.get("labels") != now.get("labels"):
+        old_tree, new_tree = (LabelTree.from_json(side["labels"]) for side in (then, now))
+        found.append(f"labels: {old_tree} → {new_tree}")
+    old, new = then["data"], now["data"]
+    if old["fingerprint"] != new["fingerprint"]:
+        same = " (same counts, other contents)" if old["counts"] == new["counts"] else ""
+        found.append(f"data: {old['name']} {old['counts']} → {new['name']} {new['counts']}{same}")
+    return found
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """The versions of installed packages, and of Python."""
+    return {**{name: version(name) for name in packages}, "python": platform.python_version()}
 
 
 def utc_now() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from pydantic import field_validator
 
+from hilum.errors import DataError
 from hilum.recipe import Recipe
 from hilum.records import PixelArray
 from hilum.settings import Contrast, Crop, PreprocessingSettings, Resize
@@ -26,6 +27,17 @@ from hilum.transforms.illumination import (
 
 if TYPE_CHECKING:
     import torch
+
+
+def check_pixels(pixels: PixelArray, image_size: tuple[int, int]) -> None:
+    """Raise DataError unless pixels are (N, H, W) uint8 of a size (height, width)."""
+    height, width = image_size
+    if pixels.ndim != 3 or pixels.shape[1:] != image_size or pixels.dtype != "uint8":
+        raise DataError(
+            f"Expected uint8 pixels of shape (N, {height}, {width}), "
+            f"found {pixels.dtype} {pixels.shape}."
+        )
+
 
 #: What a name does never changes once it was released: classifiers trained with it are in use.
 #: A better method gets another name.
