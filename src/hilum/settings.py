@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     ValidationInfo,
@@ -32,13 +31,11 @@ Resize = Literal["squash", "pad", "centre-crop"]
 ClassWeights = Literal["none", "balanced"] | list[float] | dict[str, float]
 
 
-class Augmentation(BaseModel):
+class Augmentation(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """How much training images are changed at random, anew in each epoch; 0 switches a part off.
 
     The words 'none', 'mirror' and 'full' stand for `AUGMENTATIONS`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     mirror: bool = Field(default=False, strict=True)
     """Exchange left and right in half of the images."""
@@ -151,10 +148,8 @@ class PreprocessingSettings(BaseModel, frozen=True, extra="forbid", allow_inf_na
 FEWEST_EPOCHS, MOST_EPOCHS = 3, 300
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """How one decision is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     network: str = "covinet"
     """A registered network (`hilum models` lists them), your own as `"module:Class"`, or one of

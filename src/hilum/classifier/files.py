@@ -14,7 +14,7 @@ import numpy.typing as npt
 import safetensors.numpy
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 
 from hilum.errors import ClassifierError
@@ -23,23 +23,19 @@ from hilum.labels import Rule, Strategy
 from hilum.transforms.preprocess import Preprocessing
 
 
-class FileEntry(BaseModel):
+class FileEntry(BaseModel, frozen=True, extra="forbid"):
     """A file beside classifier.json, with its SHA-256."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str = Field(pattern=r"^[\w.-]+\.safetensors$")
     sha256: str
 
 
-class NetworkEntry(BaseModel):
+class NetworkEntry(BaseModel, frozen=True, extra="forbid"):
     """One network: registered name, outputs, weights file and its SHA-256, and its temperature.
 
     members: how many networks answer together, all of them in the one file. mirror: whether an
     image's mirror image is asked as well.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     outputs: int = Field(ge=2)
@@ -50,10 +46,8 @@ class NetworkEntry(BaseModel):
     mirror: bool = False
 
 
-class ClassifierFile(BaseModel):
+class ClassifierFile(BaseModel, frozen=True, extra="forbid"):
     """What classifier.json holds. validation, reference, gate: None where it was not calibrated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     labels: list[Any]

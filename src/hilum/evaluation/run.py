@@ -62,29 +62,14 @@ def evaluate_run(
 ) -> EvaluationRun:
     """Evaluate a classifier on a split, write every file of it, and record the look.
 
-    Args:
-        folder: The run, or the classifier's folder, that the classifier was loaded from.
-        classifier: Whose labels the data set was opened with.
-        dataset: Its images are divided as the run divided them, where they are the same.
-        split: 'train', 'val', 'test' or 'all'.
-        out: Where the files go; None takes evaluation/SPLIT in the folder, and for other data
-            than the classifier's evaluation/external-NAME-SPLIT.
-        rule: 'route' or 'argmax'; None takes the classifier's.
-        operate: Operating points, as OperatingPoint.parse reads them.
-        prevalence: LABEL=SHARE, as parse_prevalence reads them.
-        coverage: Of the prediction sets, in (0, 1).
-        internal: The evaluation to compare with; None takes, for other data than the
-            classifier's, the run's own of test or else of val.
-        stress: Whether to measure it on corrupted copies too, in five strengths or in two.
-        progress: Told of each step.
-
-    Returns:
-        What was found. Files: predictions.csv, evaluation.json, assessment.json, and external.json
-        and stress.json where there is such a part.
-
-    Raises:
-        EvaluationError: Where something asked for does not fit the classifier or its labels.
-        DataError: Where the split does not exist, or an image cannot be read.
+    folder: the run, or the classifier's folder, that the classifier was loaded from. dataset: with
+    the classifier's labels; its images are divided as the run divided them, where they are the
+    same. out: None takes evaluation/SPLIT in the folder, and for other data than the classifier's
+    evaluation/external-NAME-SPLIT. rule, operate, prevalence: as text. internal: the evaluation to
+    compare with; None takes, for other data, the run's own of test or else of val. stress: whether
+    to measure it on corrupted copies too, in five strengths or in two. The rest as of assess.
+    Raises EvaluationError where something asked for does not fit the classifier or its labels,
+    DataError where the split does not exist, or an image cannot be read.
     """
     shares = parse_prevalence(prevalence, classifier.tree)
     chosen = parse_rule(rule) if rule else None

@@ -32,7 +32,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from hilum.errors import HilumError, RecipeError, StudyError, nearest
 from hilum.files import read_toml
@@ -65,10 +65,8 @@ _REFUSED = {
 }
 
 
-class Range(BaseModel):
+class Range(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """From low to high, both included. step: only these values; log: evenly over powers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     low: float
     high: float
@@ -95,10 +93,8 @@ class Range(BaseModel):
         return FloatDistribution(self.low, self.high, self.log, self.step)
 
 
-class Choices(BaseModel):
+class Choices(BaseModel, frozen=True, extra="forbid"):
     """One of some values, of any kind that the key takes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     choices: list[Any] = Field(min_length=2)
 

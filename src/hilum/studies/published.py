@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from hilum.errors import StudyError, nearest
 from hilum.files import read_packaged
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Verdict = Literal["supported", "not distinguishable", "contradicted", "not tested"]
 
 
-class _Figures(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Figures(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
+    """What all of it is made of."""
 
 
 class PublishedVariant(_Figures):

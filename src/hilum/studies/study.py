@@ -25,7 +25,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from hilum.audit.splits import BLOCK_SIZE
 from hilum.errors import RecipeError, StudyError, nearest
@@ -51,7 +51,7 @@ _REFUSED = {
 }
 
 
-class StudySettings(BaseModel):
+class StudySettings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """What a study file holds.
 
     recipe: the base, a built-in name or a path relative to the file. measure: what decides, as
@@ -63,8 +63,6 @@ class StudySettings(BaseModel):
     exclude: how the data are opened. variants: overrides of the recipe's keys, or ``recipe`` to
     start from another. comparisons: pairs of variants. published: a table of published figures.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     question: str = ""
@@ -172,9 +170,7 @@ class Study:
 
     def differences(self, variant: str) -> list[str]:
         """In which keys a variant's recipe differs from the base, as ``key: base → variant``."""
-        plain = {"name": "", "description": "", "seed": 0, "device": "auto"}
-        one, other = (r.model_copy(update=plain) for r in (self.base, self.variants[variant]))
-        return differences(one, other)
+        return differences(_plain(self.base), _plain(self.variants[variant]))
 
 
 def explain(
@@ -253,8 +249,9 @@ def _check_variants(source: str, study: StudySettings, variants: Mapping[str, Re
 
 
 def _plain(recipe: Recipe) -> Recipe:
-    """Without what does not change the training."""
-    return recipe.model_copy(update={"name": "", "description": "", "device": "auto"})
+    """Without what the study sets, or does not change the training."""
+    plain = {"name": "", "description": "", "seed": 0, "device": "auto"}
+    return recipe.model_copy(update=plain)
 
 
 def refuse_choice_on_evaluated(source: str, recipe: Recipe) -> None:

@@ -8,7 +8,7 @@ loads with ``weights_only=True``.
 import io
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -50,26 +50,12 @@ class Checkpoint:
     def to_bytes(self) -> bytes:
         """The file's content, with the last epoch's figures at the top level."""
         last = self.history[-1] if self.history else {}
-        average = {} if self.average is None else {"average_state_dict": self.average}
+        figures = ("train_loss", "train_accuracy", "monitor_loss", "monitor_accuracy")
+        state = {_KEYS.get(f.name, f.name): getattr(self, f.name) for f in fields(self)}
+        if self.average is None:
+            del state["average_state_dict"]
         buffer = io.BytesIO()
-        torch.save(
-            {
-                "epoch": self.epoch,
-                "step": self.step,
-                "model_state_dict": self.model,
-                **average,
-                "optimizer_state_dict": self.optimizer,
-                "scheduler_state_dict": self.scheduler,
-                "rng_state": self.rng_state,
-                "running": self.running,
-                "history": self.history,
-                **{
-                    key: last.get(key)
-                    for key in ("train_loss", "train_accuracy", "monitor_loss", "monitor_accuracy")
-                },
-            },
-            buffer,
-        )
+        torch.save({**state, **{key: last.get(key) for key in figures}}, buffer)
         return buffer.getvalue()
 
     @classmethod
@@ -83,17 +69,17 @@ class Checkpoint:
                 "Remove it to go on from the one before."
             )
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        return cls(
-            epoch=state["epoch"],
-            step=state["step"],
-            model=state["model_state_dict"],
-            optimizer=state["optimizer_state_dict"],
-            scheduler=state["scheduler_state_dict"],
-            rng_state=state["rng_state"],
-            running=state["running"],
-            history=state["history"],
-            average=state.get("average_state_dict"),
-        )
+        state.setdefault("average_state_dict", None)
+        return cls(**{f.name: state[_KEYS.get(f.name, f.name)] for f in fields(cls)})
+
+
+#: Fields that have another name in the file, as is usual there.
+_KEYS = {
+    "model": "model_state_dict",
+    "optimizer": "optimizer_state_dict",
+    "scheduler": "scheduler_state_dict",
+    "average": "average_state_dict",
+}
 
 
 class CheckpointFolder:
