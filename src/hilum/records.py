@@ -162,15 +162,6 @@ class Estimate:
             **({"reason": self.reason} if self.reason else {}),
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """As to_plain, for the parts that do not ask the codec yet."""
-        return self.to_plain()
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "Estimate":
-        """The inverse of to_json."""
-        return cls(**data)
-
 
 @dataclass(frozen=True, slots=True)
 class Predictions:

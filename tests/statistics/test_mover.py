@@ -39,7 +39,7 @@ def test_a_difference_from_no_images():
 
 def test_a_difference_that_is_unknown_says_why():
     undefined = Estimate.undefined("no positive image", 5)
-    assert mover_difference(undefined, wilson(1, 2)).to_json() == {
+    assert mover_difference(undefined, wilson(1, 2)).to_plain() == {
         "value": None, "reason": "no positive image", "n": 7
     }  # fmt: skip
     unsure = Estimate(0.5, n=4, reason="no interval: why")

@@ -9,7 +9,6 @@ from hilum.classifier.operating_points import (
     OperatingResult,
     measure_operating_point,
 )
-from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import Estimate, IntArray, Predictions
 from hilum.statistics.targets import Target
@@ -98,19 +97,15 @@ def assess_operating_points(
     prevalence = {Target.parse(k, tree).name: v for k, v in (prevalence or {}).items()}
     for name, share in prevalence.items():
         check_prevalence(share, name)
-    order = {
-        target.name: target
-        for target in sorted((Target.parse(p.target, tree) for p in points), key=_place)
-    }
     rows = []
-    for name in order:
-        for point in (p for p in points if p.target == name):
-            if point.chosen is not None and point.chosen.threshold is None:
-                rows.append(OperatingRow(point, None, None))
-                continue
-            result = measure_operating_point(point, tree, truth, predictions)
-            at = _at(point, result, prevalence[name]) if name in prevalence else None
-            rows.append(OperatingRow(point, result, at))
+    for point in sorted(points, key=lambda p: _place(Target.parse(p.target, tree))):
+        if point.chosen is not None and point.chosen.threshold is None:
+            rows.append(OperatingRow(point, None, None))
+            continue
+        result = measure_operating_point(point, tree, truth, predictions)
+        given = prevalence.get(point.target)
+        at = None if given is None else _at(point, result, given)
+        rows.append(OperatingRow(point, result, at))
     return OperatingAssessment(
         n=len(truth),
         rows=tuple(rows),
@@ -126,14 +121,12 @@ def _place(target: Target) -> tuple[bool, int, int]:
 
 
 def _at(point: OperatingPoint, result: OperatingResult, share: float) -> AtPrevalence:
-    if point.chosen is None:
-        raise EvaluationError(f"'{point}' has no threshold yet.")
-    expected, measured = point.chosen.expected, result.measured
-    return AtPrevalence(
-        share,
-        *predictive_values(expected.sensitivity, expected.specificity, share),
-        *predictive_values(measured.sensitivity, measured.specificity, share),
+    assert point.chosen is not None  # or nothing was measured
+    expected, measured = (
+        predictive_values(side.sensitivity, side.specificity, share)
+        for side in (point.chosen.expected, result.measured)
     )
+    return AtPrevalence(share, *expected, *measured)
 
 
 def _notes(

@@ -253,6 +253,6 @@ def operating_curve(
     measures = [TwoByTwo.count(positive, scores >= t).measures() for t in thresholds]
     return Curve(
         thresholds=thresholds.tolist(),
-        sensitivity=[m.sensitivity.to_json() for m in measures],
-        specificity=[m.specificity.to_json() for m in measures],
+        sensitivity=[m.sensitivity.to_plain() for m in measures],
+        specificity=[m.specificity.to_plain() for m in measures],
     )

@@ -74,8 +74,7 @@ def run_study(
             stop_on_signal() as stop,
             closing(_outcomes(plan, out / RUNS, jobs, stop, account.add_epoch)) as outcomes,
         ):
-            for outcome in outcomes:
-                run, error = outcome.run, outcome.error
+            for run, error in outcomes:
                 if error:
                     fold = plan.folds.number(run.number)
                     failures += [

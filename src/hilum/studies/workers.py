@@ -14,7 +14,6 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -86,12 +85,32 @@ def describe_failure(error: Exception) -> str:
     return f"{type(error).__name__}: {error}{last}"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A run that was done. error: why it failed; empty if it did not."""
+#: A run that was done, and why it failed; empty if it did not.
+Outcome = tuple[StudyRun, str]
 
-    run: StudyRun
-    error: str = ""
+
+def _try(
+    run: StudyRun, folds: Folds, folder: Path, stop: StopRequest, on_epoch: Callable[[Row], None]
+) -> str | None:
+    """Do a run. Returns why it failed, '' if it did not, None where another process holds it.
+
+    Raises Interrupted after a stop.
+    """
+
+    def after_epoch(row: Row) -> None:
+        # Training listens to signals itself; this is for one that came just before it began.
+        on_epoch(row)
+        _refuse_stopped(stop)
+
+    try:
+        do_run(run, folds, folder, after_epoch)
+    except RunIsBusy:
+        return None
+    except Interrupted:
+        raise
+    except Exception as error:  # whatever it was, the other runs are none the worse
+        return describe_failure(error)
+    return ""
 
 
 def do_runs(
@@ -105,21 +124,16 @@ def do_runs(
     while waiting:
         _refuse_stopped(stop)
         run = waiting.popleft()
-        try:
-            do_run(run, folds, folder, partial(_after_epoch, stop, partial(on_epoch, run)))
-        except RunIsBusy:
-            waiting.append(run)
-            busy += 1
-            if busy >= len(waiting):
-                time.sleep(BUSY_WAIT)
-                busy = 0
-        except Interrupted:
-            raise
-        except Exception as error:  # whatever it was, the other runs are none the worse
-            yield Outcome(run, describe_failure(error))
-        else:
+        error = _try(run, folds, folder, stop, partial(on_epoch, run))
+        if error is not None:
             busy = 0
-            yield Outcome(run)
+            yield run, error
+            continue
+        waiting.append(run)
+        busy += 1
+        if busy >= len(waiting):
+            time.sleep(BUSY_WAIT)
+            busy = 0
 
 
 def do_runs_in_processes(
@@ -152,14 +166,13 @@ def do_runs_in_processes(
                         on_epoch(run, value)
                         continue
                     worker.run = None
-                    if kind == "busy":
+                    if value is None:
                         waiting.append(run)
                         asleep[run.key] = time.monotonic() + BUSY_WAIT
-                    elif kind == "dead":
+                        continue
+                    if kind == "dead":
                         workers[workers.index(worker)] = _Worker(folds, folder, jobs)
-                        yield Outcome(run, value)
-                    else:
-                        yield Outcome(run, value)
+                    yield run, value
     finally:
         _end(workers)
 
@@ -192,7 +205,7 @@ class _Worker:
             self.pipe.send(run)
 
     def messages(self) -> Iterator[tuple[str, Any]]:
-        """What it said since: ('epoch', row), and at last ('done', error), 'busy' or 'dead'."""
+        """What it said since: ('epoch', row), and at last 'done', as _try says it, or 'dead'."""
         try:
             while self.run and self.pipe.poll():
                 yield self.pipe.recv()
@@ -218,34 +231,7 @@ def _work(stop: StopRequest, pipe: "Connection[Any, Any]", folds: Folds, folder:
         try:
             run: StudyRun = pipe.recv()
             _refuse_stopped(stop)
-            pipe.send(_answer(run, folds, folder, stop, pipe))
+            error = _try(run, folds, folder, stop, lambda row: pipe.send(("epoch", row)))
+            pipe.send(("done", error))
         except (EOFError, OSError, Interrupted):
             return
-
-
-def _answer(
-    run: StudyRun, folds: Folds, folder: Path, stop: StopRequest, pipe: "Connection[Any, Any]"
-) -> tuple[str, str]:
-    """Do a run, and say what came of it. Raises Interrupted after a stop."""
-
-    def send(row: Row) -> None:
-        pipe.send(("epoch", row))
-
-    try:
-        do_run(run, folds, folder, partial(_after_epoch, stop, send))
-    except RunIsBusy:
-        return "busy", ""
-    except Interrupted:
-        raise
-    except Exception as error:  # the parent reports it, and the other runs go on
-        return "done", describe_failure(error)
-    return "done", ""
-
-
-def _after_epoch(stop: StopRequest, on_epoch: Callable[[Row], None], row: Row) -> None:
-    """Report an epoch, whose checkpoint is written, then stop if that is asked.
-
-    Training listens to signals itself; this is for one that came just before it began.
-    """
-    on_epoch(row)
-    _refuse_stopped(stop)
