@@ -112,22 +112,17 @@ Measure = Callable[[IntArray], FloatArray]
 def measure_calibration(
     tree: LabelTree, truth: IntArray, predictions: Predictions, seed: int = 0
 ) -> Calibration:
-    """How well probabilities agree with what was observed. A pure function.
-
-    truth: (N,) class indices of the tree. predictions: of the same N images. seed: of the
-    bootstrap.
+    """How well probabilities agree with what was observed. A pure function; seed: of the bootstrap.
 
     The main number is the expected calibration error of the top label: of the probability of the
     class that each image was given (by the classifier's rule; at a decision, its most probable
-    option), against how often it was right. Each decision is measured on the images whose true
-    class lies below it, as in evaluate_predictions.
+    option), against how often it was right.
 
     Errors and scores carry bootstrap intervals over all images, not within classes: the class
     shares are part of what calibration depends on. Observed shares carry Wilson intervals,
-    intercepts and slopes Wald intervals, the usual ones of a logistic regression, because
-    resamples of few images are often separable. All hold for the class shares of these images:
-    where disease is rarer, probabilities that were right here are too high.
-    Raises EvaluationError as check_predictions does.
+    intercepts and slopes Wald intervals, the usual ones of a logistic regression, because resamples
+    of few images are often separable. All hold for the class shares of these images: where disease
+    is rarer, probabilities that were right here are too high.
     """
     of_classes, alone = samples_of(tree, truth, predictions)
     return Calibration(
@@ -143,9 +138,7 @@ def compare_calibration(
 ) -> CalibrationChange:
     """What a recalibration, such as temperature scaling, did to the main measures.
 
-    before, after: predictions of the same N images, and truth their (N,) class indices. The
-    difference after - before is bootstrapped in pairs, both on the same resampled images.
-    Raises EvaluationError as check_predictions does, for either.
+    The difference after - before is bootstrapped in pairs, both on the same resampled images.
     """
     old, olds = samples_of(tree, truth, before)
     new, news = samples_of(tree, truth, after)

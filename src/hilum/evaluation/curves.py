@@ -85,10 +85,8 @@ class Curves:
 def measure_curves(tree: LabelTree, truth: IntArray, predictions: Predictions) -> Curves:
     """ROC and precision-recall curves with 95 % bands. A pure function.
 
-    truth: (N,) class indices of the tree. predictions: of the same N images. The bootstrap is
-    stratified by true class as that of evaluate_predictions is; the AUROC is the same.
-    A decision's options are measured on the images whose true class lies below it.
-    Raises EvaluationError as check_predictions does.
+    The bootstrap is stratified by true class as that of evaluate_predictions is; so the AUROC is
+    the same.
     """
     of_classes, alone = samples_of(tree, truth, predictions)
     return Curves(_measure(of_classes), {name: _measure(choice) for name, choice in alone.items()})
@@ -204,14 +202,12 @@ def net_benefit(
 ) -> Estimate:
     """True positives per image, less false positives at the threshold's exchange rate.
 
-    sensitivity, false_positive_rate: with intervals, of different images (the positive and the
-    negative ones), so independent. threshold, prevalence: above 0 and below 1.
-    Returns sensitivity x prevalence - false_positive_rate x (1 - prevalence) x odds(threshold),
-    at most the prevalence, with its MOVER interval. That is taken rather than a bootstrap, because
-    no resample of data without a false positive holds one, and near a threshold of 1, where a
-    single one undoes a hundred true positives, its band would show a benefit that is not there.
-    Source: Vickers and Elkin 2006, doi:10.1177/0272989X06295361; for the interval of a sum of
-    independent estimates Zou and Donner 2008, doi:10.1002/sim.3095
+    sensitivity, false_positive_rate: of the positive and the negative images, so independent.
+    threshold, prevalence: above 0 and below 1. Returns sensitivity x prevalence -
+    false_positive_rate x (1 - prevalence) x odds(threshold), with its MOVER interval: no resample
+    of data without a false positive holds one, and near a threshold of 1 the band of a bootstrap
+    would show a benefit that is not there. Source: Vickers and Elkin 2006,
+    doi:10.1177/0272989X06295361; for the interval Zou and Donner 2008, doi:10.1002/sim.3095
     """
     price = (1 - prevalence) * threshold / (1 - threshold)
     return mover_difference(_times(sensitivity, prevalence), _times(false_positive_rate, price))
@@ -228,12 +224,11 @@ def measure_decision_curves(
 ) -> tuple[DecisionCurve, ...]:
     """A decision curve for each label or option.
 
-    truth: (N,) class indices. predictions: of the same images; their probabilities are taken at
-    their word, so calibration matters. targets: labels or DECISION/OPTION; None takes every label
-    that is not a name for "nothing found". prevalence: by target, in place of the images' own.
-    The prevalence is taken as known in the bands, also where it is the images' own.
-    Raises EvaluationError for a threshold or prevalence out of range, or as check_predictions
-    does; LabelError for a target that the tree lacks.
+    predictions: their probabilities are taken at their word, so calibration matters. targets:
+    labels or DECISION/OPTION; None takes every label that is not a name for "nothing found".
+    prevalence: by target, in place of the images' own; it is taken as known in the bands, also
+    where it is theirs. Raises EvaluationError for a threshold or prevalence out of range,
+    LabelError for a target that the tree lacks.
     """
     check_predictions(tree, truth, predictions)
     grid = np.asarray(thresholds, dtype=np.float64)

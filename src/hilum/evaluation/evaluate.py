@@ -158,10 +158,8 @@ def evaluate_predictions(
 ) -> Evaluation:
     """Every measure of a classification, each with its 95 % interval. A pure function.
 
-    truth: (N,) class indices of the tree. predictions: of the same N images; its class
-    probabilities give the AUROCs, its predicted classes everything else.
-    rule, strategy, split, notes, data, classifier: recorded as they are; data and classifier
-    hold JSON values. seed: of the bootstrap.
+    Class probabilities give the AUROCs, predicted classes everything else. rule, strategy, split,
+    notes, data, classifier: recorded as they are, as JSON values. seed: of the bootstrap.
 
     Each decision of the tree is evaluated alone too, on the images whose true class lies below it,
     by its most probable option; under the flat strategy its probabilities are those that the class
@@ -170,7 +168,6 @@ def evaluate_predictions(
 
     Proportions (accuracy, precision, recall, specificity) carry Wilson intervals, all other
     measures bootstrap intervals, stratified by true class. All take the images as independent.
-    Raises EvaluationError as check_predictions does.
     """
     sample, alone = samples_of(tree, truth, predictions)
     found = _measure(sample, seed)

@@ -78,15 +78,13 @@ class ExternalDrop:
 def compare_external(internal: Evaluation, external: Evaluation) -> ExternalDrop:
     """The drop of each measure from one classifier's own held-out images to another data set.
 
-    Both evaluations are of one classifier under one rule; the images are taken as independent,
-    within each set and between them. Proportions get Newcombe's interval, the other measures one
-    from their bootstrap intervals in the same way (MOVER).
-    Accuracy is compared on the classes that both sets hold. A measure that is undefined on either
-    side stays so, with the reason. Precision, and each other measure that follows the shares of
-    the classes, is left out: these are a fact of the collection.
-    Raises EvaluationError where classes, rule or classifier differ, or both are of the same data.
-    Sources: Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I;
-    Zou and Donner 2008, doi:10.1002/sim.3095
+    Images are taken as independent, within each set and between them. Proportions get Newcombe's
+    interval, the other measures one from their bootstrap intervals in the same way (MOVER).
+    Accuracy is compared on the classes that both sets hold. Precision, and each other measure that
+    follows the shares of the classes, is left out: these are a fact of the collection. Raises
+    EvaluationError where classes, rule or classifier differ, or both are of the same data. Sources:
+    Newcombe 1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I; Zou and
+    Donner 2008, doi:10.1002/sim.3095
     """
     _refuse_unlike(internal, external)
     held = [k for k in range(len(internal.classes))

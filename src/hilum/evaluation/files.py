@@ -148,8 +148,7 @@ def write_evaluation(
 ) -> None:
     """Write ``predictions.csv`` and ``evaluation.json`` into the folder out, which is made.
 
-    truth: (N,) class indices. predictions: with the radiographs' paths below the data root.
-    Each file is written beside its target and renamed, the table first, so that an
+    predictions: with the radiographs' paths below the data root. The table comes first, so that an
     ``evaluation.json`` that is there is whole. Raises EvaluationError where the parts do not fit
     together or a file cannot be written.
     """
@@ -268,17 +267,15 @@ def read_predictions(path: Path, tree: LabelTree | None = None) -> tuple[IntArra
 
 
 def read_held_out(paths: Sequence[Path], tree: LabelTree) -> tuple[IntArray, Predictions]:
-    """The predictions of one or more ``predictions.csv``, an image once.
+    """The predictions of one or more ``predictions.csv``, an image once, in their order.
 
-    paths: tables of the same label tree, such as the out-of-fold predictions of a study's
-    variants or of several seeds. An image in several of them gets the mean of its probabilities;
-    its predicted class is then the most probable one. The order is that of the first occurrence.
-    Returns the true classes (N,) and the predictions.
+    paths: such as the out-of-fold predictions of a study's variants or of several seeds. An image
+    in several of them gets the mean of its probabilities, and its most probable class. Returns the
+    true classes (N,) and the predictions.
 
     Raises EvaluationError where there is no table, one cannot be read or has other classes, an
     image has two true classes, or an ``evaluation.json`` beside a table says that the classifier
-    was trained on its images. A table alone does not tell; that these are held out is then the
-    caller's word.
+    was trained on its images. A table alone does not tell; that is then the caller's word.
     """
     if not paths:
         raise EvaluationError("Give at least one table of held-out predictions.")

@@ -89,16 +89,14 @@ def find_label_errors(
 ) -> LabelErrors:
     """The images whose given label is possibly wrong, the surest first.
 
-    truth: (N,) class indices as labelled. predictions: of the same N images by classifiers that
-    were trained on none of them (held_out.read_held_out reads them); what a classifier has seen
-    it has learnt, errors included. about: where they are from, as JSON values.
+    predictions: by classifiers that were trained on none of these images; what a classifier has
+    seen it has learnt, errors included. about: where they are from, as JSON values. seed: of the
+    labels that are drawn from the probabilities, for the expected number.
 
-    An image counts as confidently of class j where its probability reaches the mean probability
-    of j among the images labelled j, and no other class that reaches its own mean is more
-    probable. It is a possible error where j is not its label and its label is not the most
-    probable class either. Ranked by margin.
-    seed: of the draws behind the expected number: labels drawn from the probabilities themselves.
-    Raises EvaluationError as check_predictions does, and where about names the split train.
+    An image counts as confidently of class j where its probability reaches the mean probability of
+    j among the images labelled j, and no other class that reaches its own mean is more probable. It
+    is a possible error where j is not its label and its label is not the most probable class
+    either. Raises EvaluationError also where about names the split train.
     """
     truth = np.asarray(truth)
     check_predictions(tree, truth, predictions)

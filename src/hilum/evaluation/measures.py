@@ -41,7 +41,6 @@ def samples_of(
     """The choice between all classes, and that of each decision alone, by its name.
 
     A decision's is of the images whose true class lies below it, by its most probable option.
-    truth: (N,) class indices. Raises EvaluationError as check_predictions does.
     """
     truth = np.asarray(truth)
     check_predictions(tree, truth, predictions)

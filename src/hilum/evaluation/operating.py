@@ -87,12 +87,10 @@ def assess_operating_points(
 ) -> OperatingAssessment:
     """What fitted operating points do on a split, beside what was expected of them.
 
-    points: from fit_operating_point. truth: (N,) class indices. predictions: of the same images.
-    prevalence: by target (parse_prevalence), for which predictive values are recomputed.
-    same_images: whether these are the images that the thresholds were chosen on; then what is
-    measured is no evidence, and the notes say so.
-    Raises EvaluationError where a point is not fitted, a prevalence is out of range, or as
-    check_predictions does; LabelError for a label that the tree lacks.
+    points: from fit_operating_point. prevalence: by target, for which predictive values are
+    recomputed. same_images: whether the thresholds were chosen on these images; then what is
+    measured is no evidence, and the notes say so. Raises EvaluationError where a point is not
+    fitted or a prevalence is out of range; LabelError for a label that the tree lacks.
     """
     prevalence = {Target.parse(k, tree).name: v for k, v in (prevalence or {}).items()}
     for name, share in prevalence.items():

@@ -181,14 +181,14 @@ def stress_run(
 ) -> StressRun:
     """Classify radiographs as they are and under every corruption at every strength.
 
-    dataset: with the classifier's labels. rows: (N,) positions in it, N ≥ 1; they and the seed
-    settle what is drawn, so that two classifiers meet the same images, whichever others are tested
-    beside them. corruptions: names; None takes all. strengths: of 1 to 5, each once.
+    rows: (N,) positions in the data set, N ≥ 1; they and the seed settle what is drawn, so that two
+    classifiers meet the same images, whichever others are tested beside them. corruptions: names;
+    None takes all. strengths: of 1 to 5, each once.
 
-    Every file is decoded once, corrupted at its own size, and only then preprocessed. The gate
-    is not asked: it would take longer than all the rest.
-    Raises EvaluationError where the labels differ or nothing is asked for, and DataError for an
-    unknown corruption or strength, or files that cannot be read.
+    Every file is decoded once, corrupted at its own size, and only then preprocessed. The gate is
+    not asked: it would take longer than all the rest. Raises EvaluationError where the labels
+    differ or nothing is asked for, and DataError for an unknown corruption or strength, or files
+    that cannot be read.
     """
     check_labels(classifier.tree, dataset)
     chosen = CORRUPTIONS if corruptions is None else select_corruptions(corruptions)
@@ -228,9 +228,8 @@ def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0)
     """Every measure of a stress test, with its interval. A pure function.
 
     run: as stress_run gives it, or of several runs one after the other. split: recorded as it is.
-    Accuracies carry Wilson intervals, all else bootstrap intervals, stratified by true class; of
-    a drop it is paired. All take the images as independent: give each only once.
-    Raises EvaluationError as check_predictions does.
+    Accuracies carry Wilson intervals, all else bootstrap intervals, stratified by true class; of a
+    drop it is paired. All take the images as independent: give each only once.
     """
     settings = list(run.stressed)
     replicates = _Replicates(tree, run, seed)

@@ -32,12 +32,11 @@ def collect_attributes(
 ) -> dict[str, Bands]:
     """The subgroups of some of a data set's images, by attribute.
 
-    rows: (N,) positions of records. Always there are the image size (its shorter side in pixels,
-    as stored), brightness and contrast (mean and standard deviation of the pixels before any
-    preprocessing, in [0, 255]), each cut into thirds of these N images, and copies (whether the
-    same file is in the data again). Source and the records' attributes come where one of the
-    images has them; ages in bands of years, see bands.cut_cells.
-    Raises DataError listing every file that cannot be read.
+    rows: (N,) positions of records. Always there are image size (its shorter side as stored),
+    brightness and contrast (mean and standard deviation of the pixels before any preprocessing),
+    each cut into thirds of these N images, and copies (whether the same file is in the data again).
+    Source and the records' attributes come where one of the images has them, as bands.cut_cells
+    cuts them. Raises DataError listing every file that cannot be read.
     """
     records = [dataset.records[row] for row in rows]
     headers = in_parallel(read_header, [r.path for r in records], "Reading headers", progress)
@@ -138,13 +137,12 @@ def measure_subgroups(
 ) -> Subgroups:
     """How often a classifier is right in each subgroup, and whether chance explains the rest.
 
-    truth: (N,) class indices. attributes: for each of them by name the subgroups of the N images
-    (collect_attributes makes them).
+    attributes: by name the subgroups of the N images (collect_attributes makes them).
 
     The test shuffles the subgroups among images of one true class, DRAWS times; its statistic is
-    the sum over the subgroups of (right - expected)² / variance. So it needs no large numbers.
-    It takes the images as independent: where a patient has several, p comes out too small.
-    Raises EvaluationError as check_predictions does, and for an attribute of another length.
+    the sum over the subgroups of (right - expected)² / variance. So it needs no large numbers. It
+    takes the images as independent: where a patient has several, p comes out too small. Raises
+    EvaluationError also for an attribute of another length.
     """
     truth = np.asarray(truth)
     check_predictions(tree, truth, predictions)
