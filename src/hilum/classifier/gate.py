@@ -117,17 +117,16 @@ def fit_gate(
 ) -> Gate:
     """Fit the gate on training images.
 
-    pixels: (N, H, W) uint8, stored by the classifier's preprocessing, in the order of the data
-    set. labels: (N,) class indices. Of more than 5,000 images, 5,000 at equal steps are used.
-    false_alarms: in (0, 1), the share of radiographs like these that is to be flagged. Each image
-    is scored by a gate that was fitted without its block, a fifth of its class in data set order,
-    because neighbouring files are often of one patient. The threshold is then that of conformal
-    prediction: of exchangeable radiographs at most this share is flagged, but for the little
-    that patients in two blocks and the larger final fit change.
-    Raises ClassifierError for a rate out of range, for fewer images than images_needed, and
-    where images are all alike.
-    Source of the p-value: Vovk et al. 2005, doi:10.1007/b106715; as a test for outliers, Bates et
-    al. 2023, doi:10.1214/22-AOS2244.
+    pixels: (N, H, W) uint8, stored by the classifier's preprocessing, in the order of the data set;
+    of more than 5,000, as many at equal steps are used. labels: (N,). false_alarms: in (0, 1).
+
+    Each image is scored by a gate that was fitted without its block, a fifth of its class in data
+    set order, because neighbouring files are often of one patient. The threshold is that of
+    conformal prediction: of exchangeable radiographs at most this share is flagged, but for the
+    little that patients in two blocks and the larger final fit change. Raises ClassifierError for a
+    rate out of range, for fewer images than images_needed, and where images are all alike. Source
+    of the p-value: Vovk et al. 2005, doi:10.1007/b106715; as a test for outliers, Bates et al.
+    2023, doi:10.1214/22-AOS2244.
     """
     if not 0 < false_alarms < 1:
         raise ClassifierError(

@@ -44,17 +44,15 @@ class Temperature:
 def fit_temperature(logits: FloatArray, targets: IntArray) -> Temperature:
     """The temperature under which held-out images are most likely.
 
-    logits: (M, K) of images that the network was not trained on, as it returned them.
-    targets: (M,) true options, 0 to K - 1; leave out images that do not belong to the decision.
+    logits: (M, K) of images that the network was not trained on. targets: (M,) true options, 0 to K
+    - 1; leave out images that do not belong to the decision.
 
-    Nothing is fitted (T = 1, with the reason) where the images cannot say which temperature is
-    right: there are fewer than 30 of them; an option has none; the network is right about every
-    one, so that the likelihood grows for ever as T falls to 0; or it is no better than a
-    guess, so that it grows for ever as T rises. A minimum outside 0.1 to 20 becomes the bound.
-    The negative log-likelihood is convex in 1/T, so there is one minimum, and it is where the
-    derivative is 0.
-    Raises EvaluationError for other shapes, logits that are not finite, or a target out of range.
-    Source: Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599
+    Nothing is fitted (T = 1, with the reason) where the images cannot say which is right: with
+    fewer than 30, or none of an option; where the network is right about every one, so that the
+    likelihood grows for ever as T falls to 0; or no better than a guess, so that it does as T
+    rises. Else the minimum of the negative log-likelihood, which is convex in 1/T, cut to 0.1 to
+    20. Raises EvaluationError for other shapes, logits that are not finite, or a target out of
+    range. Source: Guo et al. 2017, On calibration of modern neural networks, arXiv:1706.04599
     """
     logits, targets = np.asarray(logits, dtype=np.float64), np.asarray(targets)
     _check(logits, targets)

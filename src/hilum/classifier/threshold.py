@@ -112,23 +112,21 @@ def choose_threshold(
     - the highest sensitivity, then specificity, where no sensitivity is demanded;
     - the highest specificity, then sensitivity, where a sensitivity but no specificity is;
     - the highest sum of both (Youden 1950), then sensitivity, where both are.
-    If none does, the one whose largest shortfall from a demand is smallest, with the same order
-    among equals; the result then has satisfied=False and a reason. The threshold lies midway
-    between two scores that occur (or 0 and the lowest), so that rounding moves no image across.
+    If none does, the one whose largest shortfall is smallest, with satisfied=False and a reason. It
+    lies midway between two scores that occur (or 0 and the lowest), so that rounding moves no image
+    across.
 
-    What a threshold gives on the images it was chosen on is too good. So the choice is repeated
-    on resamples (stratified by truth), and the error of each, its measure on its own resample less
-    the same threshold's on all images, stands for the error made here: the expected value is the
-    measured one less the mean error (the optimism), its interval the measured one less the errors'
-    quantiles, and never narrower than the Wilson interval of a threshold given in advance. The
-    predictive values hold at the share of positives among these images.
-    On simulated normal scores (8 to 200 positive images, twice as many negative ones) these
-    intervals held the truth in 95 % of 300 repetitions or more for sensitivity, specificity and
-    PPV; in the expected value about half of the optimism was left with 8 positive images, and at
-    most 0.014 with 60.
-    Raises EvaluationError for arrays of unequal length, scores out of range, or no demand.
-    Source: Youden 1950, doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3;
-    Efron and Tibshirani 1993, chapter 17, doi:10.1201/9780429246593; Harrell et al. 1996,
+    What it gives on the images it was chosen on is too good. So the choice is repeated on resamples
+    (stratified by truth); the error of each, its measure on its own resample less the same
+    threshold's on all images, stands for the error made here. The expected value is the measured
+    one less the mean error (the optimism), its interval the measured one less the errors'
+    quantiles, and never narrower than the Wilson interval of a threshold given in advance. On
+    simulated normal scores (8 to 200 positive images, twice as many negative ones) it held the
+    truth in 95 % of 300 repetitions or more; about half of the optimism was left in the value with
+    8 positive images, at most 0.014 with 60. Raises EvaluationError for arrays of unequal length,
+    scores out of range, or no demand. Source: Youden 1950,
+    doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3; Efron and Tibshirani 1993,
+    chapter 17, doi:10.1201/9780429246593; Harrell et al. 1996,
     doi:10.1002/(SICI)1097-0258(19960229)15:4<361::AID-SIM168>3.0.CO;2-4
     """
     positive, scores = np.asarray(positive, dtype=bool), np.asarray(scores, dtype=np.float64)

@@ -59,10 +59,6 @@ def _accuracies(sample: Sample, counts: IntArray) -> FloatArray:
     return metrics.ratios(counts[:, right].sum(axis=1), counts.sum(axis=1))
 
 
-def _balanced_accuracies(sample: Sample, counts: IntArray) -> FloatArray:
-    return metrics.balanced_accuracies(sample.matrices(counts))
-
-
 def _macro_aurocs(sample: Sample, counts: IntArray) -> FloatArray:
     """Mean over the classes of the AUROC of one class against the rest, unweighted."""
     areas = [
@@ -70,10 +66,6 @@ def _macro_aurocs(sample: Sample, counts: IntArray) -> FloatArray:
         for k in range(sample.probs.shape[1])
     ]
     return np.asarray(np.mean(areas, axis=0), dtype=np.float64)
-
-
-def _matthews_correlations(sample: Sample, counts: IntArray) -> FloatArray:
-    return metrics.matthews_correlations(sample.matrices(counts))
 
 
 def _no_images(matrix: IntArray, names: Sequence[str]) -> str:
@@ -119,14 +111,18 @@ OVERALL: dict[str, Measure] = {
     "accuracy": Measure(
         "accuracy", "Accuracy", _accuracies, "wilson", _no_images, follows_shares=True
     ),
-    "balanced_accuracy": Measure("balanced accuracy", "Balanced accuracy", _balanced_accuracies),
+    "balanced_accuracy": Measure(
+        "balanced accuracy",
+        "Balanced accuracy",
+        lambda sample, counts: metrics.balanced_accuracies(sample.matrices(counts)),
+    ),
     "macro_auroc": Measure(
         "macro AUROC", "AUROC, mean over classes", _macro_aurocs, synonyms=("macro auc",)
     ),
     "matthews_correlation": Measure(
         "Matthews correlation",
         "Correlation coefficient (Matthews)",
-        _matthews_correlations,
+        lambda sample, counts: metrics.matthews_correlations(sample.matrices(counts)),
         undefined=_no_spread,
         least=-1.0,
         follows_shares=True,

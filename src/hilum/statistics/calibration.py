@@ -45,11 +45,9 @@ def calibration_intercept(happened: BoolArray, probs: FloatArray) -> Estimate:
 def calibration_slope(happened: BoolArray, probs: FloatArray) -> Estimate:
     """What the logit of the probabilities must be multiplied by to be neither extreme nor timid.
 
-    happened, probs, source: as calibration_intercept.
-    The slope of a logistic regression of the event on the logit: 1 is right, below 1 the
-    probabilities are too extreme, above 1 too timid. With its Wald interval; undefined where
-    there is no finite one: the event always or never came about, or some threshold tells
-    the images with it from those without.
+    happened, probs, source: as calibration_intercept. The slope of a logistic regression of the
+    event on the logit: 1 is right, below 1 the probabilities are too extreme, above 1 too timid.
+    With its Wald interval; undefined where no finite one fits.
     """
     happened = np.asarray(happened, dtype=bool)
     n = len(happened)
@@ -137,17 +135,16 @@ def calibration_errors(
 ) -> FloatArray:
     """The expected calibration error (root mean square, debiased) of each of R resamples.
 
-    probs: (N,) predicted probabilities of an event. happened: (N,) whether it came about.
-    bins: (N,) from equal_mass_bins. counts: (R, N). Returns (R,) values in [0, 1].
+    probs: (N,) predicted probabilities of an event. happened: (N,) whether it came about. bins:
+    (N,) from equal_mass_bins. counts: (R, N). Returns (R,) values in [0, 1].
 
-    Over bins b with a share w_b of the images: sqrt(sum_b w_b ((o_b - p_b)^2 - s_b^2)), where
-    p_b is the mean probability, o_b the observed share, and s_b^2 the unbiased estimate of the
-    noise in o_b, o_b (1 - o_b) / (n_b - 1). Without that term a perfectly calibrated classifier
-    would have an error well above 0 on few images. Below 0 the sum counts as 0.
-    An image that is drawn c times brings no more information than once, so in a resample n_b is
-    Kish's effective size (sum c)^2 / sum c^2; else resampling would add its own noise as bias.
-    Sources: Kumar et al. 2019, Verified uncertainty calibration, definition 5.2, arXiv:1909.10155;
-    Kish 1965, Survey Sampling, section 11.7
+    Over bins b with a share w_b of the images: sqrt(sum_b w_b ((o_b - p_b)^2 - s_b^2)), where p_b
+    is the mean probability, o_b the observed share, and s_b^2 the unbiased estimate of the noise in
+    o_b, o_b (1 - o_b) / (n_b - 1), without which few images would always show an error. Below 0 the
+    sum counts as 0. In a resample n_b is Kish's effective size (sum c)^2 / sum c^2: an image that
+    is drawn c times brings no more information than once. Sources: Kumar et al. 2019, Verified
+    uncertainty calibration, definition 5.2, arXiv:1909.10155; Kish 1965, Survey Sampling, section
+    11.7
     """
     weights = np.asarray(counts, dtype=np.float64)
     member = np.eye(int(bins.max(initial=0)) + 1)[bins]

@@ -61,20 +61,16 @@ def bootstrap(
 ) -> Estimate:
     """Any measure with its percentile bootstrap interval, by resampling images with replacement.
 
-    measure: takes (R, n) counts, how often each image is drawn in each of R resamples, and
-    returns the (R,) values of the measure, NaN where it is undefined. So R resamples cost one
-    vectorised call; the value itself is the measure where every image counts once.
-    n: number of images. strata: (n,) integers, as a rule the true classes; images are then drawn
-    within each stratum, so that none vanishes and the class sizes stay as they are.
-    seed: the interval is a pure function of the data and this number.
+    measure: takes (R, n) counts, how often each image is drawn in each of R resamples, and returns
+    the (R,) values of the measure, NaN where undefined; the value itself is that of all counts 1.
+    strata: (n,) integers, as a rule the true classes, whose sizes then stay as they are. seed: the
+    interval is a pure function of the data and this number.
 
-    The interval has no bounds, and the estimate a reason, where resampling can say nothing: every
-    resample gives the same value (a perfect AUROC, say; 1 to 1 would claim a certainty that is
-    not there), or some resample leaves the measure undefined (to drop it would flatter).
-    With few images in a class the percentile interval is known to be too narrow.
-    Raises EvaluationError for fewer than 2 resamples or strata of another length.
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13,
-    doi:10.1201/9780429246593
+    There are no bounds, but a reason, where resampling can say nothing: every resample gives the
+    same value (a perfect AUROC, say), or some resample leaves the measure undefined (to drop it
+    would flatter). With few images in a class the percentile interval is known to be too narrow.
+    Raises EvaluationError for fewer than 2 resamples or strata of another length. Source: Efron and
+    Tibshirani 1993, An Introduction to the Bootstrap, chapter 13, doi:10.1201/9780429246593
     """
     if n == 0:
         return Estimate.undefined("no images")
@@ -178,18 +174,15 @@ def cluster_bootstrap(
 ) -> Estimate:
     """Any measure with a percentile bootstrap interval that draws whole groups of images.
 
-    measure: takes (R, N) counts, how often each image is drawn in each of R resamples, and
-    returns (R,) values, NaN where undefined. For a paired difference, the measure of a less the
-    measure of b on the same counts: what both find hard cancels.
-    groups: (N,) the patient or block of each image; images of one group are drawn together.
-    strata: (N,) integers, as a rule the true classes; a group belongs to the stratum that most of
-    its images have, and groups are drawn within it, so that no class vanishes by accident.
+    measure: as of bootstrap. For a paired difference, the measure of a less that of b on the same
+    counts: what both find hard cancels. groups: (N,) the patient or block of each image. strata:
+    (N,) integers, as a rule the true classes; a group belongs to the stratum that most of its
+    images have, and groups are drawn within it.
 
-    Without interval, with a reason, as in intervals.bootstrap, and where a stratum consists of
-    one group: how much its images vary between patients cannot be seen. With fewer than about ten
-    groups a stratum the interval is too narrow. Estimate.n counts images.
-    Raises EvaluationError for strata of another length.
-    Source: Field and Welsh 2007, doi:10.1111/j.1467-9868.2007.00593.x
+    Without interval, with a reason, as of bootstrap, and where a stratum consists of one group: how
+    much its images vary between patients cannot be seen. With fewer than about ten groups a stratum
+    the interval is too narrow. Estimate.n counts images. Source: Field and Welsh 2007,
+    doi:10.1111/j.1467-9868.2007.00593.x
     """
     names, group_of = np.unique(np.asarray(groups), return_inverse=True)
     n, n_groups = len(group_of), len(names)

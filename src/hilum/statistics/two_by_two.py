@@ -73,11 +73,9 @@ def parse_prevalence(texts: Iterable[str] | str, tree: LabelTree) -> dict[str, f
     """Read 'covid=0.02', one or several, apart or joined by commas.
 
     The name is a label of the tree, whose prevalence is its share of all images, or
-    DECISION/OPTION, whose prevalence is its share of the images that belong to the decision.
-    Returns the prevalences by name, each above 0 and below 1.
-    Raises EvaluationError for another form or range, a name given twice, or prevalences that
-    cannot be true together (a label's exceeds that of the label above it; alternatives add up to
-    more than 1); LabelError for a name that the tree lacks.
+    DECISION/OPTION, whose prevalence is its share of the images that belong to the decision. Raises
+    EvaluationError for another form or range, a name given twice, or prevalences that cannot be
+    true together; LabelError for a name that the tree lacks.
     """
     found: dict[str, float] = {}
     parts = [part for text in ([texts] if isinstance(texts, str) else texts)
@@ -116,18 +114,16 @@ def predictive_values(
 ) -> tuple[Estimate, Estimate]:
     """Positive and negative predictive value at a prevalence, by Bayes' theorem.
 
-    sensitivity, specificity: from different images (the positive and the negative ones), so
-    independent. prevalence: above 0 and below 1, taken as known. Returns (PPV, NPV).
+    sensitivity, specificity: of the positive and the negative images, so independent. prevalence:
+    above 0 and below 1, taken as known. Returns (PPV, NPV).
 
     PPV = 1 / (1 + (1 - prevalence) / prevalence x (1 - specificity) / sensitivity), and NPV alike;
-    the interval is that of the ratio, by MOVER-R. It is chosen over the delta method on the logit
-    scale (Mercaldo et al. 2007, doi:10.1002/sim.2677), which has no variance at a sensitivity or
-    specificity of 1 and needs counts changed there; and over a simulation from counts, because it
-    takes whatever intervals it is given, also those that allow for a chosen threshold.
+    the interval is that of the ratio, by MOVER-R. The delta method on the logit scale (Mercaldo et
+    al. 2007, doi:10.1002/sim.2677) has no variance at a sensitivity or specificity of 1, and a
+    simulation from counts takes no intervals that allow for a chosen threshold.
 
     It assumes that sensitivity and specificity stay the same at the other prevalence. Where the
     patients differ in more than how many are ill (milder disease, other illnesses), they do not.
-    Raises EvaluationError for a prevalence out of range.
     Source: Newcombe 2016, doi:10.1177/0962280213502144
     """
     check_prevalence(prevalence, "the finding")
@@ -188,14 +184,12 @@ def _check_together(found: dict[str, float], tree: LabelTree) -> None:
 def standardise(estimates: Sequence[Estimate], weights: Sequence[float]) -> Estimate:
     """The weighted mean of estimates of independent strata, with its interval.
 
-    estimates: one per stratum, such as the recall of each class. weights: the strata's sizes in
-    the population that is compared with, 0 or more, at least one of them above 0; a stratum of
-    weight 0 does not count. With the recalls of classes it is the accuracy that a set with those
-    class sizes would have.
-    The interval is made of the distances of the estimates' own bounds, squared and added (MOVER).
-    Undefined where a stratum that counts is, with its reason; without bounds where one has none.
-    Raises EvaluationError for unequal numbers or other weights.
-    Source: Zou and Donner 2008, doi:10.1002/sim.3095
+    estimates: one per stratum, such as the recall of each class. weights: the strata's sizes in the
+    population that is compared with; a stratum of weight 0 does not count. With the recalls of
+    classes it is the accuracy that a set with those class sizes would have. The interval is made of
+    the distances of the estimates' own bounds, squared and added (MOVER). Undefined where a stratum
+    that counts is; without bounds where one has none. Raises EvaluationError for unequal numbers,
+    weights below 0, or none above. Source: Zou and Donner 2008, doi:10.1002/sim.3095
     """
     total = sum(weights)
     if len(estimates) != len(weights) or min(weights, default=-1.0) < 0 or total <= 0:

@@ -125,6 +125,9 @@ def compare_variants(
     truth, once_a = pooled_a.once
     _, once_b = pooled_b.once
     mcnemar = mcnemar_exact(once_a.predicted == truth, once_b.predicted == truth)
+    images = images_needed_for(pooled_difference)
+    if measure.kind == "accuracy" and pooled_a.n_groups == pooled_a.n_images == len(pooled_a.truth):
+        images = images_needed(mcnemar.only_a, mcnemar.only_b, mcnemar.n)
     areas: dict[str, DeLong] = {}
     if measure.is_auroc:
         sides_b = measure.sides(tree, truth, once_b)
@@ -149,7 +152,7 @@ def compare_variants(
         mcnemar_p_adjusted=mcnemar.p,
         delong=areas,
         delong_p_adjusted=dict(zip(areas, holm([test.p for test in areas.values()]), strict=True)),
-        images_needed=_images_needed(measure, mcnemar, pooled_difference, pooled_a),
+        images_needed=images,
         runs_needed=more_runs,
     )
 
@@ -218,15 +221,6 @@ def _pooled_difference(
 
     found = cluster_bootstrap(difference, a.groups, strata=a.truth, seed=seed)
     return replace(found, n=a.n_images)
-
-
-def _images_needed(
-    measure: Measure, mcnemar: McNemar, difference: Estimate, pooled: Pooled
-) -> int | None:
-    independent = pooled.n_groups == pooled.n_images == len(pooled.truth)
-    if measure.kind == "accuracy" and independent:
-        return images_needed(mcnemar.only_a, mcnemar.only_b, mcnemar.n)
-    return images_needed_for(difference)
 
 
 def _undefined(what: str, values: Sequence[float | None]) -> str:

@@ -4,9 +4,10 @@ OUT/ runs/KEY/ (shared by all studies below OUT) · STUDY/ plan.json, study.json
 VARIANT/predictions.csv, VARIANT/evaluation.json
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,10 +19,10 @@ from hilum.studies.collect import collect
 from hilum.studies.results import STUDY_FILE, Failure, StudyResult
 from hilum.studies.study import Study
 from hilum.studies.study_run import RUNS, StudyPlan, StudyRun, is_finished, plan_study
-from hilum.studies.workers import Outcome, do_runs, do_runs_in_processes
+from hilum.studies.workers import do_runs, do_runs_in_processes
 from hilum.training.checkpoint import Row
 from hilum.training.folder import changed_data, read_facts
-from hilum.training.interrupt import StopRequest, stop_on_signal
+from hilum.training.interrupt import stop_on_signal
 
 PLAN_FILE = "plan.json"
 
@@ -62,21 +63,26 @@ def run_study(
         raise StudyError(f"A study needs at least 1 job, not {jobs}.")
     out = Path(out)
     plan = plan_study(study, dataset)
-    home = out / study.name
+    home, folds = out / study.name, plan.folds
     _refuse_changed_data(plan, out, restart)
-    _write_plan(plan, home)
+    settings, keys = study.settings.model_dump(mode="json"), tuple(r.key for r in plan.trainings)
+    planned = _PlanFile(settings, _PlannedData.of(dataset), keys)
+    write_plain(home / PLAN_FILE, planned, error=StudyError, indent=2)
     if restart:
         (home / STUDY_FILE).unlink(missing_ok=True)
     account = _Account(plan, out / RUNS, jobs, progress)
     failures: list[Failure] = []
+    work = do_runs
+    if jobs > 1 and sum(not is_finished(out / RUNS / key) for key in keys) > 1:
+        work = partial(do_runs_in_processes, jobs=jobs)
     try:
         with (
             stop_on_signal() as stop,
-            closing(_outcomes(plan, out / RUNS, jobs, stop, account.add_epoch)) as outcomes,
+            closing(work(plan.trainings, folds, out / RUNS, stop, account.add_epoch)) as outcomes,
         ):
             for run, error in outcomes:
                 if error:
-                    fold = plan.folds.number(run.number)
+                    fold = folds.number(run.number)
                     failures += [
                         Failure(twin.variant, twin.recipe.seed, fold, twin.key, error)
                         for twin in plan.runs
@@ -94,21 +100,6 @@ def run_study(
     result = collect(plan, out, failures)
     write_plain(home / STUDY_FILE, result, error=StudyError, indent=2)
     return result
-
-
-def _outcomes(
-    plan: StudyPlan,
-    runs: Path,
-    jobs: int,
-    stop: StopRequest,
-    on_epoch: Callable[[StudyRun, Row], None],
-) -> Generator[Outcome, None, None]:
-    trainings = plan.trainings
-    unfinished = sum(not is_finished(runs / run.key) for run in trainings)
-    if jobs == 1 or unfinished < 2:
-        yield from do_runs(trainings, plan.folds, runs, stop, on_epoch)
-    else:
-        yield from do_runs_in_processes(trainings, plan.folds, runs, stop, on_epoch, jobs=jobs)
 
 
 @dataclass(frozen=True)
@@ -131,19 +122,6 @@ class _PlanFile:
     study: dict[str, Any]
     data: _PlannedData
     runs: tuple[str, ...]
-
-
-def _write_plan(plan: StudyPlan, home: Path) -> None:
-    write_plain(
-        home / PLAN_FILE,
-        _PlanFile(
-            study=plan.study.settings.model_dump(mode="json"),
-            data=_PlannedData.of(plan.dataset),
-            runs=tuple(run.key for run in plan.trainings),
-        ),
-        error=StudyError,
-        indent=2,
-    )
 
 
 def _refuse_changed_data(plan: StudyPlan, out: Path, restart: bool) -> None:

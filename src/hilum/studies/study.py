@@ -19,7 +19,7 @@ The first variant is the baseline. Up to four variants are compared pair by pair
 each with the baseline, unless ``comparisons = [["16", "32"], …]`` says which.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -242,7 +242,13 @@ def _check_variants(source: str, study: StudySettings, variants: Mapping[str, Re
             )
     for name, recipe in variants.items():
         refuse_choice_on_evaluated(f"{source}: variants.{name}", recipe)
-    _check_pairs(source, study.comparisons, tuple(variants))
+    pairs = study.comparisons
+    strange = next((name for pair in pairs for name in pair if name not in variants), None)
+    if strange is not None:
+        hint = nearest(strange, variants)
+        raise StudyError(f"{source}: comparisons name '{strange}', which is no variant.{hint}")
+    if len({frozenset(pair) for pair in pairs}) < len(pairs) or any(a == b for a, b in pairs):
+        raise StudyError(f"{source}: comparisons hold a pair twice, or a variant with itself.")
     if study.published is not None and study.published not in published_names():
         hint = nearest(study.published, published_names())
         raise StudyError(f"{source}: there are no published figures '{study.published}'.{hint}")
@@ -267,15 +273,3 @@ def refuse_choice_on_evaluated(source: str, recipe: Recipe) -> None:
             f"{source}: select = 'best' would choose the epoch on the images that score the run, "
             "and flatter it; set monitor = 'blocks', or select = 'last'."
         )
-
-
-def _check_pairs(source: str, pairs: Sequence[tuple[str, str]], variants: Sequence[str]) -> None:
-    for pair in pairs:
-        for name in pair:
-            if name not in variants:
-                raise StudyError(
-                    f"{source}: comparisons name '{name}', which is no variant."
-                    + nearest(name, variants)
-                )
-    if len({frozenset(pair) for pair in pairs}) < len(pairs) or any(a == b for a, b in pairs):
-        raise StudyError(f"{source}: comparisons hold a pair twice, or a variant with itself.")
