@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import Method
 from hilum.explanation.neighbours import (
@@ -16,7 +16,7 @@ from hilum.explanation.neighbours import (
     nearest_training,
     remembers,
 )
-from hilum.explanation.network import check_labels, deciding_network
+from hilum.explanation.network import deciding_network
 from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
 from hilum.labels import Decision, LabelTree

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.classifier import Classifier, check_labels
 from hilum.codec import write_plain
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import METHODS, Method, parse_method
@@ -25,7 +25,6 @@ from hilum.explanation.neighbours import (
     nearest_training,
 )
 from hilum.explanation.network import (
-    check_labels,
     deciding_network,
     find_network,
     last_network,

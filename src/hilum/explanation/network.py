@@ -18,7 +18,6 @@ from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, EvaluationError, nearest
 from hilum.labels import Decision
 from hilum.networks.ensemble import split_network
-from hilum.radiographs.dataset import Dataset
 from hilum.records import PixelArray
 from hilum.transforms.preprocess import Preprocessing
 from hilum.transforms.preprocess import check_pixels as check_size
@@ -76,15 +75,6 @@ class OpenNetwork:
                 f"{nearest(name, layers)}"
             )
         return name, layers[name]
-
-
-def check_labels(classifier: Classifier, dataset: Dataset) -> None:
-    """Raise EvaluationError unless the data have the classifier's own labels."""
-    if dataset.tree != classifier.tree:
-        raise EvaluationError(
-            f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
-        )
 
 
 def find_network(classifier: Classifier, name: str | None) -> Decision:
