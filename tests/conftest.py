@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hilum import files
 from tests.spots import recipe as recipe
 from tests.spots import spots as spots
 
@@ -34,6 +35,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "own-cache"
     monkeypatch.setenv("HILUM_CACHE", str(folder))
     return folder
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that the test has just written count as written long ago: their marks settle."""
+    monkeypatch.setattr(files, "_COARSE_NS", -1_000_000_000)
 
 
 @pytest.fixture(scope="session")

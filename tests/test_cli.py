@@ -72,6 +72,23 @@ def test_train_evaluate_predict(tmp_path, data, trained, run):
     assert "not a diagnosis" in out
 
 
+def test_cache_shows_and_clears(cache, data, run):
+    def files():
+        code, out, _ = run("cache", "--json")
+        assert code == 0
+        return {kept["folder"]: kept["files"] for kept in json.loads(out)["contents"]}
+
+    assert run("split", data, "--out", cache.with_name("split.csv"), "--block-size", "1")[0] == 0
+    assert (files()["pixels"], files()["index"]) == (1, 1)
+    code, out, err = run("cache")
+    assert (code, "decoded radiographs" in out) == (0, True)
+    assert "Limit: at most 20 GB" in err
+    code, _, err = run("cache", "--salts")
+    assert (code, "--clear" in err) == (2, True)
+    assert run("cache", "--clear")[0] == 0
+    assert set(files().values()) == {0}
+
+
 def test_train_lists_the_keys_of_a_recipe(run):
     code, shown, _ = run("train", "--keys")
 

@@ -55,11 +55,16 @@ def finish() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
 
 
-def print_json(value: Any) -> None:
-    """Print a value for a program to read: plain ones, and results as in their files."""
+def print_json(value: Any, **beside: Any) -> None:
+    """Print a value for a program to read: plain ones, and results as in their files.
+
+    beside: further keys of a result.
+    """
     from hilum.codec import to_plain
 
-    print_lines(json.dumps(to_plain(value), indent=2, ensure_ascii=False))
+    plain = to_plain(value)
+    plain = {**plain, **beside} if beside else plain
+    print_lines(json.dumps(plain, indent=2, ensure_ascii=False))
 
 
 def say(*texts: str) -> None:

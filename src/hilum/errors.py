@@ -6,7 +6,7 @@ without a traceback and exits with code 2.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class HilumError(Exception):
@@ -63,11 +63,42 @@ def plural(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
 
 
-def in_lines(lines: Iterable[str], most: int = 1000) -> str:
-    """Lines that end a refusal, each on its own; of more than `most` the first ones.
+#: How many things of a kind a message names; the rest it counts.
+EXAMPLES = 5
 
-    By default enough to repair a data set in one go.
-    """
+
+def in_lines(lines: Iterable[str], most: int = EXAMPLES) -> str:
+    """Lines that end a refusal, each on its own; of more than `most` the first ones."""
     lines = list(lines)
-    more = [f"… and {len(lines) - most} more"] if len(lines) > most else []
+    more = [f"… and {len(lines) - most:,} more"] if len(lines) > most else []
     return "".join(f"\n  {line}" for line in [*lines[:most], *more])
+
+
+def examples(names: Sequence[str]) -> str:
+    """Names within a sentence, of many the first ones: 'a, b, c, d, e and 7 more'."""
+    more = f" and {len(names) - EXAMPLES:,} more" if len(names) > EXAMPLES else ""
+    return ", ".join(names[:EXAMPLES]) + more
+
+
+class Problems:
+    """What is wrong with a file or folder, gathered by kind, to be refused in one answer.
+
+    where: what the refusal begins with.
+    """
+
+    def __init__(self, where: object) -> None:
+        self._where = where
+        self._found: dict[tuple[str, str, str], list[str]] = {}
+
+    def add(self, what: str, advice: str, example: str, *, noun: str = "row") -> None:
+        """Note one more of a kind: '3 rows WHAT; ADVICE:' and the examples below it."""
+        self._found.setdefault((noun, what, advice), []).append(example)
+
+    def check(self) -> None:
+        """Raises DataError with all kinds, of each the number and a few examples."""
+        if self._found:
+            kinds = [
+                f"{plural(len(found), noun)} {what}; {advice}:{in_lines(found)}"
+                for (noun, what, advice), found in self._found.items()
+            ]
+            raise DataError(f"{self._where}: " + "\n".join(kinds))

@@ -1,15 +1,20 @@
 """Writing files so that a crash, a kill or a full disk leaves the old one or the new one."""
 
+import errno
 import hashlib
 import os
 import re
+import stat
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
+
+from hilum.errors import HilumError
 
 from hilum.errors import HilumError
 
@@ -25,21 +30,83 @@ def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
     partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         partial.chmod(mode)
-        partial.replace(target)
+        put_in_place(partial, target)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def put_in_place(partial: Path, target: Path) -> None:
+    """Rename a file or folder that is whole, and force its new name to the disk, too."""
+    partial.replace(target)
+    if os.name != "posix":
+        return  # elsewhere folders cannot be opened
+    try:
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        # A folder that may not be listed, and file systems over a network that cannot do it.
+        if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
 
 
 def write_atomically(target: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a whole file by new_file. Raises OSError where it cannot be written."""
     with new_file(target, mode=mode) as file:
         file.write(data)
+
+
+#: Time stamps of file systems may be so coarse (of FAT they are). In nanoseconds.
+_COARSE_NS = 2_500_000_000
+
+
+class FileMark(NamedTuple):
+    """What tells a file's content from what comes to lie under its name later.
+
+    size in bytes. mtime, ctime: when the content and the entry were changed, looked: when this was
+    asked for, all in nanoseconds. A program that unpacks or copies can set mtime as it likes, but
+    ctime and inode are the system's.
+    """
+
+    size: int
+    mtime: int
+    ctime: int
+    inode: int
+    looked: int
+
+    @property
+    def settles(self) -> bool:
+        """Whether a change since then shows in the mark: not within the grain of the clock."""
+        return self.looked - self.ctime > _COARSE_NS
+
+    @property
+    def identity(self) -> tuple[int, ...]:
+        """What equals that of another mark as long as nothing was changed."""
+        return self[:4]
+
+    def still_holds(self, now: "FileMark | None") -> bool:
+        """Whether the content is surely the one it was. False: it has to be looked at."""
+        return now is not None and self.settles and self.identity == now.identity
+
+
+def file_mark(path: Path) -> FileMark | None:
+    """The mark of a file; None where there is no ordinary file (such as a pipe)."""
+    looked = time.time_ns()
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return FileMark(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, looked)
 
 
 #: First characters that make a cell of a spreadsheet a formula (OWASP, "CSV Injection"), their

@@ -8,6 +8,7 @@ from the root down) and ``argmax`` (the most probable leaf).
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,10 +37,13 @@ _SPECIAL = re.compile(r"[(),]")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A label and the labels below it; a leaf has none."""
+    """A label, in composed form (NFC), and the labels below it; a leaf has none."""
 
     name: str
     children: tuple["Node", ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", unicodedata.normalize("NFC", self.name))
 
 
 @dataclass(frozen=True, slots=True)

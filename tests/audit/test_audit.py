@@ -210,6 +210,24 @@ def test_the_verb_answers_programs(faulty, tmp_path, monkeypatch, capsys):
     assert json.loads(out)["findings"][0]["severity"] == "critical"
 
 
+def test_damaged_files_are_listed_and_do_not_stop_it(faulty, tmp_path, monkeypatch, capsys):
+    root = shutil.copytree(faulty, tmp_path / "damaged")
+    names = [f"train/normal/{i}.png" for i in range(7)]
+    for name in names:
+        (root / name).write_bytes((root / name).read_bytes()[:90])
+
+    code, out, err = run(monkeypatch, capsys, root, "--out", tmp_path / "out")
+
+    assert code == 0, err
+    assert "WARNING: 7 files of 72 cannot be read" in out
+    assert all(f"\n{name}: cannot be read (" in out for name in names)
+    audit = json.loads((tmp_path / "out" / "audit.json").read_text())
+    (finding,) = [f for f in audit["findings"] if f["code"] == "damaged"]
+    assert [line.partition(": ")[0] for line in finding["evidence"]] == names
+    assert [len(left["names"]) for left in audit["data"]["left_out"]] == [7]
+    assert "train/normal/6.png" in (tmp_path / "out" / "audit.html").read_text()
+
+
 # ---- real data ----------------------------------------------------------------------------------
 
 

@@ -12,7 +12,9 @@ import filelock
 import numpy as np
 import pyarrow.parquet
 import pytest
+from PIL import Image
 
+from hilum import files
 from hilum.classifier.classifier import Classifier
 from hilum.codec import to_plain
 from hilum.errors import DataError
@@ -48,7 +50,7 @@ def test_every_file_gets_its_row(tmp_path, plain, folder, ending):
 
     done = predict_files(plain, [str(folder)], out)
 
-    assert to_plain(done) == {"out": str(out), "images": 12, "failed": 2, "found": 0}
+    assert to_plain(done) == {"out": str(out), "images": 12, "failed": 2, "found": 0, "redone": 0}
     rows = rows_of(out)
     good = [f"infected/covid/{i}" for i in range(4)] + [f"infected/non-covid/{i}" for i in range(4)]
     assert [r["path"] for r in rows] == [
@@ -190,6 +192,111 @@ def test_inputs_that_were_added_at_the_end(tmp_path, plain, folder, ending):
         done = predict_files(plain, more, out)
         assert (done.found, done.images) == (8, 12)
         assert len(rows_of(out)) == 12
+
+
+def repaint(path):
+    """Put another picture in a file's place, of the same time and, padded, of the same size."""
+    before = path.stat()
+    image = Image.fromarray(np.random.default_rng(5).integers(0, 256, (8, 8), dtype=np.uint8))
+    image.save(path)
+    with path.open("ab") as file:
+        file.write(bytes(max(0, before.st_size - path.stat().st_size)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("ending", "finished", "changed", "marks"),
+    [
+        ("csv", True, [0], "settled"),
+        ("csv", True, [5], "young"),
+        ("csv", True, [3, 4, 6, 11], "settled"),
+        ("jsonl", True, [4, 9], "young"),
+        ("jsonl", True, range(12), "settled"),
+        ("csv", False, [4], "settled"),
+        ("jsonl", False, [0, 8, 11], "settled"),
+        ("parquet", False, [4, 8], "young"),
+        ("parquet", True, [4], "settled"),
+    ],
+)
+def test_rows_of_changed_pictures_are_made_anew(
+    tmp_path, plain, folder, request, marks, ending, finished, changed
+):
+    """The bytes are those of a table that is begun now; other batches are not computed again."""
+    if marks == "settled":
+        request.getfixturevalue("settled")
+    out, whole = tmp_path / "out" / f"p.{ending}", tmp_path / "whole" / f"p.{ending}"
+    inputs = [str(folder)]
+    pictures = sorted(folder.rglob("*.png"))
+    if finished:
+        predict_files(plain, inputs, out, batch_size=3)
+    else:
+        interrupted(plain, folder, out, after=3)
+    there = 12 if finished else 9
+    for i in changed:
+        repaint(pictures[i])
+    calls = []
+
+    def classify(pixels):
+        calls.append(len(pixels))
+        return plain.predict_pixels(pixels)
+
+    done = predict_files(plain, inputs, out, batch_size=3, classify=classify)
+
+    batches = {i // 3 for i in changed if i < there} | set(range(there // 3, 4))
+    if ending == "parquet" and finished:
+        batches = set(range(4))
+    assert len(calls) == len(batches)
+    assert done.found + done.redone == there
+    assert done.redone == 3 * len([batch for batch in batches if 3 * batch < there])
+    predict_files(plain, inputs, whole, batch_size=3)
+    assert out.read_bytes() == whole.read_bytes()
+    assert others(out) == others(whole)
+    again = predict_files(plain, inputs, out, batch_size=3, classify=classify)
+    assert (again.found, again.redone, len(calls)) == (12, 0, len(batches))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_a_kill_while_rows_are_mended_costs_rows_only(tmp_path, plain, folder, monkeypatch, n):
+    """Before the journal of the rows in front, the rename, and the journal of all."""
+    out, whole = tmp_path / "p.csv", tmp_path / "whole.csv"
+    predict_files(plain, [str(folder)], out, batch_size=3)
+    repaint(folder / "infected/covid/3.png")
+    predict_files(plain, [str(folder)], whole, batch_size=3)
+    steps, real = iter(range(n)), files.put_in_place
+
+    def put_or_die(partial, target):
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        real(partial, target)
+
+    monkeypatch.setattr(files, "put_in_place", put_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        predict_files(plain, [str(folder)], out, batch_size=3)
+    monkeypatch.setattr(files, "put_in_place", real)
+
+    done = predict_files(plain, [str(folder)], out, batch_size=3)
+
+    assert (done.found, done.redone) == ((9, 3) if n == 0 else (3, 0))
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_table_of_an_earlier_version_goes_on(tmp_path, plain, folder):
+    """Of its rows nobody knows what the pictures were: they stay."""
+    out = tmp_path / "p.csv"
+    interrupted(plain, folder, out, after=2)
+    journal = json.loads(journal_path(out).read_bytes())
+    del journal["batches"]
+    journal_path(out).write_text(json.dumps(journal))
+    whole = tmp_path / "whole.csv"
+    predict_files(plain, [str(folder)], whole, batch_size=3)
+
+    assert predict_files(plain, [str(folder)], out, batch_size=3).found == 6
+
+    assert out.read_bytes() == whole.read_bytes()
+    repaint(folder / "infected/covid/0.png")
+    assert predict_files(plain, [str(folder)], out, batch_size=3).redone == 0
+    repaint(folder / "normal/0.png")
+    assert predict_files(plain, [str(folder)], out, batch_size=3).redone == 3
 
 
 def test_refusals_leave_the_rows_alone(tmp_path, plain, calibrated, folder):

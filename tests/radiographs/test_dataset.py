@@ -186,6 +186,10 @@ def test_names_that_no_label_may_have(tmp_path: Path, name: str) -> None:
         ("covid 19", "covid-19"),
         ("covid19", "covid-19"),
         ("viral pneumonia", "viral_pnuemonia"),
+        ("covid", "covid - Copy"),
+        ("covid", "Copy of covid"),
+        ("1", "1.0"),
+        ("1", "01"),
     ],
 )
 def test_labels_a_typo_apart_are_refused(tmp_path: Path, one: str, other: str) -> None:
@@ -213,11 +217,48 @@ def test_labels_a_typo_apart_are_refused(tmp_path: Path, one: str, other: str) -
         ("typical", "atypical"),
         ("copd", "cope"),  # too short to tell
         ("stage 9", "stage 10"),
+        ("micro", "microscopy"),
+        ("0.5", "5"),
     ],
 )
 def test_labels_that_are_meant_are_kept(tmp_path: Path, one: str, other: str) -> None:
     opened = open_dataset(fill_labels(tmp_path, one, other, "something else"))
     assert {one, other} < set(opened.tree.classes)
+
+
+def test_a_copy_of_a_folder_is_asked_about(tmp_path: Path) -> None:
+    fill_labels(tmp_path, "normal", "covid", "covid (1)")
+    with pytest.raises(DataError, match=r"'covid' and 'covid \(1\)' look like one label"):
+        open_dataset(tmp_path)
+
+
+def test_an_accent_is_written_in_two_ways(tmp_path: Path) -> None:
+    composed, decomposed = "pneumoni\u00e9", "pneumonie\u0301"
+    fill(tmp_path, **{"train__normal": 2, f"train__{composed}": 2, "val__normal": 1})
+    fill(tmp_path, **{f"val__{decomposed}": 1})
+    assert open_dataset(tmp_path).tree.classes == ("normal", composed)
+    given = LabelTree.from_text(f"normal, {decomposed}")
+    assert open_dataset(tmp_path, tree=given).tree.classes == ("normal", composed)
+
+
+def test_damaged_files_are_left_out_if_that_is_asked(data: Path) -> None:
+    (data / "train" / "normal" / "0.png").write_text("not an image")
+    (data / "train" / "normal" / "9.png").symlink_to(data / "gone.png")
+    opened = open_dataset(data, skip_damaged=True)
+    assert {name: reason.split()[0] for name, reason in opened.damaged.items()} == {
+        "train/normal/0.png": "not", "train/normal/9.png": "expected",
+    }  # fmt: skip
+    assert opened.notes == ("2 damaged files left out.",)
+    assert (
+        opened.left_out[0]
+        .in_words()
+        .startswith("2 damaged files left out: train/normal/0.png (not a PNG")
+    )
+    assert len(opened.pixels(Preprocessing(image_size=(16, 16)))) == 19
+    for file in (data / "train" / "normal").glob("[12].png"):
+        file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"no image of the class 'normal'.*4 damaged files left"):
+        open_dataset(data, skip_damaged=True)
 
 
 def test_a_typo_in_one_split_only(data: Path) -> None:
@@ -261,7 +302,7 @@ def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_second_start_reads_nothing(
-    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, cache: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transform = Preprocessing(image_size=(16, 20))
     first = open_dataset(data)
@@ -274,7 +315,7 @@ def test_a_second_start_reads_nothing(
 
 
 def test_the_way_to_the_folder_does_not_matter(
-    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, cache: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_dataset(data)
     monkeypatch.chdir(data.parent)
@@ -296,7 +337,7 @@ def test_pixels_stand_in_the_order_of_the_records(data: Path) -> None:
 
 @pytest.mark.shared
 def test_the_real_radiographs(
-    shared_data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    shared_data: Path, cache: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = open_dataset(shared_data / "chest-xray-150")
     assert first.tree.to_text() == "normal, infected(covid, non-covid)"

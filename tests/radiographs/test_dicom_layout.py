@@ -151,7 +151,9 @@ def test_views_from_the_side_are_left_out(tmp_path: Path) -> None:
     listing = read_layout(tmp_path)
 
     assert [f.path.name for f in listing.found] == ["d", "e"], "a decubitus view is frontal"
-    assert listing.notes == ("3 lateral views left out (View Position): frontal ones are read.",)
+    assert listing.sentences == (
+        "3 lateral views left out (View Position): frontal ones are read.",
+    )
 
 
 def test_nothing_but_lateral_views(tmp_path: Path) -> None:
@@ -194,7 +196,8 @@ def test_a_tree_by_image(tmp_path: Path) -> None:
     assert seen(listing) == [
         ("2024/x/1", "train", "normal"), ("2024/y/2.dcm", "test", "infected/covid"),
     ]  # fmt: skip
-    assert listing.notes == ("1 DICOM file that labels.csv does not list left out.",)
+    assert listing.notes[0].startswith("Columns read: SOP Instance UID (uid), label (label)")
+    assert listing.sentences[2:] == ("1 DICOM file that labels.csv does not list left out.",)
     assert listing.found[1].attributes == {"view": "AP"}, "the table's word counts"
     assert listing.found[1].group == patient_key("B", salt_of(tmp_path))
     assert seen(read_layout(tmp_path / "labels.csv")) == seen(listing)
@@ -209,7 +212,9 @@ def test_a_tree_by_study(tmp_path: Path) -> None:
     listing = read_layout(tmp_path)
 
     assert seen(listing) == [("a", "train", "normal"), ("c", "train", "covid")]
-    assert listing.notes == ("1 lateral view left out (View Position): frontal ones are read.",)
+    assert listing.sentences[1:] == (
+        "1 lateral view left out (View Position): frontal ones are read.",
+    )
 
 
 def test_a_table_with_paths_is_a_manifest(tmp_path: Path) -> None:
@@ -233,7 +238,7 @@ def test_damaged_trees(tmp_path: Path) -> None:
     table(tmp_path, "SOPInstanceUID,label,split", "1.2.3.1,normal,tset")
     with pytest.raises(DataError, match="no split 'tset'. Did you mean 'test'"):
         read_layout(tmp_path)
-    table(tmp_path, "SOPInstanceUID,diagnosis", "1.2.3.1,normal")
+    table(tmp_path, "SOPInstanceUID,seen", "1.2.3.1,normal")
     with pytest.raises(DataError, match="no column for the label"):
         read_layout(tmp_path)
     table(tmp_path, "SOPInstanceUID,label")
@@ -243,6 +248,21 @@ def test_damaged_trees(tmp_path: Path) -> None:
     table(tmp_path, "SOPInstanceUID,label", "1.2.3.1,normal")
     with pytest.raises(DataError, match="a and b are one image"):
         read_layout(tmp_path)
+
+
+def test_the_patients_of_a_table_by_uids_are_not_named_either(tmp_path: Path) -> None:
+    for i in (1, 2):
+        image(tmp_path, str(i), i, PatientID="")
+    head, rows = "SOPInstanceUID,label,PatientID,split", [f"1.2.3.1,normal,{PATIENT},train"]
+    table(tmp_path, head, *rows, f"1.2.3.2,normal,{PATIENT},train")
+    groups = {f.group for f in read_layout(tmp_path).found}
+    assert len(groups) == 1
+    assert {f.group for f in read_layout(tmp_path, keep_identifiers=True).found} == {PATIENT}
+    assert PATIENT not in groups
+    table(tmp_path, head, *rows, f"1.2.3.2,normal,{PATIENT},test")
+    with pytest.raises(DataError, match=r"1 patient with images in several splits") as error:
+        read_layout(tmp_path)
+    assert PATIENT not in str(error.value)
 
 
 @pytest.mark.parametrize("key", ["SOPInstanceUID", "path"])

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import hilum
 from hilum.errors import DataError
+from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.layouts import LAYOUTS, list_images, natural_key, read_layout
 
 # Layouts look at names only, so these images are empty files.
@@ -69,9 +72,43 @@ def test_what_is_ignored(tmp_path: Path) -> None:
 
 
 def test_every_suffix_in_any_case(tmp_path: Path) -> None:
-    names = ["a.BMP", "b.jpeg", "c.JPG", "d.Png", "e.tif", "f.TIFF"]
+    names = ["a.BMP", "b.jpeg", "c.JPG", "d.Png", "e.tif", "f.TIFF", "g.JFIF", "h.gif", "i.WebP"]
     touch(tmp_path, *(f"normal/{name}" for name in names))
     assert [name for _, _, name in seen(tmp_path)] == names
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "GIF", "PNG", "TIFF", "BMP"])
+@pytest.mark.parametrize("ending", [".jfif", ".jpe", ".dat", ""])
+def test_images_are_known_by_what_they_hold(tmp_path: Path, form: str, ending: str) -> None:
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    (tmp_path / "normal").mkdir()
+    Image.fromarray(grey).save(tmp_path / "normal" / f"a{ending}", format=form)
+    ((_, _, name),) = seen(tmp_path)
+    assert name == f"a{ending}"
+    close = np.abs(read_radiograph(tmp_path / "normal" / name).astype(int) - grey) < 8
+    assert close.all()
+
+
+def test_what_is_no_image_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path, "normal/1.png", "normal/a.txt", "covid/1.png", "covid/b.txt", "README")
+    (tmp_path / "covid" / "BMI.csv").write_text("BMI,age\n" + "20,3\n" * 20)
+    listing = read_layout(tmp_path)
+    note = "4 files that cannot be read as an image left out (2 .txt, 1 no ending, 1 .csv)."
+    assert listing.sentences == (note,)
+    assert set(listing.left_out[0].names) == {
+        "README", "normal/a.txt", "covid/b.txt", "covid/BMI.csv",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["$RECYCLE.BIN", "System Volume Information", "@eaDir", ".AppleDouble", "lost+found",
+     "#recycle", "__MACOSX"],
+)  # fmt: skip
+def test_folders_of_systems_are_no_labels(tmp_path: Path, folder: str) -> None:
+    touch(tmp_path, "normal/1.png", "covid/1.png", f"{folder}/1.png", f"covid/{folder}/2.png")
+    assert [label for _, label, _ in seen(tmp_path)] == ["covid", "normal"]
+    assert not read_layout(tmp_path).left_out
 
 
 def test_natural_order(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """MedMNIST and the arrays inside NPZ files: what is read, and that hostile files cost nothing."""
 
 import io
+import os
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -94,9 +95,11 @@ def test_a_data_set_of_an_npz_file(tmp_path: Path, cache: Path) -> None:
 
 def test_a_changed_file_gives_other_pixels(tmp_path: Path, cache: Path) -> None:
     file = save(tmp_path)
+    os.utime(file, ns=(10**18, 10**18))
     first = open_dataset(file)
     assert open_dataset(file).fingerprint == first.fingerprint
     save(tmp_path, train_images=images(4, seed=9))
+    os.utime(file, ns=(10**18, 10**18))  # of the same size, too
     second = open_dataset(file)
     assert second.fingerprint != first.fingerprint
     np.testing.assert_array_equal(read_radiograph(file / "train_images" / "1"), images(4, 9)[1])
@@ -202,6 +205,17 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
         read_layout(tmp_path / "a.npz")
     with pytest.raises(DataError, match=r"no labelled images found \(saw a\.npz\).*medmnist"):
         read_layout(tmp_path)
+
+
+@pytest.mark.parametrize("place", [12, 16])  # of the directory's size and offset
+def test_a_directory_that_lies_elsewhere(tmp_path: Path, place: int) -> None:
+    file = save(tmp_path)
+    data = bytearray(file.read_bytes())
+    at = data.rindex(b"PK\x05\x06") + place
+    data[at : at + 4] = b"\xff\xff\xff\x7f"
+    file.write_bytes(data)
+    with pytest.raises(DataError, match="cannot be read as an NPZ file"):
+        read_layout(file)
 
 
 def test_two_npz_files(tmp_path: Path) -> None:

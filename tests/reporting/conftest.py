@@ -135,7 +135,7 @@ def _evaluate(
     wrong: tuple[int, ...],
     split: str,
     names: tuple[str, ...] | None,
-) -> tuple[Evaluation, tuple[str, ...], IntArray, Predictions]:
+) -> tuple[Evaluation, IntArray, Predictions]:
     tree = LabelTree.from_text(labels)
     rng = np.random.default_rng(7)
     truth = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
@@ -158,7 +158,7 @@ def _evaluate(
         strategy="flat" if strategy == "flat" else "cascade",
         split=split,
     )
-    return evaluation, names, truth, predictions
+    return evaluation, truth, predictions
 
 
 @pytest.fixture(name="make_run")

@@ -15,6 +15,7 @@ from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import read_runs
 from hilum.reporting.sections.elsewhere import show_stress
 from hilum.reporting.subject import Subject
+from hilum.reporting.svg import number_charts
 from hilum.transforms.corrupt import CORRUPTIONS
 from tests.reporting.conftest import LABELS
 from tests.reporting.test_assessed_sections import words
@@ -102,7 +103,7 @@ def test_a_chart_draws_and_says_every_corruption(make_run):
         assert f"var(--series-{i + 1})" in svg
         assert f">{corruption.name}<" in svg
     assert "Clean 0.800." in svg
-    assert re.search(r'id="k-title"', svg)
+    assert re.search(r'id="k0-title"', number_charts(svg, "k"))
 
 
 def test_every_family_fits_in_a_chart(make_run):

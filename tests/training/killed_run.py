@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+from hilum import files
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
 from hilum.training import fit
@@ -42,7 +43,7 @@ def train_until(moment: str, folder: Path, out: Path) -> None:
         step = kill_on_call(int(number), fit._Loop._train_step)
         fit._Loop._train_step = step  # type: ignore[method-assign]
     elif kind == "write":  # the data is in the partial file, the rename is still to come
-        os.fsync = kill_on_call(int(number), os.fsync)
+        files.put_in_place = kill_on_call(int(number), files.put_in_place)
     elif kind == "call":
         on_calls(kill_on_call(int(number), lambda: None), of=TRAINING)
     resume = (out / "run.json").exists()

@@ -22,7 +22,7 @@ from hilum.audit.patients import (
 from hilum.audit.provenance import Match, match_sources, provenance_findings
 from hilum.audit.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
 from hilum.codec import write_plain
-from hilum.errors import DataError
+from hilum.errors import DataError, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Thumbnail
 from hilum.records import Progress
@@ -111,11 +111,13 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
     read = Finding(
         "note",
         "layout",
-        f"Read as {dataset.layout}, with something left out or decided",
+        f"Read as {dataset.layout}: what was left out or decided",
         " ".join(dataset.notes),
+        evidence=tuple(left.in_words() for left in dataset.left_out),
     )
     findings = [
         *([read] if dataset.notes else []),
+        *([_damaged(dataset)] if dataset.damaged else []),
         *([SYNTHETIC] if dataset.synthetic else provenance_findings(matches)),
         *duplicate_findings(duplicates),
         # every phantom is another patient
@@ -131,7 +133,7 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "synthetic": dataset.synthetic,
-        "layout": dataset.layout,
+        **dataset.reading(),
         "labels": dataset.tree.to_json(),
     }
     return Audit(
@@ -144,6 +146,20 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
         resemblance,
         shortcuts,
         seconds,
+    )
+
+
+def _damaged(dataset: Dataset) -> Finding:
+    files = tuple(f"{name}: {reason}" for name, reason in dataset.damaged.items())
+    total = len(files) + len(dataset.records)
+    return Finding(
+        "warning",
+        "damaged",
+        f"{plural(len(files), 'file')} of {total:,} cannot be read",
+        "Nothing else here is about them, and training refuses them.",
+        "Repair or remove them, or train and evaluate with --skip-damaged, which records that "
+        "they were left out.",
+        files,
     )
 
 

@@ -44,7 +44,7 @@ from hilum.audit.patients import (
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.radiographs.dataset import Dataset, record_order
-from hilum.radiographs.layouts import SPLITS, natural_key
+from hilum.radiographs.layouts import SPLITS, natural_key, nfc
 
 PROPORTIONS: Mapping[str, float] = MappingProxyType({"train": 0.7, "val": 0.15, "test": 0.15})
 PROPORTIONS_BESIDE_TEST: Mapping[str, float] = MappingProxyType({"train": 0.85, "val": 0.15})
@@ -185,7 +185,7 @@ def check_same_images(dataset: Dataset, listed: Iterable[str], what: str) -> Non
     what: who lists them, to begin the sentence with.
     """
     listed, there = set(listed), {r.name for r in dataset.records}
-    if unknown := sorted(listed - there, key=natural_key):
+    if unknown := sorted(listed - there - set(dataset.damaged), key=natural_key):
         raise DataError(
             f"{what} lists {plural(len(unknown), 'image')} that {dataset.root} does not hold "
             f"(absent, or excluded):{in_lines(unknown, 20)}"
@@ -315,6 +315,8 @@ def read_split(path: Path | str, dataset: Dataset) -> Split:
     header = [from_cell(cell).strip() for cell in rows[0]] if rows else []
     column = _part_column(path, header)
     at = [header.index(name) for name in ("path", column, "group")]
+    # another system may have written an accent in another way
+    known = {nfc(r.name): r.name for r in dataset.records}
     names: list[str] = []
     parts: dict[str, str] = {}
     groups: dict[str, str] = {}
@@ -330,6 +332,7 @@ def read_split(path: Path | str, dataset: Dataset) -> Split:
         if not (part in SPLITS if column == "part" else part == "test" or _is_count(part)):
             expected = nearest(part, SPLITS) if column == "part" else " Expected 0, 1, … or test."
             raise DataError(f"{path}, row {number}: there is no {column} '{part}'.{expected}")
+        name = known.get(nfc(name), name)
         names.append(name)
         parts[name], groups[name] = part, group
     twice = sorted((n for n, k in Counter(names).items() if k > 1), key=natural_key)

@@ -51,7 +51,7 @@ def _options(
 #: holds its EXAMPLE; "_" follows what is a keyword of Python.
 VERBS = (
     "demo", "get", "audit", "split", "train", "evaluate", "calibrate", "explain", "report",
-    "predict", "export", "serve", "study", "search", "models", "import_",
+    "predict", "export", "serve", "study", "search", "models", "import_", "cache",
 )  # fmt: skip
 for _verb in VERBS:
     _module = import_module(f"hilum.cli.{_verb}")

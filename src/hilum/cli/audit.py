@@ -41,7 +41,12 @@ def audit(
 
     with console.progress_bar() as progress:
         dataset = open_data(
-            data, classes=classes, exclude=exclude, layout=layout, progress=progress
+            data,
+            classes=classes,
+            exclude=exclude,
+            layout=layout,
+            skip_damaged=True,
+            progress=progress,
         )
         found = run_audit(dataset, progress=progress)
     out = out or Path(f"audit-{dataset.name}")
@@ -61,6 +66,12 @@ def audit(
     for finding in found.findings:
         console.print_finding(finding)
     console.print_lines("")
+    if dataset.damaged:
+        console.print_lines(
+            "Damaged files",
+            *(f"{name}: {reason}" for name, reason in dataset.damaged.items()),
+            "",
+        )
     console.print_table(
         "What tells the classes apart: AUROC, 0.5 is chance",
         ["seen", "AUROC", *dataset.tree.classes],

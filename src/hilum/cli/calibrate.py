@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Exclude, Json, Layout, Map, Trained, open_data
+from hilum.cli.options import (
+    Device,
+    Exclude,
+    Json,
+    Layout,
+    Map,
+    SkipDamaged,
+    Trained,
+    open_data,
+)
 
 EXAMPLE = "hilum calibrate imported DATA --split val"
 
@@ -31,6 +40,7 @@ def calibrate(
     exclude: Exclude = None,
     layout: Layout = None,
     label_map: Map = None,
+    skip_damaged: SkipDamaged = False,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -52,6 +62,7 @@ def calibrate(
             layout=layout,
             label_map=label_map,
             every_class=False,
+            skip_damaged=skip_damaged,
             progress=progress,
         )
         calibrated = calibrate_on(
@@ -65,7 +76,8 @@ def calibrate(
     calibrated.save(folder)
     facts = calibrated.provenance["calibration"]
     if as_json:
-        console.print_json({"classifier": str(folder), **facts})
+        reading = {"reading": dataset.reading()}
+        console.print_json({"classifier": str(folder), **facts, **reading})
         return
     shown = ("n", "value", "nll_before", "nll_after", "reason")
     console.print_table(

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum import console
-from hilum.cli.options import Data, Device, Exclude, Json, Layout, Map, Trained, open_data
+from hilum.cli.options import (
+    Data,
+    Device,
+    Exclude,
+    Json,
+    Layout,
+    Map,
+    SkipDamaged,
+    Trained,
+    open_data,
+)
 
 if TYPE_CHECKING:
     from hilum.evaluation.operating import OperatingAssessment
@@ -70,6 +80,7 @@ def evaluate(
     exclude: Exclude = None,
     layout: Layout = None,
     label_map: Map = None,
+    skip_damaged: SkipDamaged = False,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -87,6 +98,7 @@ def evaluate(
             layout=layout,
             label_map=label_map,
             every_class=False,
+            skip_damaged=skip_damaged,
             progress=progress,
         )
         run = evaluate_run(
@@ -104,7 +116,7 @@ def evaluate(
             progress=progress,
         )
     if as_json:
-        console.print_json(run)
+        console.print_json(run, reading=dataset.reading())
         return
     result, assessment, stressed, drop = run.evaluation, run.assessment, run.stress, run.external
     console.print_table(

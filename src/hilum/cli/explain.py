@@ -82,7 +82,8 @@ def explain(
         )
     page = write_explanation_page(found, out / "index.html")
     if as_json:
-        console.print_json(found)
+        beside = {"reading": dataset.reading()} if dataset else {}
+        console.print_json(found, **beside)
         return
     console.print_table(
         "Explained: research software, not a diagnosis",

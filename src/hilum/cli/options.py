@@ -59,6 +59,13 @@ KeepIdentifiers = Annotated[
         help="Name patients and studies of DICOM files as the files do, not by salted hashes.",
     ),
 ]
+SkipDamaged = Annotated[
+    bool,
+    typer.Option(
+        "--skip-damaged",
+        help="Leave out files that cannot be decoded, and record it, instead of refusing.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
@@ -72,11 +79,12 @@ def open_data(
     label_map: str | None = None,
     every_class: bool = True,
     keep_identifiers: bool = False,
+    skip_damaged: bool = False,
     progress: "Progress | None" = None,
 ) -> "Dataset":
     """Open a data set as the options say, and tell what its layout left out or decided.
 
-    label_map: the text of --map. every_class, keep_identifiers: as of open_dataset.
+    label_map: the text of --map. every_class, keep_identifiers, skip_damaged: as of open_dataset.
     """
     from hilum.errors import LabelError
     from hilum.labels import LabelTree
@@ -95,8 +103,10 @@ def open_data(
         rename=parse_label_map(label_map, tree) if label_map and tree else {},
         every_class=every_class,
         keep_identifiers=keep_identifiers,
+        skip_damaged=skip_damaged,
         progress=progress,
     )
+    words = {left.note: left.in_words() for left in dataset.left_out}
     for note in dataset.notes:
-        console.say(f"{dataset.name}: {note}")
+        console.say(f"{dataset.name}: {words.get(note, note)}")
     return dataset

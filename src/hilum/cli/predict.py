@@ -104,6 +104,8 @@ def predict(
             console.print_json(done)
         before = f", {done.found} of them from before" if done.found else ""
         console.say(f"Written: {out} ({images} images{before})")
+        if done.redone:
+            console.say(f"{done.redone} rows were made anew: pictures have changed since.")
     if failed:
         console.say(f"{failed} of {images} files cannot be read; their rows say why.")
         raise typer.Exit(1)

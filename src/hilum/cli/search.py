@@ -97,7 +97,7 @@ def search(
         )
     page = write_search_page(result, folder / PAGE_FILE)
     if as_json:
-        console.print_json(result)
+        console.print_json(result, reading=dataset.reading())
         return
     _print(result)
     if result.best is not None:

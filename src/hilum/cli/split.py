@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Classes, Data, Exclude, Json, KeepIdentifiers, Layout, open_data
+from hilum.cli.options import (
+    Classes,
+    Data,
+    Exclude,
+    Json,
+    KeepIdentifiers,
+    Layout,
+    SkipDamaged,
+    open_data,
+)
 
 EXAMPLE = "hilum split DATA --out split.csv · hilum split DATA --folds 5 --out folds.csv"
 
@@ -31,6 +40,7 @@ def split(
     exclude: Exclude = None,
     layout: Layout = None,
     keep_identifiers: KeepIdentifiers = False,
+    skip_damaged: SkipDamaged = False,
     as_json: Json = False,
 ) -> None:
     """Divide a data set by patients or blocks of file numbers; copies stay together."""
@@ -44,6 +54,7 @@ def split(
             exclude=exclude,
             layout=layout,
             keep_identifiers=keep_identifiers,
+            skip_damaged=skip_damaged,
             progress=progress,
         )
         copies = find_duplicates(dataset, progress=progress)
@@ -68,6 +79,7 @@ def split(
                 "counts": counts,
                 "groups": groups,
                 "largest_group": {"name": largest, "images": size},
+                "reading": dataset.reading(),
             }
         )
         return

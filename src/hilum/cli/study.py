@@ -75,7 +75,7 @@ def study(
         )
     page = write_study_page(result, out / chosen.name / PAGE_FILE)
     if as_json:
-        console.print_json(result)
+        console.print_json(result, reading=dataset.reading())
         return
     _print(result)
     console.print_lines(f"Study: {page}")

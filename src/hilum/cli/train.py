@@ -8,7 +8,16 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout, open_data
+from hilum.cli.options import (
+    Classes,
+    Data,
+    Device,
+    Exclude,
+    Json,
+    Layout,
+    SkipDamaged,
+    open_data,
+)
 
 EXAMPLE = "hilum train DATA --recipe quick --out runs/first"
 
@@ -72,6 +81,7 @@ def train(
             "splits), label-conflicts. The report will say so."
         ),
     ] = None,
+    skip_damaged: SkipDamaged = False,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -89,7 +99,12 @@ def train(
     wanted = Recipe.load(name).override([*(settings or []), *assignments])
     with console.progress_bar() as progress:
         dataset = open_data(
-            data, classes=classes, exclude=exclude, layout=layout, progress=progress
+            data,
+            classes=classes,
+            exclude=exclude,
+            layout=layout,
+            skip_damaged=skip_damaged,
+            progress=progress,
         )
         run_training(
             dataset,
@@ -105,7 +120,12 @@ def train(
     history = read_history(out / "history.jsonl")
     if as_json:
         console.print_json(
-            {"run": str(out), "classifier": str(out / "classifier"), "history": history}
+            {
+                "run": str(out),
+                "classifier": str(out / "classifier"),
+                "history": history,
+                "reading": dataset.reading(),
+            }
         )
         return
     figures = ("train_loss", "train_accuracy", "monitor_loss", "monitor_accuracy")

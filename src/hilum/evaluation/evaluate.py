@@ -7,6 +7,7 @@ from typing import Any
 
 from hilum.audit.provenance import recognise
 from hilum.classifier.classifier import Classifier, check_labels
+from hilum.errors import plural
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
 from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
 from hilum.labels import LabelTree, Rule, Strategy
@@ -126,6 +127,8 @@ def _notes(classifier: Classifier, dataset: Dataset, split: str) -> list[str]:
     source = recognise(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     if source and source.meaning not in notes:
         notes.append(source.meaning)
+    if dataset.damaged:
+        notes.append(f"{dataset.name}: {plural(len(dataset.damaged), 'damaged file')} left out.")
     if dataset.synthetic:
         notes.append(SYNTHETIC)
     if split in ("train", "all") and provenance.get("data", {}).get("fingerprint") == (

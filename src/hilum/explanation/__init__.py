@@ -9,6 +9,7 @@ __all__ = [
     "explain",
     "feature_maps",
     "localisation",
+    "network",
     "overlay",
     "pictures",
     "sanity",

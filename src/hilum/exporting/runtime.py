@@ -28,8 +28,9 @@ from hilum.classifier.classifier import Classifier
 from hilum.classifier.files import pack_weights
 from hilum.errors import ClassifierError, nearest
 from hilum.exporting.onnx import OPSET, run_session, start_session, trace_onnx
-from hilum.files import sha256, write_atomically
-from hilum.radiographs.cache import cache_folder, cache_refusal
+from hilum.files import sha256
+from hilum.radiographs.cache import cache_folder
+from hilum.radiographs.kept import new_kept, read_kept
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, PixelArray
 
@@ -196,8 +197,8 @@ def _translated(kind: str, network: nn.Module, classifier: Classifier) -> bytes:
         version("hilum"), version("torch"),
     )  # fmt: skip
     file = cache_folder() / "onnx" / f"{sha256(repr(facts).encode())[:32]}.onnx"
-    if file.is_file():
-        return file.read_bytes()
+    if (kept := read_kept(file)) is not None:
+        return kept
     own = copy.deepcopy(network).to("cpu").eval()
     height, width = size
     example = torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(0))
@@ -210,8 +211,6 @@ def _translated(kind: str, network: nn.Module, classifier: Classifier) -> bytes:
             f"ONNX Runtime does not give the logits of the network '{kind}': they differ by "
             f"{np.abs(found - expected).max():.2g}. Use --runtime torch."
         )
-    try:
-        write_atomically(file, model)
-    except OSError as error:
-        raise cache_refusal(file.parent, error) from None
+    with new_kept(file) as out:
+        out.write(model)
     return model

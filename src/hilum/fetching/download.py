@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from hilum import __version__
 from hilum.errors import DataError
-from hilum.files import write_atomically
+from hilum.files import put_in_place, write_atomically
 from hilum.records import Progress
 
 #: Answers that pass: too many requests, and a server in trouble.
@@ -99,7 +99,7 @@ def download(
             break
         try:
             _go_on(job)
-            part.replace(target)
+            put_in_place(part, target)
             job.state.unlink(missing_ok=True)
         except _Broken as error:
             if attempt + 1 == access.attempts:

@@ -26,7 +26,7 @@ from hilum.fetching.catalogue import (
 from hilum.fetching.download import Access, download, fetch_json
 from hilum.fetching.git import fetch_branch
 from hilum.fetching.unpack import copy_tree, unpack
-from hilum.files import sha256, write_atomically
+from hilum.files import put_in_place, sha256, write_atomically
 from hilum.radiographs.layouts import read_layout
 from hilum.records import Progress
 
@@ -167,7 +167,7 @@ def _fetch_into(task: _Task, out: Path) -> Fetched:
     _write_note(task.data_set, origin, task.ready)
     if out.exists():
         out.rmdir()
-    task.ready.rename(out)
+    put_in_place(task.ready, out)
     task.empty()
     return Fetched(task.data_set.name, out, origin, images, notes)
 
@@ -280,12 +280,12 @@ def _inspect(task: _Task) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
     images = {split: dict(c) for split, c in counts.items()}
     matches = match_sources(images, layout=listing.layout, digests=source.files.values())
     if any(m.source.name == source.name and m.confidence != "possible" for m in matches):
-        return images, listing.notes
+        return images, listing.sentences
     note = (
         "Its counts are not those of a version that Hilum knows: read its page before you rely on "
         "what is said of its labels."
     )
-    return images, (*listing.notes, note)
+    return images, (*listing.sentences, note)
 
 
 def _write_note(data_set: DataSet, origin: Origin, folder: Path) -> None:

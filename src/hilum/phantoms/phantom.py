@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from hilum.errors import DataError, nearest
-from hilum.files import write_atomically
+from hilum.files import put_in_place, write_atomically
 from hilum.phantoms.anatomy import anatomy_of, sample_patient
 from hilum.phantoms.film import develop, sample_film
 from hilum.phantoms.findings import PhantomLabel, added_tissue, finding_mask
@@ -120,7 +120,7 @@ def write_phantoms(
         partial.chmod(0o755)
         if root.is_dir():
             root.rmdir()
-        partial.rename(root)
+        put_in_place(partial, root)
     except OSError as error:
         # Another process may have written the same set meanwhile: then there is nothing to do.
         if not _is_written(root, marker):

@@ -7,21 +7,25 @@ the file is opened again. So a run that was killed and one that was not leave th
 ``predictions.csv.journal.json`` holds ``format``; ``made_by``: the classifier's digest, the runtime
 and the options; ``rows``, ``failed``: how many, and of how many files that could not be read;
 ``inputs``: a SHA-256 of the paths in their order; ``studies``: one of the salt by which studies of
-DICOM files are named, '' where none is; ``bytes``, ``sha256``: of the file; ``finished``.
+DICOM files are named, '' where none is; ``bytes``, ``sha256``: of the file; ``finished``; and
+``batches``: of the rows that were written together, and what their pictures were (Batch), as one
+text, since a million rows make thousands of them. Tables of earlier versions have no batches.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.files import pack_weights
 from hilum.errors import DataError
-from hilum.files import sha256, write_atomically
+from hilum.files import FileMark, sha256, write_atomically
+from hilum.radiographs.pixels import image_digest, image_mark
 
 
 def classifier_digest(classifier: Classifier) -> str:
@@ -54,6 +58,71 @@ _FORMAT = 1
 _AGAIN = "Begin anew with --restart, or name another file."
 
 
+_DIGITS = 16
+
+
+class Picture(NamedTuple):
+    """What a picture was before it was read: its mark, and its content where that cannot settle it.
+
+    content: the beginning of its SHA-256, '' where it is not needed or cannot be read.
+    """
+
+    mark: FileMark | None
+    content: str = ""
+
+    @classmethod
+    def at(cls, path: Path) -> "Picture":
+        mark = image_mark(path)
+        return cls(mark, _content(path) if mark and not mark.settles else "")
+
+
+def _content(path: Path) -> str:
+    try:
+        return image_digest(path)[:_DIGITS]
+    except DataError:
+        return ""
+
+
+def _digest(marks: Iterable[FileMark | None]) -> str:
+    return sha256(repr([mark and mark.identity for mark in marks]).encode())[:_DIGITS]
+
+
+class Batch(NamedTuple):
+    """Rows that were written together: how many, how many failed, and their size in bytes.
+
+    mark: a digest of their pictures' marks. young: the contents of pictures that had been changed
+    just before they were read, by position, for a further change need not show in their marks.
+    """
+
+    rows: int
+    failed: int
+    size: int
+    mark: str
+    young: dict[int, str]
+
+    @classmethod
+    def of(cls, data: bytes, failed: int, pictures: Sequence[Picture]) -> "Batch":
+        young = {i: picture.content for i, picture in enumerate(pictures) if picture.content}
+        return cls(len(pictures), failed, len(data), _digest(p.mark for p in pictures), young)
+
+    def still_holds(self, paths: Sequence[Path]) -> bool:
+        """Whether the pictures under these paths are those that the rows tell of."""
+        return _digest(map(image_mark, paths)) == self.mark and all(
+            _content(paths[i]) == content for i, content in self.young.items()
+        )
+
+    def __str__(self) -> str:
+        young = ",".join(f"{i}={content}" for i, content in self.young.items())
+        return f"{self.rows}:{self.failed}:{self.size}:{self.mark}:{young}"
+
+    @classmethod
+    def read(cls, text: str) -> "Batch":
+        """The inverse of str. Raises ValueError where the text is none."""
+        rows, failed, size, mark, young = text.split(":")
+        pairs = (pair.split("=") for pair in young.split(",") if pair)
+        return cls(int(rows), int(failed), int(size), mark, {int(i): found for i, found in pairs})
+
+
 @dataclass(frozen=True, slots=True)
 class Journal:
     """How far a table of predictions has come; fields as at the head of this file."""
@@ -66,7 +135,24 @@ class Journal:
     bytes: int = 0
     sha256: str = ""
     finished: bool = False
+    batches: str = ""
     format: int = _FORMAT
+
+    def read_batches(self) -> list[Batch]:
+        """Those of its rows that are known by batches: the last ones. Raises ValueError."""
+        batches = [Batch.read(text) for text in self.batches.split()]
+        if sum(batch.rows for batch in batches) > self.rows:
+            raise ValueError("batches of more rows than there are")
+        return batches
+
+    def with_batches(self, batches: Iterable[Batch], **changed: Any) -> "Journal":
+        """The same with the batches replaced, and what follows from them."""
+        old, new = self.read_batches(), list(batches)
+        totals = {
+            name: getattr(self, name) + sum(b[:3][k] for b in new) - sum(b[:3][k] for b in old)
+            for k, name in enumerate(("rows", "failed", "bytes"))
+        }
+        return replace(self, **totals, batches=" ".join(map(str, new)), **changed)
 
 
 def journal_path(out: Path) -> Path:
@@ -85,13 +171,14 @@ def read_journal(out: Path, made_by: dict[str, Any]) -> Journal | None:
         journal = Journal(**json.loads(path.read_bytes()))
         if journal.format != _FORMAT:
             raise ValueError(f"format {journal.format}, expected {_FORMAT}")
+        journal.read_batches()
     except FileNotFoundError:
         if out.exists():
             raise DataError(
                 f"{out}: is there already, and has no journal ({path.name}) to go on by. {_AGAIN}"
             ) from None
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: damaged ({error}). {_AGAIN}") from None
     changed = _changes(journal.made_by, made_by)
     if changed:
@@ -130,6 +217,9 @@ class InputDigest:
         for path in paths:
             self._hash.update(os.fsencode(path) + b"\0")  # no path holds a zero byte
 
+    def copy(self) -> "InputDigest":
+        return InputDigest(self._hash.copy())
+
     def __str__(self) -> str:
         return str(self._hash.hexdigest())
 
@@ -151,35 +241,17 @@ class RowFile:
             self._file = path.open("wb")
 
     def _cut(self) -> IO[bytes]:
-        """Open it and cut off what the journal does not vouch for.
+        """Open it and cut off what the journal does not vouch for. Raises as hash_rows does."""
+        self._hash = hash_rows(self.path, self.journal)
+        file = self.path.open("r+b")
+        file.seek(self.journal.bytes)
+        file.truncate()
+        return file
 
-        Raises DataError where what it vouches for is gone or was changed.
-        """
-        try:
-            file = self.path.open("r+b")
-            left = self.journal.bytes
-            while chunk := file.read(min(left, 1 << 20)):
-                self._hash.update(chunk)
-                left -= len(chunk)
-            if self._hash.hexdigest() == self.journal.sha256:
-                file.seek(self.journal.bytes)
-                file.truncate()
-                return file
-            file.close()
-        except FileNotFoundError:
-            pass
-        raise DataError(
-            f"{self.path}: its {self.journal.rows} rows are not as they were written (edited, or "
-            f"removed?). {_AGAIN}"
-        )
-
-    def add(
-        self, data: bytes, *, rows: int, failed: int, inputs: InputDigest, studies: str
-    ) -> None:
+    def add(self, data: bytes, batch: Batch, *, inputs: InputDigest, studies: str) -> None:
         """Write some rows, and vouch for them once they are on the disk.
 
-        data: the rows as bytes. failed: how many of them are of files that cannot be read.
-        studies: as in the journal; '' where these rows name none.
+        data: the rows as bytes. studies: as in the journal; '' where these rows name none.
         """
         self._file.write(data)
         self._file.flush()
@@ -187,12 +259,13 @@ class RowFile:
         self._hash.update(data)
         self.journal = replace(
             self.journal,
-            rows=self.journal.rows + rows,
-            failed=self.journal.failed + failed,
+            rows=self.journal.rows + batch.rows,
+            failed=self.journal.failed + batch.failed,
             inputs=str(inputs),
             studies=studies or self.journal.studies,
-            bytes=self.journal.bytes + len(data),
+            bytes=self.journal.bytes + batch.size,
             sha256=self._hash.hexdigest(),
+            batches=f"{self.journal.batches} {batch}".lstrip(),
             finished=False,
         )
         write_journal(self.out, self.journal)
@@ -204,6 +277,27 @@ class RowFile:
         self._file.close()
 
 
+def hash_rows(path: Path, journal: Journal, upto: int | None = None) -> Any:
+    """The SHA-256, still open, of the bytes that a journal vouches for, or of the first ones.
+
+    Raises DataError where what it vouches for is gone or was changed.
+    """
+    whole, part = hashlib.sha256(), hashlib.sha256()
+    left, first = journal.bytes, journal.bytes if upto is None else upto
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        while chunk := file.read(min(left, 1 << 20)):
+            whole.update(chunk)
+            part.update(chunk[:first])
+            left, first = left - len(chunk), max(0, first - len(chunk))
+    if whole.hexdigest() == journal.sha256:
+        return part
+    raise DataError(
+        f"{path}: its {journal.rows} rows are not as they were written (edited, or removed?). "
+        f"{_AGAIN}"
+    )
+
+
 def write_journal(out: Path, journal: Journal) -> None:
-    text = json.dumps(asdict(journal), indent=2, ensure_ascii=False) + "\n"
+    plain = {field_.name: getattr(journal, field_.name) for field_ in fields(journal)}
+    text = json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
     write_atomically(journal_path(out), text.encode())

@@ -1,7 +1,8 @@
 """Classify any number of radiographs into a table that survives a kill."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -12,11 +13,15 @@ import filelock
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError
+from hilum.files import new_file
 from hilum.prediction.journal import (
+    Batch,
     InputDigest,
     Journal,
+    Picture,
     RowFile,
     classifier_digest,
+    hash_rows,
     journal_path,
     read_journal,
     write_journal,
@@ -42,13 +47,15 @@ class Summary:
     """What a table of predictions holds.
 
     images: number of rows. failed: of them, files that cannot be read. found: rows that were there
-    from an earlier run.
+    from an earlier run and stayed. redone: rows that were made anew, since of the pictures that
+    were written with them one has changed.
     """
 
     out: Path
     images: int
     failed: int
     found: int
+    redone: int = 0
 
 
 def predict_files(
@@ -76,7 +83,8 @@ def predict_files(
 
     A file that cannot be read becomes a row with its reason. Rows are on the disk batch by batch.
     Where out is there already, its rows are kept and the rest is added, so that the same call goes
-    on after a kill; the bytes are then those of a run that was not killed. restart: begin anew.
+    on after a kill; the bytes are then those of a run that was not killed. Rows of pictures that
+    have changed since are made anew, with the batch that they were written in. restart: begin anew.
     Numbers equal those of Classifier.predict, bit for bit where every file can be read and to
     the rounding of float32 otherwise, because other images then share a batch.
 
@@ -101,12 +109,14 @@ def predict_files(
         out.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
             work = _Work(out, ending, table, made_by, restart)
+            read, run = _reader(classifier), classify or classifier.predict_pixels
+
+            def answer(paths: Iterable[Path], size: int = batch_size) -> Iterator[Answers]:
+                return predict_stream(work.looking_at(paths), read, run, batch_size=size)
+
             paths = work.skip_done(list_sources(inputs, stdin))
-            answers = predict_stream(
-                paths, _reader(classifier), classify or classifier.predict_pixels,
-                batch_size=batch_size,
-            )  # fmt: skip
-            return work.add_all(answers, progress if total else None, total)
+            work.redo(answer)
+            return work.add_all(answer(paths), progress if total else None, total)
     except filelock.Timeout:
         raise DataError(f"{out}: another process writes this file now.") from None
     except OSError as error:
@@ -157,6 +167,10 @@ class _Work:
         self.journal = read_journal(out, made_by) or Journal(made_by)
         self._check_studies()
         self.inputs = InputDigest()
+        self.pictures: deque[Picture] = deque()  # of files that are being read
+        self.stale: dict[int, tuple[Path, ...]] = {}  # by batch, what is to be put in its place
+        self.before: dict[int, InputDigest] = {}  # by batch, of the inputs up to it
+        self.cut = self.mended = 0  # rows made anew, at the end and in the midst
 
     def _check_studies(self) -> None:
         """Raises DataError where a study would have one name above and another below."""
@@ -173,16 +187,34 @@ class _Work:
         """Whether this is a Parquet file, to which nothing can be added."""
         return self.ending == PARQUET and self.journal.finished
 
+    def looking_at(self, paths: Iterable[Path]) -> Iterator[Path]:
+        """The same paths, each looked at before it is read: a later change is then seen."""
+        for path in paths:
+            self.pictures.append(Picture.at(path))
+            yield path
+
     def skip_done(self, paths: Iterator[Path]) -> Iterator[Path]:
         """Pass over the inputs that have rows already, and see that they are the same.
 
-        Raises DataError where they are not, or where there are no inputs at all.
+        Rows whose pictures have changed are to be made anew: those at the end are cut off, and
+        their inputs come first in what is returned; of those before, stale tells.
+        Raises DataError where they are not the same, or where there are no inputs at all.
         """
-        done = self.journal.rows
+        journal, done = self.journal, self.journal.rows
         if not done:
             return _at_least_one(paths)
-        self.inputs.add(islice(paths, done))
-        if str(self.inputs) != self.journal.inputs:
+        batches = journal.read_batches()
+        unknown = tuple(islice(paths, done - sum(batch.rows for batch in batches)))
+        self.inputs.add(unknown)
+        known: list[tuple[Path, ...]] = []  # of a batch that holds, only where all may be needed
+        for k, batch in enumerate(batches):
+            found = tuple(islice(paths, batch.rows))
+            if not batch.still_holds(found):
+                self.stale[k] = found
+                self.before[k] = self.inputs.copy()
+            known.append(found if self.is_whole or k in self.stale else ())
+            self.inputs.add(found)
+        if str(self.inputs) != journal.inputs:
             raise DataError(
                 f"{self.out}: its {done} rows are of other files than the first {done} inputs, or "
                 "in another order. Give the same inputs, begin anew with --restart, or name "
@@ -194,27 +226,84 @@ class _Work:
                 f"more inputs now (the first is {added}). Begin anew with --restart, or name "
                 "another file."
             )
-        return paths
+        if not self.stale:
+            return paths
+        if self.is_whole:  # it cannot be cut or mended
+            self.cut, self.stale, self.inputs = done, {}, InputDigest()
+            self.journal = Journal(journal.made_by)
+            write_journal(self.out, self.journal)
+            self.out.unlink()
+            return chain(unknown, *known)
+        end = len(batches)
+        while end - 1 in self.stale:
+            end -= 1
+            self.cut += len(self.stale.pop(end))
+        if self.cut:
+            self.inputs = self.before[end]
+            self.journal = self._cut_at(end)
+            write_journal(self.out, self.journal)
+        return chain(*known[end:], paths)
+
+    def _cut_at(self, k: int) -> Journal:
+        """The journal of the rows before a stale batch. Raises as hash_rows does."""
+        batches = self.journal.read_batches()
+        size = self.journal.bytes - sum(batch.size for batch in batches[k:])
+        digest = hash_rows(self.gathered, self.journal, size).hexdigest()
+        return self.journal.with_batches(
+            batches[:k], inputs=str(self.before[k]), sha256=digest, finished=False
+        )
+
+    def redo(self, answer: Callable[[Iterable[Path], int], Iterator[Answers]]) -> None:
+        """Make rows anew whose pictures have changed, in the midst of others that stay.
+
+        answer: classifies files, so many at a time. A batch is made anew as a whole, since the
+        bits of a row are those of its batch.
+        """
+        if not self.stale:
+            return
+        before = self._cut_at(min(self.stale))
+        batches, studies = self.journal.read_batches(), self.journal.studies
+        digest = hashlib.sha256()
+        with new_file(self.gathered) as new, self.gathered.open("rb") as old:
+            size = self.journal.bytes - sum(batch.size for batch in batches)
+            for k, batch in enumerate([Batch(0, 0, size, "", {}), *batches], start=-1):
+                data = old.read(batch.size)
+                if k in self.stale:
+                    (found,) = answer(self.stale[k], batch.rows)
+                    data, batches[k] = self._encode(found, is_first=not size and k == 0)
+                    studies = self.table.salt_digest(found) or studies
+                    self.mended += batch.rows
+                new.write(data)
+                digest.update(data)
+            # A kill before the last line leaves a journal that vouches for both files' beginning.
+            write_journal(self.out, before)
+        self.journal = self.journal.with_batches(
+            batches, sha256=digest.hexdigest(), studies=studies
+        )
+        write_journal(self.out, self.journal)
+
+    def _encode(self, answer: Answers, *, is_first: bool) -> tuple[bytes, Batch]:
+        """The bytes of some rows, with a header if they are the first, and what to know of them."""
+        rows = self.table.rows(answer)
+        data = ENCODERS[self.ending](list(self.table.columns), rows)
+        if self.ending == CSV and is_first:
+            data = encode_header(self.table.columns) + data
+        failed = sum(1 for reason in answer.reasons if reason)
+        return data, Batch.of(data, failed, [self.pictures.popleft() for _ in rows])
 
     def add_all(self, answers: Iterator[Answers], progress: Progress | None, total: int) -> Summary:
-        found = self.journal.rows
         with RowFile(self.out if self.is_whole else self.gathered, self.out, self.journal) as file:
             for answer in answers:
-                rows = self.table.rows(answer)
-                data = ENCODERS[self.ending](list(self.table.columns), rows)
-                if self.ending == CSV and file.journal.rows == 0:
-                    data = encode_header(self.table.columns) + data
+                data, batch = self._encode(answer, is_first=file.journal.rows == 0)
                 self.inputs.add(answer.paths)
-                failed = sum(1 for reason in answer.reasons if reason)
-                file.add(
-                    data, rows=len(rows), failed=failed, inputs=self.inputs,
-                    studies=self.table.salt_digest(answer),
-                )  # fmt: skip
+                studies = self.table.salt_digest(answer)
+                file.add(data, batch, inputs=self.inputs, studies=studies)
                 if progress:
                     progress("Predicting", file.journal.rows, total)
-        self.journal = file.journal
+        found, self.journal = self.journal.rows - self.mended, file.journal
         self._finish()
-        return Summary(self.out, self.journal.rows, self.journal.failed, found)
+        redone = self.cut + self.mended
+        return Summary(self.out, self.journal.rows, self.journal.failed, found, redone)
 
     def _finish(self) -> None:
         if not self.journal.finished:

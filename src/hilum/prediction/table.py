@@ -16,7 +16,6 @@ import csv
 import importlib
 import io
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -35,7 +34,7 @@ from hilum.classifier.operating_points import (
     parse_operating_points,
 )
 from hilum.errors import DataError
-from hilum.files import ODD_NAMES, sha256, to_cell
+from hilum.files import ODD_NAMES, new_file, sha256, to_cell
 from hilum.labels import LabelTree
 from hilum.prediction.stream import Answers
 from hilum.radiographs.cache import salt_of, salted_name
@@ -327,22 +326,13 @@ def write_parquet(lines: Path, columns: Mapping[str, Kind], target: Path) -> Non
     arrow, parquet = _pyarrow(target)
     kinds = {"text": arrow.string(), "flag": arrow.int8(), "number": arrow.float64()}
     schema = arrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
-    handle = tempfile.NamedTemporaryFile(  # noqa: SIM115 - renamed, not deleted, when it is whole
-        dir=target.parent, prefix=f".{target.name}.", suffix=".partial", delete=False
-    )
-    partial = Path(handle.name)
-    try:
-        with (
-            lines.open(encoding="utf-8") as text,
-            handle,
-            parquet.ParquetWriter(handle, schema) as writer,
-        ):
-            while rows := [json.loads(line) for line in islice(text, _ROW_GROUP)]:
-                writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
-        partial.chmod(0o644)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        new_file(target) as file,
+        lines.open(encoding="utf-8") as text,
+        parquet.ParquetWriter(file, schema) as writer,
+    ):
+        while rows := [json.loads(line) for line in islice(text, _ROW_GROUP)]:
+            writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
 
 
 def _csv(rows: Iterable[Sequence[Cell]]) -> bytes:

@@ -5,19 +5,40 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hilum.errors import DataError, LabelError
+from hilum.errors import DataError, LabelError, in_lines, plural
 from hilum.labels import LabelTree
 from hilum.phantoms.phantom import is_phantom
 from hilum.radiographs.label_map import NO_MAPPING, match_classes
-from hilum.radiographs.layouts import SPLITS, Found, natural_key, read_layout
-from hilum.radiographs.pixels import PixelTransform, content_digests, open_pixels
+from hilum.radiographs.layouts import (
+    SPLITS,
+    Found,
+    LeftOut,
+    natural_key,
+    read_layout,
+    same_numbers,
+)
+from hilum.radiographs.pixels import (
+    DamagedFilesError,
+    PixelTransform,
+    Thumbnail,
+    content_digests,
+    open_pixels,
+)
 from hilum.records import IntArray, PixelArray, Progress, Record
+
+#: What files are decoded to, to see whether they can be: small, and the audit needs it too.
+_TRIED = Thumbnail(48)
+#: What file managers add to the name of a copy.
+_COPY = re.compile(
+    r"^copy of |[ _-]+(copy|kopie|copie|copia)([ _-]*\(?\d+\)?)?$|[ _]*\(\d+\)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -27,8 +48,9 @@ class Dataset:
     root: the folder below which all images lie. tree: its labels. records: in order of split,
     label and number. digests: SHA-256 of each record's file, or of its pixels in an NPZ file.
     synthetic: the images are phantoms. layout: how they lie in root. notes: what was left out or
-    decided while reading the layout, in sentences for people. file: the table or NPZ file that
-    was opened instead of a folder.
+    decided while reading the layout, in sentences for people that name no image. file: the table
+    or NPZ file that was opened instead of a folder. left_out: what is not read, by reason.
+    damaged: of these the files that cannot be decoded, and why.
     """
 
     root: Path
@@ -39,11 +61,18 @@ class Dataset:
     layout: str = ""
     notes: tuple[str, ...] = ()
     file: Path | None = None
+    left_out: tuple[LeftOut, ...] = ()
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The own name of the data folder, or of the file that was opened."""
         return (self.file or self.root).resolve().name
+
+    def reading(self) -> dict[str, Any]:
+        """How it was read, as JSON values: its layout, notes, and what is not read."""
+        left_out = [{"note": left.note, "names": list(left.names)} for left in self.left_out]
+        return {"layout": self.layout, "notes": list(self.notes), "left_out": left_out}
 
     @cached_property
     def labels(self) -> IntArray:
@@ -115,6 +144,7 @@ def open_dataset(
     rename: Mapping[str, str] = NO_MAPPING,
     every_class: bool = True,
     keep_identifiers: bool = False,
+    skip_damaged: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open labelled radiographs: a folder, or a table or NPZ file that lists or holds them.
@@ -133,10 +163,12 @@ def open_dataset(
             on. An evaluation may do without: notes then name what is missing, and measures of
             such a class are undefined.
         keep_identifiers: Name patients of DICOM files by their PatientID, not by a salted hash.
+        skip_damaged: Leave out the files that cannot be decoded, instead of refusing them when
+            their pixels are wanted.
         progress: Called as files are read.
 
     Returns:
-        The data set; no pixel is decoded yet.
+        The data set; no pixel is decoded yet, but with skip_damaged, into the cache.
 
     Raises:
         DataError: The data have no layout that is known, a split lacks a class, a class of the
@@ -149,7 +181,8 @@ def open_dataset(
     listing = read_layout(data, layout, keep_identifiers=keep_identifiers)
     root = listing.root
     found = _without_excluded(listing.found, root, exclude)
-    notes = list(listing.notes)
+    left_out = listing.left_out
+    notes = list(listing.sentences)
     if tree is None:
         if rename:
             raise DataError(
@@ -182,15 +215,52 @@ def open_dataset(
         for f, label in zip(found, labels, strict=True)
     )
     records = tuple(sorted(records, key=record_order))
+    damaged: dict[str, str] = {}
+    if skip_damaged:
+        records, digests, damaged = _decodable(data, records, progress)
+    if damaged:
+        names = tuple(f"{name} ({reason})" for name, reason in damaged.items())
+        left_out = (*left_out, LeftOut(_damage(len(damaged)), names))
+        notes.append(_damage(len(damaged)))
     if every_class:
-        _check_classes(root, tree, records)
+        _check_classes(root, tree, records, damaged)
     else:
         notes += _missing_classes(tree, records)
-    digests = content_digests(data, [r.path for r in records], progress)
+    if not skip_damaged:
+        digests = content_digests(data, [r.path for r in records], progress)
     return Dataset(
         root, tree, records, tuple(digests), is_phantom(root), listing.layout, tuple(notes),
-        file=data if data.is_file() else None,
+        file=data if data.is_file() else None, left_out=left_out, damaged=damaged,
     )  # fmt: skip
+
+
+def _damage(n: int) -> str:
+    return f"{plural(n, 'damaged file')} left out."
+
+
+def _decodable(
+    data: Path, records: tuple[Record, ...], progress: Progress | None
+) -> tuple[tuple[Record, ...], list[str], dict[str, str]]:
+    """The records that can be decoded, their digests, and of the others what is wrong by name."""
+    damaged: dict[str, str] = {}
+    while records:
+        paths = [r.path for r in records]
+        try:
+            digests = content_digests(data, paths, progress)
+            open_pixels(paths, digests, _TRIED, progress)
+        except DamagedFilesError as error:
+            wrong = {
+                paths[k] if isinstance(k, int) else k: why for k, why in error.failures.items()
+            }
+            reasons = {p: why.removeprefix(f"{p}: ").rstrip(".") for p, why in wrong.items()}
+            damaged |= {r.name: reasons[r.path] for r in records if r.path in reasons}
+            records = tuple(r for r in records if r.path not in reasons)
+        else:
+            return records, digests, dict(sorted(damaged.items(), key=lambda d: natural_key(d[0])))
+    raise DataError(
+        f"{data}: every image is damaged:"
+        + in_lines(f"{name}: {reason}" for name, reason in damaged.items())
+    )
 
 
 def _without_excluded(
@@ -209,7 +279,10 @@ def _without_excluded(
     return kept
 
 
-def _check_classes(root: Path, tree: LabelTree, records: Sequence[Record]) -> None:
+def _check_classes(
+    root: Path, tree: LabelTree, records: Sequence[Record], damaged: Mapping[str, str]
+) -> None:
+    without = f" {_damage(len(damaged))}" if damaged else ""
     counts = Counter((r.split, r.label) for r in records)
     for split in [s for s in SPLITS if any(r.split == s for r in records)]:
         for label, name in enumerate(tree.classes):
@@ -219,12 +292,12 @@ def _check_classes(root: Path, tree: LabelTree, records: Sequence[Record]) -> No
                 seen = ", ".join(f"{s} has {k}" for s, k in elsewhere.items()) or "no split has any"
                 raise DataError(
                     f"{root}: the split '{split}' has no image of the class '{name}' ({seen}). "
-                    "Every split needs every class."
+                    f"Every split needs every class.{without}"
                 )
             if n == 1 and split == "train":
                 raise DataError(
                     f"{root}: the class '{name}' has a single image in '{split}'; "
-                    "training needs at least 2, and many more to learn anything."
+                    f"training needs at least 2, and many more to learn anything.{without}"
                 )
 
 
@@ -265,6 +338,11 @@ def _is_typo(one: str, other: str) -> bool:
 
     Names that differ in a digit or in a word of one or two letters (grade-1, type a) are meant.
     """
+    numbers = same_numbers([one, other])
+    if numbers.get(one, one) == numbers.get(other, other):
+        return True  # 1 and 1.0
+    if _COPY.sub("", one) == _COPY.sub("", other):
+        return True  # normal and normal - Copy
     words = [re.split(r"[\s_-]+", name.casefold().strip()) for name in (one, other)]
     if words[0] == words[1]:
         return True  # they differ in case or in the separator only

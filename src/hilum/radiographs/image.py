@@ -1,9 +1,10 @@
 """Read one radiograph from an image file, as grey, or what the file says of it before.
 
-PNG, JPEG, TIFF and BMP; 8 or 16 bit; grey, RGB, RGBA or palette; and DICOM. The reader is chosen
-by the file's content, never by its name. Other formats plug in here.
+PNG, JPEG, TIFF, BMP, GIF and WebP; 8 or 16 bit; grey, RGB, RGBA or palette; and DICOM. The reader
+is chosen by the file's content, never by its name. Other formats plug in here.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from hilum.errors import DataError
 from hilum.radiographs.dicom import START, is_dicom
@@ -24,22 +27,30 @@ from hilum.radiographs.dicom.reading import read_dicom, read_dicom_header, read_
 from hilum.radiographs.npz import item_of, read_item
 from hilum.records import MAX_PIXELS, PixelArray
 
-#: What a data folder is searched for, beside DICOM files, which are known by their content.
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
+#: Files that are images by their names, whatever they hold; others are known by their content.
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".bmp", ".gif", ".webp"}
+)
+#: The kinds that are read, for messages.
+KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP"
 
 Reader = Callable[[IO[bytes]], ImageFile]
 
 #: How a file begins, and who reads it. Pillow's readers are named one by one, because Image.open
 #: warns of large images before their size can be looked at.
-_READERS: tuple[tuple[bytes, Reader], ...] = (
-    (b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (b"\xff\xd8\xff", JpegImageFile),
-    (b"II*\0", TiffImageFile),
-    (b"MM\0*", TiffImageFile),
-    (b"II+\0", TiffImageFile),
-    (b"MM\0+", TiffImageFile),
-    (b"BM", BmpImageFile),
+_READERS: tuple[tuple[re.Pattern[bytes], Reader], ...] = tuple(
+    (re.compile(start, re.DOTALL), reader)
+    for start, reader in (
+        (rb"\x89PNG\r\n\x1a\n", PngImageFile),
+        (rb"\xff\xd8\xff", JpegImageFile),
+        (rb"II[*+]\0|MM\0[*+]", TiffImageFile),
+        (rb"GIF8[79]a", GifImageFile),
+        (rb"RIFF.{4}WEBP", WebPImageFile),
+        # two letters are a poor mark: the size of the header that follows is one that there is
+        (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", BmpImageFile),
+    )
 )
+_LONGEST = 18  # bytes that the patterns look at
 _DEPTHS = (8, 10, 12, 14, 16)
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 
@@ -75,9 +86,9 @@ class Picture:
 class Header:
     """Facts of a file, none of them about the patient.
 
-    format: 'PNG', 'JPEG', 'TIFF', 'BMP', 'DICOM' or 'NPZ'. mode: how colours are kept, by Pillow's
-    name ('L' is grey, 'RGB' colour, 'P' a palette). bits: per sample. width, height: pixels as
-    stored.
+    format: 'PNG', 'JPEG', 'TIFF', 'BMP', 'GIF', 'WEBP', 'DICOM' or 'NPZ'. mode: how colours are
+    kept, by Pillow's name ('L' is grey, 'RGB' colour, 'P' a palette). bits: per sample.
+    width, height: pixels as stored.
     bytes: the size of the file; of an image inside an NPZ file its number of pixels.
     quantisation: mean of the JPEG's luma quantisation table, larger the more was thrown away; 0
     where it is no JPEG.
@@ -194,14 +205,25 @@ def image_source(root: Path) -> Callable[[Sequence[str]], list[PixelArray]]:
 
 def open_image(file: IO[bytes], path: Path) -> ImageFile:
     """Read an image's header only. path: for messages. Raises DataError for other formats."""
-    start = file.read(8)
+    start = file.read(_LONGEST)
     if not start:
         raise DataError(f"{path}: the file is empty.")
-    reader = next((reader for magic, reader in _READERS if start.startswith(magic)), None)
+    reader = _reader_of(start)
     if reader is None:
-        raise DataError(f"{path}: not a PNG, JPEG, TIFF, BMP or DICOM image.")
+        raise DataError(f"{path}: not a {KINDS} or DICOM image.")
     file.seek(0)
     return reader(file)
+
+
+def _reader_of(start: bytes) -> Reader | None:
+    return next((reader for pattern, reader in _READERS if pattern.match(start)), None)
+
+
+def begins_as_image(file: IO[bytes]) -> bool:
+    """Whether a file is of a kind that is read, by its first bytes; it is then at its start."""
+    start = file.read(START)
+    file.seek(0)
+    return is_dicom(start) or _reader_of(start) is not None
 
 
 def begins_as_dicom(file: IO[bytes]) -> bool:
@@ -236,9 +258,8 @@ def read_open_picture(
             f"{path}: {width} x {height} pixels are too many "
             f"(at most {MAX_PIXELS // 1_000_000} million)."
         )
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        raise DataError(f"{path}: holds {frames} images; a radiograph is one.")
+    if getattr(image, "is_animated", False):  # counting them would read the file to its end
+        raise DataError(f"{path}: holds several images; a radiograph is one.")
     coloured = colour and image_has_colour(image)
     if not image.mode.startswith("I"):
         return Picture(_to_grey(ImageOps.exif_transpose(image), path), coloured)

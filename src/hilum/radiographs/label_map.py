@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from hilum.errors import DataError, LabelError, in_lines, nearest, plural
 from hilum.labels import LabelTree
-from hilum.radiographs.layouts import Found
+from hilum.radiographs.layouts import Found, nfc
 
 #: What a label is mapped to whose images are to be left out.
 LEAVE_OUT = "-"
@@ -27,7 +27,7 @@ def parse_label_map(text: str, tree: LabelTree) -> dict[str, str]:
     maps a label twice.
     """
     mapping: dict[str, str] = {}
-    for entry in text.split(","):
+    for entry in nfc(text).split(","):
         label, equals, target = (part.strip() for part in entry.rpartition("="))
         if not (label and equals and target):
             raise LabelError(
@@ -107,7 +107,7 @@ def _refuse_unmatched(
         lines = [f"{'/'.join(k)}: {plural(counts[k], 'image')}" for k in unknown]
         raise DataError(
             f"{root}: these labels are not classes of '{tree}'; map each to a class, or to "
-            f"'{LEAVE_OUT}' to leave its images out:{in_lines(lines)}"
+            f"'{LEAVE_OUT}' to leave its images out:{in_lines(lines, 100)}"
         )
 
 

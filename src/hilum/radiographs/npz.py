@@ -8,7 +8,6 @@ Source: NEP 1, the NPY format; an NPZ file is a ZIP archive of NPY files.
 
 import math
 import os
-import shutil
 import struct
 import zipfile
 import zlib
@@ -24,8 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import DataError
-from hilum.files import new_file, sha256
+from hilum.files import file_mark, sha256
 from hilum.radiographs.cache import cache_folder, cache_refusal
+from hilum.radiographs.kept import map_kept, new_kept
 from hilum.records import IntArray, PixelArray
 
 #: The most that an array may take, as a multiple of its bytes in the file. Radiographs compress to
@@ -36,7 +36,7 @@ _SMALL = 64 << 20
 #: What a damaged or hostile archive makes the standard library raise.
 _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
-    OverflowError, ValueError,
+    OverflowError, ValueError, OSError,
 )  # fmt: skip
 _unpacking = Lock()
 
@@ -68,9 +68,11 @@ def read_item(file: Path, array: str, index: int) -> PixelArray:
 
     Raises DataError, naming the file, where the array is missing, damaged or of another kind.
     """
-    status = file.stat()
+    mark = file_mark(file)
+    if mark is None:
+        raise DataError(f"{file}: is no file any more.")
     with _unpacking:  # threads that read the first images wait for one of them to unpack
-        stack = _mapped(file, array, cache_folder(), status.st_size, status.st_mtime_ns)
+        stack = _mapped(file, array, cache_folder(), mark.identity)
     if isinstance(stack, DataError):
         raise stack
     if stack.ndim != 3 or stack.dtype != np.uint8:
@@ -123,33 +125,44 @@ def read_labels(file: Path, array: str, n: int) -> IntArray:
 
 @lru_cache(maxsize=16)
 def _mapped(
-    file: Path, array: str, cache: Path, size: int, changed: int
+    file: Path, array: str, cache: Path, identity: tuple[int, ...]
 ) -> npt.NDArray[Any] | DataError:
-    """An array as a read-only memory map. size, changed: the file's, so that none is stale.
+    """An array as a read-only memory map. identity: that of the file's mark, so none is stale.
 
     What is wrong with a file is returned, and so remembered: it is unpacked once for all images.
     """
-    key = sha256(f"{os.fsencode(file.resolve())!r} {array} {size} {changed}".encode())[:32]
-    target = cache / "arrays" / f"{key}.npy"
     try:
-        if not target.is_file():
+        # The archive's own checksum tells apart what was written within a tick of the clock.
+        with _opened(file) as archive, _member(file, archive, array):
+            checksum = archive.getinfo(f"{array}.npy").CRC
+        facts = f"{os.fsencode(file.resolve())!r} {array} {identity} {checksum}"
+        target = cache / "arrays" / f"{sha256(facts.encode())[:32]}.npy"
+        mapped = map_kept(target)
+        if mapped is None:
             _unpack(file, array, target)
-        mapped: npt.NDArray[Any] = np.load(target, mmap_mode="r", allow_pickle=False)
+            mapped = map_kept(target)
     except DataError as error:
         return error
-    except (OSError, ValueError, EOFError):
-        return DataError(f"{target}: is damaged; remove it and try again.")
+    except OSError as error:
+        return DataError(f"{file}: cannot be read ({error.strerror or error}).")
+    if mapped is None:
+        return DataError(f"{target}: changed while it was opened; try again.")
     return mapped
 
 
 def _unpack(file: Path, array: str, target: Path) -> None:
+    with new_kept(target) as out, _opened(file) as archive:
+        with _member(file, archive, array):
+            pass  # its header is sound
+        with archive.open(f"{array}.npy") as content:
+            while piece := content.read(1 << 20):
+                _write(out, piece, target)
+
+
+def _write(out: IO[bytes], piece: bytes, target: Path) -> None:
     try:
-        with new_file(target, mode=0o600) as out, _opened(file) as archive:
-            with _member(file, archive, array):
-                pass  # its header is sound
-            with archive.open(f"{array}.npy") as content:
-                shutil.copyfileobj(content, out, 1 << 20)
-    except OSError as error:
+        out.write(piece)
+    except OSError as error:  # the cache's, not the archive's
         raise cache_refusal(target.parent, error) from None
 
 
@@ -160,7 +173,8 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(file) as archive:
             yield archive
     except _ZIP_ERRORS as error:
-        raise DataError(f"{file}: cannot be read as an NPZ file ({error}).") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{file}: cannot be read as an NPZ file ({reason}).") from None
 
 
 @contextmanager

@@ -2,28 +2,28 @@
 
 Every file is decoded once, in parallel. The array's name is a digest of the files' contents and
 of what was done to them, so a changed, added or removed file gives another array and a stale one
-is never used. What each file held is remembered by size and modification time, so that a second
-start reads no image at all.
+is never used. What each file held is remembered by its mark (files.FileMark), so that a second
+start reads no image at all. The array itself is checked when it is opened (radiographs/kept.py).
 """
 
 import hashlib
 import json
 import os
-import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
 
-from hilum.errors import DataError, in_lines
-from hilum.files import new_file, sha256, write_atomically
+from hilum.errors import DataError, in_lines, plural
+from hilum.files import FileMark, file_mark, sha256, write_atomically
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.kept import map_kept, new_kept
 from hilum.radiographs.npz import file_of, item_of, read_item
 from hilum.records import PixelArray
 from hilum.records import Progress as Progress
@@ -67,23 +67,37 @@ class Thumbnail:
 T = TypeVar("T")
 R = TypeVar("R")
 
+
+class DamagedFilesError(DataError):
+    """Files that cannot be read or decoded. failures: what is wrong, by path or position."""
+
+    def __init__(self, failures: Mapping[Any, str]) -> None:
+        self.failures = failures
+        lines = list(dict.fromkeys(failures.values()))  # an NPZ file fails for each image in it
+        super().__init__(
+            f"{plural(len(lines), 'file')} cannot be used; repair or remove them (hilum audit "
+            "lists all), or train and evaluate without them, by --skip-damaged:"
+            f"{in_lines(lines)}"
+        )
+
+
 #: Changes whenever decoding gives other pixels than before, so that old arrays are not used.
 DECODER_VERSION = 1
 
 
 def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None) -> list[str]:
-    """SHA-256 of each file's content, read anew only where size or modification time changed.
+    """SHA-256 of each file's content, read anew only where its mark may hide a change.
 
     root: names the data set, under which the digests are remembered.
     Raises DataError listing every file that cannot be read, or where the cache cannot be written.
     """
     index_file = cache_folder() / "index" / f"{sha256(os.fsencode(root.resolve()))[:32]}.json"
     known = _read_index(index_file)
-    entries: dict[str, list[object]] = {}
-    for path in paths:
-        entry = known.get(str(path), [])
-        if len(entry) == 3 and entry[:2] == _stamp(path):
-            entries[str(path)] = entry
+    entries = {
+        str(path): entry
+        for path in paths
+        if (entry := known.get(str(path))) and _mark_in(entry).still_holds(image_mark(path))
+    }
     todo = [path for path in paths if str(path) not in entries]
     try:
         fresh = in_parallel(_digest, todo, "Reading", progress)
@@ -97,43 +111,51 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
             write_atomically(index_file, json.dumps(entries).encode())
         except OSError as error:
             raise cache_refusal(index_file.parent, error) from None
-    return [str(entries[str(path)][2]) for path in paths]
+    return [str(entries[str(path)][-1]) for path in paths]
 
 
-def _stamp(path: Path) -> list[object] | None:
-    """Size and modification time; None where there is no ordinary file (such as a pipe).
+def image_mark(path: Path) -> FileMark | None:
+    """The mark of the file that holds an image; None where there is no ordinary file."""
+    return file_mark(file_of(path))
 
-    Those of an image inside an NPZ file are the file's.
+
+def image_digest(path: Path) -> str:
+    """SHA-256 of an image file's content, or of the pixels of an image in an NPZ file.
+
+    Raises DataError where it cannot be read.
     """
-    try:
-        status = file_of(path).stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns] if stat.S_ISREG(status.st_mode) else None
-
-
-def _digest(path: Path) -> list[object]:
-    """A file's size, modification time and SHA-256, read in pieces."""
-    stamp = _stamp(path)  # before the content: a change in between is then seen the next time
-    if stamp is None:
-        raise DataError(f"{path}: expected an image file, found a broken link or a device.")
     try:
         if item := item_of(path):
             pixels = read_item(*item)
-            return [*stamp, sha256(f"{pixels.shape}\n".encode() + pixels.tobytes())]
+            return sha256(f"{pixels.shape}\n".encode() + pixels.tobytes())
         with path.open("rb") as file:
-            return [*stamp, hashlib.file_digest(file, "sha256").hexdigest()]
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
 
 
+#: What the index says of a file: its mark and the digest of its content.
+Entry: TypeAlias = list[int | str]
+
+
+def _mark_in(entry: Entry) -> FileMark:
+    return FileMark(*map(int, entry[:-1]))
+
+
+def _digest(path: Path) -> Entry:
+    mark = image_mark(path)  # before the content: a change in between is then seen the next time
+    if mark is None:
+        raise DataError(f"{path}: expected an image file, found a broken link or a device.")
+    return [*mark, image_digest(path)]
+
+
 def _check_readable(path: Path) -> None:
-    if _stamp(path) is None:
+    if image_mark(path) is None:
         raise DataError(f"{path}: expected an image file, found a broken link or a device.")
     read_radiograph(path)
 
 
-def _read_index(index_file: Path) -> dict[str, list[object]]:
+def _read_index(index_file: Path) -> dict[str, Entry]:
     """What each file held at the last start. A missing or damaged index costs time only."""
     try:
         found = json.loads(index_file.read_text(encoding="utf-8"))
@@ -141,7 +163,14 @@ def _read_index(index_file: Path) -> dict[str, list[object]]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: entry for name, entry in found.items() if isinstance(entry, list)}
+    return {name: entry for name, entry in found.items() if _is_entry(entry)}
+
+
+def _is_entry(entry: object) -> bool:
+    if not isinstance(entry, list) or len(entry) != len(FileMark._fields) + 1:
+        return False
+    *mark, digest = entry
+    return all(isinstance(number, int) for number in mark) and isinstance(digest, str)
 
 
 def open_pixels(
@@ -158,7 +187,8 @@ def open_pixels(
     written.
     """
     key = transform.storage_key
-    name = sha256("\n".join([f"decoder {DECODER_VERSION}", key, *digests]).encode())[:32]
+    # "summed": arrays of earlier versions have no checksums, and are not looked at.
+    name = sha256("\n".join([f"decoder {DECODER_VERSION}, summed", key, *digests]).encode())[:32]
     target = cache_folder() / "pixels" / f"{name}-{key}.npy"
     shape = (len(paths), *transform.image_size)
     pixels = _map(target, shape)
@@ -172,11 +202,10 @@ def open_pixels(
 
 def _map(target: Path, shape: tuple[int, ...]) -> PixelArray | None:
     """The array in a file as a read-only memory map; None if it is missing or damaged."""
-    try:
-        pixels: PixelArray = np.load(target, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    pixels = map_kept(target)
+    if pixels is None or pixels.shape != shape or pixels.dtype != np.uint8:
         return None
-    return pixels if pixels.shape == shape and pixels.dtype == np.uint8 else None
+    return pixels
 
 
 def _build(
@@ -191,46 +220,42 @@ def _build(
     Each image is written, not mapped: on a full disk a write fails with an error, a memory map
     with a signal that ends the process.
     """
-    try:
-        with new_file(target, mode=0o600) as file:
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            start, size, lock = file.tell(), int(np.prod(shape[1:])), Lock()
+    with new_kept(target) as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        start, size, lock = file.tell(), int(np.prod(shape[1:])), Lock()
 
-            def decode(i: int) -> None:
-                pixels = transform.to_pixels(read_radiograph(paths[i])).tobytes()
-                with lock:
-                    file.seek(start + i * size)
-                    file.write(pixels)
+        def decode(i: int) -> None:
+            pixels = transform.to_pixels(read_radiograph(paths[i])).tobytes()
+            with lock:
+                file.seek(start + i * size)
+                file.write(pixels)
 
-            in_parallel(decode, range(len(paths)), "Decoding", progress)
-    except OSError as error:
-        raise cache_refusal(target.parent, error) from None
+        in_parallel(decode, range(len(paths)), "Decoding", progress)
 
 
 def in_parallel(
     function: Callable[[T], R], items: Sequence[T], what: str, progress: Progress | None
 ) -> list[R]:
-    """Map in threads (Pillow decodes outside the interpreter lock), collecting every failure."""
+    """Map in threads (Pillow decodes outside the interpreter lock), collecting every failure.
+
+    Raises DamagedFilesError.
+    """
     results: list[R] = []
-    failures: list[str] = []
+    failures: dict[Any, str] = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:
-            for done, future in enumerate(futures, start=1):
+            for done, (item, future) in enumerate(zip(items, futures, strict=True), start=1):
                 try:
                     results.append(future.result())
                 except DataError as error:
-                    failures.append(str(error))
+                    failures[item] = str(error)
                 if progress and (done % 32 == 0 or done == len(futures)):
                     progress(what, done, len(futures))
         except BaseException:  # Ctrl-C and a full disk end it now, not after the last file
             pool.shutdown(cancel_futures=True)
             raise
-    failures = list(dict.fromkeys(failures))  # a damaged NPZ file fails once for each image in it
     if failures:
-        files = "file" if len(failures) == 1 else "files"
-        raise DataError(
-            f"{len(failures)} {files} cannot be used; repair or remove them:{in_lines(failures)}"
-        )
+        raise DamagedFilesError(failures)
     return results

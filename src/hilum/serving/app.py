@@ -32,7 +32,8 @@ _ABOUT: Final = """\
 Classifies chest radiographs, and says how far to trust that. Research software, not a medical
 device.
 
-Radiographs are sent as the files they are: PNG, JPEG, TIFF, BMP or DICOM, told apart by content.
+Radiographs are sent as the files they are: PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM, told
+apart by content.
 They are held in memory while they are answered, and neither stored nor logged, nor are their
 names. The numbers are those of `hilum predict`.
 
@@ -205,7 +206,11 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
 def _form(name: str, *, several: bool) -> dict[str, Any]:
     """The request body for the OpenAPI description; it is parsed by serving.uploads."""
-    file = {"type": "string", "format": "binary", "description": "PNG, JPEG, TIFF, BMP, DICOM"}
+    file = {
+        "type": "string",
+        "format": "binary",
+        "description": "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM",
+    }
     value = {"type": "array", "items": file, "minItems": 1} if several else file
     schema = {
         "type": "object",

@@ -132,6 +132,12 @@ def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> 
     return found
 
 
+def forget_run(out: Path) -> None:
+    """Remove what open_run wrote, of a run that could not begin."""
+    for name in (FACTS_FILE, RECIPE_FILE, SPLIT_FILE):
+        (out / name).unlink(missing_ok=True)
+
+
 def _left_by_a_kill(path: Path, first: dict[str, bytes]) -> bool:
     """Whether this file may be of a run that was killed before it wrote run.json."""
     if path.name == ".lock" or path.name.endswith(".partial"):
@@ -172,6 +178,7 @@ def _first_facts(plan: Plan, division: Division | None) -> dict[str, Any]:
             "layout": dataset.layout,
             "split": to_plain(division),
             "counts": dataset.counts(),
+            **({"damaged": dict(dataset.damaged)} if dataset.damaged else {}),
         },
         "labels": dataset.tree.to_json(),
         "strategy": recipe.strategy,

@@ -15,7 +15,7 @@ from hilum.files import safe_name
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.pixels import Progress
+from hilum.radiographs.pixels import DamagedFilesError, Progress
 from hilum.recipe import Recipe
 from hilum.records import PixelArray
 from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch
@@ -23,6 +23,7 @@ from hilum.training.fit import fit
 from hilum.training.folder import (
     Division,
     History,
+    forget_run,
     lock_run,
     open_run,
     read_facts,
@@ -90,6 +91,10 @@ def train(
         try:
             with stop_on_signal() as stop:
                 return _train(plan, out, facts, stop, progress, on_epoch)
+        except DamagedFilesError:
+            if not resume:
+                forget_run(out)
+            raise
         except Interrupted as error:
             raise Interrupted(f"{out}: {error}; a checkpoint was written. {go_on}") from None
         except OSError as error:
@@ -196,7 +201,11 @@ def _assemble(
         "selects_best": [d.name for d in plan.decisions if plan.settings[d.name].select == "best"],
     }
     provenance = {k: v for k, v in facts.items() if k not in ("format", "labels", "networks")}
-    provenance["data"] = {k: v for k, v in facts["data"].items() if k != "root"}  # it may travel
+    # It may travel: no folder and no file is named.
+    data = {k: v for k, v in facts["data"].items() if k != "root"}
+    if "damaged" in data:
+        data["damaged"] = len(data["damaged"])
+    provenance["data"] = data
     return Classifier(
         tree=plan.dataset.tree,
         strategy=plan.recipe.strategy,

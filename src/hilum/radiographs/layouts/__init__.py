@@ -8,21 +8,27 @@ from hilum.radiographs.layouts.listing import (
     SPLITS,
     Found,
     Layout,
+    LeftOut,
     Listing,
     list_images,
     natural_key,
+    nfc,
     walk,
 )
 from hilum.radiographs.layouts.recognise import LAYOUTS, read_layout
+from hilum.radiographs.layouts.tables import same_numbers
 
 __all__ = [  # noqa: RUF022 - without regard to case
     "Found",
     "Layout",
     "LAYOUTS",
+    "LeftOut",
     "list_images",
     "Listing",
     "natural_key",
+    "nfc",
     "read_layout",
+    "same_numbers",
     "SPLITS",
     "walk",
 ]

@@ -6,10 +6,11 @@ Source: Wang, Lin and Wong 2020, doi:10.1038/s41598-020-76550-z.
 import re
 from pathlib import Path
 
-from hilum.errors import DataError, plural
+from hilum.errors import DataError, Problems, plural
 from hilum.radiographs.image import IMAGE_SUFFIXES
 from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, split_of
-from hilum.radiographs.layouts.tables import ListedImages, read_lines
+from hilum.radiographs.layouts.named import NamedImages
+from hilum.radiographs.layouts.tables import read_lines
 
 _LIST = re.compile(r"(train|val|test)(_COVIDx\w*|_split\w*)?\.txt", re.IGNORECASE)
 
@@ -60,25 +61,29 @@ def _images(root: Path, file: Path, split: str) -> list[Found]:
         raise DataError(
             f"{file}: its images are expected in the folder '{split}' beside it, which is missing."
         )
-    listed = ListedImages(root, file)
+    problems = Problems(file)
+    images = NamedImages(root, problems)
     found: list[Found] = []
     for line, text in enumerate(read_lines(file), start=1):
         fields = text.split()
         if not fields:
             continue
         if len(fields) not in (3, 4):
-            raise DataError(
-                f"{file}, line {line}: {plural(len(fields), 'field')} ({text[:60]}); expected 3 "
-                "or 4, divided by blanks: patientid filename label source."
+            problems.add(
+                "of another number of fields than 3 or 4",
+                "divide them by blanks: patientid filename label source",
+                f"line {line}: {plural(len(fields), 'field')} ({text[:60]})",
+                noun="line",
             )
+            continue
         patient, name, label = fields[:3]
         source = fields[3] if len(fields) == 4 else None
         # The collections that make up COVIDx count their patients each from 1.
         group = f"{source}/{patient}" if source else patient
-        path = listed.path(name, line, folder)
-        listed.add(path, line, (label,))
-        found.append(Found(path, split, (label,), group, source))
-    listed.check()
+        if path := images.path(name, line, folder):
+            images.add(path, line, (label,))
+            found.append(Found(path, split, (label,), group, source))
+    problems.check()
     return found
 
 

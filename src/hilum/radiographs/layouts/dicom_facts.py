@@ -4,11 +4,17 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from hilum.errors import DataError, plural
+from hilum.errors import DataError, Problems, plural
 from hilum.radiographs.cache import salt_of
 from hilum.radiographs.dicom.reading import StudyFacts, patient_key, read_study
 from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_dicom
-from hilum.radiographs.layouts.listing import Found, Layout, Listing, refuse_divided_patients
+from hilum.radiographs.layouts.listing import (
+    Found,
+    Layout,
+    LeftOut,
+    Listing,
+    note_divided_patients,
+)
 from hilum.records import Attributes
 
 
@@ -16,9 +22,9 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
     """A listing with what its DICOM files say of themselves; as it is where it has none.
 
     Lateral views are left out. Images get their patient as group, where the layout gives none to
-    any image; attributes that the layout does not give are view, age and sex. Notes count what
-    was left out and what to beware of. keep_identifiers: groups are PatientIDs as they stand in
-    the files, not salted hashes.
+    any image, or such a name for the patient of a table by UIDs; attributes that the layout does
+    not give are view, age and sex. Notes count what was left out and what to beware of.
+    keep_identifiers: groups are PatientIDs as they stand in the files, not salted hashes.
 
     A file that cannot be read stays as it is, to be refused where pixels are wanted. Raises
     DataError where a table divides a patient between splits.
@@ -27,8 +33,10 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
     if not facts:
         return listing
     by_patient = layout.patient_ids and not any(f.group for f in listing.found)
-    salt = salt_of(listing.root) if by_patient and not keep_identifiers else b""
+    hidden = (by_patient or layout.by_uid) and not keep_identifiers
+    salt = salt_of(listing.root) if hidden else b""
     found: list[Found] = []
+    lateral: list[str] = []
     counts: Counter[str] = Counter()
     for image in listing.found:
         said = facts.get(image.path)
@@ -36,7 +44,7 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
             found.append(image)
             continue
         if said.is_lateral:
-            counts["lateral"] += 1
+            lateral.append(image.path.relative_to(listing.root).as_posix())
             continue
         counts["burned in"] += said.burned_in
         counts["no modality"] += not said.modality
@@ -46,12 +54,23 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
             group = said.patient_id if keep_identifiers else patient_key(
                 said.patient_id, salt, said.issuer
             )  # fmt: skip
+        elif group and layout.by_uid and not keep_identifiers:
+            group = patient_key(group, salt)
         attributes = Attributes({**said.attributes, **image.attributes})
         found.append(replace(image, group=group, attributes=attributes))
-    if layout.by_table and by_patient:
-        refuse_divided_patients(listing.root, _places(listing.root, found))
-    notes = _notes(counts, by_patient=by_patient)
-    return replace(listing, found=tuple(found), notes=(*listing.notes, *notes))
+    if layout.by_table and (by_patient or layout.by_uid):
+        problems = Problems(listing.root)
+        note_divided_patients(problems, _places(listing.root, found))
+        problems.check()
+    note = (
+        f"{plural(len(lateral), 'lateral view')} left out (View Position): frontal ones are read."
+    )
+    return replace(
+        listing,
+        found=tuple(found),
+        notes=(*listing.notes, *_notes(counts, by_patient=by_patient)),
+        left_out=(*listing.left_out, *([LeftOut(note, tuple(lateral))] if lateral else [])),
+    )
 
 
 def study_facts(path: Path) -> StudyFacts | None:
@@ -67,14 +86,13 @@ def study_facts(path: Path) -> StudyFacts | None:
 
 def _notes(counts: Counter[str], *, by_patient: bool) -> list[str]:
     said = {
-        "lateral": "left out (View Position): frontal ones are read.",
         "burned in": "with text burned into the pixels (Burned In Annotation), which may be a "
         "name, and which a classifier may learn from: look at them.",
         "no modality": "without a modality, read as radiographs: check that they are.",
         "no patient": "without a Patient ID: which of these are of one patient is not known.",
     }
     return [
-        f"{plural(counts[kind], 'lateral view' if kind == 'lateral' else 'DICOM file')} {words}"
+        f"{plural(counts[kind], 'DICOM file')} {words}"
         for kind, words in said.items()
         if counts[kind] and (by_patient or kind != "no patient")
     ]

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from hilum.errors import DataError
+from hilum.radiographs.image import KINDS
 from hilum.radiographs.layouts.listing import (
     SPLITS,
     Found,
     Layout,
     Listing,
+    nfc,
+    no_images,
     split_of,
     subfolders,
     walk,
@@ -31,33 +34,35 @@ def _read_splits(root: Path) -> Listing:
     """``SPLIT/label…/image`` with train, val (or valid, validation) and test."""
     folders = {p: split_of(p.name) for p in subfolders(root)}
     splits = [s for s in folders.values() if s]
-    others = [p.name for p, split in folders.items() if split is None]
-    if others:
+    strange = [p.name for p, split in folders.items() if split is None]
+    if strange:
         raise DataError(
-            f"{root}: the folder(s) {', '.join(sorted(others))} stand beside the splits "
+            f"{root}: the folder(s) {', '.join(sorted(strange))} stand beside the splits "
             f"{', '.join(sorted(splits))}; expected splits only, or labels only."
         )
     if len(set(splits)) < len(splits):
         raise DataError(f"{root}: two folders mean the same split ({', '.join(sorted(splits))}).")
     found: list[Found] = []
+    others: list[PurePath] = []
     for folder, split in sorted(folders.items(), key=lambda item: SPLITS.index(item[1] or "")):
         if split:
-            found += _images(folder, split)
+            found += _images(folder, split, others)
     _refuse_empty([folder for folder, split in folders.items() if split], found)
-    return Listing(root, SPLIT_FOLDERS.name, tuple(found))
+    return Listing(root, SPLIT_FOLDERS.name, tuple(found), (), no_images(root, others))
 
 
 def _read_labels(root: Path) -> Listing:
     """``label…/image`` without splits: everything is ``train``."""
-    found = _images(root, "train")
+    others: list[PurePath] = []
+    found = _images(root, "train", others)
     _refuse_empty([root], found)
-    return Listing(root, LABEL_FOLDERS.name, tuple(found))
+    return Listing(root, LABEL_FOLDERS.name, tuple(found), (), no_images(root, others))
 
 
-def _images(folder: Path, split: str) -> list[Found]:
+def _images(folder: Path, split: str, others: list[PurePath]) -> list[Found]:
     found: list[Found] = []
-    for directory, names in walk(folder):
-        labels = Path(directory).relative_to(folder).parts
+    for directory, names in walk(folder, others):
+        labels = tuple(map(nfc, Path(directory).relative_to(folder).parts))
         if not labels:
             raise DataError(
                 f"{folder}: holds images without a label ({names[0]}, …): move each into a "
@@ -80,13 +85,13 @@ def _refuse_empty(folders: Sequence[Path], found: Sequence[Found]) -> None:
     for folder in folders:
         for top in subfolders(folder):
             for path in (top, *subfolders(top)):
-                labels = path.relative_to(folder).parts
+                labels = tuple(map(nfc, path.relative_to(folder).parts))
                 if found and labels not in used and labels[:1] not in holding:
                     kinds = sorted({p.suffix or p.name for p in path.rglob("*") if p.is_file()})
                     held = f"it holds {', '.join(kinds[:4])} files" if kinds else "it is empty"
                     raise DataError(
-                        f"{path}: no image of this label ({held}; read are PNG, JPEG, TIFF, "
-                        "BMP and DICOM). Fill the folder or remove it."
+                        f"{path}: no image of this label ({held}; read are {KINDS} and DICOM). "
+                        "Fill the folder or remove it."
                     )
 
 

@@ -8,10 +8,19 @@ Source: Kermany et al. 2018, doi:10.1016/j.cell.2018.02.010; data doi:10.17632/r
 
 import re
 from collections import Counter
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePath
 
-from hilum.errors import DataError, in_lines, plural
-from hilum.radiographs.layouts.listing import SPLITS, Found, Layout, Listing, subfolders, walk
+from hilum.errors import DataError, Problems, plural
+from hilum.radiographs.layouts.listing import (
+    SPLITS,
+    Found,
+    Layout,
+    Listing,
+    no_images,
+    subfolders,
+    walk,
+)
 
 NORMAL, PNEUMONIA, BACTERIA, VIRUS = "NORMAL", "PNEUMONIA", "bacteria", "virus"
 
@@ -43,7 +52,8 @@ def _matches(root: Path) -> bool:
 def _read(root: Path) -> Listing:
     top = _top(root)
     found: list[Found] = []
-    unclear: list[str] = []
+    others: list[PurePath] = []
+    problems = Problems(root)
     folders = {p.name: p for p in subfolders(top)}
     # Kaggle's archive holds a second copy of itself, as chest_xray/chest_xray.
     strange = sorted(set(folders) - {*SPLITS, "chest_xray"})
@@ -53,22 +63,24 @@ def _read(root: Path) -> Listing:
             f"{', '.join(SPLITS)} only."
         )
     for split, folder in ((s, folders[s]) for s in SPLITS if s in folders):
-        for directory, names in walk(folder):
+        for directory, names in walk(folder, others):
             label = Path(directory).relative_to(folder).parts
             for name in names:
                 path = Path(directory) / name
                 image = _image(path, split, label)
                 if image is None:
-                    unclear.append(path.relative_to(root).as_posix())
+                    problems.add(
+                        "not named or placed as in the Kaggle pneumonia set "
+                        "(NORMAL/IM-0115-0001.jpeg, PNEUMONIA/person12_virus_34.jpeg)",
+                        "remove them, or read the folders alone with the layout 'split-folders'",
+                        path.relative_to(root).as_posix(),
+                        noun="image",
+                    )
                 else:
                     found.append(image)
-    if unclear:
-        raise DataError(
-            f"{root}: these images are not named or placed as in the Kaggle pneumonia set "
-            "(NORMAL/IM-0115-0001.jpeg, PNEUMONIA/person12_virus_34.jpeg); remove them, or read "
-            f"the folders alone with the layout 'split-folders':{in_lines(unclear)}"
-        )
-    return _with_usable_splits(Listing(root, LAYOUT.name, tuple(found)))
+    problems.check()
+    left_out = no_images(root, others)
+    return _with_usable_splits(Listing(root, LAYOUT.name, tuple(found), (), left_out))
 
 
 def _image(path: Path, split: str, label: tuple[str, ...]) -> Found | None:
@@ -102,7 +114,7 @@ def _with_usable_splits(listing: Listing) -> Listing:
         "monitored on it: it is read as part of train. Hold blocks out of train instead, or "
         "make a split of your own."
     )
-    return Listing(listing.root, listing.layout, tuple(found), (*listing.notes, note))
+    return replace(listing, found=tuple(found), notes=(*listing.notes, note))
 
 
 LAYOUT = Layout(

@@ -3,16 +3,24 @@
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from hilum.errors import DataError, in_lines
-from hilum.radiographs.dicom import START, is_dicom
-from hilum.radiographs.image import IMAGE_SUFFIXES
+from hilum.errors import Problems, examples, plural
+from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_image
 from hilum.records import NO_ATTRIBUTES, Attributes
 
-_IGNORED_FOLDERS = frozenset({"__macosx", "masks"})
+#: What operating systems, file servers and archives leave among images, and outlines.
+_IGNORED_FOLDERS = frozenset(
+    {"masks", "__macosx", "$recycle.bin", "recycler", "recycled", "#recycle", "@recycle",
+     "system volume information", "lost+found", "@eadir", "@tmp", "@__thumb", "#snapshot",
+     "~snapshot", "network trash folder", "temporary items", "thevolumesettingsfolder",
+     "__pycache__"}
+)  # fmt: skip
+_IGNORED_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 #: The table of contents of a DICOM medium, which is DICOM itself (PS3.10, 8.6).
 _DICOM_CONTENTS = "dicomdir"
 #: The names of attributes, and what their columns may be called (as tables.Roles).
@@ -58,17 +66,40 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What is not read, for one reason.
+
+    note: a sentence that counts it and names nothing, because it travels with classifiers.
+    names: each file, or line of a table.
+    """
+
+    note: str
+    names: tuple[str, ...]
+
+    def in_words(self) -> str:
+        """The note with the first names."""
+        return f"{self.note.removesuffix('.')}: {examples(self.names)}."
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """The labelled images of a data set.
 
     root: the folder below which all of them lie. layout: the name of the layout. found: in the
-    order of the layout. notes: what the reader left out or decided, in sentences for people.
+    order of the layout. notes: what the reader decided, in sentences for people. left_out: what it
+    left out, by reason.
     """
 
     root: Path
     layout: str
     found: tuple[Found, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The notes, and what was left out."""
+        return (*self.notes, *(left.note for left in self.left_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +112,7 @@ class Layout:
     layouts match, nothing is read. read: the images; raises DataError where something is wrong.
     by_table: a user's table divides the images, which then must keep patients together.
     patient_ids: the PatientID of its DICOM files is a patient's, not one for each image.
+    by_uid: its table names DICOM files by their UIDs, so that its patients are PatientIDs, too.
     """
 
     name: str
@@ -90,6 +122,7 @@ class Layout:
     read: Callable[[Path], Listing]
     by_table: bool = False
     patient_ids: bool = True
+    by_uid: bool = False
 
 
 def split_of(name: str) -> str | None:
@@ -97,22 +130,25 @@ def split_of(name: str) -> str | None:
     return _SPLIT_NAMES.get(name.strip().casefold())
 
 
-def refuse_divided_patients(source: Path, places: Mapping[str, Mapping[str, str]]) -> None:
-    """Raises DataError where a table puts a patient into several splits.
+def nfc(text: str) -> str:
+    """A text in composed form: an accent that is a character of its own joins its letter."""
+    return unicodedata.normalize("NFC", text)
 
-    source: the table, or the folder that it divides. places: for each patient, where in each split
-    an image of theirs stands.
+
+def note_divided_patients(problems: Problems, places: Mapping[str, Mapping[str, str]]) -> None:
+    """Note the patients that a table puts into several splits.
+
+    places: for each patient, where in each split an image of theirs stands.
     """
-    divided = [
-        f"{patient}: " + ", ".join(f"{split} ({place})" for split, place in where.items())
-        for patient, where in places.items() if len(where) > 1
-    ]  # fmt: skip
-    if divided:
-        raise DataError(
-            f"{source}: images of one patient are put into several splits, so that a classifier "
-            "would be tested on patients it was trained on; move each patient into one split:"
-            f"{in_lines(divided)}"
-        )
+    for patient, where in places.items():
+        if len(where) > 1:
+            problems.add(
+                "with images in several splits",
+                "a classifier would be tested on patients it was trained on, so move each into "
+                "one split",
+                f"{patient}: " + ", ".join(f"{split} ({at})" for split, at in where.items()),
+                noun="patient",
+            )
 
 
 # ---- walking through folders ------------------------------------------------------------------
@@ -130,12 +166,11 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
     return (*((int(p), "") if p.isdecimal() else (-1, p) for p in parts), (-2, text))
 
 
-def walk(
-    folder: Path, suffixes: frozenset[str] = IMAGE_SUFFIXES
-) -> Iterator[tuple[str, list[str]]]:
+def walk(folder: Path, others: list[PurePath] | None = None) -> Iterator[tuple[str, list[str]]]:
     """Folders that hold images, with the images' names; ignored folders are not entered.
 
-    Images are the files with one of the suffixes, and of the others those that begin as DICOM.
+    Images are the files with one of IMAGE_SUFFIXES, and of the others those that begin as one. What
+    is none, and not ignored, is added to others.
     Linked folders are entered, except one that leads back to a folder on the way to it.
     """
     for directory, folders, files in os.walk(folder, followlinks=True):
@@ -143,17 +178,31 @@ def walk(
             (f for f in folders if not is_ignored(f) and not _is_loop(folder, directory, f)),
             key=natural_key,
         )
-        names = [
-            f for f in files
-            if not f.startswith(".")
-            and (os.path.splitext(f)[1].casefold() in suffixes or is_dicom_file(directory, f))  # noqa: PTH122 - a Path per file is slow for 100,000 files
-        ]  # fmt: skip
+        names = []
+        for name in sorted(files, key=natural_key):
+            if name.startswith(".") or name.casefold() in _IGNORED_FILES:
+                continue
+            ending = os.path.splitext(name)[1].casefold()  # noqa: PTH122 - a Path per file is slow for 100,000 files
+            if ending in IMAGE_SUFFIXES or _is_image(directory, name):
+                names.append(name)
+            elif others is not None:
+                others.append(PurePath(directory, name))
         if names:
-            yield directory, sorted(names, key=natural_key)
+            yield directory, names
 
 
-def is_dicom_file(folder: str, name: str) -> bool:
-    """Whether a file holds DICOM, by its first bytes; a medium's table of contents does not count.
+def no_images(root: Path, others: Sequence[PurePath]) -> tuple[LeftOut, ...]:
+    """What walk found beside images, as left out."""
+    if not others:
+        return ()
+    kinds = Counter(p.suffix.casefold() or "no ending" for p in others)
+    shown = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
+    note = f"{plural(len(others), 'file')} that cannot be read as an image left out ({shown})."
+    return (LeftOut(note, tuple(p.relative_to(root).as_posix() for p in others)),)
+
+
+def _is_image(folder: str, name: str) -> bool:
+    """Whether a file is an image, by its first bytes; a DICOM medium's contents are none.
 
     Of what cannot be opened it is not known, and it is no image.
     """
@@ -164,7 +213,7 @@ def is_dicom_file(folder: str, name: str) -> bool:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             return False
         with path.open("rb") as file:
-            return is_dicom(file.read(START))
+            return begins_as_image(file)
     except OSError:
         return False
 
@@ -175,7 +224,7 @@ def subfolders(root: Path) -> list[Path]:
 
 
 def is_ignored(folder: str) -> bool:
-    """Whether a folder of this name is passed over: hidden, ``__MACOSX`` or ``masks``."""
+    """Whether a folder of this name is passed over: hidden, a system's own, or ``masks``."""
     return folder.startswith(".") or folder.casefold() in _IGNORED_FOLDERS
 
 

@@ -3,22 +3,25 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from hilum.errors import DataError, plural
+from hilum.errors import DataError, Problems, plural
 from hilum.radiographs.layouts.dicom_facts import study_facts
 from hilum.radiographs.layouts.listing import (
     COLUMNS,
     SPLITS,
     Found,
     Layout,
+    LeftOut,
     Listing,
     attributes_of,
-    refuse_divided_patients,
+    note_divided_patients,
     walk,
 )
+from hilum.radiographs.layouts.named import NamedImages
 from hilum.radiographs.layouts.tables import (
     LABEL_TABLES,
-    ListedImages,
+    Names,
     Roles,
+    Table,
     column_names,
     find_columns,
     label_tables,
@@ -27,17 +30,55 @@ from hilum.radiographs.layouts.tables import (
     split_in,
 )
 
-_SAID: Roles = {"label": ["label", "class"], "split": ["split"], **COLUMNS}
-_PATHS: Roles = {"image": ["path", "filename", "image"]}
-_BY_PATH: Roles = {**_PATHS, **_SAID, "patient": ["patient_id"], "source": ["source"]}
+_SAID: Roles = {
+    "label": Names(
+        ("label", "class"),
+        ("labels", "finding", "findings", "finding label", "finding labels", "diagnosis",
+         "disease", "category", "class name", "class label", "label name", "ground truth"),
+    ),
+    "split": Names(
+        ("split",), ("set", "subset", "partition", "phase", "dataset", "data set", "data split"),
+    ),
+    "patient": Names(
+        ("patient_id",),
+        ("patient", "patient no", "patient number", "subject", "subject_id", "participant",
+         "participant_id", "MRN"),
+    ),
+    "source": Names(
+        ("source",), ("collection", "database", "data source", "source dataset", "dataset",
+                      "data set"),
+    ),
+    **{name: Names(spellings) for name, spellings in COLUMNS.items()},
+}  # fmt: skip
+_PATHS = Names(
+    ("path", "filename", "image"),
+    (
+        "image_id",
+        "image index",
+        "image name",
+        "image path",
+        "image file",
+        "image filename",
+        "file",
+        "filepath",
+        "relative path",
+        "img",
+        "img name",
+        "img path",
+        "img id",
+        "dicom path",
+    ),
+)
+_BY_PATH: Roles = {"image": _PATHS, **_SAID}
 #: What names a DICOM image in a table, the more precise first.
-_UIDS: Roles = {"image": ["SOPInstanceUID"], "study": ["StudyInstanceUID"]}
+_UIDS: Roles = {"image": Names(("SOPInstanceUID",)), "study": Names(("StudyInstanceUID",))}
 
 
 def _has_uids_only(table: Path) -> bool:
     """Whether a table names images by a UID of DICOM, and by no path."""
+    roles = {**_UIDS, "path": Names(_PATHS.sure)}
     try:
-        columns = find_columns(table, column_names(table), {**_UIDS, "path": _PATHS["image"]}, ())
+        columns = find_columns(table, column_names(table), roles, ())
     except DataError:
         return False  # reading it as a manifest says what is wrong with it
     return columns["path"] is None and (columns["image"], columns["study"]) != (None, None)
@@ -59,62 +100,79 @@ def _only_table(data: Path) -> Path:
     return tables[0]
 
 
-def _in_order(table: Path, found: list[Found]) -> tuple[Found, ...]:
-    if not found:
-        raise DataError(f"{table}: lists no image.")
-    return tuple(sorted(found, key=lambda f: SPLITS.index(f.split)))
+class _Listed:
+    """The images that the rows of a table list, and all that is wrong with the rows."""
+
+    def __init__(self, file: Path, roles: Roles, required: tuple[str, ...]) -> None:
+        self.file, self.root = file, file.parent
+        self.problems = Problems(file)
+        self.images = NamedImages(self.root, self.problems)
+        self.table: Table = read_table(file, roles, required, self.problems)
+        self._found: list[Found] = []
+        self._splits: dict[str, dict[str, str]] = {}
+        self._without_split = 0
+
+    def add(self, path: Path, line: int, row: Mapping[str, str]) -> None:
+        labels = labels_in(line, row, self.problems)
+        split, patient = split_in(line, row, self.problems), row["patient"] or None
+        self.images.add(path, line, labels)
+        self._without_split += not row["split"]
+        if patient:
+            self._splits.setdefault(patient, {}).setdefault(split, f"line {line}")
+        source, attributes = row["source"] or None, attributes_of(row)
+        self._found.append(Found(path, split, labels, patient, source, attributes))
+
+    def listing(self, layout: Layout, left_out: tuple[LeftOut, ...] = ()) -> Listing:
+        """Raises DataError with every problem."""
+        if not layout.by_uid:  # of PatientIDs none is named; see dicom_facts
+            note_divided_patients(self.problems, self._splits)
+        self.problems.check()
+        left_out = (*self.table.left_out, *left_out)
+        if not self._found:
+            raise DataError(f"{self.file}: lists no image. {' '.join(x.note for x in left_out)}")
+        notes = [self.table.note]
+        if 0 < self._without_split < len(self._found):
+            notes.append(f"{plural(self._without_split, 'image')} without a split read as train.")
+        found = tuple(sorted(self._found, key=lambda f: SPLITS.index(f.split)))
+        return Listing(self.root, layout.name, found, tuple(notes), left_out)
 
 
 def _read_manifest(data: Path) -> Listing:
-    table = _only_table(data)
-    listed = ListedImages(table.parent, table)
-    found: list[Found] = []
-    splits: dict[str, dict[str, str]] = {}
-    for line, row in read_table(table, _BY_PATH, ("image", "label")):
-        path = listed.path(row["image"], line)
-        labels = labels_in(table, line, row)
-        listed.add(path, line, labels)
-        split, patient = split_in(table, line, row), row["patient"] or None
-        if patient:
-            splits.setdefault(patient, {}).setdefault(split, f"line {line}")
-        source, attributes = row["source"] or None, attributes_of(row)
-        found.append(Found(path, split, labels, patient, source, attributes))
-    ordered = _in_order(table, found)
-    listed.check()
-    refuse_divided_patients(table, splits)
-    return Listing(table.parent, MANIFEST.name, ordered)
+    listed = _Listed(_only_table(data), _BY_PATH, ("image", "label"))
+    for line, row in listed.table.rows:
+        if path := listed.images.path(row["image"], line):
+            listed.add(path, line, row)
+    return listed.listing(MANIFEST)
 
 
 def _read_dicom_tree(data: Path) -> Listing:
     table = _only_table(data)
-    root = table.parent
     precise = find_columns(table, column_names(table), _UIDS, ())["image"] is not None
-    role = "image" if precise else "study"
-    files = _files_by_uid(root, precise)
-    listed = ListedImages(root, table)
-    found: list[Found] = []
-    for line, row in read_table(table, {**_UIDS, **_SAID}, (role, "label")):
-        paths = files.get(row[role], [])
-        if not paths:  # the UID itself is not repeated: it leads to a patient
-            listed.absent(f"no DICOM file has this {_UIDS[role][0]}", line)
-        labels, split = labels_in(table, line, row), split_in(table, line, row)
-        for path in paths:
-            listed.add(path, line, labels)
-            found.append(Found(path, split, labels, attributes=attributes_of(row)))
-    listed.check()
-    unlisted = sum(map(len, files.values())) - len(found)
-    note = f"{plural(unlisted, 'DICOM file')} that {table.name} does not list left out."
-    return Listing(root, DICOM_TREE.name, _in_order(table, found), (note,) if unlisted else ())
+    wanted = _UIDS["image" if precise else "study"]
+    listed = _Listed(table, {"uid": wanted, **_SAID}, ("uid", "label"))
+    files = _files_by_uid(listed.root, precise)
+    used: set[str] = set()
+    for line, row in listed.table.rows:
+        uid = row["uid"]
+        used.add(uid)
+        if uid not in files:  # the UID itself is not repeated: it leads to a patient
+            listed.images.absent(f"no DICOM file has this {wanted.sure[0]}", line)
+        for path in files.get(uid, []):
+            listed.add(path, line, row)
+    unlisted = [path for uid, paths in files.items() if uid not in used for path in paths]
+    names = [path.relative_to(listed.root).as_posix() for path in unlisted]
+    note = f"{plural(len(names), 'DICOM file')} that {table.name} does not list left out."
+    return listed.listing(DICOM_TREE, (LeftOut(note, tuple(names)),) if names else ())
 
 
-def _files_by_uid(root: Path, precise: bool) -> Mapping[str, list[Path]]:
+def _files_by_uid(root: Path, precise: bool) -> dict[str, list[Path]]:
     """The DICOM files below a folder by the UID of their image (precise), or of their study.
 
     Raises DataError where two files are one image.
     """
     files: dict[str, list[Path]] = {}
     images: dict[str, Path] = {}
-    for directory, names in walk(root, frozenset()):
+    for directory, names in walk(root):
         for path in (Path(directory) / name for name in names):
             facts = study_facts(path)
             if facts is None:
@@ -146,4 +204,5 @@ DICOM_TREE = Layout(
     matches=_matches_dicom_tree,
     read=_read_dicom_tree,
     by_table=True,
+    by_uid=True,
 )

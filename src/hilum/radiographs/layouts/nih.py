@@ -5,8 +5,7 @@ Source: Wang et al. 2017, doi:10.1109/CVPR.2017.369.
 
 from pathlib import Path
 
-from hilum.errors import DataError, in_lines, plural
-from hilum.radiographs.image import IMAGE_SUFFIXES
+from hilum.errors import DataError, Problems
 from hilum.radiographs.layouts.listing import (
     COLUMNS,
     Found,
@@ -14,12 +13,17 @@ from hilum.radiographs.layouts.listing import (
     Listing,
     attributes_of,
 )
-from hilum.radiographs.layouts.tables import ListedImages, index_by_name, read_lines, read_table
+from hilum.radiographs.layouts.named import NamedImages
+from hilum.radiographs.layouts.tables import Names, read_lines, read_table
 
 _TABLE = "Data_Entry_2017*.csv"
 _LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
-_ROLES = {"image": ["Image Index"], "label": ["Finding Labels"], "patient": ["Patient ID"],
-          **COLUMNS}  # fmt: skip
+_ROLES = {
+    "image": Names(("Image Index",)),
+    "label": Names(("Finding Labels",)),
+    "patient": Names(("Patient ID",)),
+    **{name: Names(spellings) for name, spellings in COLUMNS.items()},
+}
 
 
 def _matches(root: Path) -> bool:
@@ -36,45 +40,33 @@ def _read(root: Path) -> Listing:
         )
     (table,) = tables
     splits = _official_split(root)
-    files = index_by_name(root, IMAGE_SUFFIXES)
-    listed = ListedImages(root, table)
+    problems = Problems(table)
+    read = read_table(table, _ROLES, ("image", "label", "patient"), problems)
+    images = NamedImages(root, problems, bare=True)
     found: list[Found] = []
-    without_split: list[str] = []
-    rows = several = 0
-    for line, row in read_table(table, _ROLES, ("image", "label", "patient")):
-        rows += 1
-        name, labels, patient = row["image"], row["label"], row["patient"]
-        if "|" in labels:
-            several += 1
-            continue
-        path = files.get(name)
+    for line, row in read.rows:
+        name, labels = row["image"], (row["label"],)
+        path = images.path(name, line)
         if path is None:
-            listed.absent(name, line)
             continue
-        listed.add(path, line, (labels,))
+        images.add(path, line, labels)
         split = splits.get(name) if splits else "train"
         if split is None:
-            without_split.append(f"line {line}: {name}")
+            problems.add(
+                f"whose image is neither in {' nor in '.join(_LISTS)}",
+                "add it to one of them or remove the row",
+                f"line {line}: {name}",
+            )
         else:
-            found.append(Found(path, split, (labels,), patient, None, attributes_of(row)))
-    listed.check()
-    if without_split:
-        raise DataError(
-            f"{table}: these images are neither in {' nor in '.join(_LISTS)}:"
-            f"{in_lines(without_split)}"
-        )
-    notes = []
-    if several:
-        notes.append(
-            f"{plural(several, 'image')} of {rows:,} with more than one finding are left out: one "
-            "class is learned for each image."
-        )
+            found.append(Found(path, split, labels, row["patient"], None, attributes_of(row)))
+    problems.check()
+    notes = [read.note]
     if not splits:
         notes.append(
             f"There is neither {' nor '.join(_LISTS)}, so every image is read as train; the "
             "published test set is not kept apart."
         )
-    return Listing(root, LAYOUT.name, tuple(found), tuple(notes))
+    return Listing(root, LAYOUT.name, tuple(found), tuple(notes), read.left_out)
 
 
 def _official_split(root: Path) -> dict[str, str]:
@@ -84,13 +76,14 @@ def _official_split(root: Path) -> dict[str, str]:
         (missing,) = set(_LISTS) - set(there)
         raise DataError(f"{root}: {missing} is missing beside {next(iter(there))}; add it.")
     splits: dict[str, str] = {}
-    both: list[str] = []
+    problems = Problems(root)
     for file, split in there.items():
         for name in read_lines(root / file):
             if name and splits.setdefault(name, split) != split:
-                both.append(name)
-    if both:
-        raise DataError(f"{root}: these images are in {' and in '.join(_LISTS)}:{in_lines(both)}")
+                problems.add(
+                    f"in {' and in '.join(_LISTS)}", "keep it in one of them", name, noun="image"
+                )
+    problems.check()
     return splits
 
 

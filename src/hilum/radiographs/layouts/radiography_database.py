@@ -6,10 +6,17 @@ Source: Chowdhury et al. 2020, doi:10.1109/ACCESS.2020.3010287; Rahman et al. 20
 doi:10.1016/j.compbiomed.2021.104319.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from hilum.errors import DataError
-from hilum.radiographs.layouts.listing import Found, Layout, Listing, subfolders, walk
+from hilum.radiographs.layouts.listing import (
+    Found,
+    Layout,
+    Listing,
+    no_images,
+    subfolders,
+    walk,
+)
 
 CLASSES = ("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia")
 
@@ -33,10 +40,11 @@ def _read(root: Path) -> Listing:
             "the data."
         )
     found: list[Found] = []
+    others: list[PurePath] = []
     for name in CLASSES:
         if not (top / name).is_dir():  # earlier versions lack Lung_Opacity
             continue
-        images = list(walk(top / name / "images"))
+        images = list(walk(top / name / "images", others))
         if not images:
             raise DataError(f"{top / name}: expected radiographs in {name}/images, found none.")
         found += [
@@ -44,7 +52,7 @@ def _read(root: Path) -> Listing:
             for directory, files in images
             for file in files
         ]
-    return Listing(root, LAYOUT.name, tuple(found))
+    return Listing(root, LAYOUT.name, tuple(found), (), no_images(root, others))
 
 
 LAYOUT = Layout(

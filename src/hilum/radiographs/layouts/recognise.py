@@ -4,6 +4,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from hilum.errors import DataError, nearest
+from hilum.radiographs.image import KINDS
 from hilum.radiographs.layouts import (
     covidx,
     folders,
@@ -34,8 +35,8 @@ def read_layout(
 
     data: a folder, or a CSV, Parquet or NPZ file. layout: a name of LAYOUTS to read it as;
     without it the layout is recognised. In folder trees the images are in natural order of
-    their names, and hidden files, ``__MACOSX``, ``masks`` and files that are not images are
-    ignored. DICOM files give their patients and views, whatever the layout (see dicom_facts).
+    their names, and hidden files, ``masks`` and what systems leave are ignored. DICOM files give
+    their patients and views, whatever the layout (see dicom_facts).
     keep_identifiers: groups of DICOM files are PatientIDs, not salted hashes.
 
     Raises DataError where there is no such data, no layout fits, several do, or the one that
@@ -50,14 +51,14 @@ def read_layout(
         if listing.found:
             listing = add_dicom_facts(listing, kind, keep_identifiers=keep_identifiers)
             if not listing.found:
-                raise DataError(f"{data}: no image is left. {' '.join(listing.notes)}")
+                raise DataError(f"{data}: no image is left. {' '.join(listing.sentences)}")
             return listing
     if layout is not None:
         raise DataError(f"{data}: no labelled images found; expected {kinds[0].looks}.")
     raise DataError(
         f"{data}: no labelled images found (saw {seen(data)}). Expected folders by label, "
-        "such as train/normal and val/normal, or normal and pneumonia, holding PNG, JPEG, "
-        f"TIFF, BMP or DICOM files, or one of the layouts in docs/data.md.{_nearest(data)}"
+        f"such as train/normal and val/normal, or normal and pneumonia, holding {KINDS} or "
+        f"DICOM files, or one of the layouts in docs/data.md.{_nearest(data)}"
     )
 
 

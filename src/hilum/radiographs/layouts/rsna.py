@@ -8,10 +8,10 @@ Source: Shih et al. 2019, doi:10.1148/ryai.2019180041.
 
 from pathlib import Path
 
-from hilum.errors import DataError, in_lines
-from hilum.radiographs.image import IMAGE_SUFFIXES
+from hilum.errors import Problems
 from hilum.radiographs.layouts.listing import Found, Layout, Listing
-from hilum.radiographs.layouts.tables import ListedImages, index_by_name, read_table
+from hilum.radiographs.layouts.named import NamedImages
+from hilum.radiographs.layouts.tables import Names, read_table
 
 _CLASSES = "stage_2_detailed_class_info.csv"
 _TARGETS = "stage_2_train_labels.csv"
@@ -39,32 +39,33 @@ def _read(root: Path) -> Listing:
     table = root / (_CLASSES if detailed else _TARGETS)
     column, meaning = ("class", _LABELS) if detailed else ("Target", _TARGET_LABELS)
     labels: dict[str, tuple[int, tuple[str, ...]]] = {}
-    conflicts: list[str] = []
-    roles = {"image": ["patientId"], "label": [column]}
-    for line, row in read_table(table, roles, ("image", "label")):
+    roles = {"image": Names(("patientId",)), "label": Names((column,))}
+    problems = Problems(table)
+    read = read_table(table, roles, ("image", "label"), problems)
+    for line, row in read.rows:
         label = meaning.get(row["label"])
         if label is None:
-            raise DataError(
-                f"{table}, line {line}: the {column} '{row['label']}' is none of "
-                f"{', '.join(meaning)}."
+            problems.add(
+                f"whose {column} is none of {', '.join(meaning)}",
+                "write one of these",
+                f"line {line}: '{row['label']}'",
             )
+            continue
         first, before = labels.setdefault(row["image"], (line, label))
         if before != label:
-            conflicts.append(
-                f"lines {first} and {line}: {row['image']}, as {before[-1]} and as {label[-1]}"
+            problems.add(
+                "with another label than an earlier one of the image",
+                "keep one of them",
+                f"lines {first} and {line}: {row['image']}, as {before[-1]} and as {label[-1]}",
             )
-    if conflicts:
-        raise DataError(f"{table}: one image, two labels:{in_lines(conflicts)}")
-    files = index_by_name(root, IMAGE_SUFFIXES, stem=True)
-    listed = ListedImages(root, table)
-    found: list[Found] = []
-    for name, (line, label) in labels.items():
-        if path := files.get(name):
-            found.append(Found(path, "train", label))
-        else:
-            listed.absent(name, line)
-    listed.check()
-    return Listing(root, LAYOUT.name, tuple(found), (_NOTE,))
+    images = NamedImages(root, problems, bare=True)
+    found = [
+        Found(path, "train", label)
+        for name, (line, label) in labels.items()
+        if (path := images.path(name, line))
+    ]
+    problems.check()
+    return Listing(root, LAYOUT.name, tuple(found), (read.note, _NOTE), read.left_out)
 
 
 LAYOUT = Layout(

@@ -1,82 +1,191 @@
-"""Tables and lists of images: their cells (CSV, Parquet, lines of text), and the files they name.
+"""Tables and lists of images: their columns and cells (CSV, Parquet, lines of text).
 
-No file outside the data folder is one of them.
+No file outside the data folder is one of the images that they name; see named.py.
 """
 
 import csv
 import importlib
-import os
 import re
-import stat
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from hilum.errors import DataError, in_lines, nearest, plural
-from hilum.radiographs.layouts.listing import SPLITS, split_of, walk
+from hilum.errors import DataError, Problems, nearest, plural
+from hilum.radiographs.layouts.listing import SPLITS, LeftOut, nfc, split_of
+
+
+class Names(NamedTuple):
+    """What a column may be called.
+
+    sure: its own names. also: names that are taken for it where no column has one of those.
+    """
+
+    sure: Sequence[str]
+    also: Sequence[str] = ()
+
 
 #: What each wanted column may be called, by the role that it plays.
-Roles = Mapping[str, Sequence[str]]
-#: A line number (1 is the header) and the row's cells by role; '' where the column is missing.
+Roles = Mapping[str, Names]
+#: A line number (1 is the header) and the row's cells by role; '' where nothing is said.
 Row = tuple[int, dict[str, str]]
+Cells = Iterator[tuple[int, list[str]]]
 
 TABLE_SUFFIXES = frozenset({".csv", ".parquet"})
 #: What a table that labels the images around it may be called.
 LABEL_TABLES = ("manifest.csv", "labels.csv", "manifest.parquet", "labels.parquet")
 
+#: Cells that say nothing, as pandas, R, SQL and spreadsheets write them.
+_MISSING = frozenset(
+    {"", "nan", "-nan", "null", "none", "na", "n/a", "#n/a", "<na>", "nat", "#null!"}
+)
+#: Of a label 'none' may mean that nothing was found.
+_LABELS = frozenset({"none"})
+#: What stands between several findings in one cell; no label holds one of these.
+_BETWEEN = re.compile(r"[|;,]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+_WHOLE = re.compile(r"(0|[1-9]\d*)\.0*", re.ASCII)
 
-def read_table(file: Path, roles: Roles, required: Sequence[str]) -> Iterator[Row]:
-    """Read the columns that play a role; others are passed over.
 
-    Column names are compared without regard to case, blanks, hyphens and underscores.
-    required: roles that must have a column and, in every row, a cell that is not empty.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a table that are read.
 
-    Raises DataError, naming file and line, where the file cannot be read, a required column is
-    missing, two columns play one role, or a row does not have a cell for each column.
+    note: which columns are read as what, and which are not. left_out: rows without a label, and
+    rows with several.
     """
-    rows = _parquet(file, roles) if file.suffix.casefold() == ".parquet" else _csv(file)
-    header = next(rows, (1, []))[1]
-    columns = find_columns(file, header, roles, required)
-    for line, cells in rows:
-        if len(cells) != len(header):
-            raise DataError(
-                f"{file}, line {line}: {len(cells)} cells; expected {len(header)}, one for each "
-                "column. Put cells that hold a comma in double quotes."
+
+    rows: list[Row]
+    note: str
+    left_out: tuple[LeftOut, ...]
+
+
+def read_table(file: Path, roles: Roles, required: Sequence[str], problems: Problems) -> Table:
+    """Read the columns that play a role; a note tells of the others.
+
+    Column names are compared without regard to case, blanks, hyphens and underscores. Texts are
+    in composed form, and equal numbers are one text (see same_numbers). The role 'label' is that
+    of the findings: rows without one, or with several, are left out.
+
+    required: roles that must have a column and in every row, but for labels, a cell that says
+    something.
+    problems: gets the rows that cannot be read.
+    Raises DataError where the file cannot be read or its columns are not clear.
+    """
+    cells = _parquet(file, roles) if file.suffix.casefold() == ".parquet" else _csv(file)
+    header = next(cells, (1, []))[1]
+    wanted = {_plain(n) for names in roles.values() for n in (*names.sure, *names.also)}
+    kept = [i for i, name in enumerate(header) if _plain(name) in wanted]
+    lines: list[int] = []
+    columns: dict[int, list[str]] = {i: [] for i in kept}
+    for line, row in cells:
+        if len(row) != len(header):
+            problems.add(
+                f"with another number of cells than the header's {len(header)}",
+                "put cells that hold a comma in double quotes",
+                f"line {line}: {len(row)} cells; expected {len(header)}",
             )
-        row = {role: cells[i].strip() if i is not None else "" for role, i in columns.items()}
-        for role in required:
-            if not row[role]:
-                name = header[columns[role] or 0].strip()
-                raise DataError(f"{file}, line {line}: the cell '{name}' is empty.")
-        yield line, row
+            continue
+        lines.append(line)
+        for i in kept:
+            columns[i].append(nfc(row[i].strip()))
+    at = find_columns(file, header, roles, required, lambda i: _are_splits(columns[i]))
+    said = {
+        role: _cells(role, columns[i]) if i is not None else [""] * len(lines)
+        for role, i in at.items()
+    }
+    return _sorted_out(lines, said, header, at, required, problems)
+
+
+def _sorted_out(
+    lines: Sequence[int],
+    said: Mapping[str, Sequence[str]],
+    header: Sequence[str],
+    at: Mapping[str, int | None],
+    required: Sequence[str],
+    problems: Problems,
+) -> Table:
+    rows: list[Row] = []
+    unlabelled: list[str] = []
+    several: list[str] = []
+    for k, line in enumerate(lines):
+        row = {role: cells[k] for role, cells in said.items()}
+        empty = [role for role in required if not row[role] and role != "label"]
+        for role in empty:
+            name = header[at[role] or 0].strip()
+            problems.add(f"where the cell '{name}' is empty", "fill it", f"line {line}")
+        if empty:
+            continue
+        name = f"line {line}" + (f" ({row['image']})" if row.get("image") else "")
+        findings = {part.strip() for part in _BETWEEN.split(row["label"])} - {""}
+        if not findings:
+            unlabelled.append(name)
+        elif len(findings) > 1:
+            several.append(name)
+        else:
+            rows.append((line, {**row, "label": findings.pop()}))
+    left_out = []
+    if unlabelled:
+        note = f"{plural(len(unlabelled), 'row')} without a label left out."
+        left_out.append(LeftOut(note, tuple(unlabelled)))
+    if several:
+        note = (
+            f"{plural(len(several), 'image')} of {len(lines):,} with more than one finding are "
+            "left out: one class is learned for each image."
+        )
+        left_out.append(LeftOut(note, tuple(several)))
+    return Table(rows, _describe(header, at), tuple(left_out))
+
+
+def _describe(header: Sequence[str], at: Mapping[str, int | None]) -> str:
+    read = ", ".join(f"{header[i].strip()} ({role})" for role, i in at.items() if i is not None)
+    unread = [n.strip() for i, n in enumerate(header) if n.strip() and i not in at.values()]
+    return f"Columns read: {read}; not read: {', '.join(unread) or 'none'}."
 
 
 def find_columns(
-    file: Path, header: Sequence[str], roles: Roles, required: Sequence[str]
+    file: Path,
+    header: Sequence[str],
+    roles: Roles,
+    required: Sequence[str],
+    are_splits: Callable[[int], bool] = lambda _: False,
 ) -> dict[str, int | None]:
     """The position of the column that plays each role, None where an optional one is missing.
 
-    Raises DataError where a required one is missing or two columns play one role.
+    are_splits: whether a column holds names of splits: of the names that are not sure ones, only
+    such a column is taken for the split, and for nothing else.
+    Raises DataError naming every required one that is missing, and all that play one role.
     """
     names = [_plain(name) for name in header]
-    shown = ", ".join(name.strip() for name in header if name.strip()) or "nothing"
+    wrong: list[str] = []
     columns: dict[str, int | None] = {}
     for role, spellings in roles.items():
-        wanted = {_plain(name) for name in spellings}
-        at = [i for i, name in enumerate(names) if name in wanted]
+        sure, also = ({_plain(name) for name in some} for some in spellings)
+        at = [i for i, name in enumerate(names) if name in sure] or [
+            i for i, name in enumerate(names)
+            if name in also and are_splits(i) == (role == "split")
+        ]  # fmt: skip
         if len(at) > 1:
-            raise DataError(
-                f"{file}: the columns {' and '.join(header[i].strip() for i in at)} both give the "
-                f"{role}; keep one of them."
-            )
-        if not at and role in required:
-            hint = nearest(spellings[0], [n.strip() for n in header if n.strip()])
-            raise DataError(
-                f"{file}: there is no column for the {role} (found {shown}); expected "
-                f"{' or '.join(spellings)}." + (hint if "mean" in hint else "")
+            both = " and ".join(header[i].strip() for i in at)
+            wrong.append(
+                f"the columns {both} both give the {role}; keep one of them, or call the one that "
+                f"is meant '{spellings.sure[0]}'."
             )
         columns[role] = at[0] if at else None
+    missing = [role for role in required if columns[role] is None] if not wrong else []
+    if missing:
+        there = [name.strip() for name in header if name.strip()]
+        expected = ", and ".join(" or ".join(roles[role].sure) for role in missing)
+        hints = [nearest(roles[role].sure[0], there) for role in missing]
+        wrong.append(
+            f"there is no column for the {' and the '.join(missing)} (found "
+            f"{', '.join(there) or 'nothing'}); expected {expected}."
+            + "".join(hint for hint in hints if "mean" in hint)
+        )
+    if wrong:
+        raise DataError(f"{file}: {' '.join(wrong)}")
     return columns
 
 
@@ -93,140 +202,85 @@ def column_names(file: Path) -> list[str]:
     return next(rows, (1, []))[1]
 
 
-def labels_in(table: Path, line: int, row: Mapping[str, str]) -> tuple[str, ...]:
-    """The label of a row, which may nest. Raises DataError where a part of it is empty."""
+def labels_in(line: int, row: Mapping[str, str], problems: Problems) -> tuple[str, ...]:
+    """The label of a row, which may nest; problems gets one of which a part is empty."""
     labels = tuple(part.strip() for part in row["label"].split("/"))
     if not all(labels):
-        raise DataError(
-            f"{table}, line {line}: the label '{row['label']}' has an empty part; expected a "
-            "label such as covid, or nested labels such as infected/covid."
+        problems.add(
+            "with a label of which a part is empty",
+            "write a label such as covid, or nested labels such as infected/covid",
+            f"line {line}: '{row['label']}'",
         )
     return labels
 
 
-def split_in(table: Path, line: int, row: Mapping[str, str]) -> str:
+def split_in(line: int, row: Mapping[str, str], problems: Problems) -> str:
     """The split of a row; train where the table has no such column or the cell is empty."""
     split = split_of(row["split"] or "train")
     if split is None:
-        raise DataError(
-            f"{table}, line {line}: there is no split '{row['split']}'."
-            + nearest(row["split"], SPLITS)
+        problems.add(
+            f"with a split that is none of {', '.join(SPLITS)}",
+            "rename it",
+            f"line {line}: there is no split '{row['split']}'.{nearest(row['split'], SPLITS)}",
         )
-    return split
+    return split or "train"
 
 
 def read_lines(file: Path) -> list[str]:
     """The lines of a text file (UTF-8), without blanks around them. Raises DataError."""
     try:
-        return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{file}: not UTF-8 text; save it as UTF-8.") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
-
-
-# ---- from the names in a list to files ------------------------------------------------------
-
-
-class ListedImages:
-    """Collects the images that a list names, and what is wrong with the list.
-
-    root: the data folder. file: the list, for messages. Problems that may be many (images that
-    are absent or listed twice) are gathered and refused together by check().
-    """
-
-    def __init__(self, root: Path, file: Path) -> None:
-        self._root, self._file = root, file
-        self._top = os.path.realpath(root)
-        self._real_folder = cache(os.path.realpath)
-        self._lines: dict[Path, tuple[int, tuple[str, ...]]] = {}
-        self._absent: list[str] = []
-        self._twice: list[str] = []
-
-    def path(self, name: str, line: int, folder: str = "") -> Path:
-        """The file of a name, which is a path below root, or below a folder of it.
-
-        Raises DataError where the name leads out of root: by being absolute, by ``..`` or by a
-        link.
-        """
-        where = f"{self._file}, line {line}"
-        inside = os.path.normpath(os.path.join(folder, name))  # noqa: PTH118 - pathlib keeps '..'
-        if "\0" in name or Path(inside).is_absolute() or Path(inside).parts[:1] in ((), ("..",)):
-            raise DataError(
-                f"{where}: the path {name!r} leaves the data folder {self._root}; expected a file "
-                "below it, written relative to it."
-            )
-        path = self._root / inside
-        try:
-            kind = path.lstat().st_mode
-        except OSError:
-            self._absent.append(f"line {line}: {inside}")
-            return path
-        # Folders are resolved once each: resolving every file is slow for 100,000 of them.
-        real = self._real_folder(path.parent) if stat.S_ISREG(kind) else os.path.realpath(path)
-        if os.path.commonpath([self._top, real]) != self._top:
-            raise DataError(
-                f"{where}: {name!r} is a link that leaves the data folder {self._root} (to "
-                f"{real}); copy the images into it."
-            )
-        return path
-
-    def absent(self, name: str, line: int) -> None:
-        """Note that no file was found for a name."""
-        self._absent.append(f"line {line}: {name}")
-
-    def add(self, path: Path, line: int, labels: tuple[str, ...]) -> None:
-        """Note that a line lists an image, to find those that are listed twice."""
-        before = self._lines.setdefault(path, (line, labels))
-        if before[0] != line:
-            conflict = (
-                "" if before[1] == labels
-                else f", as {'/'.join(before[1])} and as {'/'.join(labels)}"
-            )  # fmt: skip
-            self._twice.append(f"lines {before[0]} and {line}: {path.name}{conflict}")
-
-    def check(self) -> None:
-        """Raises DataError naming every image that is absent, or every one listed twice."""
-        if self._absent:
-            n = len(self._absent)
-            raise DataError(
-                f"{self._file}: lists {plural(n, 'image')} that {'is' if n == 1 else 'are'} not "
-                f"below {self._root}; add the files or remove the rows:{in_lines(self._absent)}"
-            )
-        if self._twice:
-            raise DataError(
-                f"{self._file}: lists images twice; keep one row for each image:"
-                f"{in_lines(self._twice)}"
-            )
-
-
-def index_by_name(root: Path, suffixes: frozenset[str], *, stem: bool = False) -> dict[str, Path]:
-    """Every image below a folder by its file name, or by the name without its ending.
-
-    Raises DataError where two files share a name, since a list of bare names could mean either.
-    """
-    index: dict[str, Path] = {}
-    for directory, names in walk(root, suffixes):
-        for name in names:
-            key = name.rpartition(".")[0] if stem else name
-            path = Path(directory) / name
-            if key in index:
-                raise DataError(
-                    f"{root}: {index[key].relative_to(root)} and {path.relative_to(root)} have one "
-                    "name, so the list could mean either; remove one of them."
-                )
-            index[key] = path
-    return index
+    return [nfc(line.strip()) for line in text.splitlines()]
 
 
 # ---- cells ----------------------------------------------------------------------------------
 
 
+def same_numbers(cells: Iterable[str]) -> dict[str, str]:
+    """How each text of a column is to be read, so that equal numbers are equal texts.
+
+    In a column of nothing but numbers 1, 1.0, 001 and 1e0 are '1'. Beside other texts leading
+    zeros may tell names apart: only a fraction of zeros is dropped, as programs add it to whole
+    numbers. A number that is written in one way keeps it, but for such a fraction.
+    """
+    texts = {cell for cell in cells if cell}
+    read = {text: text.partition(".")[0] for text in texts if _WHOLE.fullmatch(text)}
+    if all(_NUMBER.fullmatch(text) for text in texts):
+        times = Counter(map(Decimal, texts))
+        read |= {t: _shortest(Decimal(t)) for t in texts if times[Decimal(t)] > 1}
+    return read
+
+
+def _shortest(number: Decimal) -> str:
+    text = format(number, "f")
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
+
+
+def _cells(role: str, texts: list[str]) -> list[str]:
+    """What the cells of a role say; '' where they say nothing."""
+    missing = _MISSING - _LABELS if role == "label" else _MISSING
+    cells = ["" if text.casefold() in missing else text for text in texts]
+    if role in ("image", "uid"):
+        return cells  # 1.0 may be the name of a file
+    read = same_numbers(cells)
+    return [read.get(cell, cell) for cell in cells] if read else cells
+
+
+def _are_splits(texts: Iterable[str]) -> bool:
+    said = {text for text in texts if text.casefold() not in _MISSING}
+    return bool(said) and all(split_of(text) for text in said)
+
+
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).casefold()
+    return re.sub(r"[\s_-]+", "", nfc(name)).casefold()
 
 
-def _csv(file: Path) -> Iterator[tuple[int, list[str]]]:
+def _csv(file: Path) -> Cells:
     try:
         with file.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text, strict=True)
@@ -241,7 +295,7 @@ def _csv(file: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
 
 
-def _parquet(file: Path, roles: Roles) -> Iterator[tuple[int, list[str]]]:
+def _parquet(file: Path, roles: Roles) -> Cells:
     """The columns that play a role, as text; rows are counted from 2, as below a header."""
     try:
         parquet: Any = importlib.import_module("pyarrow.parquet")
@@ -250,14 +304,14 @@ def _parquet(file: Path, roles: Roles) -> Iterator[tuple[int, list[str]]]:
             f"{file}: Parquet needs pyarrow, which is not installed: pip install "
             "'hilum[parquet]', or save the table as CSV."
         ) from None
-    wanted = {_plain(name) for spellings in roles.values() for name in spellings}
+    wanted = {_plain(n) for names in roles.values() for n in (*names.sure, *names.also)}
     try:
         with parquet.ParquetFile(file) as table:
             header = [str(name) for name in table.schema_arrow.names]
-            yield 1, header  # whoever misses a column refuses here, before any is read
+            yield 1, header
             columns = table.read(columns=[n for n in header if _plain(n) in wanted]).to_pydict()
     except (OSError, ValueError) as error:  # pyarrow's own errors are kinds of these
         raise DataError(f"{file}: cannot be read as Parquet ({error}).") from None
-    for i in range(len(next(iter(columns.values())))):
+    for i in range(len(next(iter(columns.values()), []))):
         cells = [columns[name][i] if name in columns else None for name in header]
         yield i + 2, ["" if cell is None else str(cell) for cell in cells]
