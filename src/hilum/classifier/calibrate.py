@@ -38,7 +38,7 @@ def calibrate_on(
     as they are. Raises ClassifierError where the split is the one to be remembered or trained the
     classifier, or the labels differ; DataError where the data have no such split.
     """
-    check_labels(classifier.tree, dataset, ClassifierError)
+    check_labels(classifier, dataset, ClassifierError)
     own = classifier.provenance.get("data", {}).get("fingerprint") == dataset.fingerprint
     if split in ("all", remembered) or (own and split == "train"):
         raise ClassifierError(

@@ -322,13 +322,13 @@ class Classifier:
 
 
 def check_labels(
-    tree: LabelTree, dataset: Dataset, error: type[HilumError] = EvaluationError
+    classifier: Classifier, dataset: Dataset, error: type[HilumError] = EvaluationError
 ) -> None:
     """Raise error unless a data set has the labels of a classifier, in its order."""
-    if dataset.tree != tree:
+    if dataset.tree != classifier.tree:
         raise error(
-            f"The classifier decides between '{tree}', but the labels of {dataset.root} are "
-            f"'{dataset.tree}'."
+            f"The classifier decides between '{classifier.tree}', but the labels of "
+            f"{dataset.root} are '{dataset.tree}'."
         )
 
 

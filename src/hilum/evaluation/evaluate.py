@@ -83,7 +83,7 @@ def run_split(
     progress: Progress | None = None,
 ) -> SplitRun:
     """Run a classifier over a split. Arguments and errors are those of evaluate."""
-    check_labels(classifier.tree, dataset)
+    check_labels(classifier, dataset)
     if rule is not None:
         classifier = replace(classifier, rule=rule)
     rows = dataset.indices(split)

@@ -190,7 +190,7 @@ def stress_run(
     differ or nothing is asked for, and DataError for an unknown corruption or strength, or files
     that cannot be read.
     """
-    check_labels(classifier.tree, dataset)
+    check_labels(classifier, dataset)
     chosen = CORRUPTIONS if corruptions is None else select_corruptions(corruptions)
     if not len(rows) or not strengths or len(set(strengths)) < len(strengths):
         raise EvaluationError("A stress test needs an image, and strengths from 1 to 5, each once.")
