@@ -16,8 +16,6 @@ from typing import IO, Any, NamedTuple
 
 from hilum.errors import HilumError
 
-from hilum.errors import HilumError
-
 
 @contextmanager
 def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
