@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hilum.audit.findings import Finding
+    from hilum.audit.leaks import Copies
     from hilum.radiographs.pixels import Progress
     from hilum.table import Column
     from hilum.training.checkpoint import Row
@@ -87,6 +88,11 @@ def print_finding(finding: "Finding") -> None:
         print_lines(f"  {finding.meaning}")
     if finding.advice:
         print_lines(f"  → {finding.advice}")
+
+
+def say_copies(copies: "Copies") -> None:
+    """Print which images stand in two parts of the data, the first of them."""
+    say(f"Note: {copies.sentence}", *(f"  {line}" for line in copies.names[:5]))
 
 
 def say_epoch(row: "Row") -> None:

@@ -106,7 +106,8 @@ def make_split(
     are and divide the others.
 
     See the head of this file for how exact the shares are. Raises DataError for settings that
-    make no sense, a class that is missing from a part, or a group that reaches into a kept test.
+    make no sense, a part that nothing falls into or that lacks a class, or a group that reaches
+    into a kept test.
     """
     shares = _shares(dataset, proportions, folds, keep_test)
     if block_size < 1:
@@ -122,7 +123,7 @@ def make_split(
         },
         folds=folds,
     )
-    _refuse_missing_class(dataset, split, block_size, min(shares.values()))
+    _refuse_missing_class(dataset, split, block_size, shares)
     return split
 
 
@@ -177,6 +178,18 @@ def apply_split(dataset: Dataset, split: Split, fold: int | None = None) -> Data
     records = tuple(replace(r, split=renamed(split.parts[r.name])) for r in dataset.records)
     order = sorted(range(len(records)), key=lambda i: record_order(records[i]))
     return replace(dataset, records=records).take(order)
+
+
+def divide(dataset: Dataset, table: Path | None, fold: int | None = None) -> Dataset:
+    """The data set in the parts of a table of write_split; as it is where there is no table.
+
+    Raises DataError as read_split and apply_split do, and where a fold is asked of no table.
+    """
+    if table is not None:
+        return apply_split(dataset, read_split(table, dataset), fold)
+    if fold is not None:
+        raise DataError(f"Fold {fold} was asked for, of which table? None was given: add --split.")
+    return dataset
 
 
 def check_same_images(dataset: Dataset, listed: Iterable[str], what: str) -> None:
@@ -271,16 +284,24 @@ def _fix_test(dataset: Dataset, groups: list[Group], part_of: dict[Group, str]) 
     part_of.update(dict.fromkeys(inside, "test"))
 
 
-def _refuse_missing_class(dataset: Dataset, split: Split, block_size: int, smallest: float) -> None:
+def _refuse_missing_class(
+    dataset: Dataset, split: Split, block_size: int, shares: Mapping[str, float]
+) -> None:
     # Steps of the golden ratio leave gaps below 2 / n: so many blocks of a series reach each part.
     fewest = min(Counter(dataset.labels.tolist()).values())
-    size = int(fewest * smallest / 2)
+    size = int(fewest * min(shares.values()) / 2)
     if 1 <= size < block_size and any(g.startswith("block:") for g in split.groups.values()):
         remedy = f"Try blocks of {size} file numbers; they are {block_size} now."
     else:
         remedy = "It has too few groups for so many parts: ask for fewer, or try another seed."
-    n = len(set(split.groups.values()))
-    check_classes(dataset, split, f"{dataset.root}, divided by {n} groups", remedy)
+    what = f"{dataset.root}, divided by {plural(len(set(split.groups.values())), 'group')}"
+    if empty := [part for part in shares if part not in split.names]:
+        kind = "folds" if split.folds else "parts"
+        raise DataError(
+            f"{what}: nothing falls into the {kind} {', '.join(empty)}; all images are in "
+            f"{', '.join(split.names)}. {remedy}"
+        )
+    check_classes(dataset, split, what, remedy)
 
 
 # ---- a split as a table ------------------------------------------------------------------------
