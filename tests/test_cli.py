@@ -110,6 +110,12 @@ def test_report(tmp_path, data, trained, run):
     code, out, _ = run("report", trained, "--out", tmp_path / "r.html")
     assert code == 0
     assert (tmp_path / "r.html").read_text().count("data:image") > 1
+    code, _, err = run("export", trained, "--to", "safetensors", "--out", tmp_path / "shared")
+    assert code == 0, err
+    figures = json.loads((trained / "evaluation/val/evaluation.json").read_text())
+    card = (tmp_path / "shared/README.md").read_text()
+    assert "model-index:" in card
+    assert f'"value": {round(figures["accuracy"]["value"], 6)}' in card
 
 
 def test_audit_split_and_train_by_the_split(tmp_path, monkeypatch, run):

@@ -38,7 +38,8 @@ def print_table(
         name = column if isinstance(column, str) else column.name
         grid.add_column(name, justify="right" if k else "left")
     for row in rows:
-        grid.add_row(*map(Text, table.strings(row)))
+        void = ["dim" if getattr(cell, "kind", "") == "void" else "" for cell in row]
+        grid.add_row(*map(Text, table.strings(row), void))
     Console().print(grid)
 
 

@@ -34,7 +34,6 @@ def _evaluated(found: Evaluation) -> Evaluated:
         data=str(found.data.get("name") or "data of an unrecorded name"),
         split=found.split,
         n=found.n,
-        rule=found.rule,
         overall=found.overall,
         per_class={
             name: {key: getattr(measures, key) for key in OF_A_LABEL}

@@ -57,14 +57,13 @@ _PATH = re.compile(
 class Evaluated:
     """What one evaluation found, for the card.
 
-    data, split, n: the name of the data set, which images of it, and how many. rule: how
-    probabilities became classes. overall: by measure. per_class: by class and measure.
+    data, split, n: the name of the data set, which images of it, and how many. overall: by
+    measure. per_class: by class and measure.
     """
 
     data: str
     split: str
     n: int
-    rule: str
     overall: Mapping[str, Estimate]
     per_class: Mapping[str, Mapping[str, Estimate]]
 
@@ -79,8 +78,9 @@ def export_folder(
 ) -> list[Path]:
     """Write a classifier's folder, complete, and its model card.
 
-    folder: new or empty; its name is the card's title. evaluated: for the card. The files hold no path of this machine.
-    Classifier.load and every verb read the folder as they do any classifier's. Returns its files.
+    folder: new or empty; its name is the card's title. evaluated: for the card. The files
+    hold no path of this machine. Classifier.load and every verb read the folder as they do any
+    classifier's. Returns its files.
     Raises ClassifierError where the folder holds something.
     """
     folder = Path(folder)
