@@ -77,7 +77,7 @@ def predict(
         rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
-        failed = _print(rows, table, as_json)
+        failed = print_predictions(rows, table, as_json)
         images = len(rows)
     else:
         try:
@@ -111,9 +111,10 @@ def predict(
         raise typer.Exit(1)
 
 
-def _print(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
+def print_predictions(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
     """Print what was found; returns how many files could not be read."""
     from hilum.classifier.conformal import ODD
+    from hilum.errors import plural
     from hilum.wording import PLAIN, Cell
 
     unread = [p for p in found if p.reason]
@@ -143,8 +144,8 @@ def _print(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
     )
     if odd := sum(p.referral == ODD for p in found):
         console.say(
-            f"{odd} of {len(found)} pictures are unlike the training radiographs: no class is "
-            "named, and what stands in brackets means nothing."
+            f"{odd} of {plural(len(found), 'picture')} {'is' if odd == 1 else 'are'} unlike the "
+            "training radiographs: no class is named, and what stands in brackets means nothing."
         )
     for p in unread:
         console.say(f"{p.path}: {p.reason}")

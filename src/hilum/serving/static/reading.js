@@ -25,7 +25,7 @@ export function answerOf(item, classifier, members) {
         el("h3", {}, "What the networks compute all the same"),
         el("p", { className: "quiet" }, "Of a picture like this it means nothing."),
         el("p", {}, ...named),
-        pathLine(result, members), ...reasons(result, classifier, members),
+        ...reasons(result, classifier, members),
         ...neighboursOf(item.neighbours)),
     ];
   }
@@ -34,6 +34,7 @@ export function answerOf(item, classifier, members) {
     pathLine(result, members),
     ...flags(result),
     ...reasons(result, classifier, members),
+    ...setOf(result, classifier.coverage),
     ...gateOf(result),
     ...neighboursOf(item.neighbours),
   ];
@@ -48,7 +49,6 @@ function reasons(result, classifier, members) {
       result.decisions.length > 1 ? "Each step counts as if the steps above it were right. " : "",
       classifier.calibrated ? "" : "This classifier is not calibrated: read the numbers as an "
         + "order, not as probabilities."),
-    ...setOf(result, classifier.coverage),
   ];
 }
 
