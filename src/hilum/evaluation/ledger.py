@@ -155,8 +155,6 @@ def _look(folder: Path, classifier: Classifier, dataset: Dataset, evaluation: Ev
     )
 
 
-
-
 def _parse(file: Path, number: int, line: str) -> Look:
     try:
         look = Look(**json.loads(line))

@@ -17,7 +17,7 @@ from typing import Any
 import filelock
 import torch
 
-from hilum.audit.splits import divide
+from hilum.audit.split_table import divide
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError
 from hilum.files import sha256, write_atomically
