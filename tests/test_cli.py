@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 
 from hilum import cli
@@ -110,6 +111,12 @@ def test_report(tmp_path, data, trained, run):
     code, out, _ = run("report", trained, "--out", tmp_path / "r.html")
     assert code == 0
     assert (tmp_path / "r.html").read_text().count("data:image") > 1
+    code, _, err = run("export", trained, "--to", "safetensors", "--out", tmp_path / "shared")
+    assert code == 0, err
+    figures = json.loads((trained / "evaluation/val/evaluation.json").read_text())
+    card = (tmp_path / "shared/README.md").read_text()
+    assert "model-index:" in card
+    assert f'"value": {round(figures["accuracy"]["value"], 6)}' in card
 
 
 def test_audit_split_and_train_by_the_split(tmp_path, monkeypatch, run):
@@ -159,7 +166,16 @@ def test_audit_split_and_train_by_the_split(tmp_path, monkeypatch, run):
     assert code == 0, err
     text = page.read_text()
     assert "Is the data sound?" in text
-    assert "made of other data than these runs" in text  # the run divides them differently
+    assert "not about the splits that they were trained in" in text
+    code, _, err = run(
+        "audit", data, "--split", table, "--fold", 1, "--out", tmp_path / "audit-spots"
+    )
+    assert code == 0, err
+    code, _, err = run("report", tmp_path / "run", "--out", page)
+    assert code == 0, err
+    text = page.read_text()
+    assert "not about the splits" not in text
+    assert "made of other data than these runs" not in text
 
 
 def test_train_refuses_a_leak_and_allows_it_when_told(tmp_path, run):
@@ -170,6 +186,34 @@ def test_train_refuses_a_leak_and_allows_it_when_told(tmp_path, run):
     assert "train/normal/0.png = val/normal/9.png" in err
     code, _, err = run("train", data, "--out", tmp_path / "run", "--allow", "leakage", *QUICK)
     assert code == 0, err
+
+
+def test_near_copies_across_splits_are_told_by_train_evaluate_and_report(tmp_path, run):
+    data = write_spots(tmp_path / "spots", {"train": 4, "val": 2}, size=64)
+    with Image.open(data / "train/normal/0.png") as image:
+        image.save(data / "val/normal/9.jpg", quality=60)
+    with Image.open(data / "train/infected/covid/1.png") as image:
+        image.resize((56, 56)).save(data / "val/infected/covid/8.png")
+
+    code, _, err = run("train", data, "--out", tmp_path / "run", *QUICK)
+
+    assert code == 0, err
+    pairs = ("train/normal/0.png = val/normal/9.jpg",
+             "train/infected/covid/1.png = val/infected/covid/8.png")  # fmt: skip
+    said = "2 images in training and in another part of the data, as copies or nearly so"
+    assert said in err
+    assert all(pair in err for pair in pairs)
+    carried = (tmp_path / "run/classifier/classifier.json").read_text()
+    assert said in carried
+    assert "9.jpg" not in carried, "a classifier names no file"
+    code, out, err = run("evaluate", tmp_path / "run", data)
+    assert code == 0, err
+    assert all(pair in out for pair in pairs)
+    code, _, err = run("report", tmp_path / "run", "--out", tmp_path / "r.html")
+    assert code == 0, err
+    text = (tmp_path / "r.html").read_text()
+    assert said in text
+    assert all(pair in text for pair in pairs)
 
 
 def test_models(run):

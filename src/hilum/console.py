@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hilum.audit.findings import Finding
+    from hilum.audit.leaks import Copies
     from hilum.radiographs.pixels import Progress
     from hilum.table import Column
     from hilum.training.checkpoint import Row
@@ -37,7 +38,8 @@ def print_table(
         name = column if isinstance(column, str) else column.name
         grid.add_column(name, justify="right" if k else "left")
     for row in rows:
-        grid.add_row(*map(Text, table.strings(row)))
+        void = ["dim" if getattr(cell, "kind", "") == "void" else "" for cell in row]
+        grid.add_row(*map(Text, table.strings(row), void))
     Console().print(grid)
 
 
@@ -87,6 +89,11 @@ def print_finding(finding: "Finding") -> None:
         print_lines(f"  {finding.meaning}")
     if finding.advice:
         print_lines(f"  → {finding.advice}")
+
+
+def say_copies(copies: "Copies") -> None:
+    """Print which images stand in two parts of the data, the first of them."""
+    say(f"Note: {copies.sentence}", *(f"  {line}" for line in copies.names[:5]))
 
 
 def say_epoch(row: "Row") -> None:

@@ -15,6 +15,8 @@ from hilum.errors import DataError, HilumError
 from hilum.phantoms.phantom import write_phantoms
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
+from hilum.radiographs.layouts import FROM_DICOM
+from hilum.records import Record
 from hilum.reporting.audit_page import preprocessing_samples, write_audit_page
 from tests.command import run_command
 from tests.reporting.test_report import HOSTILE, Page
@@ -178,12 +180,39 @@ def test_a_set_without_copies_passes(audited):
     dataset, audit = audited
     none = type(audit.duplicates)((), (), (), (), np.arange(len(dataset.records)))
 
-    found = duplicate_findings(none)
+    divided = duplicate_findings(none, ("train", "val"))
+    whole = duplicate_findings(none, ("train",))
 
-    assert [(f.severity, f.code) for f in found] == [
+    assert [(f.severity, f.code) for f in divided] == [
         ("passed", "leak"),
         ("passed", "label-conflict"),
     ]
+    assert [(f.severity, f.code) for f in whole] == [
+        ("note", "undivided"),
+        ("passed", "label-conflict"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("splits", "groups", "severity", "title"),
+    [
+        ("train val", "a b", "passed", "2 patients known, none of them in two splits"),
+        ("train train", "a b", "note", "2 patients known"),
+        ("train val", "a -", "warning",
+         "1 patient known, none of them in two splits; 1 image without one"),
+    ],
+)  # fmt: skip
+def test_what_was_not_checked_is_not_passed(splits, groups, severity, title):
+    records = [
+        Record(Path(f"{i}.png"), f"{i}.png", split, 0, group=None if group == "-" else group)
+        for i, (split, group) in enumerate(zip(splits.split(), groups.split(), strict=True))
+    ]
+    info = patient_groups(records, FROM_DICOM)
+
+    (finding,) = patient_findings(info, {}, None, records)
+
+    assert (finding.severity, finding.title) == (severity, title)
+    assert "by the Patient ID of DICOM files" in finding.meaning
 
 
 # ---- the command line ---------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from hilum.audit.patients import (
-    FROM_LAYOUT,
     LAGS,
     NAME_PATTERNS,
     file_number,
@@ -18,6 +17,7 @@ from hilum.codec import to_plain
 from hilum.errors import DataError
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset, open_dataset
+from hilum.radiographs.layouts import FROM_LIST
 from hilum.records import PixelArray, Record
 from hilum.transforms.preprocess import Preprocessing
 
@@ -82,7 +82,7 @@ def test_what_the_layout_says_comes_first_and_everything_is_counted() -> None:
     assert to_plain(info) == {
         "patients": 2,
         "images_without": 1,
-        "sources": {FROM_LAYOUT: 1, nih: 2},
+        "sources": {FROM_LIST: 1, nih: 2},
     }
 
 

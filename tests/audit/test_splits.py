@@ -3,6 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -304,6 +305,19 @@ def test_a_part_without_a_class_is_refused_with_blocks_that_would_do() -> None:
 def test_too_few_images_for_the_parts() -> None:
     with pytest.raises(DataError, match="too few groups for so many parts"):
         make_split(dataset(*numbered(300, 300, 1)), block_size=10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "empty"),
+    [({}, "parts val, test"), ({"folds": 3}, "folds 0, 2"),
+     ({"proportions": {"train": 0.9, "test": 0.1}}, "parts test")],
+)  # fmt: skip
+def test_a_part_that_nothing_falls_into_is_refused(arguments: dict[str, Any], empty: str) -> None:
+    images = numbered(20, 20, 20)
+    one = dataset(*images, groups=dict.fromkeys((name for name, _ in images), "Jo"))
+
+    with pytest.raises(DataError, match=f"divided by 1 group: nothing falls into the {empty};"):
+        make_split(one, seed=0, **arguments)
 
 
 def test_folds_and_parts_are_not_confused() -> None:

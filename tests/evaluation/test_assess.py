@@ -1,6 +1,7 @@
 """The whole assessment: what is measured, what is not and why, and that it is read back."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.assess import assess, read_assessment
 from hilum.evaluation.files import read_evaluation
+from hilum.evaluation.overlap import is_external
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
 from hilum.training.run import train
@@ -54,6 +56,31 @@ def test_figures_on_the_images_that_chose_are_called_that(data, classifier):
     assert found.conformal is None
     assert "chosen on these images" in found.missing["conformal"]
     assert found.operating.same_images
+
+
+def test_images_are_known_again_by_content_and_not_by_the_name_of_their_split(
+    tmp_path, data, classifier
+):
+    outside = open_dataset(write_spots(tmp_path / "outside", {"train": 12}, seed=5))
+    _, found = assess(classifier, outside, "train")
+    assert found.gate.false_alarms.n == 36
+    assert not found.same_images
+
+    moved = shutil.copytree(data.root, tmp_path / "moved")
+    for split, part in {"train": "val", "val": "test", "test": "train"}.items():
+        (moved / split).rename(moved / f"_{part}")
+    for part in ("train", "val", "test"):
+        (moved / f"_{part}").rename(moved / part)
+    renamed = open_dataset(moved)
+    assert not is_external(classifier, renamed)
+    assert is_external(classifier, outside)
+    evaluation, found = assess(classifier, renamed, "val")  # those that it was trained on
+    assert found.missing["gate"] == "the gate was fitted on these images"
+    assert "These images include 120 of those that the classifier was trained on." in (
+        evaluation.notes
+    )
+    _, found = assess(classifier, renamed, "test")
+    assert found.same_images, "they chose the thresholds"
 
 
 def test_without_calibration_the_reasons_are_given(data, classifier):

@@ -1,11 +1,14 @@
 """A folder to give away: the whole classifier and a card, and nothing of this machine."""
 
+import json
+
 import numpy as np
 import pytest
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import ClassifierError
-from hilum.exporting.card import export_folder, shareable, write_card
+from hilum.exporting.card import Evaluated, export_folder, shareable, write_card
+from hilum.records import Estimate
 from tests.exporting.conftest import make
 
 
@@ -51,6 +54,27 @@ def test_the_card_says_what_is_known_and_leaves_the_rest():
     assert "- **Calibrated on**: spots, split val: 40 images" in card
     assert "- **Licence**: *For the author to write.*" in card
     assert card.count("\n## ") == 10  # the nine groups of the paper, and how to use it
+
+
+def test_the_card_and_its_model_index_have_the_figures():
+    share, unknown = Estimate(0.875, 0.71, 0.95), Estimate.undefined("no image of covid")
+    found = Evaluated("spots", "test", 40, {"accuracy": share, "macro_auroc": unknown},
+                      {"covid": {"recall": unknown}, "normal": {"recall": share}})  # fmt: skip
+
+    card = write_card(make(), "small", [found])
+
+    front = card.removeprefix("---\n").partition("\n---\n")[0]
+    (index,) = json.loads(front.partition("model-index: ")[2])
+    assert index["name"] == "small"
+    (result,) = index["results"]
+    assert result["dataset"] == {
+        "type": "spots", "name": "spots, split test, 40 images", "split": "test"
+    }  # fmt: skip
+    assert result["metrics"] == [{"type": "accuracy", "name": "accuracy", "value": 0.875}]
+    assert "- accuracy: 0.875 (0.710 to 0.950)" in card
+    assert "| covid | undefined (no image of covid) |" in card
+    assert "- **Performance measures**: accuracy, macro auroc; of each class recall" in card
+    assert "model-index" not in write_card(make(), "small")
 
 
 def test_a_known_data_set_says_what_its_labels_mean():

@@ -1,8 +1,14 @@
 """`hilum predict` as a person and as a program use it."""
 
 import json
+from dataclasses import replace
 
 import pytest
+
+from hilum.classifier.conformal import ODD
+from hilum.cli.predict import print_predictions
+from hilum.labels import LabelTree
+from hilum.prediction.table import Prediction, Table
 
 
 def test_some_files_that_fail_are_exit_code_1(tmp_path, folder, predict):
@@ -41,6 +47,19 @@ def test_paths_from_standard_input_are_printed(folder, predict):
     assert "not a diagnosis" in said
     assert said.count("failed") == 2
     assert f"{names[2]}: there is no such file." in err.splitlines()
+
+
+def test_what_the_gate_refuses_gets_no_class_in_the_printed_table(capsys):
+    table = Table(LabelTree.from_text("normal, covid"), false_alarms=0.01)
+    odd = Prediction("cat.png", "", "", "covid", {"normal": 0.02, "covid": 0.98}, referral=ODD)
+
+    assert print_predictions([odd, replace(odd, path="film.png", referral="")], table, False) == 0
+
+    told = capsys.readouterr()
+    cat, film = told.out.splitlines()[2:4]
+    assert cat.split() == ["cat.png", "(0.020)", "(0.980)", *ODD.split()]
+    assert film.split() == ["film.png", "covid", "0.020", "0.980"]
+    assert "1 of 2 pictures is unlike the training radiographs" in told.err
 
 
 def test_json_says_what_failed(folder, predict):

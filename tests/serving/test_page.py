@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.conformal import ODD
 from hilum.networks.registry import create_network
 from hilum.prediction.predict import predict_each
 from hilum.prediction.table import Table
@@ -26,6 +27,7 @@ from tests.browser import Browser, Visit
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
 from tests.radiographs.dicoms import dicom, save
+from tests.serving.conftest import png
 from tests.spots import write_spots
 from tests.untrained import untrained
 
@@ -136,6 +138,32 @@ def test_a_dropped_radiograph_is_answered_down_the_tree(
     assert found.page.locator(".path").inner_text() == " → ".join(steps)
     assert found.page.locator("#progress").inner_text() == "1 of 1 radiograph read."
     assert "covid is a bright spot." in (found.page.locator("#notes").text_content() or "")
+    found.check_quiet()
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_what_is_unlike_the_training_radiographs_gets_no_class_in_large(
+    visit: Callable[..., Visit], address: str, served: Classifier, tmp_path: Path, size: str
+) -> None:
+    found = visit(address, size=size)
+    (tmp_path / "cat.png").write_bytes(png(mode="RGB"))
+
+    choose(found.page, tmp_path / "cat.png")
+
+    page = found.page
+    first = page.locator("#answer > *").first
+    assert first.inner_text() == "No answer: unlike the training radiographs"
+    assert page.locator("#list .about").inner_text() == "unlike the training radiographs"
+    assert ODD in page.locator(".flag").first.inner_text()
+    large = page.evaluate(
+        "() => [...document.querySelectorAll('#answer *')].filter(e => "
+        "parseFloat(getComputedStyle(e).fontSize) > 17).map(e => e.textContent).join(' ')"
+    )
+    assert not any(name in large.split() for name in served.tree.classes)
+    assert any(name in page.locator(".void").inner_text() for name in served.tree.classes)
+    assert "Left out: 1" in page.locator("#tally").inner_text()
+    found.check_fits()
+    found.check_accessible()
     found.check_quiet()
 
 

@@ -13,5 +13,6 @@ __all__ = [
     "patients",
     "provenance",
     "shortcuts",
+    "split_table",
     "splits",
 ]

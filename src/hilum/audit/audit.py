@@ -93,7 +93,7 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
     with timed("duplicates"):
         duplicates = find_duplicates(dataset, progress=progress)
     with timed("patients"):
-        patients = patient_groups(dataset.records)
+        patients = patient_groups(dataset.records, dataset.patients_from)
         across = patients_across_splits(dataset.records, patients)
         resemblance = None if patients.count else neighbour_resemblance(dataset, pixels, seed=seed)
     with timed("shortcuts"):
@@ -119,7 +119,7 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
         *([read] if dataset.notes else []),
         *([_damaged(dataset)] if dataset.damaged else []),
         *([SYNTHETIC] if dataset.synthetic else provenance_findings(matches)),
-        *duplicate_findings(duplicates),
+        *duplicate_findings(duplicates, dataset.splits),
         # every phantom is another patient
         *(
             []
@@ -132,6 +132,7 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
     data = {
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
+        "content": dataset.content,
         "synthetic": dataset.synthetic,
         **dataset.reading(),
         "labels": dataset.tree.to_json(),

@@ -1,15 +1,17 @@
 """What duplicates and patients mean: findings about images that stand where they should not."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
-from hilum.audit.duplicates import Duplicates, Group, find_identical
-from hilum.audit.findings import Finding
+from hilum.audit.duplicates import Duplicates, Group, find_duplicates, find_identical
+from hilum.audit.findings import Finding, Severity
 from hilum.audit.patients import PatientInfo, Resemblance, patient_groups, patients_across_splits
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Allowed
-from hilum.records import Record
+from hilum.records import Progress, Record
 
 #: How many groups or files a finding names; audit.json names all.
 NAMED = 20
@@ -19,8 +21,11 @@ _NEAR = "nearly identical"
 _MIRRORED = "mirrored"
 
 
-def duplicate_findings(duplicates: Duplicates) -> list[Finding]:
-    """Leaks across splits, conflicts of labels, and repetition within a split."""
+def duplicate_findings(duplicates: Duplicates, splits: Collection[str]) -> list[Finding]:
+    """Leaks across splits, conflicts of labels, and repetition within a split.
+
+    splits: those that the data have; where there is only one, nothing can be found across them.
+    """
     identical = [*duplicates.exact, *duplicates.pixels]
     found = []
     for word, groups in (
@@ -37,7 +42,19 @@ def duplicate_findings(duplicates: Duplicates) -> list[Finding]:
         rest = [g for g in groups if not g.across_splits and not g.conflicting_labels]
         if rest:
             found.append(_repetition(word, rest))
-    if not any(f.code == "leak" for f in found):
+    if len(splits) < 2:
+        found.append(
+            Finding(
+                "note",
+                "undivided",
+                f"All images are in one split, {', '.join(splits)}: no leak was looked for",
+                "What will be trained on and what will be tested on is not told apart yet, so that "
+                "no image and no patient can be found on both sides.",
+                "Divide the images (hilum split), and audit the division: hilum audit DATA "
+                "--split split.csv.",
+            )
+        )
+    elif not any(f.code == "leak" for f in found):
         found.append(
             Finding(
                 "passed",
@@ -85,11 +102,15 @@ def patient_findings(
     if info.count:
         how = "; ".join(f"{n:,} images by {source}" for source, n in info.sources.items())
         without = f" {info.without:,} images name no patient." * bool(info.without)
+        divided = len({record.split for record in records}) > 1
+        severity: Severity = "warning" if info.without else "passed" if divided else "note"
         return [
             Finding(
-                "passed" if not info.without else "warning",
+                severity,
                 "patients",
-                f"{info.count:,} patients known, none in two splits",
+                f"{plural(info.count, 'patient')} known"
+                + ", none of them in two splits" * divided
+                + f"; {plural(info.without, 'image')} without one" * bool(info.without),
                 f"Found in: {how}.{without}",
                 "Split by patient (hilum split does)."
                 + " Find out whose the others are." * bool(info.without),
@@ -185,6 +206,42 @@ def _lines(names: Iterable[Iterable[str]]) -> tuple[str, ...]:
     return (*lines[:NAMED], *more)
 
 
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Training images that another part holds too: copies, also resized, compressed or mirrored.
+
+    groups: how many images there are. names: of the first of them, a line each.
+    """
+
+    groups: int
+    names: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What was found and what it means, without names; '' where nothing was found."""
+        if not self.groups:
+            return ""
+        return (
+            f"{plural(self.groups, 'image')} in training and in another part of the data, as "
+            "copies or nearly so (another size, compressed again, mirrored): figures there are "
+            "too good."
+        )
+
+
+def find_copies(
+    dataset: Dataset, parts: Sequence[str], *, progress: Progress | None = None
+) -> Copies:
+    """Find the training images of which a copy, certain or likely, stands in another part.
+
+    parts: (N,) of each record, 'train' or another. Decodes every file as find_duplicates does.
+    """
+    members = defaultdict[int, list[int]](list)
+    for row, cluster in enumerate(find_duplicates(dataset, progress=progress).clusters.tolist()):
+        members[cluster].append(row)
+    torn = [rows for rows in members.values() if {"train"} < {parts[row] for row in rows}]
+    return Copies(len(torn), _lines([dataset.records[row].name for row in g] for g in torn))
+
+
 _CODES: dict[str, Allowed] = {"leak": "leakage", "label-conflict": "label-conflicts"}
 
 
@@ -215,7 +272,7 @@ def refuse_unsound(dataset: Dataset, allow: Collection[str] = ()) -> list[str]:
 def _critical(dataset: Dataset) -> list[Finding]:
     patients = patient_groups(dataset.records)
     across = patients_across_splits(dataset.records, patients)
-    found = duplicate_findings(find_identical(dataset))
+    found = duplicate_findings(find_identical(dataset), dataset.splits)
     if across:
         found += patient_findings(patients, across, None, dataset.records)
     return [f for f in found if f.severity == "critical" and f.code in _CODES]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.layouts import natural_key
+from hilum.radiographs.layouts import FROM_LIST, natural_key
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray, PixelArray, Record
 from hilum.statistics.intervals import bootstrap
 
@@ -75,16 +75,13 @@ NAME_PATTERNS: tuple[NamePattern, ...] = (
     ),
 )  # fmt: skip
 
-#: PatientInfo.sources names this where the layout, such as a table's column, gave the patient.
-FROM_LAYOUT = "the data set's own list"
-
 
 @dataclass(frozen=True)
 class PatientInfo:
     """Whose image each record is, as far as it can be known.
 
     patients: per record an identifier, None where nothing names the patient. sources: images by
-    where the identifier was found, a NamePattern's name or FROM_LAYOUT.
+    where the identifier was found: a NamePattern's name, or what patient_groups was told.
     """
 
     patients: tuple[str | None, ...]
@@ -105,24 +102,25 @@ class PatientInfo:
         return {"patients": self.count, "images_without": self.without, "sources": self.sources}
 
 
-def patient_groups(records: Sequence[Record]) -> PatientInfo:
-    """Find the patient of each record: from its layout, else from known patterns of names.
+def patient_groups(records: Sequence[Record], named_by: str = FROM_LIST) -> PatientInfo:
+    """Find the patient of each record: its group, else from known patterns of names.
 
-    Equal identifiers mean one patient wherever the files lie, also across splits.
+    Equal identifiers mean one patient wherever the files lie, also across splits. named_by: what
+    gave the groups, as Dataset.patients_from says.
     """
     patients: list[str | None] = []
     sources: dict[str, int] = {}
     for record in records:
-        patient, source = _patient(record)
+        patient, source = _patient(record, named_by)
         patients.append(patient)
         if patient is not None:
             sources[source] = sources.get(source, 0) + 1
     return PatientInfo(tuple(patients), sources)
 
 
-def _patient(record: Record) -> tuple[str | None, str]:
+def _patient(record: Record, named_by: str) -> tuple[str | None, str]:
     if record.group is not None:
-        return record.group, FROM_LAYOUT
+        return record.group, named_by
     for pattern in NAME_PATTERNS:
         if match := pattern.regex.search(record.name):
             return match[1], pattern.name

@@ -17,23 +17,12 @@ are met on average, not exactly:
 
 A part that lacks a class is refused rather than repaired, since a repair would depend on the
 other groups.
-
-A split is kept as a table: UTF-8, comma-separated, one line per image.
-
-- ``path``: the image's name below the data root;
-- ``part``: train, val or test; or ``fold``: 0, 1, … (or test, where a test split was kept);
-- ``group``: what the image was divided with; no group stands in two parts.
-
-Cells that a spreadsheet would run are written with a ``'`` in front, as in predictions.csv.
 """
 
-import csv
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 
 from hilum.audit.patients import (
@@ -42,9 +31,9 @@ from hilum.audit.patients import (
     joined_groups,
 )
 from hilum.errors import DataError, in_lines, nearest, plural
-from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
+from hilum.files import ODD_NAMES
 from hilum.radiographs.dataset import Dataset, record_order
-from hilum.radiographs.layouts import SPLITS, natural_key, nfc
+from hilum.radiographs.layouts import SPLITS, natural_key
 
 PROPORTIONS: Mapping[str, float] = MappingProxyType({"train": 0.7, "val": 0.15, "test": 0.15})
 PROPORTIONS_BESIDE_TEST: Mapping[str, float] = MappingProxyType({"train": 0.85, "val": 0.15})
@@ -106,7 +95,8 @@ def make_split(
     are and divide the others.
 
     See the head of this file for how exact the shares are. Raises DataError for settings that
-    make no sense, a class that is missing from a part, or a group that reaches into a kept test.
+    make no sense, a part that nothing falls into or that lacks a class, or a group that reaches
+    into a kept test.
     """
     shares = _shares(dataset, proportions, folds, keep_test)
     if block_size < 1:
@@ -122,7 +112,7 @@ def make_split(
         },
         folds=folds,
     )
-    _refuse_missing_class(dataset, split, block_size, min(shares.values()))
+    _refuse_missing_class(dataset, split, block_size, shares)
     return split
 
 
@@ -271,126 +261,21 @@ def _fix_test(dataset: Dataset, groups: list[Group], part_of: dict[Group, str]) 
     part_of.update(dict.fromkeys(inside, "test"))
 
 
-def _refuse_missing_class(dataset: Dataset, split: Split, block_size: int, smallest: float) -> None:
+def _refuse_missing_class(
+    dataset: Dataset, split: Split, block_size: int, shares: Mapping[str, float]
+) -> None:
     # Steps of the golden ratio leave gaps below 2 / n: so many blocks of a series reach each part.
     fewest = min(Counter(dataset.labels.tolist()).values())
-    size = int(fewest * smallest / 2)
+    size = int(fewest * min(shares.values()) / 2)
     if 1 <= size < block_size and any(g.startswith("block:") for g in split.groups.values()):
         remedy = f"Try blocks of {size} file numbers; they are {block_size} now."
     else:
         remedy = "It has too few groups for so many parts: ask for fewer, or try another seed."
-    n = len(set(split.groups.values()))
-    check_classes(dataset, split, f"{dataset.root}, divided by {n} groups", remedy)
-
-
-# ---- a split as a table ------------------------------------------------------------------------
-
-
-def write_split(split: Split, path: Path | str) -> None:
-    """Write a split's table, in natural order of the paths. Raises DataError if it cannot be."""
-    path = Path(path)
-    buffer = io.StringIO(newline="")
-    # Texts are always quoted: a carriage return within a path would end the line otherwise.
-    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow(["path", "fold" if split.folds else "part", "group"])
-    for name in sorted(split.parts, key=natural_key):
-        part = split.parts[name]
-        cell = int(part) if part.isdecimal() else part
-        writer.writerow([to_cell(name), cell, to_cell(split.groups[name])])
-    try:
-        write_atomically(path, buffer.getvalue().encode("utf-8", ODD_NAMES))
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror}.") from None
-
-
-def read_split(path: Path | str, dataset: Dataset) -> Split:
-    """Read a split's table for a data set. Other columns than those of write_split are ignored.
-
-    Raises DataError, naming the file and what is wrong, where it cannot be read, lacks a column,
-    lists an image twice, one that the data set does not hold, or not all that it holds, names a
-    part that does not exist, puts a group into two parts, or leaves a part without a class.
-    """
-    path = Path(path)
-    rows = _rows(path)
-    header = [from_cell(cell).strip() for cell in rows[0]] if rows else []
-    column = _part_column(path, header)
-    at = [header.index(name) for name in ("path", column, "group")]
-    # another system may have written an accent in another way
-    known = {nfc(r.name): r.name for r in dataset.records}
-    names: list[str] = []
-    parts: dict[str, str] = {}
-    groups: dict[str, str] = {}
-    for number, row in enumerate(rows[1:], start=2):
-        if not row:
-            continue  # an empty line
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}, row {number}: expected {len(header)} cells as in the first row, "
-                f"found {len(row)}."
-            )
-        name, part, group = (from_cell(row[i]) for i in at)
-        if not (part in SPLITS if column == "part" else part == "test" or _is_count(part)):
-            expected = nearest(part, SPLITS) if column == "part" else " Expected 0, 1, … or test."
-            raise DataError(f"{path}, row {number}: there is no {column} '{part}'.{expected}")
-        name = known.get(nfc(name), name)
-        names.append(name)
-        parts[name], groups[name] = part, group
-    twice = sorted((n for n, k in Counter(names).items() if k > 1), key=natural_key)
-    if twice:
+    what = f"{dataset.root}, divided by {plural(len(set(split.groups.values())), 'group')}"
+    if empty := [part for part in shares if part not in split.names]:
+        kind = "folds" if split.folds else "parts"
         raise DataError(
-            f"{path}: {plural(len(twice), 'image')} listed more than once; keep one row of each:"
-            f"{in_lines(twice, 20)}"
+            f"{what}: nothing falls into the {kind} {', '.join(empty)}; all images are in "
+            f"{', '.join(split.names)}. {remedy}"
         )
-    check_same_images(dataset, parts, str(path))
-    _refuse_torn_groups(path, parts, groups)
-    split = Split(parts, groups, _folds(path, parts) if column == "fold" else None)
-    check_classes(dataset, split, str(path), "Every part needs every class.")
-    return split
-
-
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        # A spreadsheet that saved the table may have put a byte order mark in front.
-        with path.open(encoding="utf-8-sig", errors=ODD_NAMES, newline="") as file:
-            return list(csv.reader(file, strict=True))
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}.") from None
-    except csv.Error as error:
-        raise DataError(f"{path} is not a table of comma-separated values: {error}.") from None
-
-
-def _part_column(path: Path, header: list[str]) -> str:
-    kinds = [name for name in ("part", "fold") if name in header]
-    if len(kinds) == 1 and {"path", "group"} <= set(header):
-        return kinds[0]
-    raise DataError(
-        f"{path}: expected the columns path, part (or fold, not both) and group; found "
-        f"{', '.join(header) or 'none'}. 'hilum split' writes such a table."
-    )
-
-
-def _is_count(text: str) -> bool:
-    """Whether it is written as '0', '1', …: no sign, no leading zero."""
-    return text.isascii() and text.isdecimal() and (text == "0" or not text.startswith("0"))
-
-
-def _folds(path: Path, parts: dict[str, str]) -> int:
-    """How many folds there are; they are numbered without a gap."""
-    found = {p for p in parts.values() if p != "test"}
-    if len(found) < 2 or found != {str(k) for k in range(len(found))}:
-        shown = ", ".join(sorted(found, key=natural_key))
-        raise DataError(
-            f"{path}: expected at least the folds 0 and 1, without gaps; found {shown}."
-        )
-    return len(found)
-
-
-def _refuse_torn_groups(path: Path, parts: dict[str, str], groups: dict[str, str]) -> None:
-    first: dict[str, str] = {}
-    for name, group in groups.items():
-        other = first.setdefault(group, name)
-        if parts[other] != parts[name]:
-            raise DataError(
-                f"{path}: the group '{group}' stands in two parts: {other} in {parts[other]} and "
-                f"{name} in {parts[name]}. Put all of it into one."
-            )
+    check_classes(dataset, split, what, remedy)

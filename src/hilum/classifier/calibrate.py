@@ -15,7 +15,7 @@ from hilum.classifier.gate import fit_gate
 from hilum.classifier.inference import compute_features, compute_logits
 from hilum.classifier.reference import MAX_IMAGES, Reference
 from hilum.classifier.temperature import fit_temperature
-from hilum.classifier.validation import Validation
+from hilum.classifier.validation import Keys, Validation, image_keys
 from hilum.codec import to_plain
 from hilum.errors import ClassifierError
 from hilum.radiographs.dataset import Dataset
@@ -91,7 +91,7 @@ def calibrate(
     return replace(
         classifier,
         temperatures=temperatures,
-        validation=Validation(truth, logits, about),
+        validation=Validation(truth, logits, about, _keys(dataset, validation_rows)),
         provenance={**classifier.provenance, "calibration": {**about, "temperatures": fits}},
     )
 
@@ -124,10 +124,14 @@ def remember(
         gate, missing = None, {"reason": str(error)}
     return replace(
         classifier,
-        reference=Reference.fit(features, labels, rows, _about(dataset)),
+        reference=Reference.fit(features, labels, rows, _about(dataset), _keys(dataset, rows)),
         gate=gate,
         provenance={**classifier.provenance, "gate": {"n": len(rows), **missing}},
     )
+
+
+def _keys(dataset: Dataset, rows: IntArray) -> Keys:
+    return image_keys([dataset.digests[row] for row in rows])
 
 
 def _about(dataset: Dataset) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from scipy.spatial.distance import cdist
 
 from hilum.classifier.files import pack_arrays, unpacked
 from hilum.classifier.inference import FeatureArray
+from hilum.classifier.validation import Keys
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.records import FloatArray, IntArray, evenly_spaced
 
@@ -33,7 +34,8 @@ class Reference:
     the data set's records, ascending where they were. networks: the names of the networks, in the
     order in which their features stand side by side, with the number F of each. mean: (sum F,).
     components: (sum F, D), which also scale each network's features to total variance 1, so that
-    networks weigh the same. about: the data set ('name', 'fingerprint', …), as JSON values.
+    networks weigh the same. about: the data set ('name', 'fingerprint', …), as JSON values. seen:
+    (N,) image_keys, by which the images are known again; None in files of earlier versions.
     """
 
     embedded: npt.NDArray[np.float16]
@@ -43,6 +45,7 @@ class Reference:
     mean: FeatureArray
     components: FeatureArray
     about: dict[str, Any]
+    seen: Keys | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,6 +57,7 @@ class Reference:
         labels: IntArray,
         rows: IntArray,
         about: Mapping[str, Any],
+        seen: Keys | None = None,
     ) -> "Reference":
         """Remember training images.
 
@@ -89,6 +93,7 @@ class Reference:
             mean=mean.astype(np.float32),
             components=components,
             about=dict(about),
+            seen=None if seen is None else seen[kept],
         )
 
     def embed(self, features: Mapping[str, FeatureArray]) -> FeatureArray:
@@ -128,14 +133,22 @@ class Reference:
         """One safetensors file."""
         # pairs, because JSON objects with sorted keys would lose the networks' order
         facts = {"networks": list(self.networks.items()), "about": self.about}
-        return pack_arrays("reference", facts, {name: getattr(self, name) for name in _ARRAYS})
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.seen is not None:
+            arrays["seen"] = self.seen
+        return pack_arrays("reference", facts, arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str) -> "Reference":
         """The inverse of to_bytes. Raises ClassifierError, naming source, for other content."""
         with unpacked("reference", data, source) as (facts, arrays):
             networks = {str(name): int(width) for name, width in facts["networks"]}
-            return cls(**{n: arrays[n] for n in _ARRAYS}, networks=networks, about=facts["about"])
+            return cls(
+                **{n: arrays[n] for n in _ARRAYS},
+                networks=networks,
+                about=facts["about"],
+                seen=arrays.get("seen"),
+            )
 
 
 _ARRAYS = ("embedded", "labels", "rows", "mean", "components")

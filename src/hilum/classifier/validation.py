@@ -4,13 +4,22 @@ A classifier carries it, so that temperatures, operating points and prediction s
 at any time, without the images. It holds no file name.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hilum.classifier.files import pack_arrays, unpacked
 from hilum.records import FloatArray, IntArray
+
+Keys = npt.NDArray[np.uint64]
+
+
+def image_keys(digests: Sequence[str]) -> Keys:
+    """(N,) by what images are known again: the first 64 bits of the SHA-256 of their content."""
+    return np.array([int(digest[:16], 16) for digest in digests], dtype=np.uint64)
 
 
 @dataclass(frozen=True)
@@ -20,12 +29,14 @@ class Validation:
     truth: (M,) class indices of the label tree. logits: for each network, by its decision's name
     ('flat' under that strategy), its (M, options) outputs before any temperature; of all M
     images, also those whose class does not lie below the decision. about: the data set ('name',
-    'fingerprint'), the 'split' and the number 'n', as JSON values.
+    'fingerprint'), the 'split' and the number 'n', as JSON values. seen: (M,) image_keys, by which
+    the images are known again; None in files of earlier versions.
     """
 
     truth: IntArray
     logits: dict[str, FloatArray]
     about: dict[str, Any]
+    seen: Keys | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -34,12 +45,14 @@ class Validation:
         """One safetensors file; logits are kept as float32, which is what networks compute in."""
         arrays: dict[str, Any] = {"truth": self.truth.astype(np.int64)}
         arrays |= {f"logits.{k}": v.astype(np.float32) for k, v in self.logits.items()}
+        if self.seen is not None:
+            arrays["seen"] = self.seen
         return pack_arrays("about", self.about, arrays)
 
     @classmethod
     def from_bytes(cls, data: bytes, source: str) -> "Validation":
         """The inverse of to_bytes. Raises ClassifierError, naming source, for other content."""
         with unpacked("about", data, source) as (about, arrays):
-            truth = arrays.pop("truth")
+            truth, seen = arrays.pop("truth"), arrays.pop("seen", None)
             logits = {k.removeprefix("logits."): v.astype(np.float64) for k, v in arrays.items()}
-            return cls(truth, logits, about)
+            return cls(truth, logits, about, seen)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Classes, Data, Exclude, Json, Layout, open_data
+from hilum.cli.options import Classes, Data, Exclude, Fold, Json, Layout, Split, open_data
 
 EXAMPLE = "hilum audit DATA --out audit"
 
@@ -22,6 +22,8 @@ def audit(
     classes: Classes = None,
     exclude: Exclude = None,
     layout: Layout = None,
+    split: Split = None,
+    fold: Fold = None,
     show_preprocessing: Annotated[
         bool, typer.Option(help="Show what every preprocessing makes of a radiograph.")
     ] = False,
@@ -32,6 +34,7 @@ def audit(
 ) -> None:
     """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
     from hilum.audit.audit import run_audit, write_audit
+    from hilum.audit.split_table import divide
     from hilum.radiographs.image import image_source
     from hilum.reporting.audit_page import (
         augmentation_samples,
@@ -48,6 +51,7 @@ def audit(
             skip_damaged=True,
             progress=progress,
         )
+        dataset = divide(dataset, split, fold)
         found = run_audit(dataset, progress=progress)
     out = out or Path(f"audit-{dataset.name}")
     written = write_audit(found, out)

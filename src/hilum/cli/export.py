@@ -68,7 +68,7 @@ def export(
     if to == "onnx":
         _onnx(model, out or Path(f"{name}.onnx"), takes, operate, check, as_json)
     else:
-        _folder(model, out or Path(f"{name}-shared"), as_json)
+        _folder(model, classifier, out or Path(f"{name}-shared"), as_json)
 
 
 def _onnx(
@@ -97,12 +97,16 @@ def _onnx(
     console.print_lines(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
 
 
-def _folder(model: "Classifier", folder: Path, as_json: bool) -> None:
+def _folder(model: "Classifier", source: Path, folder: Path, as_json: bool) -> None:
+    from hilum.evaluation.for_card import read_for_card
     from hilum.exporting.card import CARD, export_folder
 
-    files = [file.name for file in export_folder(model, folder)]
+    found = read_for_card(source, model)
+    files = [file.name for file in export_folder(model, folder, found)]
     if as_json:
         console.print_json({"folder": str(folder), "files": files})
         return
     console.print_lines(f"Written: {folder} ({', '.join(files)})")
+    if not found:
+        console.say(f"{source}: holds no evaluation, so the card has no figures (hilum evaluate).")
     console.print_lines(f"Before you give it away, write what only you know into {folder / CARD}.")

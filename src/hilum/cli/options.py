@@ -52,6 +52,11 @@ Runtime = Annotated[
         "it is installed and pays."
     ),
 ]
+Split = Annotated[
+    Path | None,
+    typer.Option(help="A table of `hilum split`, instead of the data's own splits."),
+]
+Fold = Annotated[int | None, typer.Option(help="Of a table of folds: the one that is monitored.")]
 KeepIdentifiers = Annotated[
     bool,
     typer.Option(

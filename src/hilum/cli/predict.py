@@ -3,7 +3,7 @@
 import sys
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -77,7 +77,7 @@ def predict(
         rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
-        failed = _print(rows, table, as_json)
+        failed = print_predictions(rows, table, as_json)
         images = len(rows)
     else:
         try:
@@ -111,8 +111,12 @@ def predict(
         raise typer.Exit(1)
 
 
-def _print(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
+def print_predictions(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
     """Print what was found; returns how many files could not be read."""
+    from hilum.classifier.conformal import ODD
+    from hilum.errors import plural
+    from hilum.wording import PLAIN, Cell
+
     unread = [p for p in found if p.reason]
     if as_json:
         nested = [table.nest(p) for p in found]
@@ -124,19 +128,25 @@ def _print(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
     classes = table.tree.classes
     # of what else there is, the table shows what is short
     also = [c for c in table.columns if c in ("set", "referral")]
+
+    def row(p: "Prediction") -> list[Any]:
+        more = {"set": "|".join(p.held or ()), "referral": p.referral}
+        cells: list[Any] = [*(p.probs.get(c, "") for c in classes), *(more[c] for c in also)]
+        if p.referral != ODD:
+            return [p.path, p.predicted or p.status, *cells]
+        texts = (PLAIN.number(c) if isinstance(c, float) else c for c in cells if c != ODD)
+        return [p.path, "", *(Cell(f"({text})", kind="void") for text in texts), ODD]
+
     console.print_table(
         "Predictions: research software, not a diagnosis",
         ["image", "predicted", *classes, *also],
-        [
-            [
-                p.path,
-                p.predicted or p.status,
-                *(p.probs.get(c, "") for c in classes),
-                *({"set": "|".join(p.held or ()), "referral": p.referral}[c] for c in also),
-            ]
-            for p in found
-        ],
+        [row(p) for p in found],
     )
+    if odd := sum(p.referral == ODD for p in found):
+        console.say(
+            f"{odd} of {plural(len(found), 'picture')} {'is' if odd == 1 else 'are'} unlike the "
+            "training radiographs: no class is named, and what stands in brackets means nothing."
+        )
     for p in unread:
         console.say(f"{p.path}: {p.reason}")
     return len(unread)

@@ -45,7 +45,8 @@ def split(
 ) -> None:
     """Divide a data set by patients or blocks of file numbers; copies stay together."""
     from hilum.audit.duplicates import find_duplicates
-    from hilum.audit.splits import count_parts, make_split, parse_shares, write_split
+    from hilum.audit.split_table import write_split
+    from hilum.audit.splits import count_parts, make_split, parse_shares
 
     with console.progress_bar() as progress:
         dataset = open_data(

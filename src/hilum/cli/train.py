@@ -13,9 +13,11 @@ from hilum.cli.options import (
     Data,
     Device,
     Exclude,
+    Fold,
     Json,
     Layout,
     SkipDamaged,
+    Split,
     open_data,
 )
 
@@ -67,13 +69,8 @@ def train(
     classes: Classes = None,
     exclude: Exclude = None,
     layout: Layout = None,
-    split: Annotated[
-        Path | None,
-        typer.Option(help="A table of `hilum split`, instead of the data's own splits."),
-    ] = None,
-    fold: Annotated[
-        int | None, typer.Option(help="Of a table of folds: the one that is monitored.")
-    ] = None,
+    split: Split = None,
+    fold: Fold = None,
     allow: Annotated[
         list[str] | None,
         typer.Option(
@@ -116,6 +113,7 @@ def train(
             resume=resume,
             progress=progress,
             on_epoch=console.say_epoch,
+            on_copies=console.say_copies,
         )
     history = read_history(out / "history.jsonl")
     if as_json:

@@ -13,6 +13,7 @@ __all__ = [
     "evaluate",
     "external",
     "files",
+    "for_card",
     "gate",
     "label_errors",
     "ledger",

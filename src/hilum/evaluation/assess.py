@@ -26,6 +26,7 @@ from hilum.evaluation.evaluate import SplitRun, run_split
 from hilum.evaluation.files import Evaluation
 from hilum.evaluation.gate import GateScore, score_gate
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
+from hilum.evaluation.overlap import chosen_on, trained_on
 from hilum.evaluation.subgroups import Subgroups, collect_attributes, measure_subgroups
 from hilum.labels import Rule
 from hilum.radiographs.dataset import Dataset
@@ -41,6 +42,9 @@ SAME_IMAGES = (
 
 #: Of more radiographs than this, so many at equal steps are shown to the gate.
 _GATE_IMAGES = 400
+
+#: Above this share of images that thresholds were chosen on, figures are told to be too good.
+_SHARED = 0.05
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,8 @@ def assess(
         reason = "the classifier carries no validation figures; hilum calibrate gives it some"
         missing |= dict.fromkeys(("temperature", "operating", "conformal"), reason)
     else:
-        chosen_on = run.classifier.validation_predictions()
-        fitted = [fit_operating_point(point, tree, *chosen_on) for point in points]
+        known = run.classifier.validation_predictions()
+        fitted = [fit_operating_point(point, tree, *known) for point in points]
         operating = assess_operating_points(
             tree, fitted, truth, predictions, prevalence, same_images=same
         )
@@ -123,9 +127,9 @@ def assess(
         if same:
             missing["conformal"] = "prediction sets are chosen on these images: nothing to measure"
         else:
-            sets = fit_conformal(tree, *chosen_on, coverage)
+            sets = fit_conformal(tree, *known, coverage)
             conformal = measure_conformal(sets, truth, predictions)
-    gate = _score_gate(run, dataset, split, missing, progress)
+    gate = _score_gate(run, dataset, missing, progress)
     attributes = collect_attributes(dataset, run.rows, progress)
     assessment = Assessment(
         n=len(truth),
@@ -158,18 +162,13 @@ def read_assessment(path: Path) -> Assessment:
 
 
 def _same_images(run: SplitRun, dataset: Dataset) -> bool:
-    """Whether the evaluated images hold those that the thresholds were chosen on."""
-    validation = run.classifier.validation
-    if validation is None or validation.about.get("fingerprint") != dataset.fingerprint:
-        return False
-    chosen_on = "train" if validation.about["split"] == "blocks" else validation.about["split"]
-    return run.evaluation.split in (chosen_on, "all")
+    """Whether more than a few of the evaluated images are ones that thresholds were chosen on."""
+    return bool(chosen_on(run.classifier, dataset)[run.rows].mean() > _SHARED)
 
 
 def _score_gate(
     run: SplitRun,
     dataset: Dataset,
-    split: str,
     missing: dict[str, str],
     progress: Progress | None,
 ) -> GateScore | None:
@@ -178,10 +177,11 @@ def _score_gate(
         known = run.classifier.provenance.get("gate", {}).get("reason")
         missing["gate"] = known or "the classifier does not remember its training images"
         return None
-    if split in ("train", "all"):
-        missing["gate"] = "the gate was fitted on images of this split"
+    rows = run.rows[~trained_on(run.classifier, dataset)[run.rows]]
+    if not len(rows):
+        missing["gate"] = "the gate was fitted on these images"
         return None
-    step = -(-len(run.rows) // _GATE_IMAGES)
-    paths = [dataset.records[row].path for row in run.rows[::step]]
+    step = -(-len(rows) // _GATE_IMAGES)
+    paths = [dataset.records[row].path for row in rows[::step]]
     images = in_parallel(read_radiograph, paths, "Reading radiographs", progress)
     return score_gate(gate, run.classifier.preprocessing, images)

@@ -5,15 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hilum.audit.leaks import find_copies
 from hilum.audit.provenance import recognise
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.errors import plural
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
 from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
+from hilum.evaluation.overlap import trained_on
 from hilum.labels import LabelTree, Rule, Strategy
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, Predictions
+from hilum.records import BoolArray, IntArray, Predictions
 from hilum.statistics import metrics
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
 
@@ -98,7 +102,7 @@ def run_split(
         rule=classifier.rule,
         strategy=classifier.strategy,
         split=split,
-        notes=_notes(classifier, dataset, split),
+        notes=_notes(classifier, dataset, rows, split, progress),
         data=describe_data(dataset),
         classifier=describe_classifier(classifier),
     )
@@ -120,7 +124,13 @@ def describe_classifier(classifier: Classifier) -> dict[str, Any]:
     return {key: provenance[key] for key in ("name", "data", "finished") if key in provenance}
 
 
-def _notes(classifier: Classifier, dataset: Dataset, split: str) -> list[str]:
+def _notes(
+    classifier: Classifier,
+    dataset: Dataset,
+    rows: IntArray,
+    split: str,
+    progress: Progress | None,
+) -> list[str]:
     """What a reader of the figures must know."""
     provenance = classifier.provenance
     notes = [str(note) for note in provenance.get("notes", [])]
@@ -131,10 +141,11 @@ def _notes(classifier: Classifier, dataset: Dataset, split: str) -> list[str]:
         notes.append(f"{dataset.name}: {plural(len(dataset.damaged), 'damaged file')} left out.")
     if dataset.synthetic:
         notes.append(SYNTHETIC)
-    if split in ("train", "all") and provenance.get("data", {}).get("fingerprint") == (
-        dataset.fingerprint
-    ):
-        notes.append("These images include those that the classifier was trained on.")
+    trained = trained_on(classifier, dataset)
+    if among := int(trained[rows].sum()):
+        notes.append(f"These images include {among:,} of those that the classifier was trained on.")
+    elif trained.any():
+        notes += _near_copies(dataset, trained, rows, progress)
     chosen = [
         s for s in provenance.get("selects_best", []) if split in (provenance["monitor"], "all")
     ]
@@ -144,6 +155,20 @@ def _notes(classifier: Classifier, dataset: Dataset, split: str) -> list[str]:
             "figures on it are too good."
         )
     return notes
+
+
+def _near_copies(
+    dataset: Dataset, trained: BoolArray, rows: IntArray, progress: Progress | None
+) -> list[str]:
+    """Which of the evaluated images are near copies of training images, as a note."""
+    own = np.union1d(rows, np.flatnonzero(trained))
+    among = dataset.take(own.tolist())
+    parts = ["train" if is_trained else "evaluated" for is_trained in trained[own]]
+    copies = find_copies(among, parts, progress=progress)
+    if not copies.groups:
+        return []
+    return [f"{copies.sentence} They are: {'; '.join(copies.names[:5])}"
+            f"{'; …' * (copies.groups > 5)}"]  # fmt: skip
 
 
 def evaluate_predictions(

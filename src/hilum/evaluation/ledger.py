@@ -18,6 +18,7 @@ from hilum.classifier.files import classifier_folder, read_classifier_file
 from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import Evaluation
+from hilum.evaluation.overlap import is_external
 from hilum.files import sha256, write_atomically
 from hilum.radiographs.dataset import Dataset
 from hilum.training.folder import utc_now
@@ -152,18 +153,6 @@ def _look(folder: Path, classifier: Classifier, dataset: Dataset, evaluation: Ev
         weights=sha256("\n".join(weights).encode()),
         rule=evaluation.rule,
     )
-
-
-def is_external(classifier: Classifier, dataset: Dataset) -> bool:
-    """Whether the data are not those of the training, where the classifier knows its own.
-
-    A few images more or less, or another split of them, are no other data: the name decides
-    where it is the same.
-    """
-    own = classifier.provenance.get("data") or {}
-    if "fingerprint" not in own:
-        return False
-    return own["fingerprint"] != dataset.fingerprint and own.get("name") != dataset.name
 
 
 def _parse(file: Path, number: int, line: str) -> Look:

@@ -11,7 +11,8 @@ from hilum.codec import to_plain
 from hilum.evaluation.assess import Assessment, assess
 from hilum.evaluation.external import ExternalDrop, read_internal, write_external
 from hilum.evaluation.files import Evaluation
-from hilum.evaluation.ledger import Look, is_external, record_look
+from hilum.evaluation.ledger import Look, record_look
+from hilum.evaluation.overlap import is_external
 from hilum.evaluation.stress import Stress, measure_stress, write_stress
 from hilum.files import safe_name
 from hilum.labels import parse_rule

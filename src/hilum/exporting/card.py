@@ -1,25 +1,29 @@
 """A classifier as a folder to give away, with a model card: what it says of itself, the rest left.
 
 The card is after Mitchell et al. 2019, Model Cards for Model Reporting,
-doi:10.1145/3287560.3287596. Its front matter is the YAML block that model hubs read.
+doi:10.1145/3287560.3287596. Its front matter is the YAML block that model hubs read, with the
+figures as the model-index of Papers with Code.
 """
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hilum.audit.provenance import known_sources
 from hilum.classifier.classifier import Classifier
-from hilum.errors import ClassifierError
+from hilum.errors import ClassifierError, plural
 from hilum.files import write_atomically
+from hilum.records import Estimate
+from hilum.wording import Style
 
 #: The name of the card in the folder.
 CARD = "README.md"
 
 _OPEN = "*For the author to write.*"
+_STYLE = Style(3)
 
 #: Without a licence, which is the author's to choose: hubs then show none.
 _FRONT_MATTER = """---
@@ -30,8 +34,9 @@ tags:
   - chest-radiograph
   - image-classification
 # license: for the author to choose
----
 """
+#: What hubs call measures over all classes, where they have another name for it.
+_HUBS = {"macro_auroc": "roc_auc"}
 
 _USAGE = """## How to use it
 
@@ -48,18 +53,41 @@ _PATH = re.compile(
 )
 
 
-def export_folder(classifier: Classifier, folder: Path | str) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What one evaluation found, for the card.
+
+    data, split, n: the name of the data set, which images of it, and how many. overall: by
+    measure. per_class: by class and measure.
+    """
+
+    data: str
+    split: str
+    n: int
+    overall: Mapping[str, Estimate]
+    per_class: Mapping[str, Mapping[str, Estimate]]
+
+    @property
+    def title(self) -> str:
+        """Which images they are."""
+        return f"{self.data}, split {self.split}, {plural(self.n, 'image')}"
+
+
+def export_folder(
+    classifier: Classifier, folder: Path | str, evaluated: Sequence[Evaluated] = ()
+) -> list[Path]:
     """Write a classifier's folder, complete, and its model card.
 
-    folder: new or empty; its name is the card's title. The files hold no path of this machine.
-    Classifier.load and every verb read the folder as they do any classifier's. Returns its files.
+    folder: new or empty; its name is the card's title. evaluated: for the card. The files
+    hold no path of this machine. Classifier.load and every verb read the folder as they do any
+    classifier's. Returns its files.
     Raises ClassifierError where the folder holds something.
     """
     folder = Path(folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise ClassifierError(f"{folder}: not empty; name a new folder with --out.")
     given = replace(classifier, provenance=shareable(classifier.provenance))
-    card = write_card(given, folder.resolve().name)
+    card = write_card(given, folder.resolve().name, evaluated)
     write_atomically(folder / CARD, card.encode())
     given.save(folder)
     return sorted(folder.iterdir())
@@ -79,18 +107,65 @@ def shareable(value: Any) -> Any:
     return value
 
 
-def write_card(classifier: Classifier, name: str) -> str:
-    """The card as Markdown. name: what the classifier is called, for the title."""
+def write_card(classifier: Classifier, name: str, evaluated: Sequence[Evaluated] = ()) -> str:
+    """The card as Markdown.
+
+    name: what the classifier is called, for the title. evaluated: what was found of it, the most
+    telling first.
+    """
     facts = shareable(classifier.provenance)
-    lines = [_FRONT_MATTER, f"# {name}", ""]
-    for title, fields in _sections(classifier, facts).items():
+    lines = [_FRONT_MATTER + _model_index(name, evaluated) + "---\n", f"# {name}", ""]
+    for title, fields in _sections(classifier, facts, evaluated).items():
         lines += [f"## {title}", ""]
         lines += [f"- **{field}**: {text or _OPEN}" for field, text in fields.items()]
         lines.append("")
+        if title == "Quantitative analyses":
+            for found in evaluated:
+                lines += [*_figures(found), ""]
     return "\n".join([*lines, _USAGE])
 
 
-def _sections(classifier: Classifier, facts: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
+def _model_index(name: str, evaluated: Sequence[Evaluated]) -> str:
+    """The figures as YAML, of which JSON is a part; '' where there are none."""
+    results = [
+        {
+            "task": {"type": "image-classification"},
+            "dataset": {"type": found.data, "name": found.title, "split": found.split},
+            "metrics": [
+                {"type": _HUBS.get(k, k), "name": k.replace("_", " "), "value": round(e.value, 6)}
+                for k, e in found.overall.items()
+                if e.value is not None
+            ],
+        }
+        for found in evaluated
+    ]
+    if not results:
+        return ""
+    index = [{"name": name, "results": results}]
+    return f"model-index: {json.dumps(index, indent=2, ensure_ascii=False)}\n"
+
+
+def _figures(found: Evaluated) -> list[str]:
+    """An evaluation as tables of Markdown."""
+    measures = list(next(iter(found.per_class.values()), {}))
+    head = [_row(["class", *measures]), _row(["---"] * (1 + len(measures)))]
+    overall = [
+        f"- {name.replace('_', ' ')}: {_STYLE.words(e)}" for name, e in found.overall.items()
+    ]
+    rows = [
+        _row([name, *(_STYLE.words(e) for e in of.values())])
+        for name, of in found.per_class.items()
+    ]
+    return [f"### {found.title}", "", *overall, "", *head, *rows]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+def _sections(
+    classifier: Classifier, facts: Mapping[str, Any], evaluated: Sequence[Evaluated]
+) -> dict[str, dict[str, str | None]]:
     """The nine groups of the paper in its order: fields, and None where the author has to."""
     height, width = classifier.preprocessing.image_size
     return {
@@ -113,13 +188,16 @@ def _sections(classifier: Classifier, facts: Mapping[str, Any]) -> dict[str, dic
         },
         "Factors": {"Relevant factors": None, "Evaluation factors": None},
         "Metrics": {
-            "Performance measures": None,
+            "Performance measures": _measures(evaluated),
             "Decision thresholds": _rule(classifier),
             "Temperatures": _temperatures(classifier),
-            "Variation": None,
+            "Variation": "95 % intervals over the evaluated images; how figures vary from training "
+            "to training is not measured"
+            if evaluated
+            else None,
         },
         "Evaluation data": {
-            "Data sets": None,
+            "Data sets": "; ".join(found.title for found in evaluated) or None,
             "Why these": None,
             "Preprocessing": f"Grey, {height} × {width} pixels (height × width); "
             f"`{_settings(classifier)}`",
@@ -129,7 +207,10 @@ def _sections(classifier: Classifier, facts: Mapping[str, Any]) -> dict[str, dic
             "What the labels mean": _meaning(facts),
             "Calibrated on": _calibrated_on(classifier),
         },
-        "Quantitative analyses": {"Unitary results": None, "Intersectional results": None},
+        "Quantitative analyses": {
+            "Unitary results": "below, in brackets the 95 % intervals" if evaluated else None,
+            "Intersectional results": None,
+        },
         "Ethical considerations": {
             "Ethical considerations": None,
             "What the files hold of training images": _remembered(classifier),
@@ -151,6 +232,14 @@ def _type(classifier: Classifier) -> str:
         f"({', '.join(classifier.networks)})"
     )
     return f"{what}; {parameters:,} parameters"
+
+
+def _measures(evaluated: Sequence[Evaluated]) -> str | None:
+    if not evaluated:
+        return None
+    names = [name.replace("_", " ") for name in evaluated[0].overall]
+    each = next(iter(evaluated[0].per_class.values()), {})
+    return f"{', '.join(names)}; of each class {', '.join(each)}"
 
 
 def _rule(classifier: Classifier) -> str:
@@ -210,4 +299,7 @@ def _remembered(classifier: Classifier) -> str:
         found.append("statistics of training images, to tell what is unlike them")
     if classifier.validation is not None:
         found.append("classes and logits of validation images")
+    parts = (classifier.reference, classifier.validation)
+    if any(part is not None and part.seen is not None for part in parts):
+        found.append("digests of these images' files, by which who has one sees that it was used")
     return ("; ".join(found) or "nothing beside the weights") + "; no image and no file name"

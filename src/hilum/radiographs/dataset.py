@@ -17,6 +17,7 @@ from hilum.labels import LabelTree
 from hilum.phantoms.phantom import is_phantom
 from hilum.radiographs.label_map import NO_MAPPING, match_classes
 from hilum.radiographs.layouts import (
+    FROM_LIST,
     SPLITS,
     Found,
     LeftOut,
@@ -50,7 +51,8 @@ class Dataset:
     synthetic: the images are phantoms. layout: how they lie in root. notes: what was left out or
     decided while reading the layout, in sentences for people that name no image. file: the table
     or NPZ file that was opened instead of a folder. left_out: what is not read, by reason.
-    damaged: of these the files that cannot be decoded, and why.
+    damaged: of these the files that cannot be decoded, and why. patients_from: what named the
+    patients of records with a group.
     """
 
     root: Path
@@ -63,6 +65,7 @@ class Dataset:
     file: Path | None = None
     left_out: tuple[LeftOut, ...] = ()
     damaged: Mapping[str, str] = field(default_factory=dict)
+    patients_from: str = FROM_LIST
 
     @property
     def name(self) -> str:
@@ -94,6 +97,16 @@ class Dataset:
                 f"{record.split}\t{self.tree.classes[record.label]}\t{content}\n".encode()
             )
         return digest.hexdigest()
+
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 over every file's content and label, however the files are divided."""
+        classes = self.tree.classes
+        lines = (
+            f"{classes[r.label]}\t{content}\n"
+            for r, content in zip(self.records, self.digests, strict=True)
+        )
+        return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
     def indices(self, split: str) -> IntArray:
         """Positions of a split's records; 'all' gives every record.
@@ -231,6 +244,7 @@ def open_dataset(
     return Dataset(
         root, tree, records, tuple(digests), is_phantom(root), listing.layout, tuple(notes),
         file=data if data.is_file() else None, left_out=left_out, damaged=damaged,
+        patients_from=listing.patients_from,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import filelock
 import torch
 
-from hilum.audit.splits import apply_split, read_split
+from hilum.audit.split_table import divide
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError
 from hilum.files import sha256, write_atomically
@@ -65,7 +65,7 @@ class Division:
 
     def apply(self, dataset: Dataset) -> Dataset:
         """The data set with its images in the parts of this table. Raises DataError."""
-        return apply_split(dataset, read_split(self.path, dataset), self.fold)
+        return divide(dataset, self.path, self.fold)
 
     def to_plain(self) -> dict[str, Any]:
         """What run.json says of it."""
@@ -75,12 +75,16 @@ class Division:
 def as_divided(dataset: Dataset, run: Path) -> Dataset:
     """The data set in the parts that a run was trained by.
 
-    It stays as it is where run is no run or took the splits of its data, and where dataset lies
-    elsewhere than the run's: other data have splits of their own. Raises DataError where the
-    run's data are no longer those that its table lists.
+    It stays as it is where run is no run or took the splits of its data, and where dataset is
+    another than the run's, by place and by content: other data have splits of their own. Raises
+    DataError where the run's data are no longer those that its table lists.
     """
     division = Division.of_run(run)
-    if division is None or dataset.root.resolve() != data_root(run):
+    facts = read_facts(run)
+    if division is None or facts is None:
+        return dataset
+    moved = dataset.root.resolve() != data_root(run)
+    if moved and dataset.content != facts["data"].get("content"):
         return dataset
     return division.apply(dataset)
 
@@ -173,6 +177,7 @@ def _first_facts(plan: Plan, division: Division | None) -> dict[str, Any]:
             "root": str(dataset.root.resolve()),
             "name": dataset.name,
             "fingerprint": dataset.fingerprint,
+            "content": dataset.content,
             "synthetic": dataset.synthetic,
             "source": plan.source,
             "layout": dataset.layout,

@@ -48,6 +48,14 @@ class Plan:
     notes: tuple[str, ...]
     source: str | None
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Of each record, the split that it is in; blocks that are held out are no part of it."""
+        parts = [record.split for record in self.dataset.records]
+        for row in self.monitor_rows:
+            parts[row] = self.recipe.monitor
+        return tuple(parts)
+
     def task(self, decision: Decision, member: int, pixels: PixelArray) -> Task:
         """The training of a decision's network, or of a further member (from 0) of its ensemble.
 

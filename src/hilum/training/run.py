@@ -5,11 +5,14 @@ An ensemble's further members have the folders checkpoints/DECISION.2/ and so on
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hilum.audit.leaks import Copies, find_copies
 from hilum.classifier.calibrate import calibrate, remember
 from hilum.classifier.classifier import Classifier
+from hilum.codec import to_plain
 from hilum.errors import HilumError, Interrupted, TrainingError
 from hilum.files import safe_name
 from hilum.networks.ensemble import join_networks
@@ -34,6 +37,9 @@ from hilum.training.interrupt import StopRequest, stop_on_signal
 from hilum.training.plan import Plan, make_plan
 from hilum.transforms.augment import MIRRORED
 
+#: What a classifier does not carry of its run's facts: it has its own, or they name files.
+_NOT_CARRIED = ("format", "labels", "networks", "copies")
+
 
 def train(
     dataset: Dataset,
@@ -46,6 +52,7 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
+    on_copies: Callable[[Copies], None] | None = None,
 ) -> Classifier:
     """Train a classifier and write everything about it into a run folder.
 
@@ -63,6 +70,8 @@ def train(
             only read.
         progress: Called with what is done, how many are done, and of how many.
         on_epoch: Called with each row of the history.
+        on_copies: Called, before anything is trained, with the images that stand in two parts
+            as copies or nearly so, where there are any.
 
     Returns:
         The classifier, which is also in RUN/classifier.
@@ -83,8 +92,16 @@ def train(
     if resume:
         allow = {*allow, *(read_facts(out) or {}).get("allowed", [])}
     plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
+    copies = find_copies(plan.dataset, plan.parts, progress=progress)
+    if copies.groups:
+        plan = replace(plan, notes=(*plan.notes, copies.sentence))
+        if on_copies:
+            on_copies(copies)
     with lock_run(out):
         facts = open_run(out, plan, division, resume)
+        if copies.groups and "copies" not in facts:
+            facts["copies"] = to_plain(copies)
+            write_facts(out, facts)
         if facts["finished"]:
             return Classifier.load(out, device=recipe.device)
         go_on = f"Go on with: hilum train DATA --out {out} --resume"
@@ -200,7 +217,7 @@ def _assemble(
         "selected_epochs": selected,
         "selects_best": [d.name for d in plan.decisions if plan.settings[d.name].select == "best"],
     }
-    provenance = {k: v for k, v in facts.items() if k not in ("format", "labels", "networks")}
+    provenance = {k: v for k, v in facts.items() if k not in _NOT_CARRIED}
     # It may travel: no folder and no file is named.
     data = {k: v for k, v in facts["data"].items() if k != "root"}
     if "damaged" in data:

@@ -5,6 +5,8 @@ knows the layouts.
 """
 
 from hilum.radiographs.layouts.listing import (
+    FROM_DICOM,
+    FROM_LIST,
     SPLITS,
     Found,
     Layout,
@@ -20,6 +22,8 @@ from hilum.radiographs.layouts.tables import same_numbers
 
 __all__ = [  # noqa: RUF022 - without regard to case
     "Found",
+    "FROM_DICOM",
+    "FROM_LIST",
     "Layout",
     "LAYOUTS",
     "LeftOut",

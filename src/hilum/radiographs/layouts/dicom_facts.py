@@ -9,6 +9,7 @@ from hilum.radiographs.cache import salt_of
 from hilum.radiographs.dicom.reading import StudyFacts, patient_key, read_study
 from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_dicom
 from hilum.radiographs.layouts.listing import (
+    FROM_DICOM,
     Found,
     Layout,
     LeftOut,
@@ -70,6 +71,7 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
         found=tuple(found),
         notes=(*listing.notes, *_notes(counts, by_patient=by_patient)),
         left_out=(*listing.left_out, *([LeftOut(note, tuple(lateral))] if lateral else [])),
+        patients_from=FROM_DICOM if by_patient else listing.patients_from,
     )
 
 

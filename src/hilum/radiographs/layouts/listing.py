@@ -39,6 +39,9 @@ def attributes_of(row: Mapping[str, str]) -> Attributes:
     return Attributes(cells) if cells else NO_ATTRIBUTES
 
 
+#: What names patients, in words.
+FROM_LIST, FROM_DICOM = "the data set's own list", "the Patient ID of DICOM files"
+
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
     "train": "train", "training": "train",
@@ -87,7 +90,7 @@ class Listing:
 
     root: the folder below which all of them lie. layout: the name of the layout. found: in the
     order of the layout. notes: what the reader decided, in sentences for people. left_out: what it
-    left out, by reason.
+    left out, by reason. patients_from: what gave the groups of those that have one.
     """
 
     root: Path
@@ -95,6 +98,7 @@ class Listing:
     found: tuple[Found, ...]
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    patients_from: str = FROM_LIST
 
     @property
     def sentences(self) -> tuple[str, ...]:

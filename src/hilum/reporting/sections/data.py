@@ -114,19 +114,28 @@ class _Audited:
 def read_audit(path: Path, runs: Sequence[Run]) -> dict[str, Any]:
     """What the report shows of an audit.json.
 
-    Says whether the audit is about other data than the runs (by their fingerprints).
+    'other': whether it is about other images or labels than the runs (by what they contain);
+    'divided': whether it is about the same ones, but in other splits than those of a run.
     Raises HilumError if the file is missing, damaged or of another form.
     """
     found = read_plain(path, _Audited, what="an audit.json of `hilum audit`", error=HilumError)
-    fingerprint = found.data.get("fingerprint")
+    same = all(_equal(found.data, run.data, "content") for run in runs)
+    divided = not all(_equal(found.data, run.data, "fingerprint") for run in runs)
     return {
         "about": found,
-        "other": any(run.data.get("fingerprint") != fingerprint for run in runs),
+        "other": not same,
+        "divided": same and divided,
         "findings": by_importance(found.findings),
         "shortcuts": Table(
             "Shortcuts", ["what it saw", "AUROC"], [[s.name, s.auroc] for s in found.shortcuts]
         ),
     }
+
+
+def _equal(audited: Mapping[str, Any], trained: Mapping[str, Any], key: str) -> bool:
+    # Without both contents, only the fingerprints tell, which the splits belong to.
+    key = key if audited.get(key) and trained.get(key) else "fingerprint"
+    return bool(audited.get(key) == trained.get(key))
 
 
 # ---- looks at test images ------------------------------------------------------------------

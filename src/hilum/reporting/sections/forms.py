@@ -47,7 +47,9 @@ CONDITIONS: Mapping[str, Condition] = {
     "counts": lambda subject, run: bool(run.data.get("counts")),
     "split": lambda subject, run: bool(run.data.get("split")),
     "source": lambda subject, run: known_source(run) is not None,
-    "audit": lambda subject, run: subject.audit is not None and not subject.audit["other"],
+    "audit": lambda subject, run: (
+        subject.audit is not None and not (subject.audit["other"] or subject.audit["divided"])
+    ),
     # the training
     "trained": lambda subject, run: not run.imported,
     "imported": lambda subject, run: run.imported,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from hilum.audit.leaks import Copies
 from hilum.classifier.threshold import PRESETS
 from hilum.evaluation.assess import Assessment
 from hilum.evaluation.operating import OperatingRow
@@ -110,6 +111,9 @@ def cautions(run: Run, result: SplitResult) -> list[str]:
             found.append(
                 f"The split {split} was watched during training; no epoch was chosen on it."
             )
+    if split != "train" and (copies := run.info.get("copies")):
+        names = "; ".join(copies["names"][:5]) + "; …" * (copies["groups"] > 5)
+        found.append(f"{Copies(copies['groups'], ()).sentence} They are: {names}.")
     n = result.evaluation.n
     if n < 100:
         found.append(f"With {n:,} radiographs the intervals are wide: read them, not the points.")

@@ -22,6 +22,9 @@ export function scoreOf(result, classes) {
   return classes.reduce((sum, name) => sum + result.probs[name], 0);
 }
 
+/** Whether the gate refuses a picture: what the networks make of it then means nothing. */
+export const isOdd = (result) => result?.referred_because === "not such a radiograph";
+
 /** The steps that the answer took: [{decision, option, p}], from the root down. */
 export function pathOf(result, members) {
   return result.decisions.map(({ name, options }) => {

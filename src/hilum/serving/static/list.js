@@ -1,6 +1,7 @@
 // The radiographs of this page as a list of buttons.
 
 import { el, probability } from "./dom.js";
+import { isOdd } from "./labels.js";
 
 const THUMB = 52; // CSS pixels
 
@@ -25,6 +26,7 @@ export function updateRow(item, chosen, call) {
 function aboutOf({ state, result, waiting }, call) {
   if (state === "failed") return [el("span", { className: "tag trouble" }, "no answer")];
   if (!result) return [waiting ?? (state === "sent" ? "reading …" : "waiting …")];
+  if (isOdd(result)) return [el("span", { className: "tag warn" }, "unlike the training radiographs")];
   return [
     `${result.predicted} ${probability(result.probs[result.predicted])} `,
     call?.of(result) ? el("span", { className: "tag" }, `called ${call.label}`) : "",

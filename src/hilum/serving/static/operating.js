@@ -1,7 +1,7 @@
 // The threshold: presets, a slider, and what it does to sensitivity and specificity.
 
 import { count, el, estimate, svg } from "./dom.js";
-import { scoreOf } from "./labels.js";
+import { isOdd, scoreOf } from "./labels.js";
 
 const WIDTH = 340;
 const HEIGHT = 146;
@@ -45,7 +45,8 @@ export class OperatingPanel {
   /** Tell which results there are. */
   update(results) {
     if (!this.labels.length) return;
-    this.results = results;
+    this.results = results.filter((result) => !isOdd(result));
+    this.odd = results.length - this.results.length;
     this.#draw();
   }
 
@@ -169,8 +170,9 @@ export class OperatingPanel {
   #tally() {
     const { results } = this;
     const called = results.filter((result) => this.call.of(result)).length;
-    this.tally.textContent = results.length
-      ? `Of ${count(results.length, "radiograph")} here, ${called} called ${this.label}.` : "";
+    const odd = this.odd ? ` Left out: ${this.odd} unlike the training radiographs.` : "";
+    this.tally.textContent = results.length || odd
+      ? `Of ${count(results.length, "radiograph")} here, ${called} called ${this.label}.${odd}` : "";
   }
 
   #drawChart() {

@@ -1,7 +1,7 @@
 // What the classifier says of one radiograph, in words and bars.
 
 import { el, probability } from "./dom.js";
-import { pathOf } from "./labels.js";
+import { isOdd, pathOf } from "./labels.js";
 
 /** The answer for one item: {state, result, reason, retry, neighbours}. members: see membersOf. */
 export function answerOf(item, classifier, members) {
@@ -14,20 +14,41 @@ export function answerOf(item, classifier, members) {
     ].filter(Boolean);
   }
   if (!result) return [el("p", { className: "quiet" }, "Waiting for the server …")];
+  const named = [el("span", { className: "class" }, result.predicted), " ",
+    el("span", { className: "share" }, probability(result.probs[result.predicted]))];
+  if (isOdd(result)) {
+    return [
+      el("p", { className: "verdict" }, "No answer: unlike the training radiographs"),
+      ...flags(result),
+      ...gateOf(result),
+      el("div", { className: "void" },
+        el("h3", {}, "What the networks compute all the same"),
+        el("p", { className: "quiet" }, "Of a picture like this it means nothing."),
+        el("p", {}, ...named),
+        ...reasons(result, classifier, members),
+        ...neighboursOf(item.neighbours)),
+    ];
+  }
   return [
-    el("p", { className: "verdict" }, result.predicted, " ",
-      el("span", { className: "share" }, probability(result.probs[result.predicted]))),
+    el("p", { className: "verdict" }, ...named),
     pathLine(result, members),
     ...flags(result),
+    ...reasons(result, classifier, members),
+    ...setOf(result, classifier.coverage),
+    ...gateOf(result),
+    ...neighboursOf(item.neighbours),
+  ];
+}
+
+/** How the networks come to what they say. */
+function reasons(result, classifier, members) {
+  return [
     el("h3", {}, "Down the label tree"),
     treeOf(result, members),
     el("p", { className: "quiet" },
       result.decisions.length > 1 ? "Each step counts as if the steps above it were right. " : "",
       classifier.calibrated ? "" : "This classifier is not calibrated: read the numbers as an "
         + "order, not as probabilities."),
-    ...setOf(result, classifier.coverage),
-    ...gateOf(result),
-    ...neighboursOf(item.neighbours),
   ];
 }
 
