@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", type=int, nargs="+", default=CLIENTS, help="at a time, each")
     parser.add_argument("--seconds", type=float, default=20, help="of each round")
     parser.add_argument("--runtime", choices=("torch", "onnx"), default="torch")
+    parser.add_argument(
+        "--hostile", type=Path, help="a folder of files that clients more send meanwhile"
+    )
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="hilum-bench-") as scratch:
         folder = options.classifier or untrained(Path(scratch) / "classifier")
         files = read(options.data) if options.data else rendered()
-        rounds = measure(folder, files, options.clients, options.seconds, options.runtime)
+        hostile = [p.read_bytes() for p in sorted((options.hostile or Path(scratch)).glob("*.*"))]
+        rounds = measure(folder, files, options.clients, options.seconds, options.runtime, hostile)
     report = {
         "rounds": rounds,
         "settings": {
@@ -74,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"{one['clients']:>3} clients: {one['per_second']:.1f} requests per second, median "
             f"{one['median_ms']:.0f} ms, 99th percentile {one['p99_ms']:.0f} ms, "
-            f"{one['errors']} errors of {one['requests']}; memory {one['before_mb']:.0f} MB "
+            f"{one['errors']} errors of {one['requests']}, {one['hostile']} hostile beside them, "
+            f"/health after {one['health_ms']:.0f} ms at most; memory {one['before_mb']:.0f} MB "
             f"before, {one['after_mb']:.0f} MB after, {one['peak_mb']:.0f} MB at most"
         )
     if options.json:
@@ -97,9 +103,17 @@ def read(folder: Path) -> list[bytes]:
 
 
 def measure(
-    folder: Path, files: Sequence[bytes], clients: Sequence[int], seconds: float, runtime: str
+    folder: Path,
+    files: Sequence[bytes],
+    clients: Sequence[int],
+    seconds: float,
+    runtime: str,
+    hostile: Sequence[bytes] = (),
 ) -> list[dict[str, Any]]:
-    """A round for each number of clients, all against one server."""
+    """A round for each number of clients, all against one server.
+
+    hostile: what as many clients more send meanwhile; each round is then made without them first.
+    """
     command = [
         sys.executable, "-c", _SERVE, str(folder), "--port", "0", "--runtime", runtime,
         "--device", "cpu",
@@ -109,9 +123,9 @@ def measure(
         url = wait_for(server)
         asyncio.run(load(url, files, 1, 1.0))  # warm
         rounds = []
-        for n in clients:
+        for n, sent in [(n, sent) for n in clients for sent in ([], hostile)[: 1 + bool(hostile)]]:
             before = memory_mb(server.pid)
-            found = asyncio.run(load(url, files, n, seconds))
+            found = asyncio.run(beside(url, files, n, seconds, sent))
             after, peak = memory_mb(server.pid), memory_mb(server.pid, "VmHWM:")
             rounds.append({**found, "before_mb": before, "after_mb": after, "peak_mb": peak})
         return rounds
@@ -129,6 +143,43 @@ def wait_for(server: "subprocess.Popen[str]") -> str:
     if url is None:
         raise SystemExit(f"The server did not start: {line}{server.stderr.read()}")
     return url
+
+
+async def beside(
+    url: str, files: Sequence[bytes], clients: int, seconds: float, hostile: Sequence[bytes]
+) -> dict[str, Any]:
+    """load, while as many clients send hostile files, and one asks whether the server lives."""
+    others = [
+        asyncio.create_task(load(url, [*hostile[i:], *hostile[:i]], 1, seconds))
+        for i in range(clients if hostile else 0)
+    ]
+    watch = asyncio.create_task(slowest_health(url))
+    found = await load(url, files, clients, seconds)
+    watch.cancel()
+    answered = await asyncio.gather(*others)
+    return {
+        **found,
+        "hostile": sum(one["requests"] for one in answered),
+        "health_ms": 1000 * await watch,
+    }
+
+
+async def slowest_health(url: str) -> float:
+    """Ask for /health ten times a second until cancelled: the longest time to an answer."""
+    host, port = url.removeprefix("http://").split(":")
+    slowest = 0.0
+    reader, writer = await asyncio.open_connection(host, int(port))
+    with suppress(asyncio.CancelledError):
+        while True:
+            sent = time.perf_counter()
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            try:
+                await reader.readuntil(b'"ok"}')
+            finally:
+                slowest = max(slowest, time.perf_counter() - sent)
+            await asyncio.sleep(0.1)
+    writer.close()
+    return slowest
 
 
 async def load(url: str, files: Sequence[bytes], clients: int, seconds: float) -> dict[str, Any]:

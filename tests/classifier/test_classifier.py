@@ -179,6 +179,7 @@ def _flip_a_byte(folder, content):
         (lambda f, c: c["networks"]["root"].update(outputs=3), "no fitting network for .*'root'"),
         (lambda f, c: c["networks"]["root"].update(weights="../x.safetensors"), "damaged"),
         (lambda f, c: c["networks"]["root"].update(name="naive"), "do not fit the network 'naive'"),
+        (lambda f, c: c["networks"]["root"].update(members=100), "tensors instead of"),
         (lambda f, c: c.update(format=2), "damaged, or not Hilum's"),
     ],
 )

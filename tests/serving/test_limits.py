@@ -62,6 +62,16 @@ def test_too_many_pixels_fail_alone(make):
     assert items[1]["reason"] == "33 x 32 pixels are too many (at most 1,024)."
 
 
+def test_what_overruns_fails_alone_and_the_server_goes_on(make):
+    server = make(limits=Limits(decode_seconds=1e-6))
+
+    (item,) = server.predict(png()).json()["predictions"]
+
+    assert item["status"] == "failed"
+    assert item["reason"].startswith("takes longer than 1e-06 seconds to decode")
+    assert server.get("/health").status_code == 200
+
+
 def test_too_much_held_by_all_together(make):
     server = make(limits=Limits(bytes=1500, held_bytes=1500))
     uploads = server.app.state.service.uploads
@@ -115,6 +125,8 @@ def test_limits_that_make_no_sense():
         Limits(files=0)
     with pytest.raises(HilumError, match="leave room"):
         Limits(bytes=10, held_bytes=5)
+    with pytest.raises(HilumError, match="above 'decode_bytes'"):
+        Limits(decode_bytes=10, decode_budget=10)
 
 
 # ---- the queue -----------------------------------------------------------------------------
@@ -264,6 +276,32 @@ def test_pages_of_other_origins_are_refused(server):
 
     assert_problem(server.predict(png(), headers=origin), 403)
     assert server.predict(png(), headers={"origin": "http://localhost"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://["}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "none", "sec-fetch-mode": "navigate"}, 200),
+    ],
+)
+def test_what_browsers_say_of_who_asks(server, headers, status):
+    answer = server.get("/v1/classifier", headers=headers)
+
+    assert answer.status_code == status
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+def test_a_link_from_elsewhere_leads_to_the_page(server):
+    elsewhere = {"sec-fetch-site": "cross-site"}
+
+    assert server.get("/", headers=elsewhere | {"sec-fetch-mode": "navigate"}).status_code == 200
+    assert server.get("/", headers=elsewhere | {"sec-fetch-mode": "no-cors"}).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/classifier", "/nothing"])

@@ -336,18 +336,25 @@ def _load_network(
     folder: Path, entry: NetworkEntry, preprocessing: Preprocessing, allow_code: bool
 ) -> nn.Module:
     data = read_part(folder, entry.weights, entry.sha256, "the weights are")
-    members = [
-        create_network_to_load(
+
+    def create() -> nn.Module:
+        return create_network_to_load(
             entry.name,
             outputs=entry.outputs,
             image_size=preprocessing.image_size,
             allow_code=allow_code,
         )
-        for _ in range(entry.members)
-    ]
-    network = join_networks(members, mirror=entry.mirror)
+
+    first = create()
     try:
-        network.load_state_dict(safetensors.torch.load(data))
+        weights = safetensors.torch.load(data)
+        # before the others are made: a file of one network may say that it holds a hundred
+        named = join_networks([first] * entry.members, mirror=entry.mirror).state_dict()
+        if len(named) != len(weights):
+            raise RuntimeError(f"{len(weights)} tensors instead of {len(named)}")
+        members = [first, *(create() for _ in range(entry.members - 1))]
+        network = join_networks(members, mirror=entry.mirror)
+        network.load_state_dict(weights)
     except (SafetensorError, RuntimeError) as error:
         raise ClassifierError(
             f"{folder / entry.weights}: these weights do not fit the network '{entry.name}' "

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import DataError
-from hilum.radiographs.image import read_picture
+from hilum.radiographs.decoding import read_guarded
 from hilum.radiographs.pixels import PixelTransform
 from hilum.records import PixelArray, Predictions
 
@@ -65,7 +65,7 @@ def read_file(path: Path, transform: PixelTransform, *, colour: bool = False) ->
     transform: the classifier's preprocessing. colour: whether to look for colours, too.
     """
     try:
-        picture = read_picture(path, colour=colour, study=True)
+        picture = read_guarded(path, colour=colour, study=True)
         pixels = transform.to_pixels(picture.pixels)
         return Reading(pixels, coloured=picture.coloured, study=picture.study)
     except DataError as error:

@@ -5,7 +5,8 @@ is chosen by the file's content, never by its name. Other formats plug in here.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +25,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from hilum.errors import DataError
 from hilum.radiographs.dicom import START, is_dicom
 from hilum.radiographs.dicom.reading import read_dicom, read_dicom_header, read_study
+from hilum.radiographs.geometry import check_png, check_tiff
 from hilum.radiographs.npz import item_of, read_item
 from hilum.records import MAX_PIXELS, PixelArray
 
@@ -51,6 +53,10 @@ _READERS: tuple[tuple[re.Pattern[bytes], Reader], ...] = tuple(
     )
 )
 _LONGEST = 18  # bytes that the patterns look at
+_CHECKS: dict[Reader, Callable[[IO[bytes], Path], None]] = {
+    PngImageFile: check_png,
+    TiffImageFile: check_tiff,
+}
 _DEPTHS = (8, 10, 12, 14, 16)
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
 
@@ -63,6 +69,8 @@ _COLOURED = 30
 
 #: From this share of coloured pixels on, an image is in colour. Below are letters and markers.
 _COLOURED_SHARE = 0.05
+
+_BAND = 256  # rows that are turned to grey at a time
 
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F"})
 _SAMPLED = 256  # pixels looked at along an edge
@@ -132,17 +140,26 @@ def read_picture(path: Path | str, *, colour: bool = False, study: bool = False)
     Raises as read_radiograph does.
     """
     path = Path(path)
-    try:
+    with typed_errors(path):
         if item := item_of(path):
             return Picture(np.array(read_item(*item)))
         with path.open("rb") as file:
             return read_open_picture(file, path, colour=colour, study=study)
+
+
+@contextmanager
+def typed_errors(path: Path) -> Iterator[None]:
+    """Turn whatever reading a file raises into DataError, in the file's name."""
+    try:
+        yield
     except DataError:
         raise
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected an image file, found a folder.") from None
+    except MemoryError:
+        raise DataError(f"{path}: there is not enough memory to decode it.") from None
     except Exception as error:
         # A decoder that is fed damaged bytes may raise almost anything.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -190,8 +207,12 @@ def image_has_colour(image: Image.Image) -> bool:
     if image.mode in _GREY_MODES:
         return False
     step = max(1, min(image.size) // _SAMPLED)
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return has_colour(np.asarray(rgb)[::step, ::step])
+    rows = step * max(1, _BAND // step)
+    bands = [
+        np.asarray(band if band.mode == "RGB" else band.convert("RGB"))[::step, ::step].copy()
+        for band in _bands(image, rows)
+    ]
+    return has_colour(np.concatenate(bands))
 
 
 def image_source(root: Path) -> Callable[[Sequence[str]], list[PixelArray]]:
@@ -212,6 +233,8 @@ def open_image(file: IO[bytes], path: Path) -> ImageFile:
     if reader is None:
         raise DataError(f"{path}: not a {KINDS} or DICOM image.")
     file.seek(0)
+    if check := _CHECKS.get(reader):
+        check(file, path)
     return reader(file)
 
 
@@ -262,26 +285,45 @@ def read_open_picture(
         raise DataError(f"{path}: holds several images; a radiograph is one.")
     coloured = colour and image_has_colour(image)
     if not image.mode.startswith("I"):
-        return Picture(_to_grey(ImageOps.exif_transpose(image), path), coloured)
+        return Picture(_to_grey(_upright(image), path), coloured)
     white_is_zero = (
         isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     )
-    pixels = scale_to_8_bit(_deep_grey(ImageOps.exif_transpose(image)), path)
+    pixels = scale_to_8_bit(_deep_grey(_upright(image)), path)
     # Pillow inverts these up to 8 bit only
     return Picture(255 - pixels if white_is_zero else pixels, coloured)
+
+
+def _upright(image: ImageFile) -> ImageFile:
+    """The image turned as its EXIF orientation says, in place: a copy may take 160 MB."""
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def _to_grey(image: Image.Image, path: Path) -> PixelArray:
     """(H, W) uint8 of a decoded image of 8 bits a sample or fewer."""
     if image.mode == "F":
         raise DataError(f"{path}: floating-point pixels have no defined white; store 8 or 16 bit.")
+    grey = np.empty((image.height, image.width), np.uint8)
+    for i, band in enumerate(_bands(image, _BAND)):
+        grey[i * _BAND : (i + 1) * _BAND] = np.asarray(_band_to_grey(band))
+    return grey
+
+
+def _bands(image: Image.Image, rows: int) -> Iterator[Image.Image]:
+    """The image in parts of so many rows, so that what is made of it takes little memory."""
+    for top in range(0, image.height, rows):
+        yield image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
+def _band_to_grey(image: Image.Image) -> Image.Image:
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image)
     if image.mode == "P":
         image = image.convert("RGB")
-    return np.array(image.convert("L"), dtype=np.uint8)
+    return image.convert("L")
 
 
 def _deep_grey(image: Image.Image) -> npt.NDArray[Any]:

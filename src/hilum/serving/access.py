@@ -32,6 +32,9 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
+#: What a browser says of requests of this server's own page, and of what its user typed.
+_OWN_SITES = frozenset({"same-origin", "none"})
+
 _CLOSE = {"Connection": "close"}  # more of a body may follow
 
 
@@ -114,8 +117,8 @@ class Guard:
         host = headers.get("host", "")
         if _host_name(f"//{host}") not in LOOPBACK:
             return 421, "This server answers only to a name of this machine, such as localhost."
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        origin = headers.get("origin", f"http://{host}")
+        if origin.partition("://")[2].lower() != host.lower() or _is_foreign(path, headers):
             return 403, "This server does not answer pages of another origin."
         return None
 
@@ -124,6 +127,16 @@ class Guard:
         assert self._token is not None
         same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._token)
         return same and scheme.lower() == "bearer"
+
+
+def _is_foreign(path: str, headers: Headers) -> bool:
+    """Whether a page of another origin asks, as browsers say also where they send no Origin.
+
+    A link to the server's own page may stand anywhere.
+    """
+    if headers.get("sec-fetch-site", "none") in _OWN_SITES:
+        return False
+    return path.startswith(_PROTECTED) or headers.get("sec-fetch-mode") != "navigate"
 
 
 def _host_name(url: str) -> str | None:

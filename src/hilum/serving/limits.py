@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive
 
 from hilum.errors import HilumError
+from hilum.radiographs.decoding import DecodingLimits
 from hilum.records import MAX_PIXELS
 
 _PROBLEM = "application/problem+json"
@@ -42,7 +43,7 @@ class Limits:
     """
 
     bytes: int = 64 << 20
-    held_bytes: int = 512 << 20
+    held_bytes: int = 256 << 20
     pixels: int = 40_000_000
     files: int = 16
     queue: int = 256
@@ -52,6 +53,9 @@ class Limits:
     wait_seconds: float = 0.004
     connections: int = 512
     answer_seconds: float = 120.0
+    decode_seconds: float = 10.0
+    decode_bytes: int = 384 << 20
+    decode_budget: int = 640 << 20
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -59,11 +63,23 @@ class Limits:
                 raise ServingError(f"The limit '{field.name}' must be above 0.")
         if self.pixels > MAX_PIXELS:
             raise ServingError(f"The limit 'pixels' is at most {MAX_PIXELS}, not {self.pixels}.")
+        if self.decode_budget <= self.decode_bytes:
+            raise ServingError("The limit 'decode_budget' must be above 'decode_bytes'.")
         if self.held_bytes < self.bytes or self.queue < self.files:
             raise ServingError(
                 "The limits must leave room for one whole request: held_bytes at least bytes, "
                 f"queue at least files; found {self}."
             )
+
+    @property
+    def decoding(self) -> DecodingLimits:
+        """Those that hold for decoding."""
+        return DecodingLimits(
+            seconds=self.decode_seconds,
+            bytes=self.decode_bytes,
+            budget=self.decode_budget,
+            pixels=self.pixels,
+        )
 
 
 class ProblemDetails(BaseModel):

@@ -1,25 +1,25 @@
-"""From uploads to answers: threads that decode, one that classifies, one that explains."""
+"""From uploads to answers: processes that decode, a thread that classifies, one that explains."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
-from hilum.errors import HilumError
+from hilum.errors import DataError, HilumError
 from hilum.exporting.runtime import Runtime, run_by
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Prediction, Table
+from hilum.radiographs.decoding import Decoders
 from hilum.serving.batching import Batcher
 from hilum.serving.explaining import Explainer
 from hilum.serving.limits import Limits, Problem
 from hilum.serving.metrics import Metrics
 from hilum.serving.schemas import DecisionProbs, Explanation, Item, describe_classifier
-from hilum.serving.uploads import Decoded, Upload, Uploads, decode
+from hilum.serving.uploads import FILE, Decoded, Upload, Uploads, prepared, refused
 
 _RETRY_AFTER = 5
 
@@ -42,7 +42,7 @@ class Service:
         self.metrics.held.set_function(lambda: self.uploads.held)
         self._explainer = Explainer(classifier)
         self._explaining = 0
-        self._decoders = ThreadPoolExecutor(os.cpu_count() or 1, "hilum-decode")
+        self._decoders = Decoders(limits.decoding, lambda: self.stopping)
         self._explainers = ThreadPoolExecutor(1, "hilum-explain")
 
     def check_open(self) -> None:
@@ -98,8 +98,8 @@ class Service:
             self._explaining -= 1
 
     def close(self) -> None:
-        """Finish what was begun and end the threads."""
-        self._decoders.shutdown()
+        """End what is being decoded, finish what is computed, and end the threads."""
+        self._decoders.close()
         self._explainers.shutdown()
         self.batcher.close()
 
@@ -110,15 +110,19 @@ class Service:
             raise Problem(422, str(error)) from None
 
     async def _decode(self, uploads: Sequence[Upload], *, preview: bool) -> list[Decoded]:
-        def one(upload: Upload) -> Decoded:
-            return decode(
-                upload, self._classifier.preprocessing, self.limits.pixels, preview=preview
-            )
+        finish = partial(prepared, transform=self._classifier.preprocessing, preview=preview)
+        futures = [
+            self._decoders.submit(FILE, finish, content=upload.file, colour=True)
+            for upload in uploads
+        ]
+        found = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+        return [one if isinstance(one, Decoded) else _refused(one) for one in found]
 
-        loop = asyncio.get_running_loop()
-        return list(
-            await asyncio.gather(*(loop.run_in_executor(self._decoders, one, u) for u in uploads))
-        )
+
+def _refused(error: BaseException) -> Decoded:
+    if isinstance(error, DataError):
+        return refused(error)
+    raise error
 
 
 def _items(

@@ -1,4 +1,4 @@
-"""Files that come with a request: received within limits, then decoded; nothing goes to the disk.
+"""Files that come with a request: received within limits; nothing goes to the disk.
 
 The framework's own form parser is not used, since it keeps larger files in temporary files.
 """
@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Final
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from hilum.errors import DataError
 from hilum.explanation.pictures import thumbnail_png, to_text
 from hilum.prediction.stream import Reading
-from hilum.radiographs.image import open_size, read_open_picture
+from hilum.radiographs.image import Picture
 from hilum.radiographs.pixels import PixelTransform
 from hilum.serving.limits import Limits, Problem, drain
 
@@ -26,7 +26,7 @@ _RETRY_AFTER = 2  # seconds
 _KIND = b"multipart/form-data"
 
 #: Stands for the file in refusals, so that no name that came from outside can reach a log.
-_FILE = Path("file")
+FILE: Final = Path("file")
 _PREVIEW_SIDE = 1024  # pixels of a preview's longer side
 
 
@@ -216,30 +216,18 @@ class Decoded:
     preview: str | None = None
 
 
-def decode(
-    upload: Upload, transform: PixelTransform, most_pixels: int, *, preview: bool = False
-) -> Decoded:
-    """Read and prepare an upload; where that is not possible, the reading says why.
+def prepared(picture: Picture, transform: PixelTransform, *, preview: bool) -> Decoded:
+    """A decoded upload as the networks and the sender need it.
 
-    transform: the classifier's preprocessing. most_pixels: refused before decoding beyond that.
+    transform: the classifier's preprocessing.
     """
-    try:
-        _refuse_large(upload, most_pixels)
-        upload.file.seek(0)
-        picture = read_open_picture(upload.file, _FILE, colour=True)
-        image = picture.pixels
-        height, width = image.shape
-        reading = Reading(transform.to_pixels(image), coloured=picture.coloured)
-        shown = to_text(thumbnail_png(image, _PREVIEW_SIDE)) if preview else None
-        return Decoded(reading, width, height, shown)
-    except DataError as error:
-        return Decoded(Reading(None, " ".join(str(error).removeprefix(f"{_FILE}: ").split())))
-    except Exception as error:  # a decoder that is fed damaged bytes may raise almost anything
-        return Decoded(Reading(None, " ".join(f"cannot be read ({error}).".split())))
+    image = picture.pixels
+    height, width = image.shape
+    reading = Reading(transform.to_pixels(image), coloured=picture.coloured)
+    shown = to_text(thumbnail_png(image, _PREVIEW_SIDE)) if preview else None
+    return Decoded(reading, width, height, shown)
 
 
-def _refuse_large(upload: Upload, most: int) -> None:
-    """Raise DataError for too many pixels, before any is decoded."""
-    width, height = open_size(upload.file, _FILE)
-    if width * height > most:
-        raise DataError(f"{width} x {height} pixels are too many (at most {most:,}).")
+def refused(error: Exception) -> Decoded:
+    """An upload that cannot be read, and why."""
+    return Decoded(Reading(None, " ".join(str(error).removeprefix(f"{FILE}: ").split())))

@@ -23,12 +23,30 @@ def codestream_shape(data: bytes) -> tuple[int, int, int, int] | None:
 
     None where it begins like none of them or is cut off before it says so.
     """
-    if data.startswith(_JP2):
-        start = data.find(b"\xff\x4f\xff\x51", 0, 4096)
-        return _jpeg_2000(data[start:]) if start >= 0 else None
     if data.startswith(b"\xff\x4f\xff\x51"):
         return _jpeg_2000(data)
     return _jpeg(data) if data.startswith(b"\xff\xd8") else None
+
+
+def without_boxes(frame: bytes) -> bytes:
+    """The codestream of a frame that some writers put into the boxes of a JP2 file.
+
+    What the boxes say of the image is not believed, and does not reach the decoder (ITU-T T.800,
+    annex I). A frame that holds no codestream stays as it is.
+    """
+    at = 0
+    while frame.startswith(_JP2) and at + 8 <= len(frame):
+        length, kind = struct.unpack(">L4s", frame[at : at + 8])
+        head = 16 if length == 1 else 8
+        if length == 1:
+            length = _number(frame, at + 8, 8)
+        end = at + length if length else len(frame)
+        if kind == b"jp2c":
+            return frame[at + head : end]
+        if end < at + head:
+            break
+        at = end
+    return frame
 
 
 def _jpeg(data: bytes) -> tuple[int, int, int, int] | None:
@@ -64,6 +82,10 @@ Values = npt.NDArray[Any]
 #: Compressed data that are larger than this multiple of the pixels, and a little, are not theirs.
 _MAX_EXPANSION = 2
 _LITTLE = 1 << 16
+#: No radiograph has more pixels than this multiple of its compressed bytes; a black one may.
+_MAX_RATIO = 2_000
+#: Encoders write no byte that stands for nothing (PS3.5, G.3.2), or a few.
+_MAX_NOTHING = 1_000
 #: More bytes than pixels are padding, up to this many; beyond, rows and columns are in doubt.
 _MAX_PADDING = 1 << 10
 
@@ -158,6 +180,7 @@ def _frame(contents: Contents, header: ImageHeader) -> bytes:
 def _decoded(frame: bytes, contents: Contents, header: ImageHeader) -> Values:
     """The values of a frame that is compressed as JPEG, JPEG-LS or JPEG 2000."""
     refusal, syntax = contents.source.refusal, contents.transfer_syntax
+    frame = without_boxes(frame)
     shape = codestream_shape(frame)
     if shape is None:
         raise refusal(f"cannot be decoded: its {syntax.codec} data are damaged.")
@@ -166,6 +189,11 @@ def _decoded(frame: bytes, contents: Contents, header: ImageHeader) -> Values:
         raise refusal(
             f"holds {syntax.codec} data of {height} rows, {width} columns and {components} "
             f"components, but says {header.rows}, {header.columns} and 1."
+        )
+    if height * width > max(_MAX_RATIO * len(frame), 1 << 20):
+        raise refusal(
+            f"holds {len(frame):,} bytes of {syntax.codec} data, too few for {height} rows and "
+            f"{width} columns; the file is cut off or damaged."
         )
     if bits > header.bits_allocated:
         raise refusal(f"holds {bits}-bit {syntax.codec} data in {header.bits_allocated} bits.")
@@ -241,8 +269,8 @@ def _run_lengths(frame: bytes, header: ImageHeader) -> bytes | None:
 def _unpack_bits(segment: bytes, n: int) -> bytes | None:
     """The first n bytes of a segment (PS3.5, G.3.2); None where it has fewer."""
     found = bytearray()
-    at, end = 0, len(segment)
-    while len(found) < n and at < end:
+    at, end, nothing = 0, len(segment), 0
+    while len(found) < n and at < end and nothing <= _MAX_NOTHING:
         head = segment[at]
         if head < 128:
             found += segment[at + 1 : at + 2 + head]
@@ -251,5 +279,5 @@ def _unpack_bits(segment: bytes, n: int) -> bytes | None:
             found += segment[at + 1 : at + 2] * (257 - head)
             at += 2
         else:
-            at += 1
+            at, nothing = at + 1, nothing + 1
     return bytes(found[:n]) if len(found) >= n else None
