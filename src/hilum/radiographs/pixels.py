@@ -68,7 +68,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 #: Changes whenever decoding gives other pixels than before, so that old arrays are not used.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 
 
 def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None) -> list[str]:
