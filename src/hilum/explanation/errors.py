@@ -102,7 +102,7 @@ def collect_errors(
     neighbours; all are listed. k: neighbours of each, from the split 'train'.
     Raises EvaluationError where labels or predictions do not fit.
     """
-    check_labels(classifier.tree, dataset)
+    check_labels(classifier, dataset)
     rows = dataset.indices(split)
     names = [dataset.records[row].name for row in rows]
     truth = dataset.labels[rows]

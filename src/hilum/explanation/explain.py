@@ -148,7 +148,7 @@ def explain(
     """
     chosen = tuple(parse_method(method) for method in dict.fromkeys(methods))
     if dataset is not None:
-        check_labels(classifier.tree, dataset)
+        check_labels(classifier, dataset)
     files = [f for path in images for f in (list_images(path) if path.is_dir() else [path])]
     if not 1 <= len(files) <= MOST_IMAGES:
         raise EvaluationError(

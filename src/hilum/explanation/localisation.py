@@ -114,7 +114,7 @@ def score_localisation(
     Raises EvaluationError where the labels differ or the decision is not there, DataError where
     the split or a mask is missing.
     """
-    check_labels(classifier.tree, dataset)
+    check_labels(classifier, dataset)
     opened = open_network(classifier, decision)
     name = opened.decision.name
     rows, pixels, masks = _with_findings(classifier, dataset, split, opened.decision, n)
