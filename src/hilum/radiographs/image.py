@@ -23,6 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from hilum.errors import DataError
+from hilum.radiographs.depth import value_range
 from hilum.radiographs.dicom import START, is_dicom
 from hilum.radiographs.dicom.reading import read_dicom, read_dicom_header, read_study
 from hilum.radiographs.geometry import check_png, check_tiff
@@ -57,8 +58,10 @@ _CHECKS: dict[Reader, Callable[[IO[bytes], Path], None]] = {
     PngImageFile: check_png,
     TiffImageFile: check_tiff,
 }
-_DEPTHS = (8, 10, 12, 14, 16)
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF 6.0, section 8
+# TIFF 6.0, section 8
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_BITS_PER_SAMPLE = 258
+_WORD = (16,)
 
 #: Bits a sample of Pillow's modes that are not 8; 16-bit colour shows in the raw mode only.
 _BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 32, "F": 32}
@@ -115,10 +118,9 @@ def read_radiograph(path: Path | str) -> PixelArray:
     """Read an image file, or an image inside an NPZ file (``FILE.npz/ARRAY/INDEX``), to grey.
 
     Colour is turned to luma (ITU-R BT.601); transparency is laid over black. Deeper than 8 bit is
-    scaled linearly, never clipped: the white of a 16-bit file is the full scale of the fewest
-    bits, of 8, 10, 12, 14 or 16, that hold its brightest pixel, because detectors store 10 to 14
-    significant bits in 16. Of 16-bit colour the high byte counts. DICOM says itself how its
-    values are to be seen (dicom.greyscale).
+    scaled linearly, never clipped, over the range that the file states or else its values need
+    (depth.value_range). Of 16-bit colour the high byte counts. DICOM says itself how its values
+    are to be seen (dicom.greyscale).
 
     Args:
         path: The file.
@@ -286,10 +288,11 @@ def read_open_picture(
     coloured = colour and image_has_colour(image)
     if not image.mode.startswith("I"):
         return Picture(_to_grey(_upright(image), path), coloured)
-    white_is_zero = (
-        isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    )
-    pixels = scale_to_8_bit(_deep_grey(_upright(image)), path)
+    tiff = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    white_is_zero = tiff.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    stated = min(tiff.get(_BITS_PER_SAMPLE, _WORD))
+    pixels = _deep_grey(_upright(image))
+    pixels = scale_to_8_bit(pixels, path, stated if stated < 16 else None)
     # Pillow inverts these up to 8 bit only
     return Picture(255 - pixels if white_is_zero else pixels, coloured)
 
@@ -335,16 +338,18 @@ def _deep_grey(image: Image.Image) -> npt.NDArray[Any]:
     return pixels
 
 
-def scale_to_8_bit(pixels: npt.NDArray[Any], source: Path | str) -> PixelArray:
+def scale_to_8_bit(
+    pixels: npt.NDArray[Any], source: Path | str, stated: int | None = None
+) -> PixelArray:
     """Scale non-negative integers of up to 16 significant bits linearly to [0, 255].
 
-    pixels: (H, W). source: for the message.
+    pixels: (H, W). source: for the message. stated: how many bits they have, where that is known.
     Raises DataError for negative values or more than 16 bits.
     """
     low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high > 65535:
         raise DataError(f"{source}: pixel values from {low} to {high}; expected 0 to 65535.")
-    white = next(2**bits - 1 for bits in _DEPTHS if high < 2**bits)
+    _, white = value_range(low, high, stated, signed=False)
     # A table is quicker than arithmetic on every pixel, and needs a twentieth of its memory.
     table = ((np.arange(white + 1) * 255 + white // 2) // white).astype(np.uint8)
     scaled: PixelArray = table[pixels.astype(np.uint16)]

@@ -86,11 +86,13 @@ class Contents:
     """A file read up to its pixels.
 
     pixel_length: bytes of the pixel data that source stands before; UNDEFINED where they are
-    encapsulated, None where there are no pixel data.
+    encapsulated, None where there are no pixel data. sop_class: as the file's meta information
+    has it, '' where that does not say.
     """
 
     elements: Elements
     transfer_syntax: TransferSyntax
+    sop_class: str
     source: Source
     pixel_length: int | None
 
@@ -104,33 +106,38 @@ def read_contents(file: IO[bytes], path: Path, wanted: frozenset[int]) -> Conten
     source = Source(file, path)
     if source.peek(132)[128:] == b"DICM":
         source.skip(132)
-    syntax = _transfer_syntax(source)
+    syntax, sop_class = _meta_information(source)
     if syntax.deflated:
         source = source.inflated()
     reader = _Reader(source, syntax.implicit, syntax.big_endian)
     elements, pixel_length = reader.read_file(wanted)
-    return Contents(elements, syntax, source, pixel_length)
+    return Contents(elements, syntax, sop_class, source, pixel_length)
 
 
-def _transfer_syntax(source: Source) -> TransferSyntax:
-    """As the file's meta information says (PS3.10, 7.1); guessed from the first element without."""
+def _meta_information(source: Source) -> tuple[TransferSyntax, str]:
+    """Transfer syntax and SOP class as the file's meta information says (PS3.10, 7.1).
+
+    Without, the syntax is guessed from the first element, and the class is ''.
+    """
     meta = _Reader(source, implicit=False, big_endian=False)
-    uid = b""
+    uids = {tags.TRANSFER_SYNTAX: "", tags.MEDIA_SOP_CLASS: ""}
     while source.peek(2) == b"\x02\x00":
         tag, _, length = meta.read_head()
-        value = meta.read_value(length) if tag == tags.TRANSFER_SYNTAX else None
-        if value is None:
-            source.skip(length)
+        if tag in uids:
+            uids[tag] = meta.read_value(length).strip(b" \0").decode("ascii", "replace")
         else:
-            uid = value.strip(b" \0")
-    if uid:
-        known = TRANSFER_SYNTAXES.get(uid.decode("ascii", "replace"))
-        if known is None:
-            raise source.refusal(
-                "its transfer syntax is none that Hilum reads (docs/data.md lists them); convert "
-                "it to Explicit VR Little Endian."
-            )
-        return known
+            source.skip(length)
+    uid, sop_class = uids.values()
+    known = TRANSFER_SYNTAXES.get(uid) if uid else _guessed_syntax(source)
+    if known is None:
+        raise source.refusal(
+            "its transfer syntax is none that Hilum reads (docs/data.md lists them); convert it "
+            "to Explicit VR Little Endian."
+        )
+    return known, sop_class
+
+
+def _guessed_syntax(source: Source) -> TransferSyntax:
     start = source.peek(6)
     if start[4:6] not in _VRS:
         return TRANSFER_SYNTAXES["1.2.840.10008.1.2"]
@@ -186,13 +193,12 @@ class _Reader:
         self, into: Elements, tag: int, vr: bytes | None, length: int, wanted: frozenset[int],
         depth: int,
     ) -> None:  # fmt: skip
-        is_sequence = tag in wanted and vr in (None, b"SQ") and tag in _SEQUENCES
+        is_sequence = tag in wanted and tag in _SEQUENCES  # whatever VR it has been written with
         if is_sequence or length == UNDEFINED:
-            if vr in (b"OB", b"OW"):  # compressed pixels of an icon, inside a sequence
+            if vr in (b"OB", b"OW") and not is_sequence:  # compressed pixels of an icon
                 self._skip_fragments()
                 return
-            # PS3.5, 6.2.2: unknown values of undefined length are implicit VR, little-endian
-            reader = _Reader(self.source, True, False) if vr == b"UN" else self
+            reader = self if vr in (None, b"SQ") else self._reader_of_items()
             first = reader._read_sequence(length, tags.OF_A_LUT if is_sequence else _NONE, depth)
             if is_sequence:
                 into.found[tag] = Element(vr, b"", first)
@@ -200,6 +206,16 @@ class _Reader:
             into.found[tag] = Element(vr, self.read_value(length))
         else:
             self.source.skip(length)
+
+    def _reader_of_items(self) -> "_Reader":
+        """For items of a sequence that is not called one.
+
+        They are implicit VR, little-endian (PS3.5, 6.2.2; CP-246), but some writers leave them
+        as they were, which their first bytes show.
+        """
+        start = self.source.peek(14)  # the head of an item, and tag and VR of its first element
+        big_endian = start.startswith(b"\xff\xfe\xe0\x00")
+        return _Reader(self.source, start[12:14] not in _VRS, big_endian)
 
     def _read_sequence(self, length: int, wanted: frozenset[int], depth: int) -> Elements | None:
         """The first item of a sequence; all of it is passed over."""

@@ -11,7 +11,7 @@ import numpy as np
 from hilum.radiographs.dicom import tags
 from hilum.radiographs.dicom.elements import Elements
 from hilum.radiographs.dicom.header import ImageHeader
-from hilum.radiographs.dicom.stored import Values
+from hilum.radiographs.dicom.stored import Stored
 from hilum.records import FloatArray, IntArray, PixelArray
 
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
@@ -25,7 +25,11 @@ class _Lut:
 
     first: int
     entries: IntArray
-    bits: int
+
+    @property
+    def white(self) -> int:
+        """Its own largest entry: what it declares is often the size of its words."""
+        return int(self.entries.max())
 
     def look_up(self, inputs: FloatArray) -> FloatArray:
         """Inputs below the first take its entry, those above the last the last's."""
@@ -33,29 +37,29 @@ class _Lut:
         return self.entries[at].astype(np.float64)
 
 
-def to_grey(values: Values, header: ImageHeader, elements: Elements) -> PixelArray:
-    """Stored values as a picture.
+def to_grey(stored: Stored, header: ImageHeader, elements: Elements) -> PixelArray:
+    """Stored values as a picture: (H, W) uint8, 255 being white.
 
-    values: (H, W) integers within header.range. Returns (H, W) uint8, 255 being white.
     Raises DataError where a table or window makes no sense.
     """
-    low = header.range[0]
-    table = grey_table(header, elements)
+    low = stored.range[0]
+    table = grey_table(stored.range, header, elements)
+    values = stored.values
     picture: PixelArray = table[values.astype(np.int32) - low if low else values]
     return picture
 
 
-def grey_table(header: ImageHeader, elements: Elements) -> PixelArray:
-    """The grey of every value that can be stored, from the smallest on: (2**bits_stored,) uint8.
+def grey_table(ends: tuple[int, int], header: ImageHeader, elements: Elements) -> PixelArray:
+    """The grey of every value from one of the ends to the other: uint8.
 
-    Without a window or VOI LUT white is the largest value that can be stored, not the brightest
+    Without a window or VOI LUT the ends are black and white, not the darkest and the brightest
     that this image holds, so that one value is one grey in all images of a detector, and a
     MONOCHROME1 image equals its MONOCHROME2 twin. Nothing is clipped.
     """
-    low, high = header.range
+    low, high = ends
     stored = np.arange(low, high + 1, dtype=np.float64)
-    values, span = _modality(stored, elements)
-    shares = _voi(values, span, elements)
+    values, span = _modality(stored, elements, header.signed)
+    shares = _voi(values, span, elements, header.signed or span[0] < 0)
     if header.white_is_zero:
         shares = 1 - shares  # PS3.3, C.7.6.3.1.2: after the VOI transformation
     # Rounded twice, so that 1 - (1 - x) falls on the same side of a half as x.
@@ -63,11 +67,13 @@ def grey_table(header: ImageHeader, elements: Elements) -> PixelArray:
     return table
 
 
-def _modality(stored: FloatArray, elements: Elements) -> tuple[FloatArray, tuple[float, float]]:
+def _modality(
+    stored: FloatArray, elements: Elements, signed: bool
+) -> tuple[FloatArray, tuple[float, float]]:
     """Values after the modality LUT or the rescaling, and their range (PS3.3, C.11.1)."""
-    lut = _lut(elements, tags.MODALITY_LUT_SEQUENCE, "modality LUT", signed=stored[0] < 0)
+    lut = _lut(elements, tags.MODALITY_LUT_SEQUENCE, "modality LUT", stored[-1], signed)
     if lut:
-        return lut.look_up(stored), (0.0, 2.0**lut.bits - 1)
+        return lut.look_up(stored), (0.0, float(lut.white))
     slope = elements.decimals(tags.RESCALE_SLOPE, "rescale slope")
     intercept = elements.decimals(tags.RESCALE_INTERCEPT, "rescale intercept")
     if not slope or not intercept:
@@ -78,11 +84,13 @@ def _modality(stored: FloatArray, elements: Elements) -> tuple[FloatArray, tuple
     return values, (float(values.min()), float(values.max()))
 
 
-def _voi(values: FloatArray, span: tuple[float, float], elements: Elements) -> FloatArray:
+def _voi(
+    values: FloatArray, span: tuple[float, float], elements: Elements, signed: bool
+) -> FloatArray:
     """Shares of white, in [0, 1], after the first VOI LUT or else window (PS3.3, C.11.2.1)."""
-    lut = _lut(elements, tags.VOI_LUT_SEQUENCE, "VOI LUT", signed=span[0] < 0)
+    lut = _lut(elements, tags.VOI_LUT_SEQUENCE, "VOI LUT", span[1], signed)
     if lut:
-        shares: FloatArray = lut.look_up(values) / (2**lut.bits - 1)
+        shares: FloatArray = lut.look_up(values) / lut.white
         return shares
     center = elements.decimals(tags.WINDOW_CENTER, "window center")
     width = elements.decimals(tags.WINDOW_WIDTH, "window width")
@@ -113,8 +121,11 @@ def _window(values: FloatArray, center: float, width: float, elements: Elements)
     return np.clip((values - center) / width + 0.5, 0, 1)
 
 
-def _lut(elements: Elements, sequence: int, name: str, *, signed: bool) -> _Lut | None:
-    """The first table of a sequence. signed: the first mapped value may be negative."""
+def _lut(elements: Elements, sequence: int, name: str, largest: float, signed: bool) -> _Lut | None:
+    """The first table of a sequence, for inputs up to the largest.
+
+    signed: whether the first mapped value may be negative.
+    """
     item = elements.item(sequence)
     if item is None:
         return None
@@ -136,4 +147,8 @@ def _lut(elements: Elements, sequence: int, name: str, *, signed: bool) -> _Lut 
     entries = np.frombuffer(data.value, kind, count=n).astype(np.int64)
     if int(entries.max()) >= 1 << bits:
         raise refusal(f"has a {name} with values beyond its {bits} bits.")
-    return _Lut(descriptor[1], entries, bits)
+    if not entries.any():
+        raise refusal(f"has a {name} that makes everything black.")
+    # a negative number that is written as an unsigned one: no input could reach it
+    beyond = signed and descriptor[1] > largest and descriptor[1] >= 1 << 15
+    return _Lut(descriptor[1] - (beyond << 16), entries)

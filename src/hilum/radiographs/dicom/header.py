@@ -8,10 +8,17 @@ from hilum.radiographs.dicom import tags
 from hilum.radiographs.dicom.elements import Contents, Elements
 from hilum.records import MAX_PIXELS
 
-#: Computed radiography and digital radiography (PS3.3, C.7.3.1.1.1).
-_RADIOGRAPHS = frozenset({"CR", "DX"})
-#: Secondary captures (PS3.4, B.5) may leave the modality out: exported and digitised films.
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+#: Modalities that project (PS3.3, C.7.3.1.1.1): computed and digital radiography, radiographic
+#: imaging on film, radio fluoroscopy; and DR, which the standard does not have but devices write.
+_RADIOGRAPHS = frozenset({"CR", "DX", "DR", "RG", "RF"})
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+_RAW_CLASS = f"{_STORAGE}1.1.1"
+#: What a SOP class (PS3.4, B.5) says where the modality is left out, as some de-identify.
+#: Secondary captures, which are exported and digitised films, need not have one.
+_CLASSES = {
+    f"{_STORAGE}1": "CR", f"{_STORAGE}1.1": "DX", _RAW_CLASS: "DX", f"{_STORAGE}12.2": "RF",
+    **{f"{_STORAGE}7{multi_frame}": "" for multi_frame in ("", ".1", ".2", ".3", ".4")},
+}  # fmt: skip
 _GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _RAW = "FOR PROCESSING"
 
@@ -22,7 +29,7 @@ class ImageHeader:
 
     rows, columns: pixels. bits_allocated: 8 or 16. bits_stored: at most that. high_bit: where
     the most significant stored bit lies. signed: two's complement. white_is_zero: the smallest
-    value is shown white. modality: 'CR', 'DX', or '' of a secondary capture.
+    value is shown white. modality: such as 'DX', or '' of a secondary capture.
     """
 
     rows: int
@@ -34,12 +41,6 @@ class ImageHeader:
     white_is_zero: bool
     modality: str
 
-    @property
-    def range(self) -> tuple[int, int]:
-        """The smallest and the largest value that can be stored (PS3.5, 8.1.1)."""
-        half = 1 << (self.bits_stored - 1)
-        return (-half, half - 1) if self.signed else (0, 2 * half - 1)
-
 
 def image_header(contents: Contents) -> ImageHeader:
     """Check and collect what is needed of a file's elements.
@@ -47,10 +48,11 @@ def image_header(contents: Contents) -> ImageHeader:
     Raises DataError where it is no single grey radiograph for display, or contradicts itself.
     """
     elements, refusal = contents.elements, contents.source.refusal
-    modality = _modality(elements, refusal)
+    sop_class = elements.text(tags.SOP_CLASS) or contents.sop_class
+    modality = _modality(elements.text(tags.MODALITY), sop_class, refusal)
     if contents.pixel_length is None:
         raise refusal("holds no pixel data; expected a radiograph.")
-    if elements.text(tags.PRESENTATION_INTENT) == _RAW:
+    if (elements.text(tags.PRESENTATION_INTENT) or (sop_class == _RAW_CLASS and _RAW)) == _RAW:
         raise refusal(
             "holds raw values of the detector (FOR PROCESSING), not a picture; export the image "
             "that is FOR PRESENTATION."
@@ -86,17 +88,16 @@ def image_header(contents: Contents) -> ImageHeader:
     )
 
 
-def _modality(elements: Elements, refusal: Callable[[str], DataError]) -> str:
-    modality = elements.text(tags.MODALITY)
+def _modality(modality: str, sop_class: str, refusal: Callable[[str], DataError]) -> str:
     if modality in _RADIOGRAPHS:
         return modality
-    if not modality and elements.text(tags.SOP_CLASS).startswith(_SECONDARY_CAPTURE):
-        return ""
+    if not modality and sop_class in _CLASSES:
+        return _CLASSES[sop_class]
     # Two capital letters tell a modality, not a patient; anything else is not repeated.
     found = modality if modality.isalpha() and len(modality) == 2 else "none that is known"
     raise refusal(
-        f"is no radiograph: its modality is {found}; expected CR or DX (or a secondary capture "
-        "without one)."
+        f"is no radiograph: its modality is {found}; expected CR or DX (DR, RG, RF, and a "
+        "secondary capture without one, are read too)."
     )
 
 

@@ -2,82 +2,19 @@
 
 import io
 import struct
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL.JpegImagePlugin import JpegImageFile
 
+from hilum.radiographs.depth import value_range
+from hilum.radiographs.dicom.codestream import Codestream, codestream_shape, without_boxes
 from hilum.radiographs.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Contents
 from hilum.radiographs.dicom.header import ImageHeader
+from hilum.radiographs.dicom.numbers import Values, numbers
 from hilum.radiographs.dicom.tags import TransferSyntax
-
-#: Start-of-frame markers of JPEG (ITU-T T.81, table B.1; JPEG-LS: T.87, C.1.1).
-_FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_JP2 = b"\0\0\0\x0cjP  "
-
-
-def codestream_shape(data: bytes) -> tuple[int, int, int, int] | None:
-    """Height, width, components and bits a sample of a JPEG, JPEG-LS or JPEG 2000 codestream.
-
-    None where it begins like none of them or is cut off before it says so.
-    """
-    if data.startswith(b"\xff\x4f\xff\x51"):
-        return _jpeg_2000(data)
-    return _jpeg(data) if data.startswith(b"\xff\xd8") else None
-
-
-def without_boxes(frame: bytes) -> bytes:
-    """The codestream of a frame that some writers put into the boxes of a JP2 file.
-
-    What the boxes say of the image is not believed, and does not reach the decoder (ITU-T T.800,
-    annex I). A frame that holds no codestream stays as it is.
-    """
-    at = 0
-    while frame.startswith(_JP2) and at + 8 <= len(frame):
-        length, kind = struct.unpack(">L4s", frame[at : at + 8])
-        head = 16 if length == 1 else 8
-        if length == 1:
-            length = _number(frame, at + 8, 8)
-        end = at + length if length else len(frame)
-        if kind == b"jp2c":
-            return frame[at + head : end]
-        if end < at + head:
-            break
-        at = end
-    return frame
-
-
-def _jpeg(data: bytes) -> tuple[int, int, int, int] | None:
-    at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # filling
-            at += 1
-        elif marker in _STANDALONE:
-            at += 2
-        elif marker in _FRAMES:
-            height, width = _number(data, at + 5, 2), _number(data, at + 7, 2)
-            return height, width, data[at + 9], data[at + 4]
-        else:
-            at += 2 + max(2, _number(data, at + 2, 2))
-    return None
-
-
-def _jpeg_2000(data: bytes) -> tuple[int, int, int, int] | None:
-    """The SIZ marker (ITU-T T.800, A.5.1), the first of a codestream."""
-    if len(data) < 43:
-        return None
-    x1, y1, x0, y0 = (_number(data, 8 + 4 * i, 4) for i in range(4))
-    return y1 - y0, x1 - x0, _number(data, 40, 2), (data[42] & 0x7F) + 1
-
-
-def _number(data: bytes, at: int, size: int) -> int:
-    return int.from_bytes(data[at : at + size], "big")
-
-
-Values = npt.NDArray[Any]
 
 #: Compressed data that are larger than this multiple of the pixels, and a little, are not theirs.
 _MAX_EXPANSION = 2
@@ -90,29 +27,47 @@ _MAX_NOTHING = 1_000
 _MAX_PADDING = 1 << 10
 
 
-def stored_values(contents: Contents, header: ImageHeader) -> Values:
+@dataclass(frozen=True, slots=True)
+class Stored:
     """The values of an image's pixels, before any look-up table.
 
-    Returns (rows, columns) of an integer type, within header.range. Raises DataError where the
-    data are shorter or longer than rows and columns say, damaged, or need a decoder that is not
-    installed.
+    values: (rows, columns) of an integer type. range: of black and white (depth.value_range).
+    """
+
+    values: Values
+    range: tuple[int, int]
+
+
+def stored_values(contents: Contents, header: ImageHeader) -> Stored:
+    """Decode the pixels, and compare what header, codestream and values say of their bits.
+
+    Raises DataError where they contradict each other, or where the data are shorter or longer
+    than rows and columns say, damaged, or need a decoder that is not installed.
     """
     syntax, refusal = contents.transfer_syntax, contents.source.refusal
+    bits, unused = header.bits_stored, header.high_bit + 1 - header.bits_stored
+    found = Codestream(header.rows, header.columns, 1, header.bits_allocated)
     if not syntax.codec:
-        values = _native(_native_bytes(contents, header), header, syntax.big_endian)
+        words = _words(_native_bytes(contents, header), header, syntax.big_endian)
     else:
         frame = _frame(contents, header)
         if syntax.codec == "RLE":
             planes = _run_lengths(frame, header)
             if planes is None:
                 raise refusal("cannot be decoded: its RLE data are damaged.")
-            values = _native(planes, header, big_endian=False)
+            words = _words(planes, header, big_endian=False)
         else:
-            values = _decoded(frame, contents, header)
-    low, high = header.range
-    if int(values.min()) < low or int(values.max()) > high:
-        raise refusal(f"holds values beyond the {header.bits_stored} bits that it says it stores.")
-    return values
+            found, words = _decoded(frame, contents, header)
+    if bits < found.bits <= header.high_bit:
+        raise refusal(
+            f"holds {found.bits}-bit {syntax.codec} data with bit {header.high_bit} used."
+        )
+    if found.bits <= bits:  # the codestream holds values and no words, of as many bits as it says
+        bits, unused = found.bits, 0
+    values, signed = numbers(words, bits, unused, header.signed, found, refusal)
+    stated = bits if bits < header.bits_allocated else None
+    low, high = int(values.min()), int(values.max())
+    return Stored(values, value_range(low, high, stated, signed=signed))
 
 
 def _native_bytes(contents: Contents, header: ImageHeader) -> bytes:
@@ -128,21 +83,15 @@ def _native_bytes(contents: Contents, header: ImageHeader) -> bytes:
     return contents.source.read(min(length, size + size % 2))
 
 
-def _native(data: bytes, header: ImageHeader, big_endian: bool) -> Values:
-    """Values from their bytes, with what lies in unused bits cut off (PS3.5, 8.1.1)."""
-    kind = "i" if header.signed else "u"
+def _words(data: bytes, header: ImageHeader, big_endian: bool) -> Values:
+    """(rows, columns) unsigned words, as they are stored, from their bytes."""
     size = header.bits_allocated // 8
     n = header.rows * header.columns
     if size == 1 and big_endian and len(data) % 2 == 0:
         # PS3.5, annex D: 8-bit pixels in words of 16, of which the bytes are swapped
         data = np.frombuffer(data, "<u2").byteswap().tobytes()
-    order = ">" if big_endian else "<"
-    values = np.frombuffer(data, f"{order}{kind}{size}", count=n).astype(f"={kind}{size}")
-    if above := header.bits_allocated - 1 - header.high_bit:
-        np.left_shift(values, above, out=values)
-    if unused := header.bits_allocated - header.bits_stored:
-        np.right_shift(values, unused, out=values)  # of signed values the sign is repeated
-    return values.reshape(header.rows, header.columns)
+    words = np.frombuffer(data, f"{'>' if big_endian else '<'}u{size}", count=n)
+    return words.astype(f"=u{size}", copy=False).reshape(header.rows, header.columns)
 
 
 def _frame(contents: Contents, header: ImageHeader) -> bytes:
@@ -177,14 +126,17 @@ def _frame(contents: Contents, header: ImageHeader) -> bytes:
     return b"".join(fragments)
 
 
-def _decoded(frame: bytes, contents: Contents, header: ImageHeader) -> Values:
-    """The values of a frame that is compressed as JPEG, JPEG-LS or JPEG 2000."""
+def _decoded(frame: bytes, contents: Contents, header: ImageHeader) -> tuple[Codestream, Values]:
+    """A frame that is compressed as JPEG, JPEG-LS or JPEG 2000: what it says, and its words.
+
+    The words are unsigned; of a codestream that is signed they are two's complement.
+    """
     refusal, syntax = contents.source.refusal, contents.transfer_syntax
     frame = without_boxes(frame)
-    shape = codestream_shape(frame)
-    if shape is None:
+    found = codestream_shape(frame)
+    if found is None:
         raise refusal(f"cannot be decoded: its {syntax.codec} data are damaged.")
-    height, width, components, bits = shape
+    height, width, components, bits, signed = found
     if (height, width, components) != (header.rows, header.columns, 1):
         raise refusal(
             f"holds {syntax.codec} data of {height} rows, {width} columns and {components} "
@@ -200,9 +152,9 @@ def _decoded(frame: bytes, contents: Contents, header: ImageHeader) -> Values:
     try:
         if syntax.codec == "JPEG" and bits == 8:
             with JpegImageFile(io.BytesIO(frame)) as image:
-                values: Values = np.array(image)
+                words: Values = np.array(image)
         else:
-            values = _by_pydicom(frame, syntax, header)
+            words = _by_pydicom(frame, syntax, found)
     except Exception as error:
         # a decoder fed damaged bytes may raise anything, and pydicom's texts may quote tags
         if isinstance(error, ImportError):
@@ -211,32 +163,41 @@ def _decoded(frame: bytes, contents: Contents, header: ImageHeader) -> Values:
                 "'hilum[gdcm]'."
             ) from None
         raise refusal(f"cannot be decoded: its {syntax.codec} data are damaged.") from None
-    if header.signed and values.dtype.kind == "u":
-        values = values.view(f"i{values.dtype.itemsize}")
-    return values
+    if signed:  # Pillow adds what makes them positive
+        words = words - words.dtype.type(1 << (bits - 1))
+    return found, words
 
 
-def _by_pydicom(frame: bytes, syntax: TransferSyntax, header: ImageHeader) -> Values:
-    """Decode by one of pydicom's plugins. Raises ImportError where it is not installed."""
+def _by_pydicom(frame: bytes, syntax: TransferSyntax, found: Codestream) -> Values:
+    """Decode by one of pydicom's plugins. Raises ImportError where it is not installed.
+
+    The plugins are told what the codestream says, and no sign: then they give its samples as they
+    are, whatever the header says.
+    """
     from pydicom.encaps import encapsulate
     from pydicom.pixels.decoders.base import get_decoder
 
     decoder = get_decoder(syntax.uid)
     if syntax.plugin not in decoder.available_plugins:
         raise ImportError(syntax.plugin)
+    if syntax.plugin == "gdcm":
+        return _by_gdcm(frame, syntax, found)
     options: dict[str, Any] = {
-        "rows": header.rows,
-        "columns": header.columns,
+        "rows": found.height,
+        "columns": found.width,
         "samples_per_pixel": 1,
         "number_of_frames": 1,
-        "bits_allocated": header.bits_allocated,
-        "bits_stored": header.bits_stored,
+        "bits_allocated": 8 if found.bits <= 8 else 16,
+        "bits_stored": found.bits,
         "photometric_interpretation": "MONOCHROME2",
-        "pixel_representation": int(header.signed),
+        "pixel_representation": 0,
         "pixel_keyword": "PixelData",
+        "apply_j2k_sign_correction": False,
+        "apply_jls_sign_correction": False,
+        "correct_unused_bits": False,
     }
     # Not validated by pydicom, which would warn; image_header and the codestream were checked.
-    values, _ = decoder.as_array(
+    words, _ = decoder.as_array(
         encapsulate([frame]),
         index=0,
         validate=False,
@@ -244,8 +205,30 @@ def _by_pydicom(frame: bytes, syntax: TransferSyntax, header: ImageHeader) -> Va
         decoding_plugin=syntax.plugin,
         **options,
     )
-    found: Values = values
-    return found
+    unsigned: Values = words
+    return unsigned
+
+
+def _by_gdcm(frame: bytes, syntax: TransferSyntax, found: Codestream) -> Values:
+    """Decode by GDCM itself: pydicom's plugin for it refuses JPEG of 12 bits, which it can read."""
+    gdcm = import_module("gdcm")
+    gdcm.Trace.ErrorOff()  # what is damaged is told by its length
+    allocated = 8 if found.bits <= 8 else 16
+    fragment, fragments = gdcm.Fragment(), gdcm.SequenceOfFragments.New()
+    fragment.SetByteStringValue(frame)
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((found.width, found.height, 1))
+    image.SetDataElement(element)
+    grey = gdcm.PhotometricInterpretation.MONOCHROME2
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax.uid)))
+    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, found.bits, found.bits - 1, 0))
+    data = image.GetBuffer().encode("utf-8", "surrogateescape")  # it returns char* as str
+    return np.frombuffer(data, f"u{allocated // 8}").reshape(found.height, found.width)
 
 
 def _run_lengths(frame: bytes, header: ImageHeader) -> bytes | None:
