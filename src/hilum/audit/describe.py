@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from hilum.audit.findings import Finding
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.image import Header, read_header
+from hilum.radiographs.image import Header, read_header, read_radiograph
 from hilum.radiographs.pixels import in_parallel
 from hilum.records import BoolArray, FloatArray, IntArray, PixelArray, Progress, Record
 
@@ -27,6 +28,14 @@ _IMBALANCED = 3.0
 #: A split whose smallest class has fewer images than this cannot tell good from fair.
 _SMALL = 30
 
+#: A radiograph has more grey levels than this, unless they were lost or badly stretched.
+LEVELS = 32
+#: How many radiographs are decoded once more to count them (small copies have other levels), and
+#: which share of them is worth a word.
+_COUNTED, _COUNTED_SHARE = 64, 0.05
+#: An image is nearly black or white if 90 % of its pixels are this near to either end.
+_NEAR, _NEAR_SHARE = 16, 0.9
+
 _BLOCK = 512
 
 
@@ -36,11 +45,13 @@ class Looks:
 
     brightness, contrast: mean and standard deviation of the pixels, in [0, 255]. margin: the
     share of the image's area that lies in dark margins, in [0, 1]; 1 if all of it is dark.
+    at_ends: the share of the pixels that are nearly black or nearly white.
     """
 
     brightness: FloatArray
     contrast: FloatArray
     margin: FloatArray
+    at_ends: FloatArray
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class Description:
     """What a data set holds.
 
     counts: images by split and class. headers: of every record's file. looks: of every record.
+    levels: how many different greys some of the records hold, by index.
     """
 
     tree: LabelTree
@@ -55,6 +67,7 @@ class Description:
     counts: dict[str, dict[str, int]]
     headers: tuple[Header, ...]
     looks: Looks
+    levels: dict[int, int]
 
     @property
     def totals(self) -> dict[str, int]:
@@ -144,9 +157,20 @@ def describe(dataset: Dataset, pixels: PixelArray, progress: Progress | None = N
     """
     paths = [r.path for r in dataset.records]
     headers = in_parallel(read_header, paths, "Reading headers", progress)
+    looked_at = range(0, len(paths), 1 + len(paths) // _COUNTED)
+    levels = in_parallel(_levels, [paths[i] for i in looked_at], "Counting greys", progress)
     return Description(
-        dataset.tree, dataset.records, dataset.counts(), tuple(headers), measure_looks(pixels)
+        dataset.tree,
+        dataset.records,
+        dataset.counts(),
+        tuple(headers),
+        measure_looks(pixels),
+        dict(zip(looked_at, levels, strict=True)),
     )
+
+
+def _levels(path: Path) -> int:
+    return int(np.count_nonzero(np.bincount(read_radiograph(path).ravel(), minlength=256)))
 
 
 def measure_looks(pixels: PixelArray) -> Looks:
@@ -158,12 +182,13 @@ def measure_looks(pixels: PixelArray) -> Looks:
     return Looks(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
 
 
-def _looks(pixels: PixelArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _looks(pixels: PixelArray) -> tuple[FloatArray, ...]:
     values = pixels.astype(np.float64)
     dark = pixels <= DARK
     height = _spanned(dark.mean(axis=2) < _SHARE)
     width = _spanned(dark.mean(axis=1) < _SHARE)
-    return values.mean(axis=(1, 2)), values.std(axis=(1, 2)), 1 - height * width
+    at_ends = ((pixels <= _NEAR) | (pixels >= 255 - _NEAR)).mean(axis=(1, 2))
+    return values.mean(axis=(1, 2)), values.std(axis=(1, 2)), 1 - height * width, at_ends
 
 
 def _spanned(bright: BoolArray) -> FloatArray:
@@ -230,7 +255,42 @@ def description_findings(description: Description) -> list[Finding]:
                 "Report balanced accuracy or AUROC, and consider class weights.",
             )
         )
-    found += _source_findings(description)
+    return found + _source_findings(description) + _grey_findings(description)
+
+
+def _grey_findings(description: Description) -> list[Finding]:
+    """Whether the greys are those of radiographs: nobody sees it when a file was read wrongly."""
+    records, levels = description.records, description.levels
+    few = [i for i, n in levels.items() if n < LEVELS]
+    ends = np.flatnonzero(description.looks.at_ends >= _NEAR_SHARE)
+    found = []
+    for code, rows, title in (
+        (
+            "few-greys",
+            few if len(few) >= _COUNTED_SHARE * len(levels) else [],
+            f"{len(few)} of {len(levels)} radiographs that were counted have fewer than {LEVELS} "
+            "grey levels",
+        ),
+        (
+            "black-or-white",
+            ends if 2 * len(ends) > len(records) else [],
+            f"{len(ends):,} of {len(records):,} radiographs are nearly black or white",
+        ),
+    ):
+        if len(rows):
+            found.append(
+                Finding(
+                    "warning",
+                    code,
+                    title,
+                    "Their greys were lost before they came here, or they are spread over a range "
+                    "that the files do not use: a network sees next to nothing, and learns what "
+                    "else tells the classes apart.",
+                    "Look at some of them in a viewer. If they are better there, export them anew, "
+                    "with their window or as 8 bit; docs/data.md says how greys are read.",
+                    tuple(records[i].name for i in rows[:EXTREMES]),
+                )
+            )
     return found
 
 

@@ -79,6 +79,6 @@ def audit(
     console.print_table(
         "What tells the classes apart: AUROC, 0.5 is chance",
         ["seen", "AUROC", *dataset.tree.classes],
-        [[s.name, s.auroc, *s.per_class.values()] for s in found.shortcuts],
+        [[s.name, s.auroc, *map(s.per_class.get, dataset.tree.classes)] for s in found.shortcuts],
     )
     console.print_lines(f"Written: {page}, {written}")

@@ -82,7 +82,7 @@ class DamagedFilesError(DataError):
 
 
 #: Changes whenever decoding gives other pixels than before, so that old arrays are not used.
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 
 
 def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None) -> list[str]:
