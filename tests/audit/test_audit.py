@@ -232,6 +232,17 @@ def test_the_verb_prints_findings_and_writes_both_files(faulty, tmp_path, monkey
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"audit.json", "audit.html"}
 
 
+def test_classes_too_small_to_look_for_shortcuts_are_shown(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_phantoms(tmp_path / "small", counts={"train": 9}, seed=2, size=32, ratio=(1, 1, 1))
+
+    out = run_command(monkeypatch, capsys, "audit", "small")[1]
+
+    assert "has fewer than 10 images" in out
+    assert "What tells the classes apart" in out
+    assert "Written: " in out
+
+
 def test_the_verb_answers_programs(faulty, tmp_path, monkeypatch, capsys):
     code, out, _ = run(monkeypatch, capsys, faulty, "--out", tmp_path / "out", "--json")
 

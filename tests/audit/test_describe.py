@@ -136,6 +136,33 @@ def test_small_splits_and_imbalance_are_found(dataset):
     assert "imbalance" not in found  # 10 of 6 is less than threefold
 
 
+def test_few_greys_and_images_that_are_nearly_black_or_white_are_found(tmp_path):
+    """17 levels are what is left of 12 bits that are taken for 16."""
+    dark = np.arange(64 * 64).reshape(64, 64) // 300
+    few = (np.arange(64 * 64) // 16 % 16 * 16).reshape(64, 64)
+    good = np.random.default_rng(0).integers(20, 230, (64, 64))
+    found = {}
+    images: dict[str, np.ndarray] = {"dark": dark, "few": few, "good": good}
+    for name, image in images.items():
+        for label in ("a", "b"):
+            (tmp_path / name / label).mkdir(parents=True)
+            for i in range(3):
+                Image.fromarray((image + i).astype(np.uint8)).save(
+                    tmp_path / name / label / f"{i}.png"
+                )
+        findings = description_findings(described(open_dataset(tmp_path / name)))
+        found[name] = {f.code: f for f in findings if f.severity == "warning"}
+
+    assert list(found["dark"]) == ["few-greys", "black-or-white"]
+    assert found["dark"]["few-greys"].title == (
+        "6 of 6 radiographs that were counted have fewer than 32 grey levels"
+    )
+    assert found["dark"]["black-or-white"].title == "6 of 6 radiographs are nearly black or white"
+    assert found["dark"]["black-or-white"].evidence[0] == "a/0.png"
+    assert list(found["few"]) == ["few-greys"]
+    assert not found["good"]
+
+
 def write_manifest(root: Path, rows: list[tuple[str, str]]) -> Path:
     """A table of images that names their sources: (label, source) per image."""
     lines = ["path,label,source"]

@@ -119,7 +119,8 @@ def test_luts(tmp_path: Path) -> None:
     for bits in (12, 16):  # its own largest entry is white, whatever it declares
         table = Sequence([lut([0, 2048, 4095], first=1, bits=bits)])
         for tag in ("ModalityLUTSequence", "VOILUTSequence"):
-            found = greys(tmp_path, [0, 1, 2, 3, 4], **{tag: table})  # type: ignore[arg-type]
+            tags: dict[str, Any] = {tag: table}
+            found = greys(tmp_path, [0, 1, 2, 3, 4], **tags)
 
             assert found == [0, 0, 128, 255, 255]
 

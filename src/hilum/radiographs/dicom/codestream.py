@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 #: Start-of-frame markers of JPEG (ITU-T T.81, table B.1; JPEG-LS: T.87, C.1.1).
 _FRAMES = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}
+_LEAST, _SCAN = 0xC0, 0xDA
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _JP2 = b"\0\0\0\x0cjP  "
 
@@ -12,14 +13,14 @@ _JP2 = b"\0\0\0\x0cjP  "
 class Codestream(NamedTuple):
     """What a JPEG, JPEG-LS or JPEG 2000 codestream says of itself.
 
-    bits: of a sample. signed: samples are negative where they say so; only JPEG 2000 can.
+    bits: of a sample. signed: None where it cannot say, as all but JPEG 2000.
     """
 
     height: int
     width: int
     components: int
     bits: int
-    signed: bool = False
+    signed: bool | None = None
 
 
 def codestream_shape(data: bytes) -> Codestream | None:
@@ -51,17 +52,23 @@ def without_boxes(frame: bytes) -> bytes:
 
 
 def _jpeg(data: bytes) -> Codestream | None:
+    """What the frame header says, if markers lead from it to a scan: GDCM ends the process else."""
+    found: Codestream | None = None
     at = 2
     while at + 9 < len(data) and data[at] == 0xFF:
         marker = data[at + 1]
+        if marker == _SCAN:
+            return found
         if marker == 0xFF:  # filling
             at += 1
         elif marker in _STANDALONE:
             at += 2
-        elif marker in _FRAMES:
-            height, width = _number(data, at + 5, 2), _number(data, at + 7, 2)
-            return Codestream(height, width, data[at + 9], data[at + 4])
+        elif marker < _LEAST:
+            return None
         else:
+            if marker in _FRAMES:
+                height, width = _number(data, at + 5, 2), _number(data, at + 7, 2)
+                found = Codestream(height, width, data[at + 9], data[at + 4])
             at += 2 + max(2, _number(data, at + 2, 2))
     return None
 

@@ -36,22 +36,21 @@ def numbers(
 
     What lies in unused bits (once overlays: PS3.5, 8.1.1) is cut off. But where it goes on from
     pixel to pixel as a value does, and the values wrap round without it, header and values
-    contradict each other. A JPEG 2000 codestream with a sign has said so against its default, and
-    is believed; one without, as of all other codecs, may hold two's complement.
+    contradict each other, which is refused. Of a sign a JPEG 2000 codestream speaks too: where it
+    and the header disagree it holds, unless the values wrap round in its reading and not in the
+    header's; and they are signed if one is negative.
     """
     whole: list[Values] = [words, words.view(f"i{words.dtype.itemsize}")]
     if unused:
         whole = [w >> unused for w in whole]
-    doubted = says.signed and not signed and int(whole[1].min()) < 0
-    kept = whole[signed or doubted]
-    least, most = bounds(bits, signed or doubted)
-    others: list[Values] = []
-    if int(kept.min()) < least or int(kept.max()) > most:
-        above = 8 * words.dtype.itemsize - bits
-        kept, others = (kept << above) >> above, whole
-    elif doubted:  # no codestream can be as the header says, but the header may have been right
-        others = [whole[0] & bounds(bits, signed=False)[1]]
-    only_sign = doubted or int(whole[0].max()) < 1 << bits
+    kept = _cut(whole[signed], bits, signed)
+    if says.signed not in (None, signed):
+        theirs = _cut(whole[not signed], bits, not signed)
+        if _smoother(theirs, [kept], _SIGN) is None:
+            kept = theirs
+        signed = bool(kept.min() < 0)
+    others = [] if kept is whole[signed] else whole
+    only_sign = int(whole[0].max()) < 1 << bits
     other, lowest = _smoother(kept, others, _SIGN if only_sign else _WRAPS), unused
     if unused and int(words.max()) < 1 << bits and (words & ((1 << unused) - 1)).any():
         other, lowest = words, 0  # bits that should be unused are in use, the highest are not
@@ -63,7 +62,17 @@ def numbers(
             f"{_in_words(length, low < 0, lowest)}; correct its tags BitsStored, HighBit and "
             "PixelRepresentation, or export it anew."
         )
-    return kept, signed or doubted
+    return kept, signed
+
+
+def _cut(values: Values, bits: int, signed: bool) -> Values:
+    """The lowest bits of values; these themselves where they have no more."""
+    least, most = bounds(bits, signed)
+    if least <= int(values.min()) and int(values.max()) <= most:
+        return values
+    above = 8 * values.dtype.itemsize - bits
+    cut: Values = (values << above) >> above
+    return cut
 
 
 def _smoother(values: Values, others: Sequence[Values], share: float) -> Values | None:

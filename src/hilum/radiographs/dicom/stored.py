@@ -147,7 +147,7 @@ def _decoded(frame: bytes, contents: Contents, header: ImageHeader) -> tuple[Cod
             f"holds {len(frame):,} bytes of {syntax.codec} data, too few for {height} rows and "
             f"{width} columns; the file is cut off or damaged."
         )
-    if bits > header.bits_allocated:
+    if not 1 <= bits <= header.bits_allocated:
         raise refusal(f"holds {bits}-bit {syntax.codec} data in {header.bits_allocated} bits.")
     try:
         if syntax.codec == "JPEG" and bits == 8:
@@ -213,7 +213,8 @@ def _by_gdcm(frame: bytes, syntax: TransferSyntax, found: Codestream) -> Values:
     """Decode by GDCM itself: pydicom's plugin for it refuses JPEG of 12 bits, which it can read."""
     gdcm = import_module("gdcm")
     gdcm.Trace.ErrorOff()  # what is damaged is told by its length
-    allocated = 8 if found.bits <= 8 else 16
+    bits = max(8, found.bits)  # with fewer in a byte GDCM ends the process by an assertion
+    allocated = 8 if bits == 8 else 16
     fragment, fragments = gdcm.Fragment(), gdcm.SequenceOfFragments.New()
     fragment.SetByteStringValue(frame)
     fragments.AddFragment(fragment)
@@ -226,7 +227,7 @@ def _by_gdcm(frame: bytes, syntax: TransferSyntax, found: Codestream) -> Values:
     grey = gdcm.PhotometricInterpretation.MONOCHROME2
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax.uid)))
-    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, found.bits, found.bits - 1, 0))
+    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, bits, bits - 1, 0))
     data = image.GetBuffer().encode("utf-8", "surrogateescape")  # it returns char* as str
     return np.frombuffer(data, f"u{allocated // 8}").reshape(found.height, found.width)
 
