@@ -14,10 +14,6 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from hilum.errors import HilumError
-
-from hilum.errors import HilumError
-
 
 @contextmanager
 def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
@@ -139,18 +135,6 @@ def safe_name(name: str) -> str:
     """
     plain = re.sub(r"[^a-z0-9_-]", "_", name)
     return plain if plain == name else f"{plain}-{sha256(name.encode())[:8]}"
-
-
-def read_toml(path: Path, error: type[HilumError]) -> dict[str, Any]:
-    """The tables in a file, from which an editor's byte order mark is taken. Raises error."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as failure:
-        raise error(f"{path}: not UTF-8 text, which TOML is ({failure}).") from None
-    except tomllib.TOMLDecodeError as failure:
-        raise error(f"{path}: not valid TOML ({failure}).") from None
-    except OSError as failure:
-        raise error(f"{path}: cannot be read ({failure.strerror}).") from None
 
 
 def read_packaged(*place: str) -> dict[str, Any]:

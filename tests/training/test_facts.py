@@ -26,7 +26,8 @@ def test_where_no_run_is_there_are_no_facts(tmp_path, place):
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"{", "Expecting"), (b"[]", "no JSON object"), (b"\xff", "decode")]
+    ("content", "reason"),
+    [(b"{", "Expecting"), (b"[]", "should be an object"), (b"\xff", "decode")],
 )
 @pytest.mark.parametrize("reader", [read_facts, data_root, is_finished])
 def test_damaged_facts_are_refused_with_the_file_and_what_to_do(tmp_path, content, reason, reader):

@@ -14,12 +14,14 @@ import numpy.typing as npt
 import safetensors.numpy
 import safetensors.torch
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from safetensors import SafetensorError
 
+from hilum.classifier.provenance import check_facts
 from hilum.errors import ClassifierError
 from hilum.files import sha256, write_atomically
 from hilum.labels import Rule, Strategy
+from hilum.parsing import read_json
 from hilum.transforms.preprocess import Preprocessing
 
 
@@ -79,10 +81,12 @@ def read_classifier_file(folder: Path) -> ClassifierFile:
     """Read classifier.json. Raises ClassifierError where it is damaged or another program's."""
     path = folder / "classifier.json"
     try:
-        return ClassifierFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
+        content = ClassifierFile.model_validate(read_json(path, ClassifierError))
+        check_facts(content.provenance, path, ClassifierError)
+    except (ClassifierError, ValueError) as error:  # of which pydantic's is one
         first = str(error).splitlines()[0]
         raise ClassifierError(f"{path}: damaged, or not Hilum's ({first}).") from None
+    return content
 
 
 def read_part(folder: Path, file: str, digest: str, what: str) -> bytes:

@@ -85,7 +85,7 @@ def train(
     plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
     with lock_run(out):
         facts = open_run(out, plan, division, resume)
-        if facts["finished"]:
+        if facts.get("finished"):
             return Classifier.load(out, device=recipe.device)
         go_on = f"Go on with: hilum train DATA --out {out} --resume"
         try:
