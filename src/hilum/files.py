@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -32,7 +33,9 @@ def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         partial.chmod(mode)
         put_in_place(partial, target)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename in (None, name):
+            error.filename = str(target)  # that of a full disk names no file
         partial.unlink(missing_ok=True)
         raise
 
@@ -103,6 +106,24 @@ def file_mark(path: Path) -> FileMark | None:
     if not stat.S_ISREG(status.st_mode):
         return None
     return FileMark(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, looked)
+
+
+@contextmanager
+def filled_folder(folder: Path) -> Iterator[None]:
+    """Make a folder, or take an empty one; if it cannot be filled, it is as before.
+
+    Raises FileExistsError where it holds something.
+    """
+    found = folder.is_dir()
+    if found and any(folder.iterdir()):
+        raise FileExistsError(errno.EEXIST, "it is not empty; name a new folder", str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for left in [*folder.iterdir()] if found else [folder]:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        raise
 
 
 #: First characters that make a cell of a spreadsheet a formula (OWASP, "CSV Injection"), their

@@ -3,7 +3,9 @@
 Every file is named in classifier.json with its SHA-256; one that does not match is refused.
 """
 
+import io
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from pydantic import BaseModel, Field
 from safetensors import SafetensorError
 
 from hilum.classifier.provenance import check_facts
-from hilum.errors import ClassifierError
+from hilum.errors import ClassifierError, HilumError
 from hilum.files import sha256, write_atomically
 from hilum.labels import Rule, Strategy
 from hilum.parsing import read_json
@@ -105,6 +107,20 @@ def write_part(folder: Path, file: str, data: bytes) -> FileEntry:
     """Write a file and return the entry that names it."""
     write_atomically(folder / file, data)
     return FileEntry(file=file, sha256=sha256(data))
+
+
+def load_tensors(data: bytes, path: Path, error: type[HilumError]) -> Any:
+    """What a PyTorch file holds; nothing in it is run. path: for the message. Raises error."""
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise error(
+            f"{path}: refused: reading it would run code from the file. Save the state dict alone: "
+            "torch.save(model.state_dict(), FILE)."
+        ) from None
+    except Exception as failure:  # of a damaged file PyTorch raises of many kinds
+        first = str(failure).partition("\n")[0] or type(failure).__name__
+        raise error(f"{path}: not a PyTorch checkpoint ({first}).") from None
 
 
 def pack_weights(state: dict[str, torch.Tensor]) -> bytes:

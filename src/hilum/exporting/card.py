@@ -13,8 +13,6 @@ from typing import Any
 
 from hilum.audit.provenance import known_sources
 from hilum.classifier.classifier import Classifier
-from hilum.errors import ClassifierError
-from hilum.files import write_atomically
 
 #: The name of the card in the folder.
 CARD = "README.md"
@@ -56,12 +54,9 @@ def export_folder(classifier: Classifier, folder: Path | str) -> list[Path]:
     Raises ClassifierError where the folder holds something.
     """
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ClassifierError(f"{folder}: not empty; name a new folder with --out.")
     given = replace(classifier, provenance=shareable(classifier.provenance))
     card = write_card(given, folder.resolve().name)
-    write_atomically(folder / CARD, card.encode())
-    given.save(folder)
+    given.save_new(folder, {CARD: card.encode()})
     return sorted(folder.iterdir())
 
 
