@@ -194,7 +194,7 @@ def trained(folder: Path) -> Path:
     sets = [part for setting in quick for part in ("--set", setting)]
     command("train", data, "--recipe", "covinet-flat", "--out", run, *sets)
     command("evaluate", run, data, "--split", "val", "--stress", "quick")
-    command("audit", data, "--out", folder / "audit")
+    command("audit", data, "--json", "--out", folder / "audit")
     return run
 
 
