@@ -52,8 +52,9 @@ class Reader:
 
 _ODD_BYTES = (b"", b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0\0\0\x80", b"\n", b"%s" * 3)
 _ODD_VALUES = (
-    None, True, 0, -1, 3, 10**30, 1e308, float("nan"), float("-inf"), "", "x", "\ud800", "\0", "../x",
-    "nan", "=1+1", [], {}, [[]], [1, "x", None], {"": 0}, {"name": 5}, ["x"] * 300, "9" * 5000,
+    None, True, 0, -1, 3, 10**30, 1e308, float("nan"), float("-inf"), "", "x", "\ud800", "\0",
+    "../x", "nan", "=1+1", [], {}, [[]], [1, "x", None], {"": 0}, {"name": 5}, ["x"] * 300,
+    "9" * 5000,
 )  # fmt: skip
 
 
@@ -123,7 +124,12 @@ def damage_toml(rng: random.Random, data: bytes) -> bytes:
         return deep + data
     try:
         return tomli_w.dumps(damage_value(rng, tomllib.loads(data.decode()))).encode()
-    except (TypeError, AttributeError, ValueError, RecursionError):  # TOML has no null, and no lone surrogate
+    except (
+        TypeError,
+        AttributeError,
+        ValueError,
+        RecursionError,
+    ):  # TOML has no null, and no lone surrogate
         return b"x = " + b"[" * rng.choice((3, 100_000)) + data
 
 
@@ -494,7 +500,12 @@ def look(reader: Reader, rng: random.Random, folder: Path) -> tuple[Path, str | 
     file = folder / name
     try:
         file.write_bytes(damage(rng, data))
-    except (ValueError, zipfile.BadZipFile, LookupError, RecursionError):  # not every damage suits every file
+    except (
+        ValueError,
+        zipfile.BadZipFile,
+        LookupError,
+        RecursionError,
+    ):  # not every damage suits every file
         file.write_bytes(damage_bytes(rng, data))
     kept = file.read_bytes()
     try:

@@ -115,7 +115,7 @@ def filled_folder(folder: Path) -> Iterator[None]:
     Raises FileExistsError where it holds something.
     """
     found = folder.is_dir()
-    if found and any(folder.iterdir()):
+    if folder.exists() and not (found and not any(folder.iterdir())):
         raise FileExistsError(errno.EEXIST, "it is not empty; name a new folder", str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -57,6 +57,11 @@ def test_an_epoch_that_was_repeated_after_a_resume_counts_once(make_run):
             '{"labels": ["a", "b"], "strategy": "odd"}',
             "'strategy' should be 'flat' or 'cascade', but is 'odd'",
         ),
+        (
+            "run.json",
+            '{"labels": ["a", "b"], "strategy": "flat", "notes": [5]}',
+            "'notes.0' should be text, but is 5",
+        ),
         ("recipe.toml", "= 3", "is not valid TOML"),
         ("history.jsonl", '{"epoch": 1}\n', "line 1: not an epoch"),
         ("evaluation/val/evaluation.json", "{", "evaluation.json"),
