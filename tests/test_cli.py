@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -243,7 +244,7 @@ def test_import(tmp_path, run):
     assert run(*arguments)[0] == 0
     code, _, err = run(*arguments)
     assert code == 2
-    assert "holds a classifier already" in err
+    assert "not empty" in err
 
 
 @pytest.mark.parametrize("verb", [verb.rstrip("_") for verb in cli.VERBS])
@@ -340,3 +341,56 @@ def test_in_a_terminal_tables_are_coloured_and_progress_is_shown(tmp_path, data)
     assert "\033[" in text
     assert "flat: epoch 1 of 1" in text
     assert Path(tmp_path / "run/classifier").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "a/b"), "a/b: cannot be read or written (Perm"),
+        (OSError(28, "No space left on device"), "{}: cannot be read or written (No space left"),
+        (RecursionError("maximum"), "{}: is nested too deep"),
+        (MemoryError(), "{}: needs more memory than there is"),
+        (pickle.UnpicklingError("x"), "{}: is refused: reading it would run code"),
+    ],
+)
+def test_what_nobody_foresaw_is_a_sentence_too(tmp_path, monkeypatch, run, error, said):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("hilum.classifier.classifier.Classifier.load", fail)
+    arguments = "export", tmp_path, "--to", "onnx"
+
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"hilum: {said.format(tmp_path)}")
+    with pytest.raises(type(error)):
+        run(*arguments, "--debug")
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_a_full_disk_leaves_no_half_made_classifier(tmp_path, monkeypatch, run, found):
+    network = create_network("covinet", outputs=2, image_size=(32, 32))
+    torch.save(network.state_dict(), tmp_path / "all.pt")
+    if found:
+        (tmp_path / "made").mkdir()
+    sync, files = os.fsync, []
+
+    def full(handle):
+        files.append(handle)
+        if len(files) == 2:
+            raise OSError(28, "No space left on device")
+        sync(handle)
+
+    monkeypatch.setattr("hilum.files.os.fsync", full)
+    arguments = (
+        "import", "--network", "covinet", "--classes", "normal, covid", "--image-size", "32",
+        "--decision", f"flat={tmp_path / 'all.pt'}", tmp_path / "made",
+    )  # fmt: skip
+
+    code, _, err = run(*arguments)
+
+    assert code == 2
+    assert err == f"hilum: {tmp_path / 'made'}: cannot be written (No space left on device).\n"
+    assert (tmp_path / "made").exists() == found
+    assert not found or not any((tmp_path / "made").iterdir())
+    monkeypatch.undo()

@@ -391,7 +391,7 @@ def test_names_that_are_not_utf8_come_back(tmp_path: Path) -> None:
         (b"", "{} is not valid JSON: Expecting value"),
         (b"{", "{} is not valid JSON: "),
         (b"\xff\xfe{\0}\0", "{} is not valid JSON: 'utf-8' codec"),
-        (b"[" * 100_000, "{} is not valid JSON that Hilum wrote: it is nested too deep."),
+        (b"[" * 100_000, "{} is nested too deep to be read as JSON."),
         (b'{"n": 1' + b"0" * 5000 + b"}", "{} is not valid JSON: Exceeds the limit"),
         (b'{"n": NaN}', "Cannot read {}: Not a part: it holds a value of the wrong kind: 'n'"),
         (b'{"n": 1, "share": 1e999}', "Cannot read {}: Not a part: it holds a value of the wrong"),

@@ -35,11 +35,11 @@ from pydantic_core import (
 
 from hilum.errors import HilumError
 from hilum.files import write_atomically
+from hilum.parsing import read_json
 
 T = TypeVar("T")
 
 _AS_IT_IS = frozenset((type(None), bool, int, float, str))
-_LARGEST = 2**30  # bytes; results have kilobytes, with pictures megabytes
 
 
 def to_plain(value: Any) -> Any:
@@ -105,17 +105,7 @@ def read_plain(
     path: Path, kind: type[T], *, what: str, error: type[HilumError], errors: str = "strict"
 ) -> T:
     """Read what write_plain wrote. Raises error if it is missing, damaged or foreign."""
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise error(f"Cannot read {path}: it has more than {_LARGEST / 2**30:g} GiB.")
-        # An editor may have put a byte order mark in front.
-        data = json.loads(path.read_text(encoding="utf-8-sig", errors=errors))
-    except OSError as failure:
-        raise error(f"Cannot read {path}: {failure.strerror}.") from None
-    except ValueError as failure:
-        raise error(f"{path} is not valid JSON: {failure}.") from None
-    except RecursionError:
-        raise error(f"{path} is not valid JSON that Hilum wrote: it is nested too deep.") from None
+    data = read_json(path, error, errors=errors)
     try:
         return from_plain(kind, data, what=what, error=error)
     except error as refusal:

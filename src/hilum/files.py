@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -13,8 +14,6 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any, NamedTuple
-
-from hilum.errors import HilumError
 
 
 @contextmanager
@@ -34,7 +33,9 @@ def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         partial.chmod(mode)
         put_in_place(partial, target)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename in (None, name):
+            error.filename = str(target)  # that of a full disk names no file
         partial.unlink(missing_ok=True)
         raise
 
@@ -107,6 +108,24 @@ def file_mark(path: Path) -> FileMark | None:
     return FileMark(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, looked)
 
 
+@contextmanager
+def filled_folder(folder: Path) -> Iterator[None]:
+    """Make a folder, or take an empty one; if it cannot be filled, it is as before.
+
+    Raises FileExistsError where it holds something.
+    """
+    found = folder.is_dir()
+    if folder.exists() and not (found and not any(folder.iterdir())):
+        raise FileExistsError(errno.EEXIST, "it is not empty; name a new folder", str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for left in [*folder.iterdir()] if found else [folder]:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        raise
+
+
 #: First characters that make a cell of a spreadsheet a formula (OWASP, "CSV Injection"), their
 #: full-width forms, and the escape itself.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
@@ -137,18 +156,6 @@ def safe_name(name: str) -> str:
     """
     plain = re.sub(r"[^a-z0-9_-]", "_", name)
     return plain if plain == name else f"{plain}-{sha256(name.encode())[:8]}"
-
-
-def read_toml(path: Path, error: type[HilumError]) -> dict[str, Any]:
-    """The tables in a file, from which an editor's byte order mark is taken. Raises error."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as failure:
-        raise error(f"{path}: not UTF-8 text, which TOML is ({failure}).") from None
-    except tomllib.TOMLDecodeError as failure:
-        raise error(f"{path}: not valid TOML ({failure}).") from None
-    except OSError as failure:
-        raise error(f"{path}: cannot be read ({failure.strerror}).") from None
 
 
 def read_packaged(*place: str) -> dict[str, Any]:

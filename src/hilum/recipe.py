@@ -5,7 +5,6 @@ A recipe is a TOML file. Training settings are given once, and for single decisi
 """
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -20,8 +19,9 @@ from pydantic import (
 )
 
 from hilum.errors import RecipeError, nearest
-from hilum.files import read_packaged, read_toml
+from hilum.files import read_packaged
 from hilum.labels import FLAT, Decision, LabelTree, Rule, Strategy
+from hilum.parsing import DEEPEST_KEY, parse_toml, read_toml
 from hilum.settings import Augmentation, PreprocessingSettings, Settings, key_meanings
 
 Monitor = Literal["val", "blocks", "test"]
@@ -154,6 +154,8 @@ class Recipe(Settings):
             if not equals or not key.strip():
                 raise RecipeError(f"'{assignment}' is not of the form key=value.")
             *tables, last = key.strip().split(".")
+            if len(tables) >= DEEPEST_KEY:
+                raise RecipeError(f"'{key[:80]}…' has too many parts for a key of a recipe.")
             target, own = data, given
             for table in tables:
                 target, own = target.setdefault(table, {}), own.setdefault(table, {})
@@ -284,8 +286,8 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
 
 def _parse_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}", "", RecipeError)["value"]
+    except RecipeError:
         return text
 
 

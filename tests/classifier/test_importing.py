@@ -61,6 +61,7 @@ def test_a_file_that_needs_unpickling_is_refused(tmp_path, files, capfd):
     [
         (b"not a checkpoint", "not a PyTorch checkpoint|refused"),
         (b"", "not a PyTorch checkpoint"),
+        (b"\x80\x02.", "not a PyTorch checkpoint"),  # an empty stack: IndexError
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_refused(files, content, said):

@@ -5,13 +5,15 @@ import random
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from hilum.errors import Interrupted, TrainingError
+from hilum.files import sha256
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.recipe import Recipe
 from hilum.training.checkpoint import CheckpointFolder
@@ -163,3 +165,48 @@ def test_a_damaged_checkpoint_is_named(tmp_path, spots, recipe):
     train(spots, quick, out, resume=True)
     train(spots, quick, tmp_path / "whole")
     assert outcome(out) == outcome(tmp_path / "whole")
+
+
+SOUND = {
+    "epoch": 1, "step": 0, "model_state_dict": {}, "optimizer_state_dict": {},
+    "scheduler_state_dict": {}, "rng_state": {}, "running": {}, "history": [],
+}  # fmt: skip
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("this must never be printed",))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (Evil(), "refused: reading it would run code"),
+        ({"epoch": 1}, r"not of this training \('step'\)"),
+        ([], "not of this training"),
+        ({**SOUND, "history": [{}]}, "parts of another kind"),
+        ({**SOUND, "running": {"loss": "x"}}, "not of this training"),
+        ({**SOUND, "epoch": "1"}, "not of this training"),
+    ],
+)
+def test_an_evil_checkpoint_whose_name_fits_is_refused(tmp_path, content, said, capfd):
+    torch.save(content, tmp_path / "c.pt")
+    data = (tmp_path / "c.pt").read_bytes()
+    name = f"epoch-0001-00000-{sha256(data)[:16]}.pt"
+    (tmp_path / "c.pt").rename(tmp_path / name)
+
+    with pytest.raises(TrainingError, match=rf"{name}: .*{said}"):
+        CheckpointFolder(tmp_path).newest()
+
+    assert "never be printed" not in capfd.readouterr().out
+
+
+def test_weights_of_another_network_are_refused(tmp_path, spots, recipe):
+    train(spots, recipe("epochs=1"), tmp_path / "run")
+    facts = json.loads((tmp_path / "run/run.json").read_text())
+    (tmp_path / "run/run.json").write_text(json.dumps(facts | {"finished": None}))
+    folder = CheckpointFolder(tmp_path / "run/checkpoints/root")
+    folder.save(replace(folder.newest(), model={}, average=None))
+
+    with pytest.raises(TrainingError, match=r"checkpoints/root: .*not of this training"):
+        train(spots, recipe("epochs=1"), tmp_path / "run", resume=True)

@@ -13,6 +13,7 @@ __all__ = [
     "importing",
     "inference",
     "operating_points",
+    "provenance",
     "reference",
     "threshold",
 ]

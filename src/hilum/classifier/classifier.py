@@ -32,7 +32,7 @@ from hilum.classifier.reference import Reference
 from hilum.classifier.validation import Validation
 from hilum.device import as_channels_last, choose_device
 from hilum.errors import ClassifierError, DataError, EvaluationError, HilumError, LabelError
-from hilum.files import safe_name, write_atomically
+from hilum.files import filled_folder, safe_name, write_atomically
 from hilum.labels import FLAT, LabelTree, Rule, Strategy
 from hilum.networks.ensemble import join_networks, split_network
 from hilum.networks.registry import create_network_to_load
@@ -226,6 +226,25 @@ class Classifier:
         return self.preprocessing.to_pixels(np.ascontiguousarray(grey, dtype=np.uint8))
 
     # ---- files -----------------------------------------------------------------------------
+
+    def save_new(self, folder: Path | str, beside: Mapping[str, bytes] | None = None) -> None:
+        """Write the classifier as save does, into a folder that is new or empty, or not at all.
+
+        Args:
+            folder: Made where it is not there.
+            beside: Other files of the folder, by name.
+
+        Raises:
+            ClassifierError: The folder holds something, or cannot be written.
+        """
+        try:
+            with filled_folder(Path(folder)):
+                for name, data in (beside or {}).items():
+                    write_atomically(Path(folder) / name, data)
+                self.save(folder)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ClassifierError(f"{folder}: cannot be written ({reason}).") from None
 
     def save(self, folder: Path | str) -> None:
         """Write weights (safetensors) and classifier.json into a folder, the JSON last.

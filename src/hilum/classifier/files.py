@@ -3,7 +3,9 @@
 Every file is named in classifier.json with its SHA-256; one that does not match is refused.
 """
 
+import io
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +16,14 @@ import numpy.typing as npt
 import safetensors.numpy
 import safetensors.torch
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from safetensors import SafetensorError
 
-from hilum.errors import ClassifierError
+from hilum.classifier.provenance import check_facts
+from hilum.errors import ClassifierError, HilumError
 from hilum.files import sha256, write_atomically
 from hilum.labels import Rule, Strategy
+from hilum.parsing import read_json
 from hilum.transforms.preprocess import Preprocessing
 
 
@@ -79,10 +83,12 @@ def read_classifier_file(folder: Path) -> ClassifierFile:
     """Read classifier.json. Raises ClassifierError where it is damaged or another program's."""
     path = folder / "classifier.json"
     try:
-        return ClassifierFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, ValidationError) as error:
+        content = ClassifierFile.model_validate(read_json(path, ClassifierError))
+        check_facts(content.provenance, path, ClassifierError)
+    except (ClassifierError, ValueError) as error:  # of which pydantic's is one
         first = str(error).splitlines()[0]
         raise ClassifierError(f"{path}: damaged, or not Hilum's ({first}).") from None
+    return content
 
 
 def read_part(folder: Path, file: str, digest: str, what: str) -> bytes:
@@ -101,6 +107,20 @@ def write_part(folder: Path, file: str, data: bytes) -> FileEntry:
     """Write a file and return the entry that names it."""
     write_atomically(folder / file, data)
     return FileEntry(file=file, sha256=sha256(data))
+
+
+def load_tensors(data: bytes, path: Path, error: type[HilumError]) -> Any:
+    """What a PyTorch file holds; nothing in it is run. path: for the message. Raises error."""
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise error(
+            f"{path}: refused: reading it would run code from the file. Save the state dict alone: "
+            "torch.save(model.state_dict(), FILE)."
+        ) from None
+    except Exception as failure:  # of a damaged file PyTorch raises of many kinds
+        first = str(failure).partition("\n")[0] or type(failure).__name__
+        raise error(f"{path}: not a PyTorch checkpoint ({first}).") from None
 
 
 def pack_weights(state: dict[str, torch.Tensor]) -> bytes:

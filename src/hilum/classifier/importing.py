@@ -1,6 +1,5 @@
 """Make a classifier from PyTorch checkpoints that were trained elsewhere."""
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.files import load_tensors
 from hilum.errors import ClassifierError, nearest
 from hilum.files import sha256
 from hilum.labels import FLAT, LabelTree, Rule, Strategy
@@ -54,7 +54,7 @@ def import_checkpoints(
         )
         try:
             module.load_state_dict(state)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, AttributeError) as error:
             raise ClassifierError(
                 f"{path}: these weights do not fit the network '{network}' with "
                 f"{len(decision.options)} outputs at {image_size[0]} x {image_size[1]}: {error}"
@@ -80,23 +80,18 @@ def _read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The state dict of a checkpoint, and what else it says of itself."""
     try:
         data = path.read_bytes()
-        content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ClassifierError(f"{path}: there is no such file.") from None
-    except pickle.UnpicklingError:
-        raise ClassifierError(
-            f"{path}: refused: reading it would run code from the file. Save the state dict alone: "
-            "torch.save(model.state_dict(), FILE)."
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ClassifierError(f"{path}: not a PyTorch checkpoint ({first}).") from None
+    except OSError as error:
+        raise ClassifierError(f"{path}: cannot be read ({error.strerror}).") from None
+    content = load_tensors(data, path, ClassifierError)
     state = content
     if isinstance(content, dict):
         state = next((content[key] for key in _STATE_KEYS if key in content), content)
     if (
         not isinstance(state, dict)
         or not state
+        or not all(isinstance(k, str) for k in state)
         or not all(isinstance(v, torch.Tensor) for v in state.values())
     ):
         raise ClassifierError(f"{path}: holds no state dict, bare or under 'model_state_dict'.")

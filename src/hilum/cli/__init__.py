@@ -3,8 +3,11 @@
 A verb imports what it needs when it runs, so that ``hilum --help`` answers at once.
 """
 
+import os
+import pickle
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -59,6 +62,26 @@ for _verb in VERBS:
     app.command(_verb.rstrip("_"), epilog=_epilog)(getattr(_module, _verb))
 
 
+#: What ends a verb and is no fault of the program; the library could not foresee where it comes.
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (OSError, "cannot be read or written ({reason})."),
+    (RecursionError, "is nested too deep to be read."),
+    (MemoryError, "needs more memory than there is."),
+    (pickle.UnpicklingError, "is refused: reading it would run code from the file."),
+)
+
+
+def _in_words(error: Exception) -> str:
+    """A sentence with the name of the file, or with those on the command line where it has none."""
+    names = [getattr(error, name, None) for name in ("filename", "filename2")]
+    files = [os.fsdecode(name) for name in names if isinstance(name, str | bytes)]
+    files = files or [given for given in sys.argv[2:] if Path(given).exists()]
+    sentence = next(sentence for kind, sentence in _REASONS if isinstance(error, kind))
+    reason = getattr(error, "strerror", None) or error
+    where = " and ".join(files) or "What was given"
+    return f"{where}: {sentence.format(reason=reason)} With --debug it is shown where."
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 some files failed, 2 refused, 130 interrupted."""
     debug = "--debug" in sys.argv
@@ -66,10 +89,10 @@ def main() -> None:
     keep_freed_memory()
     try:
         app()
-    except HilumError as error:
+    except (HilumError, OSError, RecursionError, MemoryError, pickle.UnpicklingError) as error:
         if debug:
             raise
-        console.refuse(str(error))
+        console.refuse(str(error) if isinstance(error, HilumError) else _in_words(error))
         sys.exit(130 if isinstance(error, Interrupted) else 2)
     finally:
         console.finish()

@@ -37,8 +37,6 @@ def import_(
         if not equals or key in files:
             raise ClassifierError(f"--decision {text}: expected NAME=FILE, once per decision.")
         files[key] = Path(file)
-    if (out / "classifier.json").exists():
-        raise ClassifierError(f"{out}: holds a classifier already; name another folder.")
     classifier = import_checkpoints(
         network,
         LabelTree.from_text(classes),
@@ -46,7 +44,7 @@ def import_(
         image_size=(image_size, image_size),
         rule=parse_rule(rule),
     )
-    classifier.save(out)
+    classifier.save_new(out)
     if as_json:
         console.print_json({"classifier": str(out), "provenance": classifier.provenance})
         return

@@ -20,6 +20,7 @@ from hilum.errors import EvaluationError
 from hilum.evaluation.files import Evaluation
 from hilum.evaluation.overlap import is_external
 from hilum.files import sha256, write_atomically
+from hilum.parsing import parse_json, read_text
 from hilum.radiographs.dataset import Dataset
 from hilum.training.folder import utc_now
 
@@ -104,12 +105,9 @@ def read_ledger(folder: Path | str) -> tuple[Look, ...]:
     Raises EvaluationError naming the line that is damaged, or where the file cannot be read.
     """
     file = classifier_folder(folder) / LEDGER_FILE
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not file.exists():
         return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"{file}: cannot be read ({error}).") from None
+    text = read_text(file, EvaluationError)
     return tuple(_parse(file, i, line) for i, line in enumerate(text.splitlines(), start=1))
 
 
@@ -157,8 +155,8 @@ def _look(folder: Path, classifier: Classifier, dataset: Dataset, evaluation: Ev
 
 def _parse(file: Path, number: int, line: str) -> Look:
     try:
-        look = Look(**json.loads(line))
-    except (ValueError, TypeError):
+        look = Look(**parse_json(line, file, EvaluationError))
+    except (EvaluationError, TypeError):
         raise EvaluationError(
             f"{file}, line {number}: damaged; expected one look at a test set as JSON. Repair the "
             "line, or put the file aside to begin a new ledger."

@@ -14,8 +14,7 @@ from typing import Any
 
 from hilum.audit.provenance import known_sources
 from hilum.classifier.classifier import Classifier
-from hilum.errors import ClassifierError, plural
-from hilum.files import write_atomically
+from hilum.errors import plural
 from hilum.records import Estimate
 from hilum.wording import Style
 
@@ -84,12 +83,9 @@ def export_folder(
     Raises ClassifierError where the folder holds something.
     """
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise ClassifierError(f"{folder}: not empty; name a new folder with --out.")
     given = replace(classifier, provenance=shareable(classifier.provenance))
     card = write_card(given, folder.resolve().name, evaluated)
-    write_atomically(folder / CARD, card.encode())
-    given.save(folder)
+    given.save_new(folder, {CARD: card.encode()})
     return sorted(folder.iterdir())
 
 

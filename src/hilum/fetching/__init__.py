@@ -3,4 +3,4 @@
 Every file in ``sets/`` says where one data set lies. What its labels mean is in ``audit/sources``.
 """
 
-__all__ = ["catalogue", "get"]
+__all__ = ["catalogue", "get", "unpack"]

@@ -21,6 +21,7 @@ from hilum.errors import DataError
 from hilum.records import Progress
 
 _PIECE = 1 << 20
+_LONGEST = 255  # bytes that common file systems allow to a name
 
 #: What a damaged or hostile archive makes the standard library raise.
 _DAMAGE = (
@@ -164,6 +165,12 @@ def _parts(archive: Path, member: _Member) -> tuple[str, ...]:
     if any(unicodedata.category(c) == "Cc" for c in name) or len(name) > 1024:
         raise _refusal(archive, name, "has a name that no file should have")
     parts = tuple(p for p in name.split("/") if p not in ("", "."))
+    try:
+        longest = max((len(os.fsencode(part)) for part in parts), default=0)
+    except UnicodeEncodeError:
+        longest = _LONGEST + 1
+    if longest > _LONGEST:
+        raise _refusal(archive, name, "has a name that no file can have")
     if ".." in parts:
         raise _refusal(archive, name, "leads out of the folder")
     if not parts and not member.is_folder:

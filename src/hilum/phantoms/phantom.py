@@ -18,6 +18,7 @@ from PIL import Image
 
 from hilum.errors import DataError, nearest
 from hilum.files import put_in_place, write_atomically
+from hilum.parsing import read_json
 from hilum.phantoms.anatomy import anatomy_of, sample_patient
 from hilum.phantoms.film import develop, sample_film
 from hilum.phantoms.findings import PhantomLabel, added_tissue, finding_mask
@@ -143,9 +144,9 @@ def _read_marker(root: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        marker = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read ({error}): delete it if it is foreign.") from error
+        marker = read_json(path, DataError)
+    except DataError as error:
+        raise DataError(f"{error} Delete it if it is foreign.") from None
     if not isinstance(marker, dict) or marker.get("generator") != GENERATOR:
         raise DataError(f"{path} was not written by Hilum: delete it if the images are real.")
     return marker

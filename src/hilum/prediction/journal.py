@@ -23,6 +23,7 @@ from typing import IO, Any, NamedTuple
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.files import pack_weights
+from hilum.codec import read_plain
 from hilum.errors import DataError
 from hilum.files import FileMark, sha256, write_atomically
 from hilum.radiographs.pixels import image_digest, image_mark
@@ -167,18 +168,18 @@ def read_journal(out: Path, made_by: dict[str, Any]) -> Journal | None:
     classifier or with other options.
     """
     path = journal_path(out)
+    if not path.exists():
+        if not out.exists():
+            return None
+        raise DataError(
+            f"{out}: is there already, and has no journal ({path.name}) to go on by. {_AGAIN}"
+        )
     try:
-        journal = Journal(**json.loads(path.read_bytes()))
+        journal = read_plain(path, Journal, what="a journal", error=DataError)
         if journal.format != _FORMAT:
             raise ValueError(f"format {journal.format}, expected {_FORMAT}")
         journal.read_batches()
-    except FileNotFoundError:
-        if out.exists():
-            raise DataError(
-                f"{out}: is there already, and has no journal ({path.name}) to go on by. {_AGAIN}"
-            ) from None
-        return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (DataError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: damaged ({error}). {_AGAIN}") from None
     changed = _changes(journal.made_by, made_by)
     if changed:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -37,6 +38,10 @@ _SMALL = 64 << 20
 _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError,
     OverflowError, ValueError, OSError,
+)  # fmt: skip
+#: NumPy reads a header as Python's own compiler would.
+_HEADER_ERRORS = (
+    ValueError, TypeError, OverflowError, SyntaxError, TokenError, RecursionError, MemoryError,
 )  # fmt: skip
 _unpacking = Lock()
 
@@ -218,7 +223,7 @@ def _header(file: Path, array: str, content: IO[bytes]) -> ArrayHeader:
         if np.lib.format.read_magic(content) != (1, 0):
             raise DataError(f"{file}: '{array}' is not in version 1.0 of the NPY format.")
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(content)
-    except (ValueError, TypeError, OverflowError, SyntaxError) as error:
+    except _HEADER_ERRORS as error:
         raise DataError(f"{file}: '{array}' has no sound NPY header ({error}).") from None
     if fortran and len(shape) > 1 and max(shape) > 1:
         raise DataError(f"{file}: '{array}' is in Fortran order; save it in C order.")

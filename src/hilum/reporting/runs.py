@@ -4,14 +4,13 @@ Nothing is computed or corrected here. A part that is absent is absent in the re
 report can say so; a part that is damaged is refused.
 """
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hilum.classifier.files import read_classifier_file
+from hilum.classifier.provenance import check_facts
 from hilum.codec import from_plain, read_plain
 from hilum.errors import EvaluationError, HilumError
 from hilum.evaluation.assess import ASSESSMENT_FILE, Assessment, read_assessment
@@ -25,6 +24,7 @@ from hilum.evaluation.files import (
 )
 from hilum.evaluation.stress import STRESS_FILE, Stress, read_stress
 from hilum.labels import LabelTree, Strategy
+from hilum.parsing import parse_json, parse_toml, read_json, read_text
 from hilum.training.folder import FACTS_FILE
 
 #: The order in which splits are told, the most telling first; others follow alphabetically.
@@ -189,11 +189,8 @@ def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 def _read_run(folder: Path) -> Run:
     info = _read_info(folder)
     recipe_file = folder / "recipe.toml"
-    recipe_text = recipe_file.read_text(encoding="utf-8") if recipe_file.is_file() else ""
-    try:
-        recipe = tomllib.loads(recipe_text)
-    except tomllib.TOMLDecodeError as error:
-        raise HilumError(f"{recipe_file} is not TOML: {error}.") from error
+    recipe_text = read_text(recipe_file, HilumError) if recipe_file.is_file() else ""
+    recipe = parse_toml(recipe_text, recipe_file, HilumError)
     history, torn = _read_history(folder / "history.jsonl")
     results, external = _read_results(folder / "evaluation")
     return Run(
@@ -217,12 +214,10 @@ def _read_info(folder: Path) -> dict[str, Any]:
     """
     about = folder / FACTS_FILE
     if about.is_file():
-        info = read_plain(about, dict[str, Any], what="the facts of a run", error=HilumError)
+        info = check_facts(read_json(about, HilumError), about, HilumError)
         for key in ("labels", "strategy"):
-            if key not in info:
+            if info.get(key) is None:
                 raise HilumError(f"{about} lacks the key '{key}', which tells what was trained.")
-        if info["strategy"] not in ("flat", "cascade"):
-            raise HilumError(f"{about}: strategy is flat or cascade; found {info['strategy']!r}.")
         return info
     if (folder / "classifier.json").is_file():
         content = read_classifier_file(folder)
@@ -249,7 +244,7 @@ def _read_history(file: Path) -> tuple[dict[str, tuple[Epoch, ...]], bool]:
     if not file.is_file():
         return {}, False
     found: dict[str, dict[int, Epoch]] = {}
-    text = file.read_text(encoding="utf-8")
+    text = read_text(file, HilumError)
     lines = text.splitlines()
     # A writer that was killed leaves a last line without its end: that epoch was not finished.
     torn = bool(lines) and not text.endswith("\n")
@@ -257,9 +252,9 @@ def _read_history(file: Path) -> tuple[dict[str, tuple[Epoch, ...]], bool]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line, parse_constant=lambda _: None)  # NaN and Infinity
+            row = parse_json(line, "it", HilumError, parse_constant=lambda _: None)  # NaN, Infinity
             epoch = from_plain(Epoch, row, what="an epoch", error=HilumError)
-        except (ValueError, HilumError) as error:
+        except HilumError as error:
             raise HilumError(f"{file}, line {number}: not an epoch ({error}).") from None
         found.setdefault(epoch.decision, {})[epoch.epoch] = epoch
     return {d: tuple(e[k] for k in sorted(e)) for d, e in found.items()}, torn

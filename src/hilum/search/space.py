@@ -35,7 +35,7 @@ from optuna.distributions import (
 from pydantic import BaseModel, Field, ValidationError
 
 from hilum.errors import HilumError, RecipeError, StudyError, nearest
-from hilum.files import read_toml
+from hilum.parsing import read_toml
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, let_epochs_hold
 from hilum.studies.study import explain, refuse_choice_on_evaluated

@@ -29,7 +29,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from hilum.audit.splits import BLOCK_SIZE
 from hilum.errors import RecipeError, StudyError, nearest
-from hilum.files import read_toml
+from hilum.parsing import read_toml
 from hilum.recipe import Recipe, differences, let_epochs_hold, recipe_names
 from hilum.studies.published import published_names
 

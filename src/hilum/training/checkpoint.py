@@ -8,18 +8,34 @@ loads with ``weights_only=True``.
 import io
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from hilum.classifier.files import load_tensors
 from hilum.errors import TrainingError
 from hilum.files import sha256, write_atomically
 
 _NAME = re.compile(r"epoch-(\d{4,})-(\d{5,})-([0-9a-f]{16})\.pt")
 
+#: Fields that have another name in the file, as is usual there.
+_KEYS = {
+    "model": "model_state_dict",
+    "optimizer": "optimizer_state_dict",
+    "scheduler": "scheduler_state_dict",
+    "average": "average_state_dict",
+}
+
 Row = dict[str, Any]  # one line of history.jsonl
+_ROW = {
+    "decision": str, "epoch": int, "epochs": int, "train_loss": float, "train_accuracy": float,
+    "monitor_loss": float | None, "monitor_accuracy": float | None, "learning_rate": float,
+    "seconds": float, "images_per_second": float,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,18 +84,41 @@ class Checkpoint:
                 f"{path}: this checkpoint is damaged (its content does not match its name). "
                 "Remove it to go on from the one before."
             )
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        state.setdefault("average_state_dict", None)
-        return cls(**{f.name: state[_KEYS.get(f.name, f.name)] for f in fields(cls)})
+        state = load_tensors(data, path, TrainingError)
+        with fitting(path):
+            state.setdefault("average_state_dict", None)
+            found = cls(**{f.name: state[_KEYS.get(f.name, f.name)] for f in fields(cls)})
+            if not found._is_sound():
+                raise ValueError("it holds parts of another kind")
+            return found
+
+    def _is_sound(self) -> bool:
+        """Whether its parts are of their kinds; what the tensors are is seen when they are used."""
+        states = (self.model, self.optimizer, self.scheduler, self.rng_state, self.running)
+        return (
+            type(self.epoch) is int
+            and type(self.step) is int
+            and all(isinstance(state, dict) for state in states)
+            and all(isinstance(value, float | int) for value in self.running.values())
+            and isinstance(self.history, list)
+            and all(_is_row(row) for row in self.history)
+        )
 
 
-#: Fields that have another name in the file, as is usual there.
-_KEYS = {
-    "model": "model_state_dict",
-    "optimizer": "optimizer_state_dict",
-    "scheduler": "scheduler_state_dict",
-    "average": "average_state_dict",
-}
+@contextmanager
+def fitting(checkpoint: Path) -> Iterator[None]:
+    """Take up what a checkpoint holds. Raises TrainingError where that is not what it should be.
+
+    checkpoint: the file, or its folder.
+    """
+    try:
+        yield
+    except Exception as error:  # PyTorch checks little of what it is given
+        first = str(error).partition("\n")[0] or type(error).__name__
+        raise TrainingError(
+            f"{checkpoint}: the checkpoint is not of this training ({first}). Remove it to go on "
+            "from the one before."
+        ) from error
 
 
 class CheckpointFolder:
@@ -135,6 +174,10 @@ def best_epoch(history: list[Row]) -> int:
     scored = [(r["monitor_loss"], r["epoch"]) for r in history if r["monitor_loss"] is not None]
     finite = [(loss, epoch) for loss, epoch in scored if math.isfinite(loss)]
     return min(finite)[1] if finite else 0
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and all(isinstance(row.get(k), kind) for k, kind in _ROW.items())
 
 
 def _position(path: Path) -> tuple[int, int]:

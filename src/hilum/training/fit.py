@@ -25,7 +25,7 @@ from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray
 from hilum.settings import Settings
-from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row
+from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row, fitting
 from hilum.training.interrupt import StopRequest
 from hilum.training.loss import make_loss
 from hilum.training.optim import AveragedWeights, Schedule, make_optimizer
@@ -107,7 +107,8 @@ def fit(
     with own_randomness(task.machine.device, seed_of(task.seed, name)):
         loop = _Loop(task)
         if start:
-            loop.restore(start)
+            with fitting(checkpoints.folder):
+                loop.restore(start)
         while loop.epoch < epochs:
             finished = loop.run_epoch(stop, progress)
             checkpoint = loop.checkpoint()

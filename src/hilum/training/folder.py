@@ -18,10 +18,12 @@ import filelock
 import torch
 
 from hilum.audit.split_table import divide
+from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError
 from hilum.files import sha256, write_atomically
 from hilum.labels import LabelTree
+from hilum.parsing import parse_json, read_json, read_text
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, differences
 from hilum.training.checkpoint import Row
@@ -61,7 +63,8 @@ class Division:
         facts = read_facts(run)
         if facts is None or not (run / SPLIT_FILE).is_file():
             return None
-        return cls.read(run / SPLIT_FILE, (facts["data"].get("split") or {}).get("fold"))
+        split = (facts.get("data") or {}).get("split") or {}
+        return cls.read(run / SPLIT_FILE, split.get("fold"))
 
     def apply(self, dataset: Dataset) -> Dataset:
         """The data set with its images in the parts of this table. Raises DataError."""
@@ -154,6 +157,13 @@ def _refuse_differences(
 ) -> None:
     """Raise TrainingError unless the run whose facts are given is the one that is planned."""
     now = _first_facts(plan, division)
+    needed = ("labels", "data", "device", "precision", "networks")
+    lacking = [key for key in needed if then.get(key) is None]
+    if not lacking:
+        parts = ("fingerprint", "name", "counts")
+        lacking = [f"data.{key}" for key in parts if then["data"].get(key) is None]
+    if lacking:
+        raise _damaged(out / FACTS_FILE, f"it lacks {', '.join(lacking)}")
     found = changed_data(then, now)
     found += differences(Recipe.load(out / RECIPE_FILE), plan.recipe)
     found += [f"{k}: {then[k]} → {now[k]}" for k in ("device", "precision") if then[k] != now[k]]
@@ -207,15 +217,12 @@ def _first_facts(plan: Plan, division: Division | None) -> dict[str, Any]:
 def read_facts(run: Path) -> dict[str, Any] | None:
     """The facts of a run; None where the folder has none. Raises TrainingError if damaged."""
     file = run / FACTS_FILE
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    if not file.exists():
         return None
-    except (OSError, ValueError) as error:
+    try:
+        return check_facts(read_json(file, TrainingError), file, TrainingError)
+    except TrainingError as error:
         raise _damaged(file, str(error)) from None
-    if not isinstance(facts, dict):
-        raise _damaged(file, "no JSON object")
-    return facts
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> None:
@@ -226,10 +233,8 @@ def write_facts(run: Path, facts: dict[str, Any]) -> None:
 def data_root(run: Path) -> Path | None:
     """The data folder that a run was trained on, where it still exists."""
     facts = read_facts(run)
-    if facts is None:
-        return None
-    root = Path(facts["data"]["root"])
-    return root if root.is_dir() else None
+    root = ((facts or {}).get("data") or {}).get("root")
+    return Path(root) if root and Path(root).is_dir() else None
 
 
 def _damaged(file: Path, what: str) -> TrainingError:
@@ -319,4 +324,5 @@ class History:
 
 def read_history(path: Path) -> list[Row]:
     """The rows of a history.jsonl, one per epoch and decision."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = read_text(path, TrainingError).splitlines()
+    return [parse_json(line, path, TrainingError) for line in lines]

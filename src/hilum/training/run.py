@@ -21,7 +21,7 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import DamagedFilesError, Progress
 from hilum.recipe import Recipe
 from hilum.records import PixelArray
-from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch
+from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch, fitting
 from hilum.training.fit import fit
 from hilum.training.folder import (
     Division,
@@ -102,7 +102,7 @@ def train(
         if copies.groups and "copies" not in facts:
             facts["copies"] = to_plain(copies)
             write_facts(out, facts)
-        if facts["finished"]:
+        if facts.get("finished"):
             return Classifier.load(out, device=recipe.device)
         go_on = f"Go on with: hilum train DATA --out {out} --resume"
         try:
@@ -199,7 +199,8 @@ def _assemble(
                 outputs=len(decision.options),
                 image_size=plan.recipe.image_size,
             )
-            member.load_state_dict(chosen.weights)
+            with fitting(folder.folder):
+                member.load_state_dict(chosen.weights)
             members.append(member)
             epochs.append(epoch)
             seconds += sum(row["seconds"] for row in last.history)

@@ -1,0 +1,65 @@
+"""What a run says of itself, in its run.json and in the classifier that it made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hilum.codec import from_plain
+from hilum.errors import HilumError
+
+
+@dataclass(frozen=True)
+class _Data:
+    root: str | None = None
+    name: str | None = None
+    fingerprint: str | None = None
+    synthetic: bool | None = None
+    source: str | None = None
+    layout: str | None = None
+    split: dict[str, Any] | None = None
+    counts: dict[str, dict[str, int]] | None = None
+
+
+@dataclass(frozen=True)
+class _Network:
+    name: str | None = None
+    parameters: int | None = None
+    outputs: int | None = None
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """Every fact that something reads; some may be missing, none be of another kind."""
+
+    name: str | None = None
+    data: _Data | None = None
+    labels: list[Any] | None = None
+    strategy: Literal["flat", "cascade"] | None = None
+    rule: str | None = None
+    monitor: str | None = None
+    monitored: dict[str, Any] | None = None
+    allowed: list[str] | None = None
+    notes: list[str] | None = None
+    device: str | None = None
+    precision: str | None = None
+    versions: dict[str, str] | None = None
+    started: str | None = None
+    finished: str | None = None
+    seconds: float | None = None
+    networks: dict[str, _Network] | None = None
+    imported: dict[str, dict[str, Any]] | None = None
+    calibration: dict[str, Any] | None = None
+    gate: dict[str, Any] | None = None
+
+
+def check_facts(facts: Any, path: Path, error: type[HilumError]) -> dict[str, Any]:
+    """The facts, if what is read of them is of the kind that it should be.
+
+    path: the file that holds them. Raises error.
+    """
+    try:
+        from_plain(_Facts, facts, what="the facts of a run", error=error)
+    except error as refusal:
+        raise error(f"Cannot read {path}: {refusal}") from None
+    checked: dict[str, Any] = facts
+    return checked
