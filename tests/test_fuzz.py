@@ -9,7 +9,16 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz.py"
 
 def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
     quick = "picture,dicom,npz,manifest,settings,archive"
-    arguments = ["--inputs", "300", "--seed", "5", "--only", quick, "--keep", tmp_path / "found"]
+    arguments = [
+        "--inputs",
+        "300",
+        "--seed",
+        "5",
+        "--only",
+        quick,
+        "--keep",
+        str(tmp_path / "found"),
+    ]
 
     done = subprocess.run(
         [sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False

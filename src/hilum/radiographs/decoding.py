@@ -10,15 +10,10 @@ computes for longer than is usual, begins anew in the slow lane, where one file 
 time, at a lower priority.
 """
 
-import atexit
 import io
 import json
 import os
 import signal
-import socket
-import struct
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,8 +29,8 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from hilum.errors import DataError
-from hilum.radiographs import decoder
 from hilum.radiographs.image import Picture, open_size, read_picture
+from hilum.radiographs.nursery import nursery
 from hilum.records import MAX_PIXELS
 
 #: What decoding takes beyond the file itself, by estimate: PNG, JPEG and TIFF were measured to
@@ -48,8 +43,6 @@ _FILES_A_WORKER: Final = 1000
 _NICE: Final = 10
 #: By so much the kernel may be late.
 _LATE_SECONDS: Final = 5.0
-#: For a process to import what decodes, on the slowest machine.
-_START_SECONDS: Final = 120.0
 _LONGEST: Final = 1 << 16  # bytes of what a worker says before the pixels
 
 T = TypeVar("T")
@@ -130,7 +123,7 @@ class Decoders:
         else:
             self._quick = _Lane("hilum-decode", n, 0, limits.budget - limits.bytes)
             self._slow = _Lane("hilum-decode-slowly", 1, _NICE, limits.bytes)
-        _nursery()  # imports while the caller goes on
+        nursery()  # imports while the caller goes on
 
     def submit(
         self,
@@ -323,14 +316,14 @@ class _Worker:
             if self._closed:
                 raise EOFError
             if self._channel is None:
-                self._pid, self._channel = _nursery().fork(self._nice, patience)
+                self._pid, self._channel = nursery().fork(self._nice, patience)
             return self._channel
 
     def _end(self) -> int | None:
         """End the process; its exit status, negative for a signal, None where there is none."""
         with self._lock:
             pid, self._pid, self._channel = self._pid, None, None
-            return None if pid is None else _nursery().end(pid)
+            return None if pid is None else nursery().end(pid)
 
     def _post_mortem(self, job: _Job, limits: DecodingLimits) -> Exception:
         """Why a worker answers no more. It is ended, if that was not done by the kernel."""
@@ -354,67 +347,3 @@ def _received(channel: Connection, said: dict[str, Any]) -> Picture:
     pixels = np.empty((height, width), np.uint8)
     channel.recv_bytes_into(pixels.reshape(-1).data)
     return Picture(pixels, said["coloured"], said["study"])
-
-
-class _Nursery:
-    """The process that forks workers, and waits for them, so that no number is reused."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._asked, theirs = socket.socketpair()
-        self._asked.settimeout(_START_SECONDS)
-        watched = 0 if decoder.BOUNDED else DecodingLimits().budget >> 20
-        command = [sys.executable, "-m", decoder.__name__, str(theirs.fileno()), str(watched)]
-        own = {
-            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
-            # a thread more would make forking unsafe; one file is decoded by one thread
-            "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-        }  # fmt: skip
-        with theirs:
-            self.process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=os.environ | own, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
-        atexit.register(self.close)
-
-    def fork(self, nice: int, patience: float) -> tuple[int, Connection]:
-        """A new worker: its number, and a channel that fails where it does not move for so long."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            pid = self._ask(decoder.FORK + b"%d" % nice, theirs)
-        timeout = struct.pack("ll", int(patience) + 1, 0)
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            ours.setsockopt(socket.SOL_SOCKET, option, timeout)
-        return pid, Connection(ours.detach())
-
-    def end(self, pid: int) -> int | None:
-        """End a worker. Its exit status, which tells whether it had ended before, and of what."""
-        with suppress(OSError):  # otherwise this process has ended, and all workers with it
-            return self._ask(decoder.END + b"%d" % pid)
-        return None
-
-    def close(self) -> None:
-        """End it, and so all workers."""
-        self._asked.close()
-        self.process.wait()
-
-    def _ask(self, message: bytes, channel: socket.socket | None = None) -> int:
-        with self._lock:
-            socket.send_fds(self._asked, [message], [] if channel is None else [channel.fileno()])
-            said = self._asked.recv(32)
-        if not said:
-            raise ConnectionError("The process that starts decoders has ended.")
-        return int(said)
-
-
-_nurseries: dict[int, _Nursery] = {}
-_starting = Lock()
-
-
-def _nursery() -> _Nursery:
-    """The nursery of this process, which all pools share."""
-    with _starting:
-        found = _nurseries.get(os.getpid())
-        if found is None or found.process.poll() is not None:
-            found = _nurseries[os.getpid()] = _Nursery()
-        return found
