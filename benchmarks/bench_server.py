@@ -149,10 +149,7 @@ async def beside(
     url: str, files: Sequence[bytes], clients: int, seconds: float, hostile: Sequence[bytes]
 ) -> dict[str, Any]:
     """load, while as many clients send hostile files, and one asks whether the server lives."""
-    others = [
-        asyncio.create_task(load(url, [*hostile[i:], *hostile[:i]], 1, seconds))
-        for i in range(clients if hostile else 0)
-    ]
+    others = [asyncio.create_task(load(url, hostile, clients, seconds))] if hostile else []
     watch = asyncio.create_task(slowest_health(url))
     found = await load(url, files, clients, seconds)
     watch.cancel()
@@ -211,8 +208,8 @@ async def load(url: str, files: Sequence[bytes], clients: int, seconds: float) -
         "clients": clients,
         "requests": len(latencies),
         "per_second": len(latencies) / took,
-        "median_ms": 1000 * float(np.median(latencies)),
-        "p99_ms": 1000 * float(np.quantile(latencies, 0.99)),
+        "median_ms": 1000 * float(np.median(latencies or [0.0])),
+        "p99_ms": 1000 * float(np.quantile(latencies or [0.0], 0.99)),
         "errors": sum(n for outcome, n in outcomes.items() if outcome != "ok"),
         "outcomes": dict(outcomes),
     }
