@@ -9,7 +9,6 @@ from hilum.radiographs.cache import salt_of
 from hilum.radiographs.dicom.reading import StudyFacts, patient_key, read_study
 from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_dicom
 from hilum.radiographs.layouts.listing import (
-    FROM_DICOM,
     Found,
     Layout,
     LeftOut,
@@ -24,7 +23,7 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
 
     Lateral views are left out. Images get their patient as group, where the layout gives none to
     any image, or such a name for the patient of a table by UIDs; attributes that the layout does
-    not give are view, age and sex. Notes count what was left out and what to beware of.
+    not give are view, age and sex. Notes count what to beware of.
     keep_identifiers: groups are PatientIDs as they stand in the files, not salted hashes.
 
     A file that cannot be read stays as it is, to be refused where pixels are wanted. Raises
@@ -71,7 +70,6 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
         found=tuple(found),
         notes=(*listing.notes, *_notes(counts, by_patient=by_patient)),
         left_out=(*listing.left_out, *([LeftOut(note, tuple(lateral))] if lateral else [])),
-        patients_from=FROM_DICOM if by_patient else listing.patients_from,
     )
 
 

@@ -29,26 +29,26 @@ class NamedImages:
     def path(self, name: str, line: int, folder: str = "") -> Path | None:
         """The file of a name below root, or below a folder of it; None where something is wrong."""
         inside = posixpath.normpath(posixpath.join(folder, name))
-        path = self._there(inside)
-        if path is None:
+        if "\\" in name and not os.path.lexists(self._root / inside):
             inside = posixpath.normpath(posixpath.join(folder, name.replace("\\", "/")))
-            path = self._there(inside)
-        if self._leaves(name, inside):
+        if _leaves(name, inside):
             self._problems.add(
                 f"with a path that leaves the data folder {self._root}",
                 "name files below it, relative to it",
                 f"line {line}: {name!r}",
             )
             return None
-        if path is None or self._bare:
+        path = self._root / inside
+        mode = 0 if self._bare else _mode(path)
+        if not mode:
             paths = self._called(PurePath(inside))
             if len(paths) != 1:
                 self._wrong_name(inside, line, paths)
                 return None
             path = self._root / paths[0]
+            mode = _mode(path)
         # Folders are resolved once each: resolving every file is slow for 100,000 of them.
-        regular = stat.S_ISREG(path.lstat().st_mode)
-        real = self._real_folder(path.parent) if regular else os.path.realpath(path)
+        real = self._real_folder(path.parent) if stat.S_ISREG(mode) else os.path.realpath(path)
         if os.path.commonpath([self._top, real]) != self._top:
             self._problems.add(
                 f"with a link that leaves the data folder {self._root}",
@@ -75,23 +75,6 @@ class NamedImages:
     def absent(self, name: str, line: int) -> None:
         """Note that no file was found for a name."""
         self._wrong_name(name, line, [])
-
-    def _there(self, inside: str) -> Path | None:
-        path = self._root / inside
-        try:
-            # A broken link is there: reading it tells what is wrong with it.
-            return None if self._leaves(inside, inside) or path.is_dir() or not (
-                os.path.lexists(path)) else path  # fmt: skip
-        except (OSError, ValueError):
-            return None
-
-    @staticmethod
-    def _leaves(name: str, inside: str) -> bool:
-        first = PurePath(inside).parts[:1]
-        return (
-            "\0" in name or PurePath(inside).is_absolute() or first in ((), ("..",))
-            or bool(re.match(r"[A-Za-z]:[\\/]", name))
-        )  # fmt: skip
 
     def _called(self, wanted: PurePath) -> list[str]:
         """The images that a name may mean, as paths below root: the best kind of match only."""
@@ -130,3 +113,25 @@ class NamedImages:
                 "add the files or remove the rows",
                 f"line {line}: {name}",
             )
+
+
+def _leaves(name: str, inside: str) -> bool:
+    """Whether a name, of which inside is the path, leads out of the data folder by itself."""
+    return (
+        "\0" in name
+        or inside.startswith("/")
+        or inside.partition("/")[0] in (".", "..")
+        or re.match(r"[A-Za-z]:[\\/]", name) is not None
+    )
+
+
+def _mode(path: Path) -> int:
+    """The kind of what lies there, links not followed; 0 where it is nothing or a folder.
+
+    A broken link is something: reading it tells what is wrong with it.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return 0
+    return 0 if stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and path.is_dir()) else mode
