@@ -206,7 +206,9 @@ def test_weights_of_another_network_are_refused(tmp_path, spots, recipe):
     facts = json.loads((tmp_path / "run/run.json").read_text())
     (tmp_path / "run/run.json").write_text(json.dumps(facts | {"finished": None}))
     folder = CheckpointFolder(tmp_path / "run/checkpoints/root")
-    folder.save(replace(folder.newest(), model={}, average=None))
+    newest = folder.newest()
+    assert newest
+    folder.save(replace(newest, model={}, average=None))
 
     with pytest.raises(TrainingError, match=r"checkpoints/root: .*not of this training"):
         train(spots, recipe("epochs=1"), tmp_path / "run", resume=True)
