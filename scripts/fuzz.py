@@ -51,7 +51,7 @@ class Reader:
 # ---- damages ---------------------------------------------------------------------------------
 
 _ODD_BYTES = (b"", b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0\0\0\x80", b"\n", b"%s" * 3)
-_ODD_VALUES = (
+_ODD_VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 3, 10**30, 1e308, float("nan"), float("-inf"), "", "x", "\ud800", "\0",
     "../x", "nan", "=1+1", [], {}, [[]], [1, "x", None], {"": 0}, {"name": 5}, ["x"] * 300,
     "9" * 5000,
@@ -90,7 +90,7 @@ def damage_value(rng: random.Random, value: Any) -> Any:
     """A plain value in which one place holds something else, or nothing."""
     if not isinstance(value, dict | list) or not value or rng.random() < 0.1:
         return rng.choice(_ODD_VALUES)
-    found = value.copy()
+    found: Any = value.copy()
     key: Any = rng.choice(list(found)) if isinstance(found, dict) else rng.randrange(len(found))
     match rng.randrange(12):
         case 0:
@@ -225,13 +225,14 @@ def pictures() -> Iterator[Seed]:
     """Pictures of every kind and depth that is read."""
     grey = np.random.default_rng(0).integers(0, 256, (40, 30)).astype(np.uint8)
     colour, deep = np.stack([grey] * 3, axis=2), grey.astype(np.uint16) * 16
-    for pixels, kind, options in (
+    kinds: Sequence[tuple[Any, str, dict[str, Any]]] = (
         (grey, "png", {}), (colour, "png", {}), (deep, "png", {}), (grey, "jpeg", {}),
         (colour, "jpeg", {"progressive": True}), (grey, "bmp", {}), (grey, "gif", {}),
         (colour, "webp", {}), (grey, "jpeg2000", {}), (deep, "tiff", {}),
         *((grey, "tiff", {"compression": c}) for c in ("tiff_lzw", "tiff_adobe_deflate", "jpeg",
                                                        "packbits", "group4")),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for pixels, kind, options in kinds:
         buffer = io.BytesIO()
         image = Image.fromarray(pixels)
         image = image.convert("1") if options.get("compression") == "group4" else image
