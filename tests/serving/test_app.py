@@ -60,7 +60,7 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(server):
     assert [i["status"] for i in items["predictions"]] == ["ok", "failed", "failed", "ok"]
     failed = items["predictions"][1]
     assert failed["name"] == "notes.txt"
-    assert failed["reason"] == "not a PNG, JPEG, TIFF, BMP or DICOM image."
+    assert failed["reason"] == "not a PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM image."
     assert failed["predicted"] is None
     assert failed["probs"] == {}
 

@@ -32,10 +32,9 @@ _ABOUT: Final = """\
 Classifies chest radiographs, and says how far to trust that. Research software, not a medical
 device.
 
-Radiographs are sent as the files they are: PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM, told
-apart by content.
-They are held in memory while they are answered, and neither stored nor logged, nor are their
-names. The numbers are those of `hilum predict`.
+Radiographs are sent as the files they are: PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM, told apart by
+content. They are held in memory while they are answered, and neither stored nor logged, nor are
+their names. The numbers are those of `hilum predict`.
 
 A request that is refused as a whole is answered by problem details (RFC 9457). A file that cannot
 be read is no such case: its item says why, and the others are answered.
