@@ -208,6 +208,7 @@ def test_weights_of_another_network_are_refused(tmp_path, spots, recipe):
     folder = CheckpointFolder(tmp_path / "run/checkpoints/root")
     newest = folder.newest()
     assert newest
+    folder.paths()[-1].unlink()
     folder.save(replace(newest, model={}, average=None))
 
     with pytest.raises(TrainingError, match=r"checkpoints/root: .*not of this training"):
