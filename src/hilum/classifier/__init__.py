@@ -16,4 +16,5 @@ __all__ = [
     "provenance",
     "reference",
     "threshold",
+    "validation",
 ]
