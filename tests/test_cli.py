@@ -80,8 +80,8 @@ def test_cache_shows_and_clears(cache, data, run):
         assert code == 0
         return {kept["folder"]: kept["files"] for kept in json.loads(out)["contents"]}
 
-    assert run("split", data, "--out", cache.with_name("split.csv"), "--block-size", "1")[0] == 0
-    assert (files()["pixels"], files()["index"]) == (1, 1)
+    assert run("audit", data, "--out", cache.with_name("audit"))[0] == 0
+    assert (files()["pixels"], files()["index"]) == (2, 1)  # as thumbnails, and to find copies
     code, out, err = run("cache")
     assert (code, "decoded radiographs" in out) == (0, True)
     assert "Limit: at most 20 GB" in err

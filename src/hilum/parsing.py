@@ -72,6 +72,8 @@ def _read(path: Path, largest: int, error: type[HilumError]) -> bytes:
 def _parse(kind: str, parse: Callable[[], Any], where: object, error: type[HilumError]) -> Any:
     try:
         return parse()
+    except UnicodeDecodeError as failure:
+        raise error(f"{where} is not UTF-8: {failure.reason} at byte {failure.start}.") from None
     except ValueError as failure:
         raise error(f"{where} is not valid {kind}: {failure}.") from None
     except RecursionError:

@@ -232,7 +232,7 @@ def test_the_marker_says_synthetic(written, tmp_path):
     with pytest.raises(DataError, match="not written by Hilum"):
         is_phantom(tmp_path)
     (tmp_path / "PHANTOM.json").write_text("{")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not valid JSON"):
         is_phantom(tmp_path)
 
 

@@ -56,6 +56,7 @@ def test_a_study_from_a_file(tmp_path, app):
         app, [*command, "--json", "--measure", "recall of covid"], catch_exceptions=False
     )
     result = json.loads(told.stdout)
+    assert result.pop("reading")["layout"] == "split-folders"
     assert result["measure"]["label"] == "recall of covid"
     assert result["sentences"]
     assert json.loads((tmp_path / "o/rates/study.json").read_text()) == result

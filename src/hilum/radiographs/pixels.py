@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -69,9 +69,11 @@ R = TypeVar("R")
 
 
 class DamagedFilesError(DataError):
-    """Files that cannot be read or decoded. failures: what is wrong, by path or position."""
+    """Files that cannot be read or decoded. failures: what is wrong, by path, or by the
+    position of what has none.
+    """
 
-    def __init__(self, failures: Mapping[Any, str]) -> None:
+    def __init__(self, failures: Mapping[Path | int, str]) -> None:
         self.failures = failures
         lines = list(dict.fromkeys(failures.values()))  # an NPZ file fails for each image in it
         super().__init__(
@@ -242,7 +244,7 @@ def in_parallel(
     Raises DamagedFilesError.
     """
     results: list[R] = []
-    failures: dict[Any, str] = {}
+    failures: dict[Path | int, str] = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         futures = [pool.submit(function, item) for item in items]
         try:
@@ -250,7 +252,7 @@ def in_parallel(
                 try:
                     results.append(future.result())
                 except DataError as error:
-                    failures[item] = str(error)
+                    failures[item if isinstance(item, Path) else done - 1] = str(error)
                 if progress and (done % 32 == 0 or done == len(futures)):
                     progress(what, done, len(futures))
         except BaseException:  # Ctrl-C and a full disk end it now, not after the last file

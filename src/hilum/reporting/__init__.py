@@ -8,6 +8,7 @@ __all__ = [
     "explain_page",
     "notebook",
     "report",
+    "runs",
     "search_page",
     "study",
 ]
