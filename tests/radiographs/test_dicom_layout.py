@@ -109,9 +109,11 @@ def test_hilum_split_names_patients_as_it_is_asked_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]
 ) -> None:
     rng = np.random.default_rng(0)
-    for i in range(8):  # each of four patients has an image of both classes
-        label = "normal" if i < 4 else "covid"
-        image(tmp_path, f"data/{label}/{i}", i, PatientID=f"{PATIENT}{i % 4}",
+    # each of twelve patients has an image of both classes: salted names divide them by chance, and
+    # a part of few could be empty, which is refused
+    for i in range(24):
+        label = "normal" if i < 12 else "covid"
+        image(tmp_path, f"data/{label}/{i}", i, PatientID=f"{PATIENT}{i % 12}",
               PixelData=rng.integers(0, 4096, (16, 16), dtype=np.uint16).tobytes())  # fmt: skip
     out = tmp_path / "split.csv"
     argv = ["hilum", "split", tmp_path / "data", "--folds", "2", "--out", out, *option]
