@@ -24,17 +24,17 @@ import torch
 from scipy.stats import spearmanr
 
 from hilum.classifier.classifier import Classifier
+from hilum.evaluation.shift import DRAWS, shift_run
 from hilum.evaluation.stress import stress_run
 from hilum.phantoms.phantom import LABELS
 from hilum.phantoms.sites import SITES, Grading, render_film, write_folder
 from hilum.radiographs.dataset import Dataset, open_dataset
-from hilum.radiographs.image import read_radiograph
 from hilum.recipe import Recipe
 from hilum.records import FloatArray, IntArray, evenly_spaced
 from hilum.studies.folds import divide
 from hilum.training.run import train
 from hilum.transforms.corrupt import QUICK_STRENGTHS
-from hilum.transforms.shift import SHIFTS, shifted
+from hilum.transforms.shift import SHIFTS
 
 TREE = "normal, infected(covid, non-covid)"
 GRADING = Grading(confused=0.12, missed=0.5, imagined=0.02)
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--test", type=int, default=240, help="films of each unseen site")
     parser.add_argument("--passes", type=int, default=40000)
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--draws", type=int, default=4, help="shifted copies of a held-out film")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="shifted copies of a held-out film")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args(argv)
@@ -180,40 +180,20 @@ def held_out(
     class of each film as it is and in every shifted copy, from which those are made.
     """
     rows = part.indices("val")
-    labels = part.labels[rows]
-    train_rows = part.indices("train")
-    classes = part.tree.classes
-    truth = np.array([classes.index(truths[part.records[r].name]) for r in rows])
-    images = [read_radiograph(part.records[r].path) for r in rows]
-
-    def donor(row: int, draw: int) -> Any:
-        rng = np.random.default_rng((draw, row))
-        other = [r for r in train_rows if part.labels[r] != part.labels[row]]
-        return read_radiograph(part.records[int(rng.choice(other))].path)
-
-    def said(copies: Sequence[Any]) -> list[int]:
-        ready = np.stack([classifier.preprocessing.to_pixels(copy) for copy in copies])
-        return [int(k) for k in classifier.predict_pixels(ready).predicted]
-
-    found: dict[str, list[list[int]]] = {"clean": [said(images)]}
-    for kind in SHIFTS:
-        found[kind] = [
-            said(
-                [
-                    shifted(image, kind, donor=partial(donor, r, draw), seed=draw, index=int(r))
-                    for image, r in zip(images, rows, strict=True)
-                ]
-            )
-            for draw in range(options.draws)
-        ]
+    names = [part.records[r].name for r in rows]
+    truth = np.array([part.tree.classes.index(truths[name]) for name in names])
+    run = shift_run(classifier, part, rows, draws=options.draws)
+    found: dict[str, list[list[int]]] = {"clean": [run.clean.predicted.tolist()]}
+    for (kind, _), predictions in run.stressed.items():
+        found.setdefault(kind, []).append(predictions.predicted.tolist())
     some = rows[evenly_spaced(len(rows), 100)]
     stressed = stress_run(classifier, part, some, strengths=QUICK_STRENGTHS)
     return {
-        "blocks": balanced(labels, found["clean"]),
+        "blocks": balanced(run.truth, found["clean"]),
         "true": balanced(truth, found["clean"]),
         "stress": balanced(stressed.truth, [p.predicted for p in stressed.stressed.values()]),
-        **{kind: balanced(labels, found[kind]) for kind in SHIFTS},
-        "said": {**found, "labels": labels.tolist(), "names": [part.records[r].name for r in rows]},
+        **{kind: balanced(run.truth, found[kind]) for kind in SHIFTS},
+        "said": {**found, "labels": run.truth.tolist(), "names": names},
     }
 
 

@@ -4,7 +4,7 @@ stress_run gives the predictions, summarise_stress the measures; measure_stress 
 pools the predictions of several runs in between.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -126,16 +126,16 @@ def read_stress(path: Path) -> Stress:
 #: Bytes of corrupted pixels held at a time.
 _HELD = 64_000_000
 
-#: A corruption by name, and a strength.
+#: A corruption by name and a strength, or a kind of shift and the number of a draw.
 Setting = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class StressRun:
-    """What a classifier says of N radiographs as they are and under every corruption.
+    """What a classifier says of N radiographs as they are and of changed copies of them.
 
-    truth: (N,) class indices. clean, and stressed by (corruption, strength): of the same images
-    in the same order.
+    truth: (N,) class indices. clean, and stressed by Setting: of the same images in the same
+    order.
     """
 
     truth: IntArray
@@ -190,24 +190,46 @@ def stress_run(
     differ or nothing is asked for, and DataError for an unknown corruption or strength, or files
     that cannot be read.
     """
-    check_labels(classifier, dataset)
     chosen = CORRUPTIONS if corruptions is None else select_corruptions(corruptions)
-    if not len(rows) or not strengths or len(set(strengths)) < len(strengths):
-        raise EvaluationError("A stress test needs an image, and strengths from 1 to 5, each once.")
-    model = replace(classifier, gate=None)
+    if not strengths or len(set(strengths)) < len(strengths):
+        raise EvaluationError("A stress test needs strengths from 1 to 5, each once.")
     settings = [(corruption, strength) for corruption in chosen for strength in strengths]
-    copies = 1 + len(settings)
+
+    def changed(image: PixelArray, row: int) -> Iterator[PixelArray]:
+        return (corrupt(image, c, strength, seed=seed, index=row) for c, strength in settings)
+
+    keys = [(corruption.name, strength) for corruption, strength in settings]
+    return classify_copies(classifier, dataset, rows, keys, changed, "Stress tests", progress)
+
+
+def classify_copies(
+    classifier: Classifier,
+    dataset: Dataset,
+    rows: IntArray,
+    keys: Sequence[Setting],
+    changed: Callable[[PixelArray, int], Iterable[PixelArray]],
+    title: str,
+    progress: Progress | None = None,
+) -> StressRun:
+    """Classify radiographs as they are and as changed copies.
+
+    changed: from a radiograph (H, W) uint8 at its own size, and its position in the data set, to
+    its copies, in the order of keys. title: for progress. The rest and the errors as of
+    stress_run.
+    """
+    check_labels(classifier, dataset)
+    if not len(rows):
+        raise EvaluationError(f"{title} need an image.")
+    model = replace(classifier, gate=None)
+    copies = 1 + len(keys)
     height, width = classifier.preprocessing.image_size
     step = max(1, _HELD // (copies * height * width))
     parts: list[Predictions] = []
 
     def made(row: int) -> PixelArray:
-        image, ready = (
-            read_radiograph(dataset.records[row].path),
-            classifier.preprocessing.to_pixels,
-        )
-        corrupted = (corrupt(image, c, strength, seed=seed, index=row) for c, strength in settings)
-        return np.stack([ready(image), *(ready(copy) for copy in corrupted)])
+        image = read_radiograph(dataset.records[row].path)
+        ready = classifier.preprocessing.to_pixels
+        return np.stack([ready(image), *map(ready, changed(image, row))])
 
     for start in range(0, len(rows), step):
         held = [int(row) for row in rows[start : start + step]]
@@ -215,12 +237,11 @@ def stress_run(
         names = [dataset.records[row].name for row in held for _ in range(copies)]
         parts.append(model.predict_pixels(pixels, names))
         if progress:
-            progress("Stress tests", start + len(held), len(rows))
+            progress(title, start + len(held), len(rows))
     by_copy = [
         Predictions.join([part.take(slice(i, None, copies)) for part in parts])
         for i in range(copies)
     ]
-    keys = [(corruption.name, strength) for corruption, strength in settings]
     return StressRun(dataset.labels[rows], by_copy[0], dict(zip(keys, by_copy[1:], strict=True)))
 
 
@@ -232,7 +253,7 @@ def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0)
     drop it is paired. All take the images as independent: give each only once.
     """
     settings = list(run.stressed)
-    replicates = _Replicates(tree, run, seed)
+    replicates = Replicates(tree, run, seed)
     known = {corruption.name: corruption for corruption in CORRUPTIONS}
     names = tuple(dict.fromkeys(name for name, _ in settings))
     found = []
@@ -267,7 +288,7 @@ def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0)
     )
 
 
-class _Replicates:
+class Replicates:
     """Every measure of every copy of the images, on them all and on the same R resamples of them.
 
     values: by measure, (1 + S, 1 + R): copy 0 is the clean one, column 0 all images. A measure

@@ -11,7 +11,6 @@ together, as they do at another hospital. Here several come at once, drawn for e
 They are for judging a classifier and never for training it.
 """
 
-from collections.abc import Callable
 from itertools import groupby
 from typing import Final, Literal, get_args
 
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from hilum.errors import DataError
 from hilum.records import PixelArray
 from hilum.transforms.corrupt import CORRUPTIONS, Corruption
 
@@ -47,19 +47,20 @@ _WIDEST: Final = 0.15
 
 
 def shifted(
-    image: PixelArray, kind: Shift, *, donor: Callable[[], PixelArray], seed: int, index: int
+    image: PixelArray, kind: Shift, donor: PixelArray | None = None, *, seed: int, index: int
 ) -> PixelArray:
     """A film as another site would have made it, a pure function of what is given.
 
-    image: (H, W) uint8 of any size, not changed; returns the same shape. donor: gives a film of
-    another class, of any size, where one is needed. seed, index: of the whole test, and the
-    position of the image in its data set; both not negative.
+    image: (H, W) uint8 of any size, not changed; returns the same shape. donor: a film of another
+    class, of any size; 'composite' needs none. seed, index: of the whole test, and the position
+    of the image in its data set; both not negative.
     """
-    rng = np.random.default_rng((seed, index, 0x5417))
     if kind != "composite":
-        image = exchange_acquisition(image, donor())
+        if donor is None:
+            raise DataError("To exchange the acquisition takes a film of another class.")
+        image = exchange_acquisition(image, donor)
     if kind != "exchange":
-        image = _composite(image, rng)
+        image = _composite(image, np.random.default_rng((seed, index, 0x5417)))
     return image
 
 

@@ -1,0 +1,160 @@
+"""How a classifier may do elsewhere: on films in which several things change at once.
+
+Held-out films of the same folders cannot tell what changes at the next hospital, and a stress
+test changes one thing at a time. Here each film is changed in several ways at once, and its
+acquisition is exchanged with that of another class's film, which a network that tells the classes
+by how they were photographed does not withstand. How well this ranks recipes by what they do at
+sites that they have not seen was measured on phantoms: docs/default-recipe.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from hilum.classifier.classifier import Classifier
+from hilum.codec import read_plain, write_plain
+from hilum.errors import EvaluationError
+from hilum.evaluation.evaluate import describe_classifier, describe_data
+from hilum.evaluation.stress import (
+    Replicates,
+    StressMean,
+    StressMeasures,
+    StressRun,
+    classify_copies,
+)
+from hilum.labels import LabelTree, Rule
+from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.pixels import Progress
+from hilum.records import IntArray, PixelArray
+from hilum.transforms.shift import SHIFTS, shifted
+
+SHIFT_FILE = "shift.json"
+#: Changed copies of each film and kind.
+DRAWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How a classifier does on the films of one split as they are and as elsewhere they may be.
+
+    n: films. draws: copies of each film and kind. seed: of the changes and the bootstrap. clean: on
+    the films as they are. kinds: by kind (transforms.shift), the mean over its copies; its drop is
+    paired. Without a second class among the films there is nothing to exchange, and only
+    'composite'. rule, data, classifier: as in the Evaluation of the same films.
+    """
+
+    n: int
+    split: str
+    draws: int
+    seed: int
+    clean: StressMeasures
+    kinds: dict[str, StressMean]
+    rule: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    classifier: dict[str, Any] = field(default_factory=dict)
+
+    FORMAT: ClassVar[int] = 1
+
+    @property
+    def hardest(self) -> str:
+        """The kind with the lowest accuracy."""
+        return min(self.kinds, key=lambda kind: self.kinds[kind].measures.accuracy.value or 0.0)
+
+
+def write_shift(shift: Shift, out: Path) -> None:
+    """Write shift.json into a folder. Raises EvaluationError where it cannot be written."""
+    write_plain(out / SHIFT_FILE, shift, error=EvaluationError, indent=2)
+
+
+def read_shift(path: Path) -> Shift:
+    """Read a shift.json. Raises EvaluationError if it is missing, damaged or foreign."""
+    return read_plain(path, Shift, what="a test of shifted films", error=EvaluationError)
+
+
+def measure_shift(
+    classifier: Classifier,
+    dataset: Dataset,
+    split: str | IntArray = "val",
+    *,
+    rule: Rule | None = None,
+    draws: int = DRAWS,
+    progress: Progress | None = None,
+) -> Shift:
+    """Measure a classifier on the films of a split as they are and shifted.
+
+    split: its name, 'all', or (N,) positions in the data set, recorded as 'some'. rule: None takes
+    the classifier's. The other arguments and the errors are those of shift_run.
+    """
+    rows = dataset.indices(split) if isinstance(split, str) else split
+    model = classifier if rule is None else replace(classifier, rule=rule)
+    run = shift_run(model, dataset, rows, draws=draws, progress=progress)
+    found = summarise_shift(model.tree, run, split if isinstance(split, str) else "some")
+    return replace(
+        found,
+        rule=model.rule,
+        data=describe_data(dataset),
+        classifier=describe_classifier(model),
+    )
+
+
+def shift_run(
+    classifier: Classifier,
+    dataset: Dataset,
+    rows: IntArray,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> StressRun:
+    """Classify films as they are and shifted in every way, so many times each.
+
+    rows: (N,) positions in the data set, N ≥ 1; they and the seed settle what is drawn, so that two
+    classifiers meet the same films. Donors are films of another class among them, every other
+    class as often. draws: at least 1. Returns what stress_run does, by (kind, draw).
+    Raises EvaluationError where the labels differ or nothing is asked for, and DataError where
+    files cannot be read.
+    """
+    if draws < 1:
+        raise EvaluationError("Shifted films need at least one draw.")
+    labels = dataset.labels[rows]
+    of_class = {int(k): rows[labels == k] for k in np.unique(labels)}
+    kinds = SHIFTS if len(of_class) > 1 else ("composite",)
+    keys = [(kind, draw) for kind in kinds for draw in range(draws)]
+
+    def donor(row: int, draw: int) -> PixelArray:
+        rng = np.random.default_rng((seed, draw, row))
+        own = int(dataset.labels[row])
+        others = of_class[int(rng.choice([k for k in of_class if k != own]))]
+        return read_radiograph(dataset.records[int(rng.choice(others))].path)
+
+    def changed(image: PixelArray, row: int) -> Iterator[PixelArray]:
+        donors = [donor(row, draw) for draw in range(draws)] if len(kinds) > 1 else []
+        for kind in kinds:
+            for draw in range(draws):
+                yield shifted(
+                    image, kind, donors[draw] if donors else None, seed=seed + draw, index=row
+                )
+
+    return classify_copies(classifier, dataset, rows, keys, changed, "Shifted films", progress)
+
+
+def summarise_shift(tree: LabelTree, run: StressRun, split: str, seed: int = 0) -> Shift:
+    """Every measure of shifted films, with its interval: as summarise_stress does. Pure."""
+    replicates = Replicates(tree, run, seed)
+    settings = list(run.stressed)
+    kinds = list(dict.fromkeys(kind for kind, _ in settings))
+    return Shift(
+        n=len(run.truth),
+        split=split,
+        draws=len(settings) // len(kinds),
+        seed=seed,
+        clean=replicates.one(0),
+        kinds={
+            kind: replicates.mean([1 + i for i, (k, _) in enumerate(settings) if k == kind])
+            for kind in kinds
+        },
+    )
