@@ -54,7 +54,7 @@ FOLDERS: dict[str, dict[str, dict[str, float]]] = {
         "non-covid": {"archive": 0.8, "portable": 0.2},
     },
     # one hospital and its neighbour; class and site have nothing to do with each other
-    "even": dict.fromkeys(LABELS, {"harbour": 0.6, "digital": 0.4}),
+    "even": {label: {"harbour": 0.6, "digital": 0.4} for label in LABELS},
 }
 
 _DOSES = {
@@ -96,7 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--test", type=int, default=240, help="films of each unseen site")
     parser.add_argument("--passes", type=int, default=40000)
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--draws", type=int, default=DRAWS, help="shifted copies of a held-out film")
+    parser.add_argument(
+        "--draws", type=int, default=DRAWS, help="shifted copies of a held-out film"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args(argv)
@@ -198,7 +200,7 @@ def held_out(
 
 
 def unseen(classifier: Classifier, folder: str, n: int, size: int) -> dict[str, float]:
-    """Balanced accuracy at each site that the folder has no film of; as many films of each class."""
+    """Balanced accuracy at each site that the folder has no film of, on n films of it."""
     seen = {site for sources in FOLDERS[folder].values() for site in sources}
     found = {}
     for number, site in enumerate(s for s in SITES.values() if s.name not in seen):
@@ -275,9 +277,7 @@ def summarise(rows: Sequence[Mapping[str, Any]], resamples: int = 2000) -> list[
     truth = means.pop("unseen")
     rng = np.random.default_rng(0)
     draws = rng.integers(len(recipes), size=(resamples, len(recipes)))
-    return [
-        {"criterion": name, **_figures(found, truth, draws)} for name, found in means.items()
-    ]
+    return [{"criterion": name, **_figures(found, truth, draws)} for name, found in means.items()]
 
 
 def _figures(found: FloatArray, truth: FloatArray, draws: IntArray) -> dict[str, Any]:
@@ -298,9 +298,7 @@ def _figures(found: FloatArray, truth: FloatArray, draws: IntArray) -> dict[str,
         "correlation": correlation(every),
         "loss": loss(every),
         **{f"{k}_95": np.quantile(v, [0.025, 0.975]).tolist() for k, v in spread.items()},
-        "by_folder": [
-            float(spearmanr(f, t).statistic) for f, t in zip(found, truth, strict=True)
-        ],
+        "by_folder": [float(spearmanr(f, t).statistic) for f, t in zip(found, truth, strict=True)],
     }
 
 

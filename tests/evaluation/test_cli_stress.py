@@ -1,4 +1,4 @@
-"""hilum evaluate --stress: the file, the line, and what a program reads."""
+"""hilum evaluate --stress and --shift: the file, the line, and what a program reads."""
 
 import json
 from functools import partial
@@ -34,8 +34,24 @@ def test_stress_is_measured_on_request(spots, tmp_path, run):
 
     code, text, err = run("evaluate", folder, spots.root, "--json", "--out", tmp_path / "f")
     assert code == 0, err
-    assert "stress" not in json.loads(text)
-    assert not (tmp_path / "f/stress.json").exists()
+    assert {"stress", "shift"}.isdisjoint(json.loads(text))
+    assert not list((tmp_path / "f").glob("s*.json"))
+
+
+def test_shifted_films_are_measured_on_request(spots, tmp_path, run):
+    folder, out = tmp_path / "classifier", tmp_path / "e"
+    untrained(spots).save(folder)
+
+    code, text, err = run("evaluate", folder, spots.root, "--shift", "--out", out)
+
+    assert code == 0, err
+    found = json.loads((out / "shift.json").read_text())
+    worst = min(kind["measures"]["accuracy"]["value"] for kind in found["kinds"].values())
+    assert "How it may do elsewhere: accuracy" in text
+    assert f"{worst:.3f}" in text
+    assert "assessment.json, shift.json)" in text
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert found["clean"]["accuracy"] == evaluation["accuracy"]
 
 
 def test_another_word_is_refused(spots, run):

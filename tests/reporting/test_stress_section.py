@@ -1,4 +1,4 @@
-"""The section on stress tests, its charts, and the stress.json that it refuses."""
+"""The sections on stress tests and shifted films, and the files that they refuse."""
 
 import json
 import re
@@ -9,6 +9,7 @@ import pytest
 
 from hilum.errors import HilumError
 from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, read_predictions
+from hilum.evaluation.shift import summarise_shift, write_shift
 from hilum.evaluation.stress import StressRun, summarise_stress, write_stress
 from hilum.labels import LabelTree
 from hilum.reporting.evaluation_charts import stress_chart
@@ -112,3 +113,33 @@ def test_every_family_fits_in_a_chart(make_run):
     found = stress(make_run())
     with pytest.raises(ValueError, match="1 to 4 corruptions, not 6"):
         stress_chart(found.corruptions * 2, found.clean.accuracy, family="all")
+
+
+def test_shifted_films_give_a_range_from_the_worst_to_the_films_as_they_are(make_run):
+    run = make_run()  # 20 of 25 are right
+    assert "Run hilum evaluate --shift" in words("shift", run)
+    folder = run / "evaluation" / "val"
+    truth, clean = read_predictions(folder / "predictions.csv")
+    right = np.flatnonzero(clean.predicted == truth)
+
+    def wrong(n):
+        predicted = clean.predicted.copy()
+        predicted[right[:n]] = (truth[right[:n]] + 1) % len(TREE.classes)
+        return replace(clean, predicted=predicted)
+
+    copies = {(kind, 0): wrong(n) for kind, n in (("composite", 3), ("exchange", 5), ("both", 9))}
+    evaluation = read_evaluation(folder / EVALUATION_FILE)
+    found = replace(
+        summarise_shift(TREE, StressRun(truth, clean, copies), "val"),
+        rule=evaluation.rule, data=evaluation.data, classifier=evaluation.classifier,
+    )  # fmt: skip
+    write_shift(found, folder)
+
+    text = words("shift", run)
+
+    low = found.kinds["both"].measures.accuracy.low
+    assert f"an accuracy of {low:.0%} to 91%" in text  # Wilson's upper bound of 20 of 25
+    assert "0.440" in text  # 11 of 25
+    write_shift(replace(found, rule="argmax" if found.rule == "route" else "route"), folder)
+    with pytest.raises(HilumError, match="not about the same rule .* evaluate again with --shift"):
+        read_runs([run])

@@ -21,6 +21,7 @@ from hilum.cli.options import (
 
 if TYPE_CHECKING:
     from hilum.evaluation.operating import OperatingAssessment
+    from hilum.evaluation.shift import Shift
     from hilum.evaluation.stress import Stress as Stressed
     from hilum.records import Estimate
 
@@ -77,6 +78,14 @@ def evaluate(
             "sharpness, noise, markers): in five strengths (full), or two of them (quick)."
         ),
     ] = None,
+    shift: Annotated[
+        bool,
+        typer.Option(
+            "--shift",
+            help="Also measure it on copies in which several things change at once, as they do at "
+            "another hospital: how it may do elsewhere.",
+        ),
+    ] = False,
     exclude: Exclude = None,
     layout: Layout = None,
     label_map: Map = None,
@@ -113,6 +122,7 @@ def evaluate(
             coverage=coverage,
             internal=internal,
             stress=stress.value if stress else None,
+            shift=shift,
             progress=progress,
         )
     if as_json:
@@ -160,9 +170,11 @@ def evaluate(
         )
     if stressed:
         console.print_lines(_describe_stress(stressed))
+    if run.shift:
+        console.print_lines(_describe_shift(run.shift))
     notes = [*result.notes, *([describe_looks(run.looks)] if run.looks else [])]
     files = ["predictions.csv", "evaluation.json", "assessment.json"]
-    files += ["stress.json"] if stressed else []
+    files += ["stress.json"] * bool(stressed) + ["shift.json"] * bool(run.shift)
     console.print_lines(
         *(f"Not measured: {part}: {reason}" for part, reason in assessment.missing.items()),
         *(f"Note: {note}" for note in notes),
@@ -177,6 +189,15 @@ def _describe_stress(stress: "Stressed") -> str:
         f"strengths): accuracy {_text(found.measures.accuracy)}, a drop of "
         f"{_text(found.drop.accuracy)}; worst under {worst.name}: "
         f"{_text(worst.mean.measures.accuracy)}"
+    )
+
+
+def _describe_shift(shift: "Shift") -> str:
+    found = shift.kinds[shift.hardest]
+    return (
+        f"How it may do elsewhere: accuracy {_text(shift.clean.accuracy)} on films like these, "
+        f"{_text(found.measures.accuracy)} where several things change at once "
+        f"({shift.hardest}, {shift.draws} copies of each); beyond that it is unknown."
     )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "measures",
     "operating",
     "run",
+    "shift",
     "stress",
     "subgroups",
 ]

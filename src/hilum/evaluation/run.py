@@ -13,6 +13,7 @@ from hilum.evaluation.external import ExternalDrop, read_internal, write_externa
 from hilum.evaluation.files import Evaluation
 from hilum.evaluation.ledger import Look, record_look
 from hilum.evaluation.overlap import is_external
+from hilum.evaluation.shift import Shift, measure_shift, write_shift
 from hilum.evaluation.stress import Stress, measure_stress, write_stress
 from hilum.files import safe_name
 from hilum.labels import parse_rule
@@ -27,8 +28,9 @@ from hilum.transforms.corrupt import QUICK_STRENGTHS, STRENGTHS
 class EvaluationRun:
     """What evaluate_run found, and the folder that it was written to.
 
-    external: against the classifier's own data, where there is such an evaluation. stress: where
-    it was asked for. looks: at the same images so far, this one last; none where not recorded.
+    external: against the classifier's own data, where there is such an evaluation. stress, shift:
+    where they were asked for. looks: at the same images so far, this one last; none where not
+    recorded.
     """
 
     out: Path
@@ -37,13 +39,14 @@ class EvaluationRun:
     assessment: Assessment
     external: ExternalDrop | None
     stress: Stress | None
+    shift: Shift | None
     looks: tuple[Look, ...]
 
     def to_plain(self) -> dict[str, Any]:
-        """The evaluation's own keys, and beside them assessment, external and stress."""
+        """The evaluation's own keys, and beside them assessment, external, stress and shift."""
         parts = {"assessment": self.assessment, "external": self.external}
-        stress = {"stress": self.stress} if self.stress else {}
-        return {**to_plain(self.evaluation), **parts, **stress}
+        asked = {"stress": self.stress, "shift": self.shift}
+        return {**to_plain(self.evaluation), **parts, **{k: v for k, v in asked.items() if v}}
 
 
 def evaluate_run(
@@ -59,6 +62,7 @@ def evaluate_run(
     coverage: float = COVERAGE,
     internal: Path | None = None,
     stress: Literal["full", "quick"] | None = None,
+    shift: bool = False,
     progress: Progress | None = None,
 ) -> EvaluationRun:
     """Evaluate a classifier on a split, write every file of it, and record the look.
@@ -68,7 +72,8 @@ def evaluate_run(
     same. out: None takes evaluation/SPLIT in the folder, and for other data than the classifier's
     evaluation/external-NAME-SPLIT. rule, operate, prevalence: as text. internal: the evaluation to
     compare with; None takes, for other data, the run's own of test or else of val. stress: whether
-    to measure it on corrupted copies too, in five strengths or in two. The rest as of assess.
+    to measure it on corrupted copies too, in five strengths or in two. shift: whether on copies
+    in which several things change at once. The rest as of assess.
     Raises EvaluationError where something asked for does not fit the classifier or its labels,
     DataError where the split does not exist, or an image cannot be read.
     """
@@ -97,7 +102,11 @@ def evaluate_run(
             classifier, dataset, split, rule=chosen, strengths=strengths, progress=progress
         )
         write_stress(stressed, out)
+    moved = None
+    if shift:
+        moved = measure_shift(classifier, dataset, split, rule=chosen, progress=progress)
+        write_shift(moved, out)
     looks = record_look(folder, classifier, dataset, evaluation)
     inside = read_internal(internal or folder) if external or internal else None
     drop = write_external(inside, evaluation, out) if inside else None
-    return EvaluationRun(out, dataset.name, evaluation, assessment, drop, stressed, looks)
+    return EvaluationRun(out, dataset.name, evaluation, assessment, drop, stressed, moved, looks)

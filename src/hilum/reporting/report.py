@@ -25,7 +25,12 @@ from hilum.reporting.sections.data import (
     show_looks,
     tell_provenance,
 )
-from hilum.reporting.sections.elsewhere import show_external, show_stress, show_subgroups
+from hilum.reporting.sections.elsewhere import (
+    show_external,
+    show_shift,
+    show_stress,
+    show_subgroups,
+)
 from hilum.reporting.sections.explanations import show_explanations, show_radiographs
 from hilum.reporting.sections.forms import fill_checklist, list_limits, write_cards
 from hilum.reporting.sections.probabilities import (
@@ -75,6 +80,7 @@ SECTIONS = (
     Section("operating-points", "Operating points", show_operating_points),
     Section("abstention", "Abstention", show_abstention),
     Section("subgroups", "Subgroups", show_subgroups),
+    Section("shift", "How it may do elsewhere", show_shift),
     Section("stress", "Stress tests", show_stress),
     Section("external", "Data from elsewhere", show_external),
     Section("looks", "Looks at test images", show_looks),

@@ -22,6 +22,7 @@ from hilum.evaluation.files import (
     read_evaluation,
     read_predictions,
 )
+from hilum.evaluation.shift import SHIFT_FILE, Shift, read_shift
 from hilum.evaluation.stress import STRESS_FILE, Stress, read_stress
 from hilum.labels import LabelTree, Strategy
 from hilum.parsing import parse_json, parse_toml, read_json, read_text
@@ -53,8 +54,8 @@ class Verdict:
 class SplitResult:
     """The evaluation of one split.
 
-    verdicts: by radiograph name, empty without predictions.csv. assessment, drop, stress: what
-    assessment.json, external.json and stress.json hold beside it; None without one.
+    verdicts: by radiograph name, empty without predictions.csv. assessment, drop, stress, shift:
+    what assessment.json, external.json, stress.json and shift.json hold beside it; None without.
     """
 
     split: str
@@ -63,6 +64,7 @@ class SplitResult:
     assessment: Assessment | None = None
     drop: ExternalDrop | None = None
     stress: Stress | None = None
+    shift: Shift | None = None
 
 
 @dataclass(frozen=True)
@@ -290,15 +292,24 @@ def _read_result(file: Path) -> SplitResult:
         result = replace(result, drop=drop)
     if (beside := file.with_name(STRESS_FILE)).is_file():
         stress = read_stress(beside)
-        _refuse_older(beside, (stress.n, stress.split), evaluation)
-        same = ("rule", "data", "classifier")
-        if differ := [k for k in same if getattr(stress, k) != getattr(evaluation, k)]:
-            raise HilumError(
-                f"{beside} is not about the same {' and '.join(differ)} as {EVALUATION_FILE} "
-                "beside it: evaluate again with --stress, or remove it."
-            )
+        _refuse_other(beside, stress, evaluation, "--stress")
         result = replace(result, stress=stress)
+    if (beside := file.with_name(SHIFT_FILE)).is_file():
+        shift = read_shift(beside)
+        _refuse_other(beside, shift, evaluation, "--shift")
+        result = replace(result, shift=shift)
     return result
+
+
+def _refuse_other(beside: Path, found: Stress | Shift, evaluation: Evaluation, option: str) -> None:
+    """Raise HilumError where a test is of other images, or of another classifier or rule."""
+    _refuse_older(beside, (found.n, found.split), evaluation)
+    same = ("rule", "data", "classifier")
+    if differ := [k for k in same if getattr(found, k) != getattr(evaluation, k)]:
+        raise HilumError(
+            f"{beside} is not about the same {' and '.join(differ)} as {EVALUATION_FILE} "
+            f"beside it: evaluate again with {option}, or remove it."
+        )
 
 
 def _read_verdicts(file: Path, evaluation: Evaluation) -> dict[str, Verdict]:

@@ -3,4 +3,4 @@
 Preprocessing travels with the classifier; the others never change an image that is predicted.
 """
 
-__all__ = ["augment", "corrupt", "cropping", "preprocess"]
+__all__ = ["augment", "corrupt", "cropping", "preprocess", "shift"]

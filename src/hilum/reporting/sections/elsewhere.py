@@ -1,10 +1,12 @@
-"""The report's sections on other images: stress tests, data from elsewhere, and subgroups."""
+"""The report's sections on other images: shifted and stressed, from elsewhere, and subgroups."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from hilum.evaluation.external import ExternalDrop
-from hilum.evaluation.stress import Stress, StressMean
+from hilum.evaluation.shift import Shift
+from hilum.evaluation.stress import Stress, StressMean, StressMeasures
 from hilum.evaluation.subgroups import Attribute, Subgroup
 from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import Run, SplitResult
@@ -13,30 +15,87 @@ from hilum.reporting.subject import Assessed, Subject, name_external, name_image
 from hilum.table import Column, Columns, Row, Rows, Table
 from hilum.wording import PERCENT, POINTS, SIGNED
 
-# ---- stress tests --------------------------------------------------------------------------
+T = TypeVar("T")
 
 _MEASURED = (
-    "accuracy", Column("clean − stressed", style=SIGNED), "balanced accuracy", "macro AUROC",
+    "accuracy", Column("clean − changed", style=SIGNED), "balanced accuracy", "macro AUROC",
 )  # fmt: skip
+
+
+def _tests(
+    subject: Subject, found: Callable[[SplitResult], T | None], show: Callable[[T, str], Any]
+) -> dict[str, Any]:
+    """What is shown of every result that has such a test, with the title of run and images."""
+    tests = [
+        (run, show(test, f"{run.name}, {name_images(run, result)}"))
+        for run in subject.runs
+        for result in (*run.results, *run.external)
+        if (test := found(result))
+    ]
+    return {
+        **subject.lacking([run for run, _ in tests]),
+        "shown": [shown for _, shown in tests],
+    }
+
+
+def _as_they_are(clean: StressMeasures) -> Row:
+    return [
+        "the images as they are",
+        clean.accuracy,
+        "",
+        clean.balanced_accuracy,
+        clean.macro_auroc,
+    ]
+
+
+# ---- shifted films -------------------------------------------------------------------------
+
+_KINDS = {
+    "composite": "exposure, framing, geometry, sharpness, noise and markers changed at once",
+    "exchange": "photographed as another class's film was",
+    "both": "both at once",
+}
+
+
+def show_shift(subject: Subject) -> dict[str, Any]:
+    """Per test of shifted films the range to reckon with, and all figures."""
+    return _tests(subject, lambda result: result.shift, _show_shift)
+
+
+def _show_shift(shift: Shift, title: str) -> dict[str, Any]:
+    rows: list[Row] = [_as_they_are(shift.clean)]
+    rows += [[_KINDS.get(kind, kind), *_measured(mean)] for kind, mean in shift.kinds.items()]
+    return {
+        "title": title,
+        "shift": shift,
+        "range": _range(shift),
+        "table": Table(f"Shifted films of {title}", [Column("films", wrap=True), *_MEASURED], rows),
+    }
+
+
+def _range(shift: Shift) -> str:
+    """From the lower bound where it does worst to the upper bound on the films as they are."""
+    worst, clean = shift.kinds[shift.hardest].measures.accuracy, shift.clean.accuracy
+    low = worst.value if worst.low is None else worst.low
+    high = clean.value if clean.high is None else clean.high
+    if low is None or high is None:
+        return ""
+    return f"{min(low, high):.0%} to {max(low, high):.0%}"
+
+
+# ---- stress tests --------------------------------------------------------------------------
 
 
 def show_stress(subject: Subject) -> dict[str, Any]:
     """Per stress test its sentences, a chart for each family of corruptions, and all figures."""
-    tests = [
-        (run, f"{run.name}, {name_images(run, result)}", result.stress)
-        for run in subject.runs
-        for result in (*run.results, *run.external)
-        if result.stress
-    ]
-    shown = [_show_stress(stress, title) for _, title, stress in tests]
-    return {**subject.lacking([run for run, *_ in tests]), "shown": shown}
+    return _tests(subject, lambda result: result.stress, _show_stress)
 
 
 def _show_stress(stress: Stress, title: str) -> dict[str, Any]:
     clean = stress.clean
     families = dict.fromkeys(corruption.family for corruption in stress.corruptions)
     means: list[Row] = [
-        ["the images as they are", clean.accuracy, "", clean.balanced_accuracy, clean.macro_auroc],
+        _as_they_are(clean),
         ["all corruptions", *_measured(stress.stressed)],
     ]
     if stress.new_kinds:
