@@ -8,12 +8,14 @@ import pytest
 from hilum.classifier.classifier import Classifier
 from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError, StudyError
+from hilum.evaluation.shift import measure_shift
 from hilum.evaluation.stress import measure_stress
 from hilum.records import Estimate
 from hilum.studies.folds import divide
 from hilum.studies.results import read_study
 from hilum.studies.runner import run_study
 from hilum.studies.stressed import (
+    SHIFTED,
     StressedComparison,
     StressedRun,
     compare_stressed,
@@ -96,6 +98,11 @@ def test_a_study_under_stress(tmp_path):
     stress = measure_stress(Classifier.load(folder), part, rows, strengths=QUICK_STRENGTHS)
     assert found.clean == pytest.approx(stress.clean.accuracy.value)
     assert found.accuracy == pytest.approx(stress.stressed.measures.accuracy.value)
+    shift = measure_shift(Classifier.load(folder), part, rows)
+    assert found.shifts == pytest.approx(
+        {kind: mean.measures.accuracy.value for kind, mean in shift.kinds.items()}
+    )
+    assert found.families[SHIFTED] == pytest.approx(np.mean(list(found.shifts.values())))
 
 
 def test_what_is_there_is_taken_and_what_is_damaged_made_anew(tmp_path):
@@ -108,10 +115,14 @@ def test_what_is_there_is_taken_and_what_is_damaged_made_anew(tmp_path):
     assert len(files) == 4
     times = [file.stat().st_mtime_ns for file in files]
     files[0].write_text("{")
+    older = json.loads(files[1].read_text())
+    del older["shifts"]  # as it was written before there were any
+    files[1].write_text(json.dumps(older))
     assert run_study(small_study(tmp_path, stress=6), data, tmp_path / "out") == result
     after = [file.stat().st_mtime_ns for file in files]
     assert after[0] != times[0]
-    assert after[1:] == times[1:]
+    assert read_stressed(files[1]).shifts
+    assert after[2:] == times[2:]
     more = run_study(small_study(tmp_path, stress=9), data, tmp_path / "out")
     assert more.variants["quick"].stressed.n == 9
 

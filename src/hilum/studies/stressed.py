@@ -1,12 +1,13 @@
 """Variants under stress: held-out images as another hospital would have made them.
 
 Every run is also tested on some of its held-out images under every corruption of stress tests, at
-two strengths. What is compared is the stressed accuracy: the mean over all corrupted copies.
-Clean images choose what suits this hospital; the stressed ones tell what may suit another.
+two strengths, and on shifted copies, in which several things change at once. What is compared is
+the stressed accuracy, the mean over all corrupted copies, and the shifted accuracy beside it.
+Clean images choose what suits this hospital; the changed ones tell what may suit another.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,8 @@ import numpy as np
 from hilum.classifier.classifier import Classifier
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
-from hilum.evaluation.stress import stress_run
+from hilum.evaluation.shift import shift_run
+from hilum.evaluation.stress import StressRun, stress_run
 from hilum.radiographs.dataset import Dataset
 from hilum.records import Estimate, evenly_spaced
 from hilum.statistics.comparison import corrected_resampled_t, holm, mean_over_runs
@@ -23,6 +25,8 @@ from hilum.statistics.power import ALPHA
 from hilum.transforms.corrupt import CORRUPTIONS, QUICK_STRENGTHS
 
 STRESSED_FILE = "stressed.json"
+#: Beside the families of corruptions: what is changed at once.
+SHIFTED = "several at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class StressedRun:
     """One run under stress.
 
     n: images, the same ones for every variant. clean: accuracy on them as they are. corruptions:
-    by name, the mean accuracy over the strengths. fingerprint: of the data as divided.
+    by name, the mean accuracy over the strengths. shifts: by kind, the mean over the copies; runs
+    of before have none. fingerprint: of the data as divided.
     """
 
     FORMAT: ClassVar = 1
@@ -39,6 +44,7 @@ class StressedRun:
     clean: float
     corruptions: Mapping[str, float]
     fingerprint: str
+    shifts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -47,12 +53,14 @@ class StressedRun:
 
     @property
     def families(self) -> dict[str, float]:
-        """The mean over the corruptions of each family: exposure, framing, …"""
+        """The mean over the corruptions of each family, exposure, framing, …, and over shifts."""
         names: dict[str, list[float]] = {}
         for corruption in CORRUPTIONS:
             if corruption.name in self.corruptions:
                 found = names.setdefault(corruption.family, [])
                 found.append(self.corruptions[corruption.name])
+        if self.shifts:
+            names[SHIFTED] = list(self.shifts.values())
         return {family: float(np.mean(values)) for family, values in names.items()}
 
 
@@ -107,24 +115,30 @@ def measure_under_stress(run: Path, part: Dataset, images: int, device: str) -> 
     if file.is_file():
         try:
             found = read_stressed(file)
-            if (found.n, found.fingerprint) == (len(rows), part.fingerprint):
+            if found.shifts and (found.n, found.fingerprint) == (len(rows), part.fingerprint):
                 return found
         except EvaluationError:
             pass  # a damaged one is made anew
     # Temperatures were fitted on the very fold that is tested here.
     classifier = replace(Classifier.load(run, device=device), temperatures={})
     tested = stress_run(classifier, part, rows, strengths=QUICK_STRENGTHS)
-    right: dict[str, list[float]] = {}
-    for (name, _), predictions in tested.stressed.items():
-        right.setdefault(name, []).append(float((predictions.predicted == tested.truth).mean()))
     result = StressedRun(
         n=len(rows),
         clean=float((tested.clean.predicted == tested.truth).mean()),
-        corruptions={name: float(np.mean(shares)) for name, shares in right.items()},
+        corruptions=_right(tested),
         fingerprint=part.fingerprint,
+        shifts=_right(shift_run(classifier, part, rows)),
     )
     write_plain(file, result, error=EvaluationError, indent=2)
     return result
+
+
+def _right(run: StressRun) -> dict[str, float]:
+    """By corruption or kind of shift, the mean accuracy over its strengths or draws."""
+    right: dict[str, list[float]] = {}
+    for (name, _), predictions in run.stressed.items():
+        right.setdefault(name, []).append(float((predictions.predicted == run.truth).mean()))
+    return {name: float(np.mean(shares)) for name, shares in right.items()}
 
 
 def read_stressed(file: Path) -> StressedRun:
@@ -143,12 +157,13 @@ def summarise_stressed(runs: Sequence[StressedRun], test_train_ratio: float) -> 
         return mean_over_runs(values, test_train_ratio)
 
     families = [run.families for run in runs]
+    shared = [name for name in families[0] if all(name in found for found in families)]
     return StressedVariant(
         n=runs[0].n,
         runs=tuple(run.accuracy for run in runs),
         clean=mean([run.clean for run in runs]),
         stressed=mean([run.accuracy for run in runs]),
-        families={name: mean([f[name] for f in families]) for name in families[0]},
+        families={name: mean([f[name] for f in families]) for name in shared},
     )
 
 
