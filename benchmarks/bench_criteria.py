@@ -73,6 +73,7 @@ _MORE = {"augmentation.blur": 0.7, "augmentation.noise": 0.03, "augmentation.era
 RECIPES: dict[str, dict[str, Any]] = {
     "plain": {**_dosed(0), "augmentation.mirror": "false", "preprocessing.standardise": "none"},
     "plain, z-score": {**_dosed(0), "augmentation.mirror": "false"},
+    "mirror": _dosed(0),
     "doses": _dosed(1),
     "doses, not z-score": {**_dosed(1), "preprocessing.standardise": "none"},
     "doses x 2": _dosed(2),
@@ -82,7 +83,6 @@ RECIPES: dict[str, dict[str, Any]] = {
     "geometry x 2": _dosed(2, [key for key in _DOSES if key not in _EXPOSURE]),
     "doses x 2 and more": {**_dosed(2), **_MORE},
     "doses x 3 and more": {**_dosed(3), **_MORE},
-    "doses x 2, covinet": {**_dosed(2), "network": "covinet", "start_size": 1.0},
 }
 
 
@@ -94,8 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each recipe and folder")
     parser.add_argument("--films", type=int, default=1500, help="of a folder; a fifth is held out")
     parser.add_argument("--test", type=int, default=240, help="films of each unseen site")
-    parser.add_argument("--passes", type=int, default=40000)
-    parser.add_argument("--image-size", type=int, default=64)
+    parser.add_argument("--network", default="covinet", help="a small one: many are trained")
+    parser.add_argument("--passes", type=int, default=36000)
+    parser.add_argument("--image-size", type=int, default=48)
     parser.add_argument(
         "--draws", type=int, default=DRAWS, help="shifted copies of a held-out film"
     )
@@ -157,8 +158,8 @@ def run(options: argparse.Namespace, folder: str, recipe: str, seed: int) -> dic
     root = options.out / folder
     part = divide(open_dataset(root), 5, 10).part(seed)
     settings = {
-        "image_size": options.image_size, "passes": options.passes, "seed": seed, "device": "cpu",
-        **RECIPES[recipe],
+        "network": options.network, "start_size": 1.0, "image_size": options.image_size,
+        "passes": options.passes, "seed": seed, "device": "cpu", **RECIPES[recipe],
     }  # fmt: skip
     made = Recipe.load("default").override([f"{key}={value}" for key, value in settings.items()])
     run_folder = file.with_suffix("")
