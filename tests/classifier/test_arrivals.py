@@ -21,7 +21,7 @@ def gate_of(m: int, level: float = 0.01) -> Gate:
 
 def judge(p_values: FloatArray, m: int = 5000) -> Arrivals:
     gate = gate_of(m)
-    found = judge_arrivals(gate, Tally.of(p_values, gate))
+    found = judge_arrivals(gate, p_values)
     assert found is not None
     return found
 

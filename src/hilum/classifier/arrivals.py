@@ -34,7 +34,7 @@ from scipy.special import gammaln, ndtr
 
 from hilum.classifier.gate import Gate
 from hilum.errors import ClassifierError
-from hilum.records import Estimate, FloatArray
+from hilum.records import Estimate, FloatArray, IntArray
 from hilum.statistics.intervals import wilson
 from hilum.wording import PERCENT
 
@@ -60,8 +60,8 @@ class Tally:
     p_sum: float = 0.0
 
     @classmethod
-    def of(cls, p_values: FloatArray | Iterable[float], gate: Gate) -> "Tally":
-        """Of p-values that this gate gave, (N,) or one by one."""
+    def of(cls, p_values: Iterable[float], gate: Gate) -> "Tally":
+        """Of p-values that this gate gave."""
         found = np.fromiter(p_values, dtype=np.float64)
         return cls(len(found), int((found <= gate.false_alarms).sum()), float(found.sum()))
 
@@ -95,14 +95,19 @@ class Arrivals:
     warning: str
 
 
-def judge_arrivals(gate: Gate | None, tally: Tally, *, of: str = "") -> Arrivals | None:
+def judge_arrivals(
+    gate: Gate | None, found: Tally | Iterable[float] | None, *, of: str = ""
+) -> Arrivals | None:
     """Judge pictures together, by the gate that gave them their p-values.
 
-    of: what they are pictures of, for the sentence; '' calls them "these pictures". Returns None
-    without a gate, and for fewer than FEWEST pictures. Raises ClassifierError for an impossible
-    tally.
+    found: these p-values, or their tally; None only without a gate. of: what they are pictures of,
+    for the sentence; '' calls them "these pictures". Returns None without a gate, and for fewer
+    than FEWEST pictures. Raises ClassifierError for an impossible tally.
     """
-    if gate is None or tally.n < FEWEST:
+    if gate is None or found is None:
+        return None
+    tally = found if isinstance(found, Tally) else Tally.of(found, gate)
+    if tally.n < FEWEST:
         return None
     n, m, flagged = tally.n, len(gate.scores), tally.flagged
     mean, least = tally.p_sum / n, 1 / (m + 1)
@@ -156,12 +161,12 @@ def _chance_of_flags(flagged: int, n: int, allowed: int, m: int) -> float:
     if not flagged:
         return 1.0
     oddest = flagged + allowed - 1
-    k = np.arange(flagged, min(oddest, n) + 1)
+    k = np.arange(flagged, min(oddest, n) + 1, dtype=np.int64)
     logs = _log_choose(n, k) + _log_choose(m, oddest - k) - _log_choose(n + m, oddest)
     return min(1.0, float(np.exp(logs).sum()))
 
 
-def _log_choose(n: int, k: FloatArray | int) -> FloatArray:
+def _log_choose(n: int, k: IntArray | int) -> FloatArray:
     found: FloatArray = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     return found
 
