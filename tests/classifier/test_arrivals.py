@@ -117,9 +117,9 @@ def test_tallies_add_up_and_the_sentence_can_name_the_set() -> None:
     whole = Tally.of(p_values, gate)
     assert (parts.n, parts.flagged) == (whole.n, whole.flagged) == (40, 4)
     assert parts.p_sum == pytest.approx(whole.p_sum)
-    found = judge_arrivals(gate, whole, of="adults, test")
+    found = judge_arrivals(gate, whole, of="adults (test)")
     assert found is not None
-    assert found.warning.startswith("The 40 pictures of adults, test are as a whole odder than")
+    assert found.warning.startswith("The 40 pictures of adults (test) are as a whole odder than")
 
 
 def test_without_a_gate_and_of_few_pictures_nothing_is_said() -> None:
