@@ -60,7 +60,7 @@ def test_train_evaluate_predict(tmp_path, data, trained, run):
     assert (trained / "evaluation/val/predictions.csv").exists()
 
     code, out, _ = run("predict", trained, data / "val", "--json")
-    found = json.loads(out)
+    found = json.loads(out)["predictions"]
     assert len(found) == 6
     assert sum(found[0]["probs"].values()) == pytest.approx(1, abs=1e-5)
     assert set(found[0]["decisions"]) == {"root", "infected"}
