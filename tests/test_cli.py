@@ -21,6 +21,7 @@ from hilum.errors import HilumError
 from hilum.networks.registry import create_network
 from tests.command import run_command
 from tests.spots import write_spots
+from tests.untrained import untrained
 
 QUICK = ["--set", "image_size=32", "--set", "epochs=1", "--set", "batch_size=8", "--device", "cpu"]
 
@@ -59,7 +60,7 @@ def test_train_evaluate_predict(tmp_path, data, trained, run):
     assert (trained / "evaluation/val/predictions.csv").exists()
 
     code, out, _ = run("predict", trained, data / "val", "--json")
-    found = json.loads(out)
+    found = json.loads(out)["predictions"]
     assert len(found) == 6
     assert sum(found[0]["probs"].values()) == pytest.approx(1, abs=1e-5)
     assert set(found[0]["decisions"]) == {"root", "infected"}
@@ -394,3 +395,38 @@ def test_a_full_disk_leaves_no_half_made_classifier(tmp_path, monkeypatch, run, 
     assert (tmp_path / "made").exists() == found
     assert not found or not any((tmp_path / "made").iterdir())
     monkeypatch.undo()
+
+
+#: What starting takes long for, and most verbs do not use.
+_HEAVY = {
+    "captum", "fastapi", "matplotlib", "onnx", "optuna", "pandas", "sklearn", "scipy.ndimage",
+    "scipy.spatial", "scipy.stats", "torch._dynamo", "torch._inductor", "torch.onnx",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verb", "may"),
+    [
+        (("--help",), set()),
+        (("train", "--help"), set()),
+        (("predict", "{run}", "{image}"), {"torch"}),
+        # the intervals of calibration are found by scipy.optimize, which takes these along
+        (("evaluate", "{run}", "{data}", "--out", "{out}"), {"torch", "scipy.spatial"}),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else "",
+)
+def test_a_verb_imports_no_heavy_library_that_it_does_not_use(spots, tmp_path, verb, may):
+    untrained(spots).save(tmp_path / "run")
+    places = {"run": tmp_path / "run", "image": spots.records[0].path, "data": spots.root}
+    words = [word.format(out=tmp_path / "out", **places) for word in verb]
+    heavy = _HEAVY | {"torch"}
+    program = (
+        "import atexit, sys; from hilum.cli import main\n"
+        f"atexit.register(lambda: print('imported', *({heavy!r} & set(sys.modules))))\n"
+        f"sys.argv = {['hilum', *words]!r}; main()"
+    )
+
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert found.returncode == 0, found.stderr
+    assert set(found.stdout.splitlines()[-1].split()[1:]) <= may

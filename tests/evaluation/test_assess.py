@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from PIL import Image, ImageOps
 
 from hilum.codec import to_plain
 from hilum.errors import EvaluationError
@@ -14,6 +15,7 @@ from hilum.evaluation.overlap import is_external
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
 from hilum.training.run import train
+from tests.command import run_command
 from tests.spots import write_spots
 
 
@@ -44,6 +46,7 @@ def test_everything_is_measured_on_new_images(tmp_path, data, classifier):
     assert "infected: public-health" in points
     assert found.conformal.covered.n == evaluation.n == 36
     assert found.gate.false_alarms.n == 36
+    assert (found.arrivals.share, found.arrivals.warning) == (found.gate.false_alarms, "")
     assert {a.name for a in found.subgroups.attributes} >= {"image size", "brightness"}
     assert read_evaluation(tmp_path / "evaluation.json") == evaluation
     assert to_plain(read_assessment(tmp_path / "assessment.json")) == to_plain(found)
@@ -76,11 +79,33 @@ def test_images_are_known_again_by_content_and_not_by_the_name_of_their_split(
     assert is_external(classifier, outside)
     evaluation, found = assess(classifier, renamed, "val")  # those that it was trained on
     assert found.missing["gate"] == "the gate was fitted on these images"
+    assert found.arrivals is None
     assert "These images include 120 of those that the classifier was trained on." in (
         evaluation.notes
     )
     _, found = assess(classifier, renamed, "test")
     assert found.same_images, "they chose the thresholds"
+
+
+def test_images_that_are_together_unlike_those_of_training_are_told_first(
+    tmp_path, classifier, monkeypatch, capsys
+):
+    root = write_spots(tmp_path / "negative", {"test": 5}, seed=5)
+    for file in root.rglob("*.png"):
+        ImageOps.invert(Image.open(file)).save(file)
+    classifier.save(tmp_path / "classifier")
+    verb = ("evaluate", tmp_path / "classifier", root, "--split", "test", "--device", "cpu")
+
+    code, said, _ = run_command(monkeypatch, capsys, *verb)
+
+    assert code == 0
+    sentence = said.splitlines()[0].removeprefix("Note: ")
+    assert sentence.startswith(
+        "100.0\N{NARROW NO-BREAK SPACE}% of the 15 pictures of negative (test)"
+    )
+    assert said.count(sentence) == 1
+    found = json.loads(run_command(monkeypatch, capsys, *verb, "--json")[1])
+    assert found["notes"][0] == found["assessment"]["arrivals"]["warning"] == sentence
 
 
 def test_without_calibration_the_reasons_are_given(data, classifier):

@@ -161,9 +161,10 @@ def test_a_trickle_counts_as_broken(
 ) -> None:
     clock = SimpleNamespace(monotonic=count(step=1000).__next__, sleep=lambda seconds: None)
     monkeypatch.setattr("hilum.fetching.download.time", clock)
+    web.files["/data.zip"] = 4 * BODY  # more than all attempts take, however large the pieces are
 
     with pytest.raises(DataError, match=r"only [\d,]+ bytes came in 1000 s"):
-        fetch(web, target)
+        fetch(web, target, most=500_000)
     assert len(web.asked) == LOOPBACK.attempts
 
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from hilum.classifier.conformal import ODD
 from hilum.cli.predict import print_predictions
@@ -21,7 +22,7 @@ def test_some_files_that_fail_are_exit_code_1(tmp_path, folder, predict):
     )
     code, said, err = predict(folder, "--out", out, "--json")
     expected = {"out": str(out), "images": 12, "failed": 2, "found": 12, "redone": 0}
-    assert json.loads(said) == expected
+    assert json.loads(said) == {**expected, "arrivals": None}
     assert (code, err.splitlines()[0]) == (1, f"Written: {out} (12 images, 12 of them from before)")
 
 
@@ -62,10 +63,50 @@ def test_what_the_gate_refuses_gets_no_class_in_the_printed_table(capsys):
     assert "1 of 2 pictures is unlike the training radiographs" in told.err
 
 
+@pytest.fixture
+def odd(tmp_path):
+    """12 pictures without any detail, in a folder."""
+    root = tmp_path / "odd"
+    root.mkdir()
+    for i in range(12):
+        Image.new("L", (32, 32), 20 * i).save(root / f"{i}.png")
+    return root
+
+
+@pytest.mark.parametrize("ending", [None, "csv", "jsonl", "parquet"])
+def test_pictures_that_are_together_unlike_those_of_training_come_first(
+    tmp_path, calibrated, folder, odd, predict, ending
+):
+    """Said of all rows, also those from before; and not a word of held-out radiographs."""
+    calibrated.save(tmp_path / "classifier")
+    out = ["--out", tmp_path / f"p.{ending}"] if ending else []
+
+    code, said, err = predict(odd, *out, "--json")
+
+    first, *rest = err.splitlines()
+    assert code == 0
+    assert first.startswith("100.0\N{NARROW NO-BREAK SPACE}% of these 12 pictures are unlike the")
+    found = json.loads(said)["arrivals"]
+    assert (found["n"], found["flagged"], found["warning"]) == (12, 12, first)
+    if ending in ("csv", "jsonl"):
+        _, said, err = predict(odd, folder, *out, "--json")
+        assert json.loads(said)["arrivals"]["n"] == 22
+        assert err.startswith("54.5\N{NARROW NO-BREAK SPACE}% of these 22 pictures are unlike the")
+    elif ending:
+        assert predict(odd, *out)[2].splitlines()[0] == first
+    else:
+        assert predict(odd)[2].splitlines()[0] == first
+    if out:
+        assert [line.split()[0] for line in rest] == ["Written:"]
+    _, said, err = predict(folder, *out, *(["--restart"] if out else []), "--json")
+    assert json.loads(said)["arrivals"]["warning"] == ""
+    assert "unlike" not in err
+
+
 def test_json_says_what_failed(folder, predict):
     code, said, _ = predict(folder / "normal", "--json")
 
-    found = json.loads(said)
+    found = json.loads(said)["predictions"]
     assert code == 1
     assert found[1]["status"] == "failed"
     assert "probs" not in found[1]

@@ -50,7 +50,8 @@ def test_every_file_gets_its_row(tmp_path, plain, folder, ending):
 
     done = predict_files(plain, [str(folder)], out)
 
-    assert to_plain(done) == {"out": str(out), "images": 12, "failed": 2, "found": 0, "redone": 0}
+    counts = {"images": 12, "failed": 2, "found": 0, "redone": 0}
+    assert to_plain(done) == {"out": str(out), **counts, "arrivals": None}
     rows = rows_of(out)
     good = [f"infected/covid/{i}" for i in range(4)] + [f"infected/non-covid/{i}" for i in range(4)]
     assert [r["path"] for r in rows] == [

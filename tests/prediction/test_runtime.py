@@ -52,7 +52,8 @@ def test_on_the_command_line(tmp_path, folder, predict):
     code, _, err = predict(good, "--out", out)
     assert (code, err.splitlines()[1]) == (2, "  runtime: onnx → torch")
     by_onnx, by_torch = (
-        json.loads(predict(good, "--json", "--runtime", kind)[1]) for kind in ("onnx", "torch")
+        json.loads(predict(good, "--json", "--runtime", kind)[1])["predictions"]
+        for kind in ("onnx", "torch")
     )
     for a, b in zip(by_onnx, by_torch, strict=True):
         assert a["predicted"] == b["predicted"]

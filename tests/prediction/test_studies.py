@@ -96,6 +96,6 @@ def test_on_the_command_line(tmp_path, scans, predict, monkeypatch, option):
     code, printed, _ = predict(scans / "2", "--json", *option)
     assert predict(scans / "2", "--out", tmp_path / "p.csv", *option)[0] == code == 0
 
-    (row,) = json.loads(printed)
+    (row,) = json.loads(printed)["predictions"]
     assert [row["study"]] == studies_of(tmp_path / "p.csv")
     assert (row["study"] == STUDIES[2]) == bool(option)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.conformal import fit_conformal, measure_conformal
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
@@ -23,6 +24,11 @@ from hilum.statistics.intervals import wilson
 
 #: What the gate of these assessments flags; it lets half of what is upside down pass.
 GATE = GateScore(0.01, wilson(1, 25), {"noise": wilson(10, 10), "upside down": wilson(5, 10)})
+
+#: Of images half of which its gate flags.
+ODD_ARRIVALS = Arrivals(
+    10, 5, wilson(5, 10), 0.01, 1e-8, wilson(9, 10), 1e-6, "50.0 % of the 10 pictures are unlike."
+)
 
 
 def assess_run(run: Path, split: str = "val", **changes: Any) -> Assessment:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hilum.errors import HilumError
 from hilum.records import PixelArray
 from hilum.reporting.report import write_report
 from hilum.reporting.sections.explanations import LARGE, LIMIT
+from tests.reporting.assessments import ODD_ARRIVALS, assess_run, evaluate_also, move_elsewhere
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 HOSTILE = "<img src=x onerror=alert(1)>.jpg"
@@ -193,6 +195,19 @@ def test_synthetic_data_and_notes_are_prominent(make_run, read):
     assert "they say nothing about patients" in words
     assert "Note: The test set was used during training." in words
     assert "trained on 5,216 synthetic phantoms" in words
+
+
+def test_images_that_are_unlike_those_of_training_are_the_first_notes(make_run, read):
+    run = make_run(notes=["The test set was used during training."])
+    assess_run(run, arrivals=ODD_ARRIVALS)
+    evaluate_also(run)
+    assess_run(run, "test", arrivals=replace(ODD_ARRIVALS, warning="The others are, too."))
+    move_elsewhere(run)
+
+    words = read(run).words
+
+    own, others = "Note: 50.0 % of the 10 pictures are unlike.", "Note: The others are, too."
+    assert f"{own} {others} Note: The test set was used during training." in words
 
 
 def test_missing_parts_are_said_in_words(make_run, read):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -226,6 +227,37 @@ def test_counts_without_names(server):
     assert 'hilum_radiographs_total{status="ok"}' in figures
     assert 'route="/v1/predictions",status="200"' in figures
     assert "Example" not in figures
+
+
+def test_ten_files_are_judged_together(server, make, radiographs):
+    """In one request, or in several whose numbers are added; and flagged ones are counted."""
+
+    def flagged():
+        (line,) = re.findall(
+            r"^hilum_flagged_radiographs_total (.*)$", server.get("/metrics").text, re.M
+        )
+        return float(line)
+
+    noise = [png(seed=i) for i in range(10)]
+    before = flagged()
+
+    told = server.predict(*noise).json()
+
+    assert told["arrivals"]["flagged"] == 10
+    assert told["arrivals"]["warning"].startswith("100.0")
+    assert flagged() == before + 10
+    p_values = [item["gate_p_value"] for item in told["predictions"]]
+    figures = {"n": 10, "flagged": 10, "mean_p_value": sum(p_values) / 10}
+    assert server.get("/v1/arrivals", params=figures).json() == told["arrivals"]
+    usual = [file.read_bytes() for file in radiographs]
+    assert server.predict(*usual, usual[0]).json()["arrivals"]["warning"] == ""
+    assert server.predict(*noise[:9]).json()["arrivals"] is None
+    bare = make()
+    assert bare.predict(*noise).json()["arrivals"] is None
+    assert bare.get("/v1/arrivals", params=figures).json() is None
+    impossible = server.get("/v1/arrivals", params={**figures, "flagged": 11})
+    assert impossible.status_code == 422
+    assert "impossible" in impossible.json()["detail"]
 
 
 def test_onnx_runtime_runs_the_networks_where_it_is_asked_for(make, bare, monkeypatch):

@@ -27,6 +27,7 @@ OPERATIONS = [
     ("/ready", "GET"),
     ("/v1/classifier", "GET"),
     ("/v1/predictions", "POST"),
+    ("/v1/arrivals", "GET"),
     ("/v1/explanations", "POST"),
 ]
 

@@ -167,6 +167,34 @@ def test_what_is_unlike_the_training_radiographs_gets_no_class_in_large(
     found.check_quiet()
 
 
+def test_ten_that_are_together_unlike_those_of_training_are_told_above_all(
+    visit: Callable[..., Visit], address: str, radiographs: list[Path], tmp_path: Path
+) -> None:
+    noise = [tmp_path / f"{i}.png" for i in range(9)]
+    for i, file in enumerate(noise):
+        file.write_bytes(png(seed=i))
+    found = visit(address, size="phone")
+    page = found.page
+    note = page.locator("#arrivals")
+
+    choose(page, *noise)
+    assert not note.is_visible()
+    page.set_input_files("#choose", [radiographs[0]])
+
+    note.wait_for()
+    assert note.inner_text().startswith("90.0\N{NARROW NO-BREAK SPACE}% of these 10 pictures are")
+    assert note.bounding_box()["y"] < page.locator("#main").bounding_box()["y"]
+    found.check_fits()
+    found.check_accessible()
+    page.click("#clear")
+    note.wait_for(state="hidden")
+    with page.expect_response(lambda answer: "arrivals?n=10" in answer.url) as answer:
+        choose(page, *radiographs, radiographs[0])
+    assert answer.value.json()["warning"] == ""
+    assert not note.is_visible()
+    found.check_quiet()
+
+
 def test_a_dicom_file_is_drawn(visit: Callable[..., Visit], address: str, tmp_path: Path) -> None:
     found = visit(address)
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.fft import dct
+import scipy
 
 from hilum.records import FloatArray, IntArray, PixelArray
 
@@ -223,7 +223,7 @@ def _screen(features: Float32Array) -> Float32Array:
 
 def _transforms() -> Float32Array:
     """(3, 20, SIDE): a column's cosine transform, and that of its shift and of its stretch."""
-    cosines = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES]
+    cosines = scipy.fft.dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES]
     slope = np.gradient(np.eye(SIDE), axis=0)
     place = np.linspace(-1, 1, SIDE)[:, None]
     return np.stack([cosines, cosines @ slope, cosines @ (place * slope)]).astype(np.float32)

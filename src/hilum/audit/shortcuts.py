@@ -13,9 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hilum.audit.findings import Finding
@@ -264,6 +261,11 @@ def probe(
 
 def _cross_validate(features: Features, labels: IntArray, folds: IntArray, size: int) -> FloatArray:
     """(N, classes) probabilities, each from classifiers that did not see the image's fold."""
+    # Imported here, because an evaluation measures looks as this module does, and never fits.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     scores = np.zeros((len(labels), size))
     varying = features[:, features.std(axis=0) > 0]
     if varying.shape[1] == 0:

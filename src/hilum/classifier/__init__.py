@@ -5,6 +5,7 @@ was trained on features, by which it tells what is unlike all of them.
 """
 
 __all__ = [
+    "arrivals",
     "calibrate",
     "classifier",
     "conformal",

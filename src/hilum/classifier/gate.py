@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from PIL import Image
-from scipy import fft
 
 from hilum.classifier.files import pack_arrays, unpacked
 from hilum.errors import ClassifierError
@@ -215,7 +215,7 @@ def describe_pictures(pixels: PixelArray) -> tuple[FloatArray, FloatArray]:
         tones[rows] = [_tones(picture) for picture in part]
         light = part.astype(np.float32) / 255
         light -= light.mean(axis=(1, 2), keepdims=True)  # or it would leak into the lowest band
-        spectrum = fft.rfft2(light * window)
+        spectrum = scipy.fft.rfft2(light * window)
         power = (spectrum.real**2 + spectrum.imag**2).reshape(len(part), -1)
         sharpness[rows] = np.log(power @ bands + _FAINTEST)
     return tones, sharpness

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 import torch
-from scipy import sparse
 from torch import nn
 
 from hilum.errors import ClassifierError
@@ -113,7 +113,7 @@ def project(features: FeatureArray) -> FeatureArray:
 
 
 @cache
-def _projection(width: int) -> "sparse.csr_array[np.float32]":
+def _projection(width: int) -> "scipy.sparse.csr_array[np.float32]":
     """The (width, MAX_FEATURES) matrix; each row holds _SPREAD entries of ± 1 / sqrt(_SPREAD)."""
     block = MAX_FEATURES // _SPREAD  # one entry in each block, so that no two fall together
     numbers = np.arange(width * _SPREAD, dtype=np.uint64)
@@ -122,7 +122,9 @@ def _projection(width: int) -> "sparse.csr_array[np.float32]":
     signs = 1 - 2 * (hashes & np.uint64(1)).astype(np.float32)
     starts = np.arange(width + 1) * _SPREAD
     values = (signs / np.sqrt(np.float32(_SPREAD))).astype(np.float32)
-    return sparse.csr_array((values, columns.astype(np.int32), starts), shape=(width, MAX_FEATURES))
+    return scipy.sparse.csr_array(
+        (values, columns.astype(np.int32), starts), shape=(width, MAX_FEATURES)
+    )
 
 
 def _one_row_per_image(network: nn.Module, seen: list[torch.Tensor], n: int) -> FeatureArray:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import eigh
-from scipy.spatial.distance import cdist
+import scipy
 
 from hilum.classifier.files import pack_arrays, unpacked
 from hilum.classifier.inference import FeatureArray
@@ -82,7 +81,9 @@ class Reference:
         x = (joined - mean) * scale
         width = x.shape[1]
         kept_dimensions = min(MAX_DIMENSIONS, width)
-        _, vectors = eigh(x.T @ x, subset_by_index=(width - kept_dimensions, width - 1))
+        _, vectors = scipy.linalg.eigh(
+            x.T @ x, subset_by_index=(width - kept_dimensions, width - 1)
+        )
         # the first dimension is the one of the largest variance
         components = (scale[:, None] * vectors[:, ::-1]).astype(np.float32)
         return cls(
@@ -123,7 +124,9 @@ class Reference:
         indices = np.empty((len(embedded), k), dtype=np.int64)
         distances = np.empty((len(embedded), k))
         for start in range(0, len(embedded), _CHUNK):
-            apart = cdist(embedded[start : start + _CHUNK].astype(np.float64), own)
+            apart = scipy.spatial.distance.cdist(
+                embedded[start : start + _CHUNK].astype(np.float64), own
+            )
             order = np.argsort(apart, axis=1, kind="stable")[:, :k]
             indices[start : start + _CHUNK] = order
             distances[start : start + _CHUNK] = np.take_along_axis(apart, order, axis=1)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
+import scipy
 from scipy.special import logsumexp, softmax
 
 from hilum.errors import EvaluationError
@@ -70,7 +70,7 @@ def fit_temperature(logits: FloatArray, targets: IntArray) -> Temperature:
     elif slope(1 / highest) >= 0:
         value, reason = highest, f"the likelihood is highest above the bound {highest:g}"
     else:
-        value = 1 / float(brentq(slope, 1 / highest, 1 / lowest, xtol=1e-12))
+        value = 1 / float(scipy.optimize.brentq(slope, 1 / highest, 1 / lowest, xtol=1e-12))
     return Temperature(value, n, before, _nll(logits, targets, value), reason)
 
 

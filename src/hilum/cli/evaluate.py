@@ -93,7 +93,10 @@ def evaluate(
     device: Device = None,
     as_json: Json = False,
 ) -> None:
-    """Evaluate a classifier on a split: every measure, with its interval."""
+    """Evaluate a classifier on a split: every measure, with its interval.
+
+    Where ten or more images are, together, unlike those that trained it, the first line says so.
+    """
     from hilum.classifier.classifier import Classifier
     from hilum.evaluation.ledger import describe_looks
     from hilum.evaluation.run import evaluate_run
@@ -129,6 +132,9 @@ def evaluate(
         console.print_json(run, reading=dataset.reading())
         return
     result, assessment, stressed, drop = run.evaluation, run.assessment, run.stress, run.external
+    notes = [*result.notes, *([describe_looks(run.looks)] if run.looks else [])]
+    if assessment.arrivals and assessment.arrivals.warning:
+        console.print_lines(f"Note: {notes.pop(0)}\n")  # it bears on all that follows
     console.print_table(
         f"{run.data}, {split}: {result.n} images, rule {result.rule}",
         ["class", "images", "precision", "recall", "specificity", "F1", "AUROC"],
@@ -172,7 +178,6 @@ def evaluate(
         console.print_lines(_describe_stress(stressed))
     if run.shift:
         console.print_lines(_describe_shift(run.shift))
-    notes = [*result.notes, *([describe_looks(run.looks)] if run.looks else [])]
     files = ["predictions.csv", "evaluation.json", "assessment.json"]
     files += ["stress.json"] * bool(stressed) + ["shift.json"] * bool(run.shift)
     console.print_lines(

@@ -11,6 +11,7 @@ from hilum import console
 from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
 
 if TYPE_CHECKING:
+    from hilum.classifier.arrivals import Arrivals
     from hilum.prediction.table import Prediction, Table
 
 EXAMPLE = "hilum predict runs/first image.png folder/ --out predictions.csv"
@@ -58,8 +59,10 @@ def predict(
 ) -> None:
     """Classify radiographs: the probability of every class and decision.
 
-    Exit code 1 says that some files could not be read; their rows say why.
+    Where ten or more are, together, unlike those that trained it, the first line says so. Exit
+    code 1 says that some files could not be read; their rows say why.
     """
+    from hilum.classifier.arrivals import judge_arrivals
     from hilum.errors import DataError, Interrupted
     from hilum.exporting.runtime import load_to_run, run_by
     from hilum.prediction.predict import predict_each, predict_files
@@ -77,7 +80,8 @@ def predict(
         rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
-        failed = print_predictions(rows, table, as_json)
+        p_values = (p.gate_p_value for p in rows if p.gate_p_value is not None)
+        failed = print_predictions(rows, table, as_json, judge_arrivals(model.gate, p_values))
         images = len(rows)
     else:
         try:
@@ -100,6 +104,8 @@ def predict(
                 f"Stopped. The rows in {out} stay, and the same command goes on with the rest."
             ) from None
         failed, images = done.failed, done.images
+        if done.arrivals and done.arrivals.warning:
+            console.say(done.arrivals.warning)
         if as_json:
             console.print_json(done)
         before = f", {done.found} of them from before" if done.found else ""
@@ -111,19 +117,26 @@ def predict(
         raise typer.Exit(1)
 
 
-def print_predictions(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
-    """Print what was found; returns how many files could not be read."""
+def print_predictions(
+    found: "list[Prediction]", table: "Table", as_json: bool, arrivals: "Arrivals | None" = None
+) -> int:
+    """Print what was found, and first what is said of all together.
+
+    Returns how many files could not be read.
+    """
     from hilum.classifier.conformal import ODD
     from hilum.errors import plural
     from hilum.wording import PLAIN, Cell
 
+    if arrivals and arrivals.warning:
+        console.say(arrivals.warning)
     unread = [p for p in found if p.reason]
     if as_json:
         nested = [table.nest(p) for p in found]
         for one in nested:
             for probs in (one.get("probs", {}), *one.get("decisions", {}).values()):
                 probs.update({name: round(p, 6) for name, p in probs.items()})
-        console.print_json(nested)
+        console.print_json({"arrivals": arrivals, "predictions": nested})
         return len(unread)
     classes = table.tree.classes
     # of what else there is, the table shows what is short

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.conformal import COVERAGE, ConformalResult, fit_conformal, measure_conformal
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
@@ -53,7 +54,9 @@ class Assessment:
 
     same_images: these images are the ones that thresholds were chosen on. calibration: of the
     probabilities as they are; temperature: what temperature scaling changed in it. conformal:
-    prediction sets; gate: what it flags. missing: for each part that is None, why.
+    prediction sets; gate: what it flags. missing: for each part that is None, why. arrivals: what
+    the gate says of the images together; None without a gate or of few images, and in files of
+    earlier versions.
     """
 
     n: int
@@ -68,6 +71,7 @@ class Assessment:
     gate: GateScore | None
     subgroups: Subgroups | None
     missing: dict[str, str]
+    arrivals: Arrivals | None = None
 
     FORMAT: ClassVar[int] = 1
 
@@ -144,6 +148,7 @@ def assess(
         gate=gate,
         subgroups=measure_subgroups(tree, truth, predictions, attributes),
         missing=missing,
+        arrivals=run.arrivals,
     )
     if out is not None:
         run.write(out)

@@ -9,6 +9,7 @@ import numpy as np
 
 from hilum.audit.leaks import find_copies
 from hilum.audit.provenance import recognise
+from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.errors import plural
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
@@ -63,7 +64,7 @@ class SplitRun:
     """What a classifier said of a split, and how it did.
 
     classifier: under the rule that was asked for. rows: (N,) positions in the data set. truth:
-    (N,) class indices.
+    (N,) class indices. arrivals: what the gate says of those that did not train it, together.
     """
 
     classifier: Classifier
@@ -71,6 +72,7 @@ class SplitRun:
     truth: IntArray
     predictions: Predictions
     evaluation: Evaluation
+    arrivals: Arrivals | None
 
     def write(self, out: Path) -> None:
         """Write predictions.csv and evaluation.json into a folder."""
@@ -95,6 +97,13 @@ def run_split(
     pixels = dataset.pixels(classifier.preprocessing, progress)
     predictions = classifier.predict_pixels(pixels[rows], names, progress)
     truth = dataset.labels[rows]
+    trained = trained_on(classifier, dataset)
+    arrivals = judge_arrivals(
+        classifier.gate,
+        predictions.take(~trained[rows]).gate_p_values,
+        of=f"{dataset.name} ({split})",
+    )
+    warnings = [arrivals.warning] if arrivals and arrivals.warning else []
     evaluation = evaluate_predictions(
         classifier.tree,
         truth,
@@ -102,11 +111,11 @@ def run_split(
         rule=classifier.rule,
         strategy=classifier.strategy,
         split=split,
-        notes=_notes(classifier, dataset, rows, split, progress),
+        notes=[*warnings, *_notes(classifier, dataset, rows, trained, split, progress)],
         data=describe_data(dataset),
         classifier=describe_classifier(classifier),
     )
-    return SplitRun(classifier, rows, truth, predictions, evaluation)
+    return SplitRun(classifier, rows, truth, predictions, evaluation, arrivals)
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
@@ -128,6 +137,7 @@ def _notes(
     classifier: Classifier,
     dataset: Dataset,
     rows: IntArray,
+    trained: BoolArray,
     split: str,
     progress: Progress | None,
 ) -> list[str]:
@@ -141,7 +151,6 @@ def _notes(
         notes.append(f"{dataset.name}: {plural(len(dataset.damaged), 'damaged file')} left out.")
     if dataset.synthetic:
         notes.append(SYNTHETIC)
-    trained = trained_on(classifier, dataset)
     if among := int(trained[rows].sum()):
         notes.append(f"These images include {among:,} of those that the classifier was trained on.")
     elif trained.any():

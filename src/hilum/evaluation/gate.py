@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hilum.classifier.arrivals import Tally
 from hilum.classifier.gate import Gate
 from hilum.errors import EvaluationError
 from hilum.phantoms.negatives import (
@@ -56,7 +57,7 @@ def score_gate(
 
     def flagged(images: Iterable[PixelArray]) -> Estimate:
         pixels = np.stack([preprocessing.to_pixels(image) for image in images])
-        return wilson(int(gate.judge(pixels).flagged.sum()), len(pixels))
+        return Tally.of(gate.judge(pixels).p_values, gate).share
 
     size = max(SMALLEST, *preprocessing.image_size)
     chosen = evenly_spaced(len(radiographs), per_kind)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.distance import cdist
+import scipy
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.inference import compute_features
@@ -125,7 +125,7 @@ def find_neighbours(
         ).astype(np.float64)
         for pixels in (queries, candidates)
     )
-    distances: FloatArray = cdist(given, known)
+    distances: FloatArray = scipy.spatial.distance.cdist(given, known)
     for query, row in enumerate(own or ()):
         if row >= 0:
             distances[query, row] = np.inf

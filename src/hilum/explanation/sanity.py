@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
+import scipy
 import torch
-from scipy.stats import rankdata
 from torch import nn
 
 from hilum.classifier.classifier import Classifier
@@ -124,7 +124,7 @@ def map_similarity(one: MapArray, other: MapArray) -> FloatArray:
 
     one, other: (N, H, W). Returns (N,) in [-1, 1]; NaN where one of the two maps is constant.
     """
-    a, b = (rankdata(np.abs(m).reshape(len(m), -1), axis=1) for m in (one, other))
+    a, b = (scipy.stats.rankdata(np.abs(m).reshape(len(m), -1), axis=1) for m in (one, other))
     a -= a.mean(axis=1, keepdims=True)
     b -= b.mean(axis=1, keepdims=True)
     scale = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from hilum.phantoms.anatomy import MU_SOFT, Anatomy, Map
 from hilum.records import PixelArray
@@ -76,7 +76,7 @@ def develop(
 
     # Beer-Lambert: what arrives is exp(-sum of mu * cm), here relative to the unattenuated beam.
     beam = np.exp(-(anatomy.attenuation + np.float32(MU_SOFT) * added))
-    beam = ndimage.gaussian_filter(beam, film.blur * size, mode="nearest")
+    beam = scipy.ndimage.gaussian_filter(beam, film.blur * size, mode="nearest")
     if noise is not None:
         photons = film.photons * float(np.exp(lung_level)) * (150 / size) ** 2
         # At least one photon: the logarithm below needs it, and detectors clip there as well.
@@ -108,8 +108,8 @@ def _lay_marker(shown: Map, film: Film) -> None:
     size = len(shown)
     glyph = np.array([[c == "1" for c in row] for row in _GLYPHS[film.marker]], dtype=np.float32)
     top, left = (round(place * size) for place in film.marker_place)
-    letter = ndimage.zoom(glyph, max(film.marker_height * size / 7, 1), order=1, grid_mode=True,
-                          mode="grid-constant")  # fmt: skip
+    zoom = max(film.marker_height * size / 7, 1)
+    letter = scipy.ndimage.zoom(glyph, zoom, order=1, grid_mode=True, mode="grid-constant")
     spot = shown[top : top + letter.shape[0], left : left + letter.shape[1]]
     np.maximum(spot, 0.94 * letter[: spot.shape[0], : spot.shape[1]], out=spot)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from hilum.phantoms.anatomy import LUNG_DENSITY, MU_SOFT, Anatomy, Lung, Map, smooth_step
 from hilum.records import PixelArray
@@ -81,7 +81,7 @@ def _texture(anatomy: Anatomy, rng: np.random.Generator, grain: float) -> Map:
     lattice = rng.standard_normal((96, 96)).astype(np.float32)
     middle = (len(lattice) - 1) / 2
     where = np.stack([anatomy.y / grain + middle, anatomy.x / grain + middle])
-    noise: Map = ndimage.map_coordinates(lattice, where, order=1, mode="wrap")
+    noise: Map = scipy.ndimage.map_coordinates(lattice, where, order=1, mode="wrap")
     # Between lattice points linear interpolation averages, which costs a third of the spread.
     return 1.5 * noise
 

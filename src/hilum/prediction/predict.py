@@ -11,9 +11,11 @@ from typing import Any
 
 import filelock
 
+from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError
 from hilum.files import new_file
+from hilum.prediction.arrivals import tally_table
 from hilum.prediction.journal import (
     Batch,
     InputDigest,
@@ -48,7 +50,8 @@ class Summary:
 
     images: number of rows. failed: of them, files that cannot be read. found: rows that were there
     from an earlier run and stayed. redone: rows that were made anew, since of the pictures that
-    were written with them one has changed.
+    were written with them one has changed. arrivals: what the gate says of all rows together; None
+    without a gate, and of few rows.
     """
 
     out: Path
@@ -56,6 +59,7 @@ class Summary:
     failed: int
     found: int
     redone: int = 0
+    arrivals: Arrivals | None = None
 
 
 def predict_files(
@@ -116,7 +120,10 @@ def predict_files(
 
             paths = work.skip_done(list_sources(inputs, stdin))
             work.redo(answer)
-            return work.add_all(answer(paths), progress if total else None, total)
+            done = work.add_all(answer(paths), progress if total else None, total)
+            if (gate := classifier.gate) is None:
+                return done
+            return replace(done, arrivals=judge_arrivals(gate, tally_table(out, gate)))
     except filelock.Timeout:
         raise DataError(f"{out}: another process writes this file now.") from None
     except OSError as error:

@@ -335,6 +335,14 @@ def write_parquet(lines: Path, columns: Mapping[str, Kind], target: Path) -> Non
             writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
 
 
+def read_parquet(source: Path, column: str) -> Iterator[Cell]:
+    """The cells of a column of a Parquet file, some thousand rows in memory at a time."""
+    _, parquet = _pyarrow(source)
+    with parquet.ParquetFile(source) as file:
+        for rows in file.iter_batches(_ROW_GROUP, columns=[column]):
+            yield from rows.column(0).to_pylist()
+
+
 def _csv(rows: Iterable[Sequence[Cell]]) -> bytes:
     buffer = io.StringIO(newline="")
     # Texts are always quoted: a carriage return within a path would end the line otherwise.

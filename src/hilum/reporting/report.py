@@ -216,15 +216,24 @@ def _refuse_incomparable(subject: Subject, found: dict[str, Any] | None) -> None
 
 
 def _notes(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """What runs and evaluations want every reader to know; equal notes are told once."""
-    found: dict[str, list[str]] = {}
+    """What runs and evaluations want every reader to know; equal notes are told once.
+
+    First which images are, together, unlike those of training, also of data from elsewhere.
+    """
+    told = [
+        (run.name, result.assessment.arrivals.warning)
+        for run in runs
+        for result in (*run.results, *run.external)
+        if result.assessment and result.assessment.arrivals
+    ]
     for run in runs:
-        notes = [*(run.info.get("notes") or ())]
-        for result in run.results:
-            notes += result.evaluation.notes
-        for note in notes:
-            if note == SYNTHETIC and run.synthetic:
-                continue  # the banner says so above everything else
-            if run.name not in found.setdefault(str(note), []):
-                found[str(note)].append(run.name)
+        evaluated = (note for result in run.results for note in result.evaluation.notes)
+        told += [(run.name, str(note)) for note in (*(run.info.get("notes") or ()), *evaluated)]
+    synthetic = {run.name for run in runs if run.synthetic}  # the banner says so above all else
+    found: dict[str, list[str]] = {}
+    for name, note in told:
+        if not note or (note == SYNTHETIC and name in synthetic):
+            continue
+        if name not in found.setdefault(note, []):
+            found[note].append(name)
     return [{"text": text, "runs": names} for text, names in found.items()]

@@ -11,6 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.responses import FileResponse, Response
 
 from hilum import __version__
+from hilum.classifier.arrivals import Tally
 from hilum.classifier.classifier import Classifier
 from hilum.exporting.runtime import Runtime
 from hilum.serving import metrics
@@ -23,7 +24,7 @@ from hilum.serving.limits import (
     name_media_type,
 )
 from hilum.serving.metrics import MetricsMiddleware
-from hilum.serving.schemas import ClassifierInfo, Explanation, PredictionList, State
+from hilum.serving.schemas import ArrivalsInfo, ClassifierInfo, Explanation, PredictionList, State
 from hilum.serving.service import Service
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -173,8 +174,27 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         """
         most = service.limits.files
         async with service.uploads.receive(request, "files", most, service.check_open) as files:
-            items = await service.predict(files, coverage, preview=preview)
-        return PredictionList(predictions=items)
+            return await service.predict(files, coverage, preview=preview)
+
+    @app.get(
+        "/v1/arrivals",
+        tags=["classifier"],
+        summary="Whether pictures are, together, unlike the training radiographs",
+        responses=describe_problems({**_CALLER, 422: "No pictures have such figures."}),
+    )
+    async def arrivals(
+        n: Annotated[int, Query(ge=1, le=10**9, description="How many pictures were judged.")],
+        flagged: Annotated[
+            int,
+            Query(ge=0, description="How many have a `gate_p_value` of at most `false_alarms`."),
+        ],
+        mean_p_value: Annotated[float, Query(gt=0, le=1, description="Of their `gate_p_value`.")],
+    ) -> ArrivalsInfo | None:
+        """What `arrivals` of predictions says, of pictures that were sent in several requests.
+
+        Null without a gate, and of fewer than ten pictures. Nothing that was sent is remembered.
+        """
+        return service.judge(Tally(n, flagged, n * mean_p_value))
 
     @app.post(
         "/v1/explanations",
@@ -230,7 +250,7 @@ def _description(app: FastAPI, token: str | None) -> dict[str, Any]:
         if token is not None:
             schemes = described["components"].setdefault("securitySchemes", {})
             schemes["token"] = {"type": "http", "scheme": "bearer"}
-            for path in ("/v1/classifier", "/v1/predictions", "/v1/explanations", "/metrics"):
+            for path in ("/metrics", *(p for p in described["paths"] if p.startswith("/v1/"))):
                 for operation in described["paths"][path].values():
                     operation["security"] = [{"token": []}]
         app.openapi_schema = name_media_type(described)

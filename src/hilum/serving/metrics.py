@@ -22,6 +22,11 @@ class Metrics:
         self.radiographs = Counter(
             "hilum_radiographs", "Radiographs, by outcome.", ["status"], registry=self.registry
         )
+        self.flagged = Counter(
+            "hilum_flagged_radiographs",
+            "Radiographs that the gate flags as unlike those of training.",
+            registry=self.registry,
+        )
         self.batches = Histogram(
             "hilum_batch_size",
             "Radiographs classified together.",

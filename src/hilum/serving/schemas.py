@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
@@ -88,6 +89,9 @@ class ClassifierInfo(BaseModel):
     operating_curve: dict[str, Curve] = Field(description="By label.")
     coverage: float | None = Field(description="Of prediction sets, unless a request asks.")
     gate: bool = Field(description="Whether images unlike the training images are flagged.")
+    false_alarms: float | None = Field(
+        description="Flagged is a `gate_p_value` of at most this; null without a gate."
+    )
     explanations: list[str] = Field(description="Methods of `POST /v1/explanations`.")
     neighbours: bool = Field(description="Whether explanations tell the nearest training images.")
     limits: RequestLimits
@@ -151,9 +155,40 @@ class Item(BaseModel):
     )
 
 
+class ArrivalsInfo(BaseModel):
+    """What the gate says of ten or more pictures together.
+
+    Each estimate is {value, low, high, n, method} with an interval of 95 %.
+    """
+
+    n: int = Field(description="How many pictures.")
+    flagged: int = Field(description="How many of them the gate flags.")
+    share: dict[str, Any] = Field(description="The same as an estimate.")
+    expected: float = Field(description="The share of pictures like the training radiographs.")
+    p_value: float = Field(description="The chance that of such pictures as many are flagged.")
+    odder: dict[str, Any] = Field(
+        description="The share of all pairs of one of them and one training radiograph in which "
+        "it is the odder one, an estimate; 0.5 of pictures like those."
+    )
+    odder_p_value: float = Field(description="The chance of as large a share.")
+    warning: str = Field(
+        description="A sentence where they are unlike the training radiographs; empty otherwise, "
+        "which is no proof that they are alike."
+    )
+
+    @classmethod
+    def of(cls, arrivals: Arrivals | None) -> "ArrivalsInfo | None":
+        """The same for the answer."""
+        return None if arrivals is None else cls(**to_plain(arrivals))
+
+
 class PredictionList(BaseModel):
     """An item for each file, in the order in which they were sent."""
 
+    arrivals: ArrivalsInfo | None = Field(
+        description="What the gate says of the files of this request together; null without a "
+        "gate, and of fewer than ten. `GET /v1/arrivals` tells it of several requests."
+    )
     predictions: list[Item]
 
 
@@ -234,6 +269,7 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
         operating_curve=curves,
         coverage=table.conformal.coverage if table.conformal else None,
         gate=classifier.gate is not None,
+        false_alarms=classifier.gate.false_alarms if classifier.gate else None,
         explanations=list(METHODS_OFFERED),
         neighbours=classifier.reference is not None,
         limits=RequestLimits(bytes=limits.bytes, pixels=limits.pixels, files=limits.files),

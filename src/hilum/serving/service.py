@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hilum.classifier.arrivals import Tally, judge_arrivals
 from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, HilumError
 from hilum.exporting.runtime import Runtime, run_by
@@ -18,7 +19,14 @@ from hilum.serving.batching import Batcher
 from hilum.serving.explaining import Explainer
 from hilum.serving.limits import Limits, Problem
 from hilum.serving.metrics import Metrics
-from hilum.serving.schemas import DecisionProbs, Explanation, Item, describe_classifier
+from hilum.serving.schemas import (
+    ArrivalsInfo,
+    DecisionProbs,
+    Explanation,
+    Item,
+    PredictionList,
+    describe_classifier,
+)
 from hilum.serving.uploads import FILE, Decoded, Upload, Uploads, prepared, refused
 
 _RETRY_AFTER = 5
@@ -53,8 +61,11 @@ class Service:
 
     async def predict(
         self, uploads: Sequence[Upload], coverage: float | None, *, preview: bool
-    ) -> list[Item]:
-        """An item for each upload, in order. Raises Problem for a coverage that cannot be had."""
+    ) -> PredictionList:
+        """An item for each upload, in order, and what is said of all of them together.
+
+        Raises Problem for a coverage that cannot be had.
+        """
         table = self._table if coverage is None else self._table_of(coverage)
         with self.batcher.place(len(uploads)):
             decoded = await self._decode(uploads, preview=preview)
@@ -71,7 +82,19 @@ class Service:
         items = _items(uploads, decoded, answers, table)
         for item in items:
             self.metrics.radiographs.labels(item.status).inc()
-        return items
+        gate, arrivals = self._classifier.gate, None
+        if gate and found is not None and found.gate_p_values is not None:
+            tally = Tally.of(found.gate_p_values, gate)
+            self.metrics.flagged.inc(tally.flagged)
+            arrivals = judge_arrivals(gate, tally)
+        return PredictionList(arrivals=ArrivalsInfo.of(arrivals), predictions=items)
+
+    def judge(self, tally: Tally) -> ArrivalsInfo | None:
+        """What the gate says of pictures of several requests. Raises Problem for no such tally."""
+        try:
+            return ArrivalsInfo.of(judge_arrivals(self._classifier.gate, tally))
+        except HilumError as error:
+            raise Problem(422, str(error)) from None
 
     async def explain(
         self, upload: Upload, method: str, decision: str | None, option: str | None

@@ -4,7 +4,7 @@ import math
 from statistics import NormalDist
 
 import numpy as np
-from scipy.optimize import brentq, minimize
+import scipy
 from scipy.special import expit, logit
 
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray
@@ -37,7 +37,7 @@ def calibration_intercept(happened: BoolArray, probs: FloatArray) -> Estimate:
         return float((expit(intercept + offsets) - happened).mean())
 
     reach = 2 * float(np.abs(offsets).max()) + 40  # the score has both signs within it
-    intercept = float(brentq(score, -reach, reach, xtol=1e-12))
+    intercept = float(scipy.optimize.brentq(score, -reach, reach, xtol=1e-12))
     fitted = expit(intercept + offsets)
     return _wald(intercept, float((fitted * (1 - fitted)).sum()), len(happened))
 
@@ -68,7 +68,7 @@ def calibration_slope(happened: BoolArray, probs: FloatArray) -> Estimate:
         fitted = expit(design @ coefficients)
         return np.asarray(design.T @ (design * (fitted * (1 - fitted))[:, None]) / n)
 
-    found = minimize(
+    found = scipy.optimize.minimize(
         lambda c: float((np.logaddexp(0, design @ c) - happened * (design @ c)).mean()),
         np.array([float(logit(happened.mean())), 0.0]),
         jac=lambda c: design.T @ (expit(design @ c) - happened) / n,

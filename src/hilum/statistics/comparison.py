@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from hilum.errors import EvaluationError
 from hilum.records import BoolArray, Estimate, FloatArray
@@ -41,7 +41,7 @@ def mcnemar_exact(correct_a: BoolArray, correct_b: BoolArray) -> McNemar:
             f"found shapes {right_a.shape} and {right_b.shape}."
         )
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    tail = float(stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5))
+    tail = float(scipy.stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5))
     return McNemar(only_a, only_b, len(right_a), min(1.0, 2 * tail))
 
 
@@ -111,7 +111,7 @@ def delong(positive: BoolArray, scores_a: FloatArray, scores_b: FloatArray) -> D
     p = None
     if difference.value is not None and difference.low is not None:
         variance = _variance(above[0] - above[1], below[0] - below[1])
-        p = float(2 * stats.norm.sf(abs(difference.value) / np.sqrt(variance)))
+        p = float(2 * scipy.stats.norm.sf(abs(difference.value) / np.sqrt(variance)))
     return DeLong(auc_a, auc_b, difference, p)
 
 
@@ -124,9 +124,9 @@ def _components(positive: BoolArray, scores: FloatArray) -> tuple[FloatArray, Fl
     """
     positives, negatives = scores[:, positive], scores[:, ~positive]
     m, n = positives.shape[1], negatives.shape[1]
-    ranks = stats.rankdata(scores, axis=1)
-    above = (ranks[:, positive] - stats.rankdata(positives, axis=1)) / n
-    below = 1 - (ranks[:, ~positive] - stats.rankdata(negatives, axis=1)) / m
+    ranks = scipy.stats.rankdata(scores, axis=1)
+    above = (ranks[:, positive] - scipy.stats.rankdata(positives, axis=1)) / n
+    below = 1 - (ranks[:, ~positive] - scipy.stats.rankdata(negatives, axis=1)) / m
     return above, below
 
 
@@ -140,7 +140,7 @@ def _mean(above: FloatArray, below: FloatArray, bounds: tuple[float, float]) -> 
         reason = "no interval: no image stands out (a perfect AUROC, or two identical orders)"
     if reason:
         return Estimate(value, n=n, method=DELONG, reason=reason)
-    half = float(stats.norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(variance))
+    half = float(scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(variance))
     low, high = max(bounds[0], value - half), min(bounds[1], value + half)
     return Estimate(value, low, high, n, DELONG)
 
@@ -212,8 +212,8 @@ def corrected_resampled_t(differences: Sequence[float], test_train_ratio: float)
     if reason:
         return RunsDifference(Estimate(value, n=runs, method=CORRECTED_T, reason=reason), None)
     error = float(values.std(ddof=1)) * np.sqrt(1 / runs + test_train_ratio)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, runs - 1) * error)
-    p = float(2 * stats.t.sf(abs(value) / error, runs - 1))
+    half = float(scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, runs - 1) * error)
+    p = float(2 * scipy.stats.t.sf(abs(value) / error, runs - 1))
     return RunsDifference(Estimate(value, value - half, value + half, runs, CORRECTED_T), p)
 
 

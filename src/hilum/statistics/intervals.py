@@ -24,12 +24,13 @@ CLUSTER_BOOTSTRAP = "cluster bootstrap"
 _BLOCK_DRAWS = 2_000_000
 
 
-def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
+def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """A proportion with its Wilson score interval, without continuity correction.
 
-    successes: how many of the n images have the property. confidence: in (0, 1).
-    Returns an estimate in [0, 1]; undefined where n is 0. The interval always holds the value and
-    has a width above 0, also at 0 of n and n of n. For example 19 of 24 is 0.79 (0.60 to 0.91).
+    successes: how many of the n images have the property; a fraction where each has a share of
+    it, since shares differ less than whole ones. confidence: in (0, 1). Returns an estimate in
+    [0, 1]; undefined where n is 0. The interval always holds the value and has a width above 0,
+    also at 0 of n and n of n. For example 19 of 24 is 0.79 (0.60 to 0.91).
     Raises EvaluationError unless 0 <= successes <= n.
     Source: Wilson 1927, doi:10.1080/01621459.1927.10502953
     """

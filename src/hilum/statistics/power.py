@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from hilum.errors import EvaluationError
 from hilum.records import Estimate
@@ -38,8 +38,8 @@ def images_needed(only_a: int, only_b: int, n: int) -> int | None:
     if only_a == only_b:
         return None
     differing, difference = (only_a + only_b) / n, (only_a - only_b) / n
-    reach: float = stats.norm.ppf(1 - ALPHA / 2) * math.sqrt(differing)
-    reach += stats.norm.ppf(POWER) * math.sqrt(differing - difference**2)
+    reach: float = scipy.stats.norm.ppf(1 - ALPHA / 2) * math.sqrt(differing)
+    reach += scipy.stats.norm.ppf(POWER) * math.sqrt(differing - difference**2)
     return math.ceil((reach / difference) ** 2)
 
 
@@ -53,8 +53,8 @@ def images_needed_for(difference: Estimate) -> int | None:
     """
     if not difference.value or difference.low is None or difference.high is None:
         return None
-    error = (difference.high - difference.low) / (2 * stats.norm.ppf(0.5 + CONFIDENCE / 2))
-    reach = (stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(POWER)) * error
+    error = (difference.high - difference.low) / (2 * scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    reach = (scipy.stats.norm.ppf(1 - ALPHA / 2) + scipy.stats.norm.ppf(POWER)) * error
     return math.ceil(difference.n * float(reach / difference.value) ** 2)
 
 
@@ -73,11 +73,13 @@ def runs_needed(differences: Sequence[float], test_train_ratio: float) -> int | 
 
     def enough(runs: int) -> bool:
         # The t statistic of a true difference has a noncentral t distribution.
-        bound = stats.t.ppf(1 - ALPHA / 2, runs - 1)
-        reached = stats.nct.sf(bound, runs - 1, effect / math.sqrt(1 / runs + test_train_ratio))
+        bound = scipy.stats.t.ppf(1 - ALPHA / 2, runs - 1)
+        reached = scipy.stats.nct.sf(
+            bound, runs - 1, effect / math.sqrt(1 / runs + test_train_ratio)
+        )
         return bool(reached >= POWER)
 
-    reach: float = stats.norm.ppf(1 - ALPHA / 2) + stats.norm.ppf(POWER)
+    reach: float = scipy.stats.norm.ppf(1 - ALPHA / 2) + scipy.stats.norm.ppf(POWER)
     if reach * math.sqrt(test_train_ratio) >= effect:
         return None
     high = 2

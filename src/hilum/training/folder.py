@@ -222,7 +222,7 @@ def read_facts(run: Path) -> dict[str, Any] | None:
     try:
         return check_facts(read_json(file, TrainingError), file, TrainingError)
     except TrainingError as error:
-        raise _damaged(file, str(error)) from None
+        raise _damaged(file, str(error).removeprefix(f"{file} ").rstrip(".")) from None
 
 
 def write_facts(run: Path, facts: dict[str, Any]) -> None:

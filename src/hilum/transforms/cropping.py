@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import scipy
 from PIL import Image
-from scipy import ndimage
 
 from hilum.records import BoolArray, PixelArray
 from hilum.settings import Resize
@@ -71,7 +71,7 @@ def lungs_box(image: PixelArray) -> Box:
     """
     body = body_box(image)
     grid = cv2.resize(body.cut(image), (GRID, GRID), interpolation=cv2.INTER_AREA)
-    smooth = ndimage.gaussian_filter(grid.astype(np.float32), RIBS)
+    smooth = scipy.ndimage.gaussian_filter(grid.astype(np.float32), RIBS)
     fields = _dark_fields(grid.astype(np.float32), smooth)
     middle = _middle(smooth)
     right_lung = _largest(fields[:, :middle])
@@ -103,26 +103,30 @@ def _dark_fields(grid: FloatImage, smooth: FloatImage) -> BoolArray:
     """What is darker than its surroundings and not the air around the body."""
     air = smooth < AIR * np.quantile(grid, 0.9)
     # An opening, so that a thin chest wall still parts the air from dark lung.
-    air = ndimage.binary_dilation(ndimage.binary_erosion(air, iterations=3, border_value=1),
-                                  iterations=3)  # fmt: skip
-    parts, _ = ndimage.label(air)
+    air = scipy.ndimage.binary_erosion(air, iterations=3, border_value=1)
+    air = scipy.ndimage.binary_dilation(air, iterations=3)
+    parts, _ = scipy.ndimage.label(air)
     border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
     outside = np.isin(parts, border[border > 0])
-    surroundings = ndimage.gaussian_filter(grid, SURROUNDINGS, mode="nearest")
-    fields: BoolArray = ndimage.binary_opening((smooth < surroundings) & ~outside, iterations=2)
+    surroundings = scipy.ndimage.gaussian_filter(grid, SURROUNDINGS, mode="nearest")
+    fields: BoolArray = scipy.ndimage.binary_opening(
+        (smooth < surroundings) & ~outside, iterations=2
+    )
     return fields
 
 
 def _middle(smooth: FloatImage) -> int:
     """The column of spine and heart: the brightest of the middle third."""
-    profile = ndimage.gaussian_filter1d(smooth[int(0.3 * GRID) : int(0.7 * GRID)].mean(axis=0), 3)
+    profile = scipy.ndimage.gaussian_filter1d(
+        smooth[int(0.3 * GRID) : int(0.7 * GRID)].mean(axis=0), 3
+    )
     first = int(0.35 * GRID)
     return first + int(profile[first : int(0.65 * GRID)].argmax())
 
 
 def _largest(fields: BoolArray) -> Box | None:
     """The box of the largest dark field of one side, with what lies above it: the apex."""
-    parts, count = ndimage.label(fields)
+    parts, count = scipy.ndimage.label(fields)
     height, width = fields.shape
     core = parts[int(0.2 * height) : int(0.8 * height), int(0.1 * width) : int(0.9 * width)]
     sizes = np.bincount(core.ravel(), minlength=count + 1)

@@ -15,7 +15,7 @@ without contrast becomes mid-grey.
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
+import scipy
 
 from hilum.records import PixelArray
 
@@ -140,12 +140,12 @@ def dct_normalise(image: PixelArray) -> PixelArray:
     recognition using discrete cosine transform in logarithm domain", IEEE Transactions on
     Systems, Man, and Cybernetics, Part B 36(2), 2006.
     """
-    coefficients = fft.dctn(np.log(_raised(image)), norm="ortho")
+    coefficients = scipy.fft.dctn(np.log(_raised(image)), norm="ortho")
     mean = coefficients[0, 0]
     u, v = np.ogrid[: image.shape[0], : image.shape[1]]
     coefficients[u + v <= DCT_DROPPED] = 0
     coefficients[0, 0] = mean
-    return _stretch(fft.idctn(coefficients, norm="ortho"))
+    return _stretch(scipy.fft.idctn(coefficients, norm="ortho"))
 
 
 def difference_of_gaussians(image: PixelArray) -> PixelArray:
@@ -176,7 +176,7 @@ def blur(x: FloatImage, sigma: float) -> FloatImage:
     pixels = sigma * min(x.shape)
     down, across = (np.pi * np.arange(n, dtype=np.float32) / n * pixels for n in x.shape)
     response = np.exp(-np.square(down) / 2)[:, None] * np.exp(-np.square(across) / 2)
-    found = fft.idctn(fft.dctn(x, norm="ortho") * response, norm="ortho")
+    found = scipy.fft.idctn(scipy.fft.dctn(x, norm="ortho") * response, norm="ortho")
     # A mean lies between the extremes; the transform's ripples need not.
     bounded: FloatImage = np.clip(found, x.min(), x.max())
     return bounded

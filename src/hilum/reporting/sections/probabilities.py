@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.conformal import ConformalResult
 from hilum.classifier.files import read_classifier_file
 from hilum.classifier.threshold import PRESETS
@@ -255,10 +256,11 @@ def show_abstention(subject: Subject) -> dict[str, Any]:
 
 
 def _show_abstention(item: Assessed) -> dict[str, Any]:
-    sets, gate = item.assessment.conformal, item.assessment.gate
+    found = item.assessment
+    sets, gate, arrivals = found.conformal, found.gate, found.arrivals
     return {
         "sets": _sets(sets, item.title) if sets else None,
-        "gate": _gate(gate, item.title) if gate else None,
+        "gate": _gate(gate, arrivals, item.title) if gate else None,
     }
 
 
@@ -301,14 +303,13 @@ def _sets(found: ConformalResult, title: str) -> dict[str, Any]:
     }
 
 
-def _gate(found: GateScore, title: str) -> dict[str, Any]:
+def _gate(found: GateScore, arrivals: Arrivals | None, title: str) -> dict[str, Any]:
     alarms = found.false_alarms
     rates = {kind: rate for kind, rate in found.detected.items() if rate.value is not None}
     return {
         "score": found,
         "interval": PERCENT.bounds(alarms),
-        # More alarms than it was set to give mean that these images are unlike its own.
-        "unlike": alarms.low is not None and alarms.low > found.wanted,
+        "warning": arrivals.warning if arrivals else "",
         "kinds": len(rates),
         "missed": [
             f"“{kind}” {PERCENT.words(rate)}"

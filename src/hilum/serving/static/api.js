@@ -42,6 +42,12 @@ export class Server {
     return found.predictions[0];
   }
 
+  /** What is said of n pictures together; null of a few. */
+  arrivals({ n, flagged, mean }) {
+    const query = new URLSearchParams({ n, flagged, mean_p_value: mean });
+    return this.#request(`/v1/arrivals?${query}`, {});
+  }
+
   explain(file, { method, decision, option }, onWait) {
     const query = new URLSearchParams({ method, decision, option });
     const body = new FormData();

@@ -1,6 +1,7 @@
 // The page: what was dropped, which radiograph is chosen, and who is told when that changes.
 
 import { ServerError, Server } from "./api.js";
+import { ArrivalsNote } from "./arrivals.js";
 import { save, toCsv } from "./csv.js";
 import { byId, count, decodePng, el } from "./dom.js";
 import { ExplainPanel } from "./explaining.js";
@@ -20,6 +21,7 @@ let classifier;
 let members;
 let operating;
 let explaining;
+let arrivals;
 let chosen = null;
 let sending = 0;
 
@@ -36,6 +38,7 @@ async function start() {
   describe();
   operating = new OperatingPanel(byId("operate-panel"), classifier, members, refresh);
   explaining = new ExplainPanel(server, classifier, members, viewer, refreshReading);
+  arrivals = new ArrivalsNote(server, classifier, byId("arrivals"));
   byId("operate").hidden = false;
   bindFiles();
   bindShortcuts();
@@ -198,7 +201,9 @@ function refresh() {
     : `${over.length - failed} of ${count(items.length, "radiograph")} read`
       + `${failed ? `, ${failed} failed` : ""}.`;
   for (const item of items) updateRow(item, item === chosen, call);
-  operating.update(over.filter(({ result }) => result).map(({ result }) => result));
+  const results = over.filter(({ result }) => result).map(({ result }) => result);
+  operating.update(results);
+  arrivals.update(results);
 }
 
 function refreshReading() {
