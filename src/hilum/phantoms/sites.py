@@ -199,14 +199,19 @@ def _exposed(film: Film, site: Site, rng: np.random.Generator) -> Film:
     """A film of the site: its marker and place stay as they were drawn."""
     often, most = site.shutter
     shutters = [_drawn(rng, (0, most)) if rng.random() < often else 0.0 for _ in range(4)]
+    low, high = (math.log(photons) for photons in site.photons)
     return replace(
         film,
-        photons=math.exp(_drawn(rng, (math.log(site.photons[0]), math.log(site.photons[1])))),
-        **{name: _drawn(rng, getattr(site, name))
-           for name in ("blur", "black", "white", "contrast", "brightness", "marker_height")},
+        photons=math.exp(_drawn(rng, (low, high))),
+        blur=_drawn(rng, site.blur),
+        black=_drawn(rng, site.black),
+        white=_drawn(rng, site.white),
+        contrast=_drawn(rng, site.contrast),
+        brightness=_drawn(rng, site.brightness),
+        marker_height=_drawn(rng, site.marker_height),
         shutters=(shutters[0], shutters[1], shutters[2], shutters[3]),
         marker=(film.marker or "L") if rng.random() < site.marker else "",
-    )  # fmt: skip
+    )
 
 
 def _as_file(
