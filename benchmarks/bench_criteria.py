@@ -94,9 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each recipe and folder")
     parser.add_argument("--films", type=int, default=1500, help="of a folder; a fifth is held out")
     parser.add_argument("--test", type=int, default=240, help="films of each unseen site")
-    parser.add_argument("--network", default="covinet", help="a small one: many are trained")
+    parser.add_argument("--network", default="hilum-xs", help="a registered name")
     parser.add_argument("--passes", type=int, default=36000)
-    parser.add_argument("--image-size", type=int, default=48)
+    parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument(
         "--draws", type=int, default=DRAWS, help="shifted copies of a held-out film"
     )
@@ -158,8 +158,8 @@ def run(options: argparse.Namespace, folder: str, recipe: str, seed: int) -> dic
     root = options.out / folder
     part = divide(open_dataset(root), 5, 10).part(seed)
     settings = {
-        "network": options.network, "start_size": 1.0, "image_size": options.image_size,
-        "passes": options.passes, "seed": seed, "device": "cpu", **RECIPES[recipe],
+        "network": options.network, "image_size": options.image_size, "passes": options.passes,
+        "seed": seed, "device": "cpu", **RECIPES[recipe],
     }  # fmt: skip
     made = Recipe.load("default").override([f"{key}={value}" for key, value in settings.items()])
     run_folder = file.with_suffix("")
