@@ -32,7 +32,7 @@ def test_where_no_run_is_there_are_no_facts(tmp_path, place):
     [
         (b"{", "Expecting"),
         (b"[]", "should be an object"),
-        (b"\xff", "decode"),
+        (b"\xff", "not UTF-8"),
         (b'{"data": 5}', "'data' should be"),
         (b'{"notes": [5]}', "'notes.0' should be text"),
         (b"[" * 100_000, "nested too deep"),
