@@ -28,6 +28,12 @@ class _Network:
 
 
 @dataclass(frozen=True)
+class _Copies:
+    groups: int
+    names: list[str]
+
+
+@dataclass(frozen=True)
 class _Facts:
     """Every fact that something reads; some may be missing, none be of another kind."""
 
@@ -40,6 +46,7 @@ class _Facts:
     monitored: dict[str, Any] | None = None
     allowed: list[str] | None = None
     notes: list[str] | None = None
+    copies: _Copies | None = None
     device: str | None = None
     precision: str | None = None
     versions: dict[str, str] | None = None

@@ -161,10 +161,9 @@ def _near_copies(
     dataset: Dataset, trained: BoolArray, rows: IntArray, progress: Progress | None
 ) -> list[str]:
     """Which of the evaluated images are near copies of training images, as a note."""
-    own = np.union1d(rows, np.flatnonzero(trained))
-    among = dataset.take(own.tolist())
-    parts = ["train" if is_trained else "evaluated" for is_trained in trained[own]]
-    copies = find_copies(among, parts, progress=progress)
+    parts = np.where(trained, "train", "")
+    parts[rows] = "evaluated"
+    copies = find_copies(dataset, parts.tolist(), progress=progress)
     if not copies.groups:
         return []
     return [f"{copies.sentence} They are: {'; '.join(copies.names[:5])}"
