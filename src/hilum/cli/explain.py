@@ -85,11 +85,17 @@ def explain(
         beside = {"reading": dataset.reading()} if dataset else {}
         console.print_json(found, **beside)
         return
+    odd = sum(i.is_odd for i in found.images)
     console.print_table(
         "Explained: research software, not a diagnosis",
-        ["image", "truth", "predicted", "pictures"],
-        [[i.name, i.truth or None, i.predicted, len(i.pictures)] for i in found.images],
+        ["image", "truth", "predicted", "pictures", *(["referral"] if odd else [])],
+        [
+            [i.name, i.truth or None, "" if i.is_odd else i.predicted, len(i.pictures)]
+            + ([i.referral] if odd else [])
+            for i in found.images
+        ],
     )
+    console.say_odd(odd, len(found.images), "what their pictures show")
     if found.localisation:
         console.print_table(
             "Do the maps find the findings? On phantoms, with 95 % intervals",

@@ -114,7 +114,6 @@ def predict(
 def print_predictions(found: "list[Prediction]", table: "Table", as_json: bool) -> int:
     """Print what was found; returns how many files could not be read."""
     from hilum.classifier.conformal import ODD
-    from hilum.errors import plural
     from hilum.wording import PLAIN, Cell
 
     unread = [p for p in found if p.reason]
@@ -142,11 +141,8 @@ def print_predictions(found: "list[Prediction]", table: "Table", as_json: bool) 
         ["image", "predicted", *classes, *also],
         [row(p) for p in found],
     )
-    if odd := sum(p.referral == ODD for p in found):
-        console.say(
-            f"{odd} of {plural(len(found), 'picture')} {'is' if odd == 1 else 'are'} unlike the "
-            "training radiographs: no class is named, and what stands in brackets means nothing."
-        )
+    odd = sum(p.referral == ODD for p in found)
+    console.say_odd(odd, len(found), "what stands in brackets")
     for p in unread:
         console.say(f"{p.path}: {p.reason}")
     return len(unread)
