@@ -10,12 +10,11 @@ import numpy as np
 from hilum.audit.leaks import find_copies
 from hilum.audit.provenance import recognise
 from hilum.classifier.classifier import Classifier, check_labels
-from hilum.errors import plural
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
 from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
 from hilum.evaluation.overlap import trained_on
 from hilum.labels import LabelTree, Rule, Strategy
-from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.dataset import Dataset, describe_damage
 from hilum.radiographs.pixels import Progress
 from hilum.records import BoolArray, IntArray, Predictions
 from hilum.statistics import metrics
@@ -115,6 +114,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "synthetic": dataset.synthetic,
+        **({"damaged": dict(dataset.damaged)} if dataset.damaged else {}),
     }
 
 
@@ -138,7 +138,7 @@ def _notes(
     if source and source.meaning not in notes:
         notes.append(source.meaning)
     if dataset.damaged:
-        notes.append(f"{dataset.name}: {plural(len(dataset.damaged), 'damaged file')} left out.")
+        notes.append(f"{dataset.name}: {describe_damage(dataset.damaged)}")
     if dataset.synthetic:
         notes.append(SYNTHETIC)
     trained = trained_on(classifier, dataset)

@@ -268,7 +268,11 @@ def explain_run(
         return {}
     try:
         classifier = Classifier.load(run, device=device)
-        dataset = open_dataset(data, tree=classifier.tree, every_class=False, progress=progress)
+        about = [read_evaluation(folder / EVALUATION_FILE).data for folder in missing]
+        dataset = open_dataset(
+            data, tree=classifier.tree, every_class=False, progress=progress,
+            skip_damaged=any("damaged" in found for found in about),
+        )  # fmt: skip
         dataset = as_divided(dataset, run)
     except HilumError as error:
         return {folder.name: str(error) for folder in missing}
