@@ -2,7 +2,7 @@
 
 import sys
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,16 +64,20 @@ def predict(
     from hilum.exporting.runtime import load_to_run, run_by
     from hilum.prediction.predict import predict_each, predict_files
     from hilum.prediction.table import StudyNames, Table
+    from hilum.radiographs.layouts import no_images
 
     model, run, kind = load_to_run(
         classifier, runtime, device, run_by, many=out is not None, say=console.say
     )
     lines = sys.stdin.buffer
+    others: list[PurePath] = []
     if out is None:
         if restart:
             raise DataError("--restart begins a file anew: name it with --out.")
         table = Table.of(model, operate or (), coverage, StudyNames(Path(), keep_identifiers))
-        found = predict_each(model, inputs, table, stdin=lines, classify=run.predict_pixels)
+        found = predict_each(
+            model, inputs, table, stdin=lines, classify=run.predict_pixels, others=others
+        )
         rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
@@ -93,6 +97,7 @@ def predict(
                     stdin=lines,
                     classify=run.predict_pixels,
                     runtime=kind,
+                    others=others,
                     progress=progress,
                 )
         except KeyboardInterrupt:
@@ -101,11 +106,13 @@ def predict(
             ) from None
         failed, images = done.failed, done.images
         if as_json:
-            console.print_json(done)
+            left_out = [{"note": left.note, "names": left.names} for left in no_images(others)]
+            console.print_json(done, reading={"left_out": left_out})
         before = f", {done.found} of them from before" if done.found else ""
         console.say(f"Written: {out} ({images} images{before})")
         if done.redone:
             console.say(f"{done.redone} rows were made anew: pictures have changed since.")
+    console.say(*(left.in_words() for left in no_images(others)))
     if failed:
         console.say(f"{failed} of {images} files cannot be read; their rows say why.")
         raise typer.Exit(1)
