@@ -334,7 +334,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="other files")
     parser.add_argument("--first", type=int, default=0, help="the number of the first one")
     parser.add_argument("--seconds", type=float, default=3600, help="stop after so long")
-    parser.add_argument("--slowest", type=float, default=20, help="seconds that a file may take")
+    parser.add_argument(
+        "--slowest", type=float, default=20, help="seconds of the processor for a file"
+    )
     parser.add_argument("--only", help="readers, with commas between; default: all")
     parser.add_argument("--keep", type=Path, help="folder for the files of findings")
     given = parser.parse_args()
@@ -362,10 +364,10 @@ def run(
         reader = makers[name]()
         # What hangs or crashes within C ends the process, with the number on the last line.
         faulthandler.dump_traceback_later(10 * given.slowest, exit=True)
-        started, place = time.monotonic(), folder / "input"
+        started, place = time.process_time(), folder / "input"
         file, raised = look(reader, random.Random(f"{given.seed}/{number}"), place)
         faulthandler.cancel_dump_traceback_later()
-        seconds = time.monotonic() - started
+        seconds = time.process_time() - started
         if seconds > given.slowest:
             raised = f"took {seconds:.1f} s\n{raised or ''}"
         if raised:
@@ -373,7 +375,8 @@ def run(
             kind = "".join(re.findall(r"^  File .*$|^[\w.]+", raised, re.MULTILINE)[-4:])
             again = f"--seed {given.seed} --first {number} --inputs 1"
             again += f" --only {given.only}" if given.only else ""
-            sys.stdout.write(f"{name}, {file.name}: {again}\n{'' if kind in seen else raised}\n")
+            said = "" if kind in seen else raised
+            sys.stdout.write(f"{name}, {file.name}, {seconds:.1f} s: {again}\n{said}\n")
             sys.stdout.flush()
             seen.add(kind)
             if given.keep:

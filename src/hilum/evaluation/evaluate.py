@@ -147,11 +147,11 @@ def _notes(
     elif trained.any():
         notes += _near_copies(dataset, trained, rows, progress)
     chosen = [
-        s for s in provenance.get("selects_best", []) if split in (provenance["monitor"], "all")
+        s for s in provenance.get("selects_best", []) if split in (provenance.get("monitor"), "all")
     ]
     if chosen:
         notes.append(
-            f"The split '{provenance['monitor']}' chose the epoch of {', '.join(chosen)}, so "
+            f"The split '{provenance.get('monitor')}' chose the epoch of {', '.join(chosen)}, so "
             "figures on it are too good."
         )
     return notes

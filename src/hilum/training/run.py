@@ -121,8 +121,9 @@ def _copies(plan: Plan, out: Path, facts: dict[str, Any], progress: Progress | N
         return from_plain(Copies, found, what="the copies of a run", error=TrainingError)
     copies = find_copies(plan.dataset, plan.parts, progress=progress)
     facts["copies"] = to_plain(copies)
-    if copies.groups and copies.sentence not in facts["notes"]:
-        facts["notes"] = [*facts["notes"], copies.sentence]
+    notes = facts.get("notes", [])
+    if copies.groups and copies.sentence not in notes:
+        facts["notes"] = [*notes, copies.sentence]
     write_facts(out, facts)
     return copies
 
