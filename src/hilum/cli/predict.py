@@ -2,7 +2,7 @@
 
 import sys
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -67,16 +67,20 @@ def predict(
     from hilum.exporting.runtime import load_to_run, run_by
     from hilum.prediction.predict import predict_each, predict_files
     from hilum.prediction.table import StudyNames, Table
+    from hilum.radiographs.layouts import no_images
 
     model, run, kind = load_to_run(
         classifier, runtime, device, run_by, many=out is not None, say=console.say
     )
     lines = sys.stdin.buffer
+    others: list[PurePath] = []
     if out is None:
         if restart:
             raise DataError("--restart begins a file anew: name it with --out.")
         table = Table.of(model, operate or (), coverage, StudyNames(Path(), keep_identifiers))
-        found = predict_each(model, inputs, table, stdin=lines, classify=run.predict_pixels)
+        found = predict_each(
+            model, inputs, table, stdin=lines, classify=run.predict_pixels, others=others
+        )
         rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
@@ -97,6 +101,7 @@ def predict(
                     stdin=lines,
                     classify=run.predict_pixels,
                     runtime=kind,
+                    others=others,
                     progress=progress,
                 )
         except KeyboardInterrupt:
@@ -107,11 +112,13 @@ def predict(
         if done.arrivals and done.arrivals.warning:
             console.say(done.arrivals.warning)
         if as_json:
-            console.print_json(done)
+            left_out = [{"note": left.note, "names": left.names} for left in no_images(others)]
+            console.print_json(done, reading={"left_out": left_out})
         before = f", {done.found} of them from before" if done.found else ""
         console.say(f"Written: {out} ({images} images{before})")
         if done.redone:
             console.say(f"{done.redone} rows were made anew: pictures have changed since.")
+    console.say(*(left.in_words() for left in no_images(others)))
     if failed:
         console.say(f"{failed} of {images} files cannot be read; their rows say why.")
         raise typer.Exit(1)
@@ -125,7 +132,6 @@ def print_predictions(
     Returns how many files could not be read.
     """
     from hilum.classifier.conformal import ODD
-    from hilum.errors import plural
     from hilum.wording import PLAIN, Cell
 
     if arrivals and arrivals.warning:
@@ -155,11 +161,8 @@ def print_predictions(
         ["image", "predicted", *classes, *also],
         [row(p) for p in found],
     )
-    if odd := sum(p.referral == ODD for p in found):
-        console.say(
-            f"{odd} of {plural(len(found), 'picture')} {'is' if odd == 1 else 'are'} unlike the "
-            "training radiographs: no class is named, and what stands in brackets means nothing."
-        )
+    odd = sum(p.referral == ODD for p in found)
+    console.say_odd(odd, len(found), "what stands in brackets")
     for p in unread:
         console.say(f"{p.path}: {p.reason}")
     return len(unread)
