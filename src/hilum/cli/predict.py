@@ -85,7 +85,8 @@ def predict(
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
         p_values = (p.gate_p_value for p in rows if p.gate_p_value is not None)
-        failed = print_predictions(rows, table, as_json, judge_arrivals(model.gate, p_values))
+        arrivals = judge_arrivals(model.gate, p_values)
+        failed = print_predictions(rows, table, as_json, arrivals, _reading(others))
         images = len(rows)
     else:
         try:
@@ -112,8 +113,7 @@ def predict(
         if done.arrivals and done.arrivals.warning:
             console.say(done.arrivals.warning)
         if as_json:
-            left_out = [{"note": left.note, "names": left.names} for left in no_images(others)]
-            console.print_json(done, reading={"left_out": left_out})
+            console.print_json(done, reading=_reading(others))
         before = f", {done.found} of them from before" if done.found else ""
         console.say(f"Written: {out} ({images} images{before})")
         if done.redone:
@@ -124,10 +124,23 @@ def predict(
         raise typer.Exit(1)
 
 
+def _reading(others: "list[PurePath]") -> dict[str, Any]:
+    """Which files were not read, because they are no images: for --json."""
+    from hilum.radiographs.layouts import no_images
+
+    return {"left_out": [{"note": left.note, "names": left.names} for left in no_images(others)]}
+
+
 def print_predictions(
-    found: "list[Prediction]", table: "Table", as_json: bool, arrivals: "Arrivals | None" = None
+    found: "list[Prediction]",
+    table: "Table",
+    as_json: bool,
+    arrivals: "Arrivals | None" = None,
+    reading: dict[str, Any] | None = None,
 ) -> int:
     """Print what was found, and first what is said of all together.
+
+    reading: what else is in the JSON, of how the files were read.
 
     Returns how many files could not be read.
     """
@@ -142,7 +155,7 @@ def print_predictions(
         for one in nested:
             for probs in (one.get("probs", {}), *one.get("decisions", {}).values()):
                 probs.update({name: round(p, 6) for name, p in probs.items()})
-        console.print_json({"arrivals": arrivals, "predictions": nested})
+        console.print_json({"arrivals": arrivals, "predictions": nested}, reading=reading)
         return len(unread)
     classes = table.tree.classes
     # of what else there is, the table shows what is short
