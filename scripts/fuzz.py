@@ -8,9 +8,9 @@ packages of ``make dev``.
 """
 
 import argparse
+import asyncio
 import contextlib
 import faulthandler
-import io
 import json
 import logging
 import os
@@ -27,16 +27,31 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import tomli_w
-from PIL import Image
+from fuzz_damages import (
+    Damage,
+    damage_bytes,
+    damage_frames,
+    damage_head,
+    damage_json,
+    damage_table,
+    damage_toml,
+    damage_value,
+    damage_zip,
+)
+from fuzz_files import (
+    Seed,
+    archives,
+    arrays,
+    command,
+    dicoms,
+    forms,
+    phantoms,
+    pictures,
+    trained,
+)
 
 from hilum.errors import HilumError
-
-Damage = Callable[[random.Random, bytes], bytes]
-Seed = tuple[str, bytes]  # a file's name and its content
 
 
 @dataclass(frozen=True)
@@ -46,246 +61,6 @@ class Reader:
     seeds: Sequence[Seed]
     damages: Sequence[Damage]
     read: Callable[[Path], object]
-
-
-# ---- damages ---------------------------------------------------------------------------------
-
-_ODD_BYTES = (b"", b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"\0\0\0\x80", b"\n", b"%s" * 3)
-_ODD_VALUES: tuple[Any, ...] = (
-    None, True, 0, -1, 3, 10**30, 1e308, float("nan"), float("-inf"), "", "x", "\ud800", "\0",
-    "../x", "nan", "=1+1", [], {}, [[]], [1, "x", None], {"": 0}, {"name": 5}, ["x"] * 300,
-    "9" * 5000,
-)  # fmt: skip
-
-
-def damage_bytes(rng: random.Random, data: bytes, first: int = 0) -> bytes:
-    """Change, remove, insert and repeat a few pieces behind the first bytes; cut the end off."""
-    found = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        at = rng.randrange(min(first, len(found)), len(found) + 1)
-        size = rng.choice((1, 1, 2, 4, 8, 64, 1024))
-        match rng.randrange(6):
-            case 0:
-                found[at : at + 1] = bytes([rng.randrange(256)])
-            case 1:
-                found[at : at + size] = rng.randbytes(size)
-            case 2:
-                found[at : at + size] = b""
-            case 3:
-                found[at:at] = found[at : at + size] * rng.choice((1, 2, 50))
-            case 4:
-                odd = rng.choice(_ODD_BYTES)
-                found[at : at + len(odd)] = odd
-            case 5 if rng.random() < 0.2:
-                del found[at:]
-    return bytes(found)
-
-
-def damage_frames(rng: random.Random, data: bytes) -> bytes:
-    """Damage the pixel data of a DICOM file, compressed or not."""
-    return damage_bytes(rng, data, max(data.find(b"\xe0\x7f\x10\x00"), 0) + 12)
-
-
-def damage_value(rng: random.Random, value: Any) -> Any:
-    """A plain value in which one place holds something else, or nothing."""
-    if not isinstance(value, dict | list) or not value or rng.random() < 0.1:
-        return rng.choice(_ODD_VALUES)
-    found: Any = value.copy()
-    key: Any = rng.choice(list(found)) if isinstance(found, dict) else rng.randrange(len(found))
-    match rng.randrange(12):
-        case 0:
-            del found[key]
-        case 1 if isinstance(found, list):
-            found *= 2
-        case 1:
-            found[rng.choice(("", "x", "notes", "a.b"))] = found.pop(key)
-        case 2:
-            for _ in range(rng.choice((50, 500))):
-                found[key] = [found[key]]
-        case _:
-            found[key] = damage_value(rng, found[key])
-    return found
-
-
-def damage_json(rng: random.Random, data: bytes) -> bytes:
-    """Damage the values of a JSON file, or of one of its lines."""
-    lines = data.splitlines() if data.count(b"\n{") else [data]
-    k = rng.randrange(len(lines))
-    lines[k] = json.dumps(damage_value(rng, json.loads(lines[k]))).encode()
-    return b"\n".join(lines)
-
-
-def damage_toml(rng: random.Random, data: bytes) -> bytes:
-    """Damage the values of a TOML file; some keys get very many parts."""
-    import tomllib
-
-    deep = b"a" + b".a" * rng.choice((5, 100, 100_000)) + b" = 1\n"
-    if rng.random() < 0.05:
-        return deep + data
-    try:
-        return tomli_w.dumps(damage_value(rng, tomllib.loads(data.decode()))).encode()
-    except (
-        TypeError,
-        AttributeError,
-        ValueError,
-        RecursionError,
-    ):  # TOML has no null, and no lone surrogate
-        return b"x = " + b"[" * rng.choice((3, 100_000)) + data
-
-
-def damage_table(rng: random.Random, data: bytes) -> bytes:
-    """Change, remove and repeat cells, columns and rows of a table of text."""
-    mark = next((m for m in ("\t", ",") if m in data[:200].decode()), ",")
-    rows = [line.split(mark) for line in data.decode().splitlines()]
-    for _ in range(rng.choice((1, 1, 3))):
-        row = rng.choice(rows)
-        match rng.randrange(6):
-            case 0:
-                row[rng.randrange(len(row))] = str(rng.choice(_ODD_VALUES))
-            case 1:
-                row.pop() if len(row) > 1 else row.append('"')
-            case 2:
-                rows.append(list(rng.choice(rows)))
-            case 3:
-                row[0] = rng.choice(('"', "'", "\r", "\0", "\ufeff", "x" * 200_000)) + row[0]
-            case 4:
-                rows[0][rng.randrange(len(rows[0]))] = rng.choice(("label", "path", "", "p(x)"))
-            case 5:
-                rows[:] = rows[: rng.randrange(len(rows)) + 1]
-    return "\n".join(mark.join(row) for row in rows).encode("utf-8", "surrogatepass")
-
-
-def damage_zip(rng: random.Random, data: bytes, inner: Damage = damage_bytes) -> bytes:
-    """Damage a file inside of a ZIP archive, whose checksums fit again; some get odd names."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(buffer, "w") as new:
-        names = old.namelist()
-        hit, rename = rng.choice(names), rng.random() < 0.2
-        for name in names:
-            content = old.read(name)
-            if name == hit:
-                content = content if rename else inner(rng, content)
-                odd = (
-                    "n" * 300 + ".png",
-                    "../x",
-                    "/x",
-                    "a/" * 400 + "x",
-                    "é" * 200,
-                    "c\nd",
-                    "con:x",
-                )
-                name = rng.choice(odd) if rename else name
-            kind = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
-            new.writestr(name, content, compress_type=kind)
-    return buffer.getvalue()
-
-
-# ---- sound files -----------------------------------------------------------------------------
-
-
-@cache
-def phantoms(folder: Path) -> Path:
-    """A small data set."""
-    from hilum.phantoms.phantom import write_phantoms
-
-    write_phantoms(folder / "data", counts={"train": 12, "val": 8}, size=48)
-    return folder / "data"
-
-
-@cache
-def trained(folder: Path) -> Path:
-    """A run with all the files that one can have."""
-    data, run = phantoms(folder), folder / "run"
-    quick = "image_size=32", "epochs=2", "network=naive", "device=cpu", "ema=0.9"
-    sets = [part for setting in quick for part in ("--set", setting)]
-    command("train", data, "--recipe", "covinet-flat", "--out", run, *sets)
-    command("evaluate", run, data, "--split", "val", "--stress", "quick")
-    command("audit", data, "--json", "--out", folder / "audit")
-    return run
-
-
-def command(*arguments: object) -> None:
-    """Run `hilum ARGUMENTS` here, silently."""
-    from hilum.cli import main
-
-    before, sys.argv = sys.argv, ["hilum", *map(str, arguments)]
-    silence = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
-            main()
-    except SystemExit as stop:
-        if not stop.code:
-            return
-        raise RuntimeError(f"{sys.argv}: {silence.getvalue()}") from stop
-    finally:
-        sys.argv = before
-
-
-def pictures() -> Iterator[Seed]:
-    """Pictures of every kind and depth that is read."""
-    grey = np.random.default_rng(0).integers(0, 256, (40, 30)).astype(np.uint8)
-    colour, deep = np.stack([grey] * 3, axis=2), grey.astype(np.uint16) * 16
-    kinds: Sequence[tuple[Any, str, dict[str, Any]]] = (
-        (grey, "png", {}), (colour, "png", {}), (deep, "png", {}), (grey, "jpeg", {}),
-        (colour, "jpeg", {"progressive": True}), (grey, "bmp", {}), (grey, "gif", {}),
-        (colour, "webp", {}), (grey, "jpeg2000", {}), (deep, "tiff", {}),
-        *((grey, "tiff", {"compression": c}) for c in ("tiff_lzw", "tiff_adobe_deflate", "jpeg",
-                                                       "packbits", "group4")),
-    )  # fmt: skip
-    for pixels, kind, options in kinds:
-        buffer = io.BytesIO()
-        image = Image.fromarray(pixels)
-        image = image.convert("1") if options.get("compression") == "group4" else image
-        image.save(buffer, kind, **options)
-        yield f"picture.{kind}", buffer.getvalue()
-
-
-def dicoms() -> Iterator[Seed]:
-    """Radiographs in every compression, from those that come with pydicom."""
-    from pydicom.data import get_testdata_file
-    from pydicom.filereader import dcmread
-
-    for name in (
-        "MR_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm",
-        "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPEG2000.dcm",
-        "JPEGLSNearLossless_16.dcm", "JPGExtended.dcm", "examples_palette.dcm", "SC_rgb_rle.dcm",
-        "SC_rgb_jpeg_dcmtk.dcm", "UN_sequence.dcm", "J2K_pixelrep_mismatch.dcm",
-    ):  # fmt: skip
-        dataset = dcmread(str(get_testdata_file(name, download=False)), force=True)
-        dataset.Modality, buffer = "DX", io.BytesIO()
-        dataset.save_as(buffer)
-        yield name, buffer.getvalue()
-
-
-def arrays() -> Iterator[Seed]:
-    """NPZ files, stored and compressed."""
-    rng = np.random.default_rng(0)
-    content: dict[str, Any] = {}
-    for split, n in (("train", 12), ("val", 4), ("test", 4)):
-        content[f"{split}_images"] = rng.integers(0, 256, (n, 28, 28)).astype(np.uint8)
-        content[f"{split}_labels"] = np.arange(n).reshape(-1, 1) % 2
-    for save in (np.savez, np.savez_compressed):
-        buffer = io.BytesIO()
-        save(buffer, **content)
-        yield "pneumoniamnist.npz", buffer.getvalue()
-
-
-def archives() -> Iterator[Seed]:
-    """A ZIP and a TAR archive of a few files."""
-    import tarfile
-
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as new:
-        for name in ("normal/1.png", "covid/2.png", ".hidden", "__MACOSX/x"):
-            new.writestr(name, b"picture" * 20)
-    yield "archive.zip", buffer.getvalue()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name in ("normal/1.png", "covid/2.png"):
-            entry = tarfile.TarInfo(name)
-            entry.size = 140
-            tar.addfile(entry, io.BytesIO(b"picture" * 20))
-    yield "archive.tar", buffer.getvalue()
 
 
 # ---- readers ---------------------------------------------------------------------------------
@@ -417,7 +192,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
             finally:
                 about.write_text(sound)
 
-        def damage_head(rng: random.Random, data: bytes) -> bytes:
+        def damage_header(rng: random.Random, data: bytes) -> bytes:
             if data[:1] == b"{":
                 return damage_json(rng, data)
             size = int.from_bytes(data[:8], "little")
@@ -425,7 +200,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
             return len(head).to_bytes(8, "little") + head + data[8 + size :]
 
         seeds = [(name, (home / name).read_bytes()) for name in names]
-        return Reader(seeds, (damage_bytes, damage_head, damage_head), read)
+        return Reader(seeds, (damage_bytes, damage_header, damage_header), read)
 
     def checkpoint() -> Reader:
         from hilum.classifier.importing import import_checkpoints
@@ -481,12 +256,45 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
 
         return Reader(tuple(archives()), (damage_bytes, damage), read)
 
+    def form() -> Reader:
+        from starlette.requests import Request
+
+        from hilum.serving.limits import Limits, Problem
+        from hilum.serving.uploads import Uploads
+
+        async def receive(kind: bytes, body: bytes) -> None:
+            rng = random.Random(len(body))  # the network cuts a form anywhere
+            cuts = sorted({0, len(body), *(rng.randrange(len(body) + 1) for _ in range(5))})
+            messages = [
+                {"type": "http.request", "body": body[i:j], "more_body": j < len(body)}
+                for i, j in zip(cuts, [*cuts[1:], len(body)], strict=True)
+            ]
+            waiting = iter(messages)
+
+            async def message() -> dict[str, object]:
+                return next(waiting)
+
+            request = Request({"type": "http", "headers": [(b"content-type", kind)]}, message)
+            uploads = Uploads(Limits())
+            try:
+                with contextlib.suppress(Problem):
+                    async with uploads.receive(request, "files", 3, lambda: None) as files:
+                        assert 1 <= len(files) <= 3
+            finally:
+                assert uploads.held == 0
+
+        def read(file: Path) -> None:
+            kind, _, body = file.read_bytes().partition(b"\n\n")
+            asyncio.run(receive(kind, body))
+
+        return Reader(tuple(forms()), (damage_bytes, damage_head), read)
+
     return {
         "picture": partial(radiographs, pictures(), damage_bytes),
         "dicom": partial(radiographs, dicoms(), damage_bytes, damage_frames, damage_frames),
         "npz": npz, "manifest": manifest, "split": split, "settings": settings, "archive": archive,
         "predictions": predictions, "run": run_files, "resumed": resumed, "classifier": classifier,
-        "checkpoint": checkpoint,
+        "checkpoint": checkpoint, "form": form,
     }  # fmt: skip
 
 
@@ -526,7 +334,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="other files")
     parser.add_argument("--first", type=int, default=0, help="the number of the first one")
     parser.add_argument("--seconds", type=float, default=3600, help="stop after so long")
-    parser.add_argument("--slowest", type=float, default=20, help="seconds that a file may take")
+    parser.add_argument(
+        "--slowest", type=float, default=20, help="seconds of the processor for a file"
+    )
     parser.add_argument("--only", help="readers, with commas between; default: all")
     parser.add_argument("--keep", type=Path, help="folder for the files of findings")
     given = parser.parse_args()
@@ -554,10 +364,10 @@ def run(
         reader = makers[name]()
         # What hangs or crashes within C ends the process, with the number on the last line.
         faulthandler.dump_traceback_later(10 * given.slowest, exit=True)
-        started, place = time.monotonic(), folder / "input"
+        started, place = time.process_time(), folder / "input"
         file, raised = look(reader, random.Random(f"{given.seed}/{number}"), place)
         faulthandler.cancel_dump_traceback_later()
-        seconds = time.monotonic() - started
+        seconds = time.process_time() - started
         if seconds > given.slowest:
             raised = f"took {seconds:.1f} s\n{raised or ''}"
         if raised:
@@ -565,7 +375,8 @@ def run(
             kind = "".join(re.findall(r"^  File .*$|^[\w.]+", raised, re.MULTILINE)[-4:])
             again = f"--seed {given.seed} --first {number} --inputs 1"
             again += f" --only {given.only}" if given.only else ""
-            sys.stdout.write(f"{name}, {file.name}: {again}\n{'' if kind in seen else raised}\n")
+            said = "" if kind in seen else raised
+            sys.stdout.write(f"{name}, {file.name}, {seconds:.1f} s: {again}\n{said}\n")
             sys.stdout.flush()
             seen.add(kind)
             if given.keep:

@@ -8,7 +8,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz.py"
 
 
 def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
-    quick = "picture,dicom,npz,manifest,settings,archive"
+    quick = "picture,dicom,npz,manifest,settings,archive,form"
     arguments = [
         "--inputs",
         "300",

@@ -91,6 +91,17 @@ def print_finding(finding: "Finding") -> None:
         print_lines(f"  → {finding.advice}")
 
 
+def say_odd(odd: int, total: int, void: str) -> None:
+    """Print that pictures are unlike the training radiographs, if any. void: what means nothing."""
+    from hilum.errors import plural
+
+    if odd:
+        say(
+            f"{odd} of {plural(total, 'picture')} {'is' if odd == 1 else 'are'} unlike the "
+            f"training radiographs: no class is named, and {void} means nothing."
+        )
+
+
 def say_copies(copies: "Copies") -> None:
     """Print which images stand in two parts of the data, the first of them."""
     say(f"Note: {copies.sentence}", *(f"  {line}" for line in copies.names[:5]))

@@ -8,7 +8,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hilum.audit.duplicates import _Merger, find_duplicates
+from hilum.audit import duplicates as module
+from hilum.audit.duplicates import _Merger, find_clusters, find_duplicates, members_of
 from hilum.codec import to_plain
 from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.dataset import open_dataset
@@ -174,6 +175,29 @@ def test_progress_is_told(root):
         "Looking for copies",
         "Looking for mirrored copies",
     ]
+
+
+def test_the_same_files_are_searched_once_in_whatever_order(root, cache, monkeypatch):
+    for k, original in enumerate(("train/normal/0.png", "train/ill/2.png")):
+        with Image.open(root / original) as image:
+            image.resize((200, 200)).save(root / f"train/ill/{5 + k}.png")
+    (root / "val/ill/7.png").write_bytes((root / "train/ill/2.png").read_bytes())
+    dataset = open_dataset(root)
+    backwards = dataset.take(range(len(dataset.records))[::-1])
+    expected = [find_duplicates(data).clusters.tolist() for data in (dataset, backwards)]
+    for kept in (cache / "copies").iterdir():
+        kept.unlink()
+
+    searched = find_clusters(backwards)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "near_pairs", None)
+        remembered = [find_clusters(data).tolist() for data in (dataset, backwards)]
+        with pytest.raises(TypeError):  # other files are looked at
+            find_clusters(dataset.take(range(3)))
+
+    assert remembered == expected
+    assert searched.tolist() == expected[1]
+    assert sorted(map(len, members_of(searched))) == [2, 3]
 
 
 PLACES = st.integers(0, 11)

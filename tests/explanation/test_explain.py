@@ -2,17 +2,23 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
+from hilum.classifier.conformal import ODD
+from hilum.classifier.gate import fit_gate
 from hilum.cli.explain import explain as verb
 from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.explanation.explain import explain
 from hilum.radiographs.dataset import open_dataset
 from hilum.reporting.explain_page import write_explanation_page
+from tests.command import run_command
 from tests.explanation.conftest import untrained
 
 HOSTILE = "<img src=x onerror=alert(1)>$x$.png"
@@ -39,6 +45,34 @@ def test_what_is_written_is_what_is_said(spots, tmp_path):
         assert paired == (image.truth != image.predicted and image.predicted in right)
         way = {p.decision for p in image.pictures if p.kind == "attribution"}
         assert way == ({"root"} if image.predicted == "normal" else {"root", "infected"})
+
+
+def test_what_the_gate_refuses_gets_no_class_in_large(spots, tmp_path, monkeypatch, capsys):
+    classifier = untrained()
+    pixels = spots.pixels(classifier.preprocessing)[np.arange(100) % len(spots.records)]
+    gate = fit_gate(pixels, np.zeros(100, dtype=np.int64))
+    replace(classifier, gate=gate).save(tmp_path / "classifier")
+    film, cat = spots.records[0].path, tmp_path / "cat.png"
+    colours = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    Image.fromarray(colours).save(cat)
+
+    code, said, err = run_command(
+        monkeypatch, capsys, "explain", tmp_path / "classifier", film, cat, "--method", "gradcam",
+        "--out", tmp_path / "out", "--device", "cpu",
+    )  # fmt: skip
+
+    assert code == 0, err
+    images = json.loads((tmp_path / "out/explanation.json").read_text())["images"]
+    assert [image["referral"] for image in images] == ["", ODD]
+    rows = [line.split() for line in said.splitlines()[2:4]]
+    assert rows[0][2] == images[0]["predicted"]
+    assert rows[1][3:] == ODD.split()  # after name, truth and the number of pictures
+    assert "1 of 2 pictures is unlike the training radiographs" in err
+    page = (tmp_path / "out/index.html").read_text()
+    film_part, cat_part = page.split("<h2")[-2:]
+    assert "No answer" not in film_part
+    assert cat_part.index("No answer: unlike") < cat_part.index("Predicted:")
+    assert 'class="void"' in cat_part
 
 
 def test_one_decision_of_a_pair(spots, tmp_path):

@@ -1,6 +1,7 @@
 """The explanation of an evaluated split, and of the evaluations in a run's folder."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -116,7 +117,7 @@ def evaluated(spots, tmp_path):
     return folder
 
 
-def test_only_what_is_missing_or_older_is_made(evaluated, spots):
+def test_only_what_is_missing_or_of_other_predictions_is_made(evaluated, spots):
     assert [p.name for p in missing_explanations(evaluated)] == ["train", "val"]
     assert explain_run(evaluated, spots.root, device="cpu") == {}
     assert missing_explanations(evaluated) == []
@@ -124,8 +125,12 @@ def test_only_what_is_missing_or_older_is_made(evaluated, spots):
     assert val.checked_on == "train"
     table = evaluated / "evaluation" / "train" / "predictions.csv"
     later = table.stat().st_mtime + 100
-    os.utime(table, (later, later))
-    assert [p.name for p in missing_explanations(evaluated)] == ["train"]
+    os.utime(table, (later, later))  # as after copying
+    assert missing_explanations(evaluated) == []
+    shutil.copy(evaluated / "evaluation/val/predictions.csv", table)
+    os.utime(table, (0, 0))
+    (evaluated / "evaluation/val" / EXPLANATIONS_FILE).write_text("{")
+    assert [p.name for p in missing_explanations(evaluated)] == ["train", "val"]
 
 
 def test_other_data_are_not_explained(evaluated, spots):

@@ -15,14 +15,20 @@ from hilum.prediction.table import Prediction, Table
 def test_some_files_that_fail_are_exit_code_1(tmp_path, folder, predict):
     out = tmp_path / "p.csv"
 
+    (folder / "notes.txt").write_text("no radiograph")
+    left_out = "1 file that cannot be read as an image left out (1 .txt)"
+
     code, said, err = predict(folder, "--out", out)
     assert (code, said) == (1, "")
     assert err == (
-        f"Written: {out} (12 images)\n2 of 12 files cannot be read; their rows say why.\n"
+        f"Written: {out} (12 images)\n{left_out}: {folder / 'notes.txt'}.\n"
+        "2 of 12 files cannot be read; their rows say why.\n"
     )
     code, said, err = predict(folder, "--out", out, "--json")
+    reading = {"left_out": [{"note": f"{left_out}.", "names": [str(folder / "notes.txt")]}]}
     expected = {"out": str(out), "images": 12, "failed": 2, "found": 12, "redone": 0}
-    assert json.loads(said) == {**expected, "arrivals": None}
+    expected |= {"reading": reading, "arrivals": None}
+    assert json.loads(said) == expected
     assert (code, err.splitlines()[0]) == (1, f"Written: {out} (12 images, 12 of them from before)")
 
 

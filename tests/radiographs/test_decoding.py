@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from hilum.errors import DataError
 from hilum.radiographs import decoder, decoding
@@ -191,12 +191,34 @@ def tiff(entries: dict[int, int], directories: int = 1) -> bytes:
     return found
 
 
+def segment(kind: int, data: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, kind, len(data) + 2) + data
+
+
+def jpeg(scans: int, before: bytes = b"") -> bytes:
+    """A progressive JPEG of 64 x 64 grey pixels; all scans but the first hold nothing.
+
+    before: stands after the first scan.
+    """
+    quantisation = segment(0xDB, bytes([0, *[1] * 64]))
+    frame = segment(0xC2, struct.pack(">BHHB", 8, 64, 64, 1) + b"\1\x11\0")
+    codes = 0x00, 0xE0  # no difference; a run of blocks without values
+    tables = [segment(0xC4, bytes([i << 4, 1, *[0] * 15, code])) for i, code in enumerate(codes)]
+    first = segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + bytes(8)
+    others = segment(0xDA, bytes([1, 1, 0, 1, 63, 0])) + bytes(2)
+    parts = (quantisation, frame, *tables, first, before, *[others] * (scans - 1))
+    return b"\xff\xd8" + b"".join(parts) + b"\xff\xd9"
+
+
 SMALL = {256: 100, 257: 100, 258: 8, 259: 1, 262: 1, 277: 1}
 EXCESSIVE = {
     "texts": (png(*[(b"tEXt", b"a\0b")] * 1_001), "more chunks"),
     "unknown chunks": (png(*[(b"xxXx", b"")] * 1_001), "more chunks"),
     "a large chunk": (png((b"zTXt", bytes(17 << 20))), "more chunks"),
     "pieces": (png(*[(b"IDAT", b"")] * 65_536), "more chunks"),
+    "scans": (jpeg(101), "more scans"),
+    "scans behind what is passed over": (jpeg(101, b"\xff\xff\0\xff\xd0x" * 99_999), "more scans"),
+    "segments": (jpeg(2, segment(0xFE, b"\xff\xda") * 10_001), "more scans or segments"),
     "a large tile": (tiff({**SMALL, 322: 45_056, 323: 45_056, 324: 8}), "tiles of 45,056 x 45,056"),
     "directories": (tiff({**SMALL, 273: 8}, 1_001), "more than 1,000 images"),
     "a ring of directories": (tiff(SMALL)[:-4] + struct.pack("<L", 8), "more than 1,000 images"),
@@ -225,6 +247,19 @@ def test_usual_parts_are_no_reason(tmp_path):
     (tmp_path / "x.png").write_bytes(png(*[(b"tEXt", b"a\0b")] * 100))
 
     assert read_picture(tmp_path / "x.png").pixels.shape == (8, 8)
+    # what looks like a scan within a text, and what stands behind the end, are none
+    usual = jpeg(100, segment(0xFE, b"\xff\xda" * 200) + b"\xff\xff\0\xff\xd0x") + jpeg(2)
+    (tmp_path / "x.jpg").write_bytes(usual)
+    assert read_picture(tmp_path / "x.jpg").pixels.shape == (64, 64)
+
+
+def test_a_jpeg_of_very_many_scans_in_a_dicom_file_is_refused(tmp_path):
+    data = encapsulate([jpeg(101)])
+    pixels = np.zeros((64, 64), np.uint8)
+    path = save(tmp_path / "a.dcm", dicom(pixels, bits=8, syntax=JPEGBaseline8Bit, data=data))
+
+    with pytest.raises(DataError, match="more scans"):
+        read_picture(path)
 
 
 def jpeg_ls(rows: int, columns: int) -> bytes:

@@ -18,6 +18,7 @@ from hilum.explanation.split import (
     SplitExplanation,
     write_explanations,
 )
+from hilum.files import sha256
 from hilum.records import Estimate
 
 PNG = to_png(np.full((24, 24), 90, np.uint8))
@@ -72,6 +73,7 @@ def explain_errors(run: Path, split: str = "val", /, **changes: Any) -> SplitExp
                     (Drawing("gradcam", decision, classes[0], PNG, "Grad-CAM of the first"),),
                 ),
             ),
+            "predictions": sha256((folder / "predictions.csv").read_bytes()),
             "pair": FeaturePair(said.names[0], said.names[1], decision, "conv1", PNG, "Two grids"),
             **changes,
         }

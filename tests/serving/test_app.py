@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hilum.classifier.conformal import ODD
 from hilum.prediction.predict import predict_each
 from hilum.prediction.table import Table
 from tests.serving.conftest import png
@@ -189,6 +190,14 @@ def test_explains_the_most_probable_option_unless_told(server):
 
     assert told["decision"] == "root"
     assert told["option"] == max(options, key=options.get)
+
+
+def test_an_explanation_says_what_the_gate_does(server, radiographs):
+    for sent in (radiographs[0].read_bytes(), png(mode="RGB")):
+        (item,) = server.predict(sent).json()["predictions"]
+        told = server.post("/v1/explanations", files={"file": sent}).json()
+        assert told["referred_because"] == item["referred_because"]
+    assert told["referred_because"] == ODD
 
 
 @pytest.mark.parametrize(

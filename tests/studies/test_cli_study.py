@@ -35,11 +35,14 @@ def app():
 
 def test_a_study_from_a_file(tmp_path, app):
     small_data(tmp_path / "spots")
+    (tmp_path / "spots/train/normal/99.png").write_text("<html>404</html>")
     (tmp_path / "small.toml").write_text(RECIPE)
     (tmp_path / "rates.toml").write_text(FILE)
     command = [str(tmp_path / "rates.toml"), str(tmp_path / "spots"), "--out", str(tmp_path / "o")]
+    command += ["--skip-damaged"]
     shown = CliRunner().invoke(app, command, catch_exceptions=False)
     assert shown.exit_code == 0
+    assert "1 damaged file left out." in shown.stdout
     assert "rates on spots: accuracy, mean over runs" in shown.stdout
     assert "quick" in shown.stdout
     assert "own val" in shown.stdout
@@ -50,6 +53,7 @@ def test_a_study_from_a_file(tmp_path, app):
     page = tmp_path / "o" / "rates" / "study.html"
     assert f"Study: {page}" in shown.stdout
     assert "Which learning rate?" in page.read_text(encoding="utf-8")
+    assert "1 damaged file left out." in page.read_text(encoding="utf-8")
     assert "slow, seed 0: done  (1 of 4 runs" in shown.stderr
 
     told = CliRunner().invoke(
@@ -59,6 +63,7 @@ def test_a_study_from_a_file(tmp_path, app):
     assert result.pop("reading")["layout"] == "split-folders"
     assert result["measure"]["label"] == "recall of covid"
     assert result["sentences"]
+    assert list(result["data"]["damaged"]) == ["train/normal/99.png"]
     assert json.loads((tmp_path / "o/rates/study.json").read_text()) == result
 
     one = CliRunner().invoke(app, [*command, "--seeds", "1"], catch_exceptions=False)

@@ -61,6 +61,7 @@ def test_damaged_files_are_refused_or_recorded(damaged, tmp_path, monkeypatch, c
     assert run("report", out)[0] == 0
     (page,) = out.glob("*.html")
     assert "2 damaged files left out." in page.read_text()
+    assert (out / "evaluation/val/explanations.json").is_file()
 
 
 def test_a_split_of_the_whole_files_serves_the_rest(damaged, tmp_path):

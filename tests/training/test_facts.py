@@ -35,6 +35,7 @@ def test_where_no_run_is_there_are_no_facts(tmp_path, place):
         (b"\xff", "not UTF-8"),
         (b'{"data": 5}', "'data' should be"),
         (b'{"notes": [5]}', "'notes.0' should be text"),
+        (b'{"allowed": null}', "'allowed' should be"),
         (b"[" * 100_000, "nested too deep"),
     ],
 )

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from hilum.audit.leaks import Copies
 from hilum.errors import Interrupted, TrainingError
 from hilum.files import sha256
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.recipe import Recipe
+from hilum.training import run
 from hilum.training.checkpoint import CheckpointFolder
 from hilum.training.run import train
 from tests.calls import count_calls
@@ -43,14 +45,14 @@ class Runs:
     killed: Path
 
 
-# 5 steps of root and 3 of infected an epoch, 3 epochs each; files: recipe, run, history, then
-# one per epoch and decision, then the classifier's.
+# 5 steps of root and 3 of infected an epoch, 3 epochs each; files: recipe, run,
+# run with the copies, history, then one per epoch and decision, then the classifier's.
 MOMENTS = (
     "step:1",  # before anything is learnt
     "step:8+step:4",  # within the second epoch, then again after resuming
-    "write:5",  # during the write of the second checkpoint of root
+    "write:6",  # during the write of the second checkpoint of root
     "step:19+write:3",  # in the second decision; then in the next checkpoint's write
-    "write:11",  # during the write of the classifier
+    "write:12",  # during the write of the classifier
 )
 
 
@@ -105,6 +107,49 @@ def test_handlers_are_given_back(tmp_path, spots, recipe):
     before = signal.getsignal(signal.SIGINT)
     train(spots, recipe("epochs=1"), tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_copies_are_looked_for_once_and_not_before_a_run_may_start(
+    tmp_path, spots, recipe, monkeypatch
+):
+    out = tmp_path / "run"
+    told: list[Copies] = []
+    name = spots.records[0].name
+
+    def look(*_, **__):
+        assert (out / "run.json").exists()
+        return Copies(1, (name,))
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "root: epoch 2 of 3" and done == 16:
+            signal.raise_signal(signal.SIGINT)
+
+    def facts():
+        return json.loads((out / "run.json").read_text())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "find_copies", look)
+        with pytest.raises(Interrupted):
+            train(spots, recipe(), out, progress=interrupt, on_copies=told.append)
+    begun = facts()
+    assert begun["copies"] == {"groups": 1, "names": [name]}
+    assert begun["notes"][-1] == told[0].sentence
+    monkeypatch.setattr(run, "find_copies", None)  # a look would fail
+    with pytest.raises(TrainingError, match="holds a run already"):
+        train(spots, recipe(), out)
+    train(spots, recipe(), out, resume=True, on_copies=told.append)
+    assert told == [Copies(1, (name,))] * 2
+    assert facts()["notes"] == begun["notes"]
+
+
+def test_copies_are_looked_for_where_an_older_run_does_not_name_them(tmp_path, spots, recipe):
+    train(spots, recipe("epochs=1"), tmp_path / "run")
+    file = tmp_path / "run/run.json"
+    facts = json.loads(file.read_text())
+    assert facts.pop("copies") == {"groups": 0, "names": []}
+    file.write_text(json.dumps({**facts, "finished": None}))
+    train(spots, recipe("epochs=1"), tmp_path / "run", resume=True)
+    assert json.loads(file.read_text())["copies"] == {"groups": 0, "names": []}
 
 
 def test_a_finished_run_is_only_read(tmp_path, spots, recipe):

@@ -8,6 +8,9 @@ Four kinds, from certain to likely, each built upon the one before:
 - mirrored: near, once one of the two is mirrored.
 
 Two radiographs of one patient are not duplicates.
+
+The search takes long, so its clusters are remembered in the cache, by what the files hold: however
+these are named, labelled and divided, they are compared once.
 """
 
 import hashlib
@@ -17,19 +20,26 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from math import comb
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hilum.audit.likeness import SIDE, near_pairs
 from hilum.audit.patients import same_as_first
+from hilum.files import sha256
+from hilum.radiographs.cache import cache_folder
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
-from hilum.radiographs.pixels import Thumbnail, in_parallel
+from hilum.radiographs.kept import map_kept, new_kept
+from hilum.radiographs.pixels import DECODER_VERSION, Thumbnail, in_parallel
 from hilum.records import IntArray, PixelArray, Progress, Record
 
 #: A link between the images at two positions, and their correlation.
 _Link = tuple[int, int, float]
+
+#: Changes whenever the search finds other copies than before, so that old clusters are not used.
+SEARCH_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +135,55 @@ def find_duplicates(dataset: Dataset, *, progress: Progress | None = None) -> Du
     same = [(originals[i], originals[j], 1.0) for i, j, _ in _equal(digests)]
     pixels = merger.merge(_equal_when_decoded(dataset, same, progress))
 
-    # equal small versions need no comparison; of each, one goes on
-    distinct = np.array(sorted(set(originals) - {j for _, j, _ in same}), dtype=np.int64)
+    # Equal small versions need no comparison; of each, one goes on. Their order is one that
+    # hangs on no name and no division, so that equal files give equal clusters.
+    rest = set(originals) - {j for _, j, _ in same}
+    by_content = sorted((d, i) for i, d in zip(originals, digests, strict=True) if i in rest)
+    distinct = np.array([i for _, i in by_content], dtype=np.int64)
     links = _near(small, distinct, mirrored=False, progress=progress)
     near = merger.merge(chain(same, links))
     links = _near(small, distinct, mirrored=True, progress=progress)
     mirrored = merger.merge(links)
-    return Duplicates(exact, pixels, near, mirrored, np.array(merger.clusters, dtype=np.int64))
+    clusters = np.array(merger.clusters, dtype=np.int64)
+    _remember(dataset, clusters)
+    return Duplicates(exact, pixels, near, mirrored, clusters)
+
+
+def find_clusters(dataset: Dataset, *, progress: Progress | None = None) -> IntArray:
+    """The clusters of find_duplicates alone, (N,), searched for once for the same files."""
+    order, file = _place(dataset)
+    found = map_kept(file)
+    if found is None or found.shape != order.shape or found.dtype != np.int64:
+        return find_duplicates(dataset, progress=progress).clusters
+    lowest = np.full(len(order), len(order), dtype=np.int64)
+    np.minimum.at(lowest, found, order)
+    clusters = np.empty(len(order), dtype=np.int64)
+    clusters[order] = lowest[found]
+    return clusters
+
+
+def members_of(clusters: IntArray) -> list[list[int]]:
+    """The positions in each cluster of several images, ascending."""
+    members = defaultdict[int, list[int]](list)
+    for row, cluster in enumerate(clusters.tolist()):
+        members[cluster].append(row)
+    return [rows for rows in members.values() if len(rows) > 1]
+
+
+def _remember(dataset: Dataset, clusters: IntArray) -> None:
+    order, file = _place(dataset)
+    ranks = np.empty(len(order), dtype=np.int64)
+    ranks[order] = np.arange(len(order))
+    with new_kept(file) as out:
+        np.lib.format.write_array(out, ranks[clusters[order]], version=(1, 0))
+
+
+def _place(dataset: Dataset) -> tuple[IntArray, Path]:
+    """The positions of the records by their digests, and the file of their clusters."""
+    order = np.argsort(np.array(dataset.digests), kind="stable").astype(np.int64)
+    search = f"search {SEARCH_VERSION}, decoder {DECODER_VERSION}"
+    name = sha256("\n".join([search, *sorted(dataset.digests)]).encode())[:32]
+    return order, cache_folder() / "copies" / f"{name}.npy"
 
 
 def find_identical(dataset: Dataset) -> Duplicates:

@@ -1,11 +1,16 @@
 """What duplicates and patients mean: findings about images that stand where they should not."""
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from hilum.audit.duplicates import Duplicates, Group, find_duplicates, find_identical
+from hilum.audit.duplicates import (
+    Duplicates,
+    Group,
+    find_clusters,
+    find_identical,
+    members_of,
+)
 from hilum.audit.findings import Finding, Severity
 from hilum.audit.patients import PatientInfo, Resemblance, patient_groups, patients_across_splits
 from hilum.errors import DataError, in_lines, nearest, plural
@@ -233,12 +238,12 @@ def find_copies(
 ) -> Copies:
     """Find the training images of which a copy, certain or likely, stands in another part.
 
-    parts: (N,) of each record, 'train' or another. Decodes every file as find_duplicates does.
+    parts: (N,) of each record, 'train' or another; '' for one that is in none of them. Decodes
+    every file as find_duplicates does, if that was not done for these files before.
     """
-    members = defaultdict[int, list[int]](list)
-    for row, cluster in enumerate(find_duplicates(dataset, progress=progress).clusters.tolist()):
-        members[cluster].append(row)
-    torn = [rows for rows in members.values() if {"train"} < {parts[row] for row in rows}]
+    together = members_of(find_clusters(dataset, progress=progress))
+    placed = ([row for row in rows if parts[row]] for rows in together)
+    torn = [rows for rows in placed if {"train"} < {parts[row] for row in rows}]
     return Copies(len(torn), _lines([dataset.records[row].name for row in g] for g in torn))
 
 

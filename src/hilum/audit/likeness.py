@@ -71,7 +71,8 @@ def near_pairs(
     """Find the pairs of images that are one radiograph, whatever was done to brightness or size.
 
     small: (N, SIDE, SIDE) uint8, may be a memory map; images of one even tone are like nothing.
-    among: positions of the images to compare, ascending; without it, all of them.
+    among: positions of the images to compare, in any order, by which alone what is found at the
+    very threshold may differ; without it, all of them.
     mirrored: compare each image with the mirror images of the others instead.
     progress(done, total): called as cells of the search are finished.
 
@@ -87,7 +88,7 @@ def near_pairs(
     # P pivots compare _NEAREST_PIVOTS**2 / P of all pairs: with few of them it is no saving
     n_pivots = len(among) // _IMAGES_PER_PIVOT
     n_pivots = n_pivots if n_pivots > _NEAREST_PIVOTS**2 else 1
-    # records stand in order of split and label, so even steps take pivots from all of them
+    # records often stand in order of split and label: even steps take pivots from all of them
     pivots = keys[np.linspace(0, len(among) - 1, n_pivots).astype(np.int64)]
     nearest = _nearest(keys, pivots)
     asking = _nearest(_keys(small, among, mirrored=True), pivots) if mirrored else nearest
@@ -95,23 +96,24 @@ def near_pairs(
     for cell, (left, right) in enumerate(cells):
         for i in range(0, len(left), _BLOCK):
             part = left[i : i + _BLOCK]
-            rows = _Block(among[part], asking[part], _features(small[among[part]], mirrored))
+            rows = _Block(part, asking[part], _features(small[among[part]], mirrored))
             for j in range(0, len(right), _BLOCK):
                 part = right[j : j + _BLOCK]
-                if among[part[-1]] <= rows.positions[0]:
+                if part[-1] <= rows.positions[0]:
                     continue
                 columns = rows
                 if i != j or mirrored:
-                    columns = _Block(among[part], nearest[part], _features(small[among[part]]))
+                    columns = _Block(part, nearest[part], _features(small[among[part]]))
                 found = _compare(rows, columns, cell)
                 if len(found.first):
-                    yield found
+                    ends = np.stack([among[found.first], among[found.second]])
+                    yield NearPairs(ends.min(axis=0), ends.max(axis=0), found.correlation)
         if progress:
             progress(cell + 1, n_pivots)
 
 
 class _Block(NamedTuple):
-    """Some images: their (n,) positions, (n, k) nearest pivots and (n, 5, F) features."""
+    """Some images: (n,) places among those compared, (n, k) nearest pivots, (n, 5, F) features."""
 
     positions: IntArray
     nearest: IntArray

@@ -1,6 +1,6 @@
 """What a run says of itself, in its run.json and in the classifier that it made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,8 +28,17 @@ class _Network:
 
 
 @dataclass(frozen=True)
+class _Copies:
+    groups: int
+    names: list[str]
+
+
+@dataclass(frozen=True)
 class _Facts:
-    """Every fact that something reads; some may be missing, none be of another kind."""
+    """Every fact that something reads; some may be missing, none be of another kind.
+
+    Lists may not be null, because what reads them goes through them.
+    """
 
     name: str | None = None
     data: _Data | None = None
@@ -38,8 +47,10 @@ class _Facts:
     rule: str | None = None
     monitor: str | None = None
     monitored: dict[str, Any] | None = None
-    allowed: list[str] | None = None
-    notes: list[str] | None = None
+    allowed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    selects_best: list[str] = field(default_factory=list)
+    copies: _Copies | None = None
     device: str | None = None
     precision: str | None = None
     versions: dict[str, str] | None = None

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Json, Layout, Trained, open_data
+from hilum.cli.options import Device, Json, Layout, SkipDamaged, Trained, open_data
 
 EXAMPLE = "hilum explain runs/first image.png folder/ --out explained --data DATA"
 
@@ -51,6 +51,7 @@ def explain(
         bool, typer.Option(help="Check that the maps depend on what was learned. Takes a while.")
     ] = False,
     layout: Layout = None,
+    skip_damaged: SkipDamaged = False,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -63,9 +64,15 @@ def explain(
 
     model = Classifier.load(classifier, device=device or "auto")
     with console.progress_bar() as progress:
-        dataset = (
-            open_data(data, tree=model.tree, layout=layout, progress=progress) if data else None
-        )
+        dataset = None
+        if data:
+            dataset = open_data(
+                data,
+                tree=model.tree,
+                layout=layout,
+                skip_damaged=skip_damaged,
+                progress=progress,
+            )
         found = run_explanation(
             model,
             images,
@@ -85,11 +92,17 @@ def explain(
         beside = {"reading": dataset.reading()} if dataset else {}
         console.print_json(found, **beside)
         return
+    odd = sum(i.is_odd for i in found.images)
     console.print_table(
         "Explained: research software, not a diagnosis",
-        ["image", "truth", "predicted", "pictures"],
-        [[i.name, i.truth or None, i.predicted, len(i.pictures)] for i in found.images],
+        ["image", "truth", "predicted", "pictures", *(["referral"] if odd else [])],
+        [
+            [i.name, i.truth or None, "" if i.is_odd else i.predicted, len(i.pictures)]
+            + ([i.referral] if odd else [])
+            for i in found.images
+        ],
     )
+    console.say_odd(odd, len(found.images), "what their pictures show")
     if found.localisation:
         console.print_table(
             "Do the maps find the findings? On phantoms, with 95 % intervals",

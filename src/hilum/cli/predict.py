@@ -2,7 +2,7 @@
 
 import sys
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -67,21 +67,26 @@ def predict(
     from hilum.exporting.runtime import load_to_run, run_by
     from hilum.prediction.predict import predict_each, predict_files
     from hilum.prediction.table import StudyNames, Table
+    from hilum.radiographs.layouts import no_images
 
     model, run, kind = load_to_run(
         classifier, runtime, device, run_by, many=out is not None, say=console.say
     )
     lines = sys.stdin.buffer
+    others: list[PurePath] = []
     if out is None:
         if restart:
             raise DataError("--restart begins a file anew: name it with --out.")
         table = Table.of(model, operate or (), coverage, StudyNames(Path(), keep_identifiers))
-        found = predict_each(model, inputs, table, stdin=lines, classify=run.predict_pixels)
+        found = predict_each(
+            model, inputs, table, stdin=lines, classify=run.predict_pixels, others=others
+        )
         rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
         p_values = (p.gate_p_value for p in rows if p.gate_p_value is not None)
-        failed = print_predictions(rows, table, as_json, judge_arrivals(model.gate, p_values))
+        arrivals = judge_arrivals(model.gate, p_values)
+        failed = print_predictions(rows, table, as_json, arrivals, _reading(others))
         images = len(rows)
     else:
         try:
@@ -97,6 +102,7 @@ def predict(
                     stdin=lines,
                     classify=run.predict_pixels,
                     runtime=kind,
+                    others=others,
                     progress=progress,
                 )
         except KeyboardInterrupt:
@@ -107,25 +113,38 @@ def predict(
         if done.arrivals and done.arrivals.warning:
             console.say(done.arrivals.warning)
         if as_json:
-            console.print_json(done)
+            console.print_json(done, reading=_reading(others))
         before = f", {done.found} of them from before" if done.found else ""
         console.say(f"Written: {out} ({images} images{before})")
         if done.redone:
             console.say(f"{done.redone} rows were made anew: pictures have changed since.")
+    console.say(*(left.in_words() for left in no_images(others)))
     if failed:
         console.say(f"{failed} of {images} files cannot be read; their rows say why.")
         raise typer.Exit(1)
 
 
+def _reading(others: "list[PurePath]") -> dict[str, Any]:
+    """Which files were not read, because they are no images: for --json."""
+    from hilum.radiographs.layouts import no_images
+
+    return {"left_out": [{"note": left.note, "names": left.names} for left in no_images(others)]}
+
+
 def print_predictions(
-    found: "list[Prediction]", table: "Table", as_json: bool, arrivals: "Arrivals | None" = None
+    found: "list[Prediction]",
+    table: "Table",
+    as_json: bool,
+    arrivals: "Arrivals | None" = None,
+    reading: dict[str, Any] | None = None,
 ) -> int:
     """Print what was found, and first what is said of all together.
+
+    reading: what else is in the JSON, of how the files were read.
 
     Returns how many files could not be read.
     """
     from hilum.classifier.conformal import ODD
-    from hilum.errors import plural
     from hilum.wording import PLAIN, Cell
 
     if arrivals and arrivals.warning:
@@ -136,7 +155,7 @@ def print_predictions(
         for one in nested:
             for probs in (one.get("probs", {}), *one.get("decisions", {}).values()):
                 probs.update({name: round(p, 6) for name, p in probs.items()})
-        console.print_json({"arrivals": arrivals, "predictions": nested})
+        console.print_json({"arrivals": arrivals, "predictions": nested}, reading=reading)
         return len(unread)
     classes = table.tree.classes
     # of what else there is, the table shows what is short
@@ -155,11 +174,8 @@ def print_predictions(
         ["image", "predicted", *classes, *also],
         [row(p) for p in found],
     )
-    if odd := sum(p.referral == ODD for p in found):
-        console.say(
-            f"{odd} of {plural(len(found), 'picture')} {'is' if odd == 1 else 'are'} unlike the "
-            "training radiographs: no class is named, and what stands in brackets means nothing."
-        )
+    odd = sum(p.referral == ODD for p in found)
+    console.say_odd(odd, len(found), "what stands in brackets")
     for p in unread:
         console.say(f"{p.path}: {p.reason}")
     return len(unread)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum import console
-from hilum.cli.options import Classes, Data, Device, Exclude, Json, Layout, open_data
+from hilum.cli.options import (
+    Classes,
+    Data,
+    Device,
+    Exclude,
+    Json,
+    Layout,
+    SkipDamaged,
+    open_data,
+)
 
 if TYPE_CHECKING:
     from hilum.search.results import SearchResult, TrialResult
@@ -57,6 +66,7 @@ def search(
     classes: Classes = None,
     exclude: Exclude = None,
     layout: Layout = None,
+    skip_damaged: SkipDamaged = False,
     as_json: Json = False,
 ) -> None:
     """Search a recipe's settings; the best is a recipe file, to be confirmed by a study."""
@@ -71,7 +81,12 @@ def search(
     folder = out or Path("searches") / safe_name(name or base.name)
     with console.progress_bar() as progress:
         dataset = open_data(
-            data, classes=classes, exclude=exclude, layout=layout, progress=progress
+            data,
+            classes=classes,
+            exclude=exclude,
+            layout=layout,
+            skip_damaged=skip_damaged,
+            progress=progress,
         )
         plan = plan_search(
             base,

@@ -44,7 +44,7 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Divide a data set by patients or blocks of file numbers; copies stay together."""
-    from hilum.audit.duplicates import find_duplicates
+    from hilum.audit.duplicates import find_clusters, members_of
     from hilum.audit.split_table import write_split
     from hilum.audit.splits import count_parts, make_split, parse_shares
 
@@ -58,7 +58,7 @@ def split(
             skip_damaged=skip_damaged,
             progress=progress,
         )
-        copies = find_duplicates(dataset, progress=progress)
+        clusters = find_clusters(dataset, progress=progress)
     made = make_split(
         dataset,
         proportions=parse_shares(parts) if parts else None,
@@ -66,7 +66,7 @@ def split(
         seed=seed,
         group_by=group_by,
         block_size=block_size,
-        keep_together=[group.members for group in copies.groups],
+        keep_together=members_of(clusters),
         keep_test=keep_test,
     )
     write_split(made, out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum import console
-from hilum.cli.options import Classes, Device, Exclude, Json, Layout, open_data
+from hilum.cli.options import Classes, Device, Exclude, Json, Layout, SkipDamaged, open_data
 
 if TYPE_CHECKING:
     from hilum.studies.results import StudyResult
@@ -42,6 +42,7 @@ def study(
     classes: Classes = None,
     exclude: Exclude = None,
     layout: Layout = None,
+    skip_damaged: SkipDamaged = False,
     list_them: Annotated[bool, typer.Option("--list", help="List the built-in studies.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -68,6 +69,7 @@ def study(
             classes=classes or settings.classes,
             exclude=[*settings.exclude, *(exclude or [])],
             layout=layout,
+            skip_damaged=skip_damaged,
             progress=progress,
         )
         result = run_study(

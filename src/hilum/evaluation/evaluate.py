@@ -11,12 +11,11 @@ from hilum.audit.leaks import find_copies
 from hilum.audit.provenance import recognise
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier, check_labels
-from hilum.errors import plural
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
 from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
 from hilum.evaluation.overlap import trained_on
 from hilum.labels import LabelTree, Rule, Strategy
-from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.dataset import Dataset, describe_damage
 from hilum.radiographs.pixels import Progress
 from hilum.records import BoolArray, IntArray, Predictions
 from hilum.statistics import metrics
@@ -124,6 +123,7 @@ def describe_data(dataset: Dataset) -> dict[str, Any]:
         "name": dataset.name,
         "fingerprint": dataset.fingerprint,
         "synthetic": dataset.synthetic,
+        **({"damaged": dict(dataset.damaged)} if dataset.damaged else {}),
     }
 
 
@@ -148,7 +148,7 @@ def _notes(
     if source and source.meaning not in notes:
         notes.append(source.meaning)
     if dataset.damaged:
-        notes.append(f"{dataset.name}: {plural(len(dataset.damaged), 'damaged file')} left out.")
+        notes.append(f"{dataset.name}: {describe_damage(dataset.damaged)}")
     if dataset.synthetic:
         notes.append(SYNTHETIC)
     if among := int(trained[rows].sum()):
@@ -156,11 +156,11 @@ def _notes(
     elif trained.any():
         notes += _near_copies(dataset, trained, rows, progress)
     chosen = [
-        s for s in provenance.get("selects_best", []) if split in (provenance["monitor"], "all")
+        s for s in provenance.get("selects_best", []) if split in (provenance.get("monitor"), "all")
     ]
     if chosen:
         notes.append(
-            f"The split '{provenance['monitor']}' chose the epoch of {', '.join(chosen)}, so "
+            f"The split '{provenance.get('monitor')}' chose the epoch of {', '.join(chosen)}, so "
             "figures on it are too good."
         )
     return notes
@@ -170,10 +170,9 @@ def _near_copies(
     dataset: Dataset, trained: BoolArray, rows: IntArray, progress: Progress | None
 ) -> list[str]:
     """Which of the evaluated images are near copies of training images, as a note."""
-    own = np.union1d(rows, np.flatnonzero(trained))
-    among = dataset.take(own.tolist())
-    parts = ["train" if is_trained else "evaluated" for is_trained in trained[own]]
-    copies = find_copies(among, parts, progress=progress)
+    parts = np.where(trained, "train", "")
+    parts[rows] = "evaluated"
+    copies = find_copies(dataset, parts.tolist(), progress=progress)
     if not copies.groups:
         return []
     return [f"{copies.sentence} They are: {'; '.join(copies.names[:5])}"

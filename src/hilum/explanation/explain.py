@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from hilum.classifier.classifier import Classifier, check_labels
+from hilum.classifier.conformal import ODD
 from hilum.codec import write_plain
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import METHODS, Method, parse_method
@@ -34,8 +35,10 @@ from hilum.explanation.pictures import thumbnail_png
 from hilum.explanation.sanity import SanityCheck, check_sanity
 from hilum.files import ODD_NAMES, safe_name, write_atomically
 from hilum.labels import Decision
+from hilum.prediction.stream import Answers
+from hilum.prediction.table import Table
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.image import read_radiograph
+from hilum.radiographs.image import read_picture
 from hilum.radiographs.layouts import list_images
 from hilum.radiographs.pixels import Progress
 from hilum.records import PixelArray, Predictions
@@ -66,7 +69,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class ImageExplanation:
-    """What is said of one radiograph: name as given, truth (where a data set tells), pictures."""
+    """What is said of one radiograph: name as given, truth (where a data set tells), pictures.
+
+    referral: why a radiologist should look, as `hilum predict` says it; '' where none need.
+    """
 
     name: str
     predicted: str
@@ -75,6 +81,12 @@ class ImageExplanation:
     truth: str | None = None
     pictures: tuple[Picture, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
+    referral: str = ""
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether the gate refuses it: what the networks make of it then means nothing."""
+        return self.referral == ODD
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +169,12 @@ def explain(
     if pair and len(files) != 2:
         raise EvaluationError(f"A pair is two images; found {len(files)}.")
     names = tuple(map(str, files))
-    pixels = np.stack([classifier.preprocessing.to_pixels(read_radiograph(f)) for f in files])
+    read = [read_picture(f, colour=classifier.gate is not None) for f in files]
+    coloured = np.array([picture.coloured for picture in read])
+    pixels = np.stack([classifier.preprocessing.to_pixels(picture.pixels) for picture in read])
     predictions = classifier.predict_pixels(pixels, names)
+    answers = Answers(tuple(files), ("",) * len(files), predictions, coloured)
+    referrals = [p.referral for p in Table.of(classifier).predictions(answers)]
     job = _Job(classifier, names, pixels, predictions, chosen, layer, progress)
     networks = (
         classifier.tree.networks(classifier.strategy)
@@ -202,6 +218,7 @@ def explain(
                 truths[i],
                 tuple(pictures[i]),
                 neighbours[i],
+                referrals[i],
             )
             for i in range(len(files))
         ),

@@ -5,7 +5,7 @@ as long as one of 60: some two minutes on one core with COVINet at 150 x 150.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -31,7 +31,7 @@ from hilum.explanation.localisation import Localisation, measure_localisation
 from hilum.explanation.network import deciding_network, last_network
 from hilum.explanation.overlay import Drawing, draw_attributions
 from hilum.explanation.sanity import SanityCheck, check_sanity
-from hilum.files import ODD_NAMES
+from hilum.files import ODD_NAMES, sha256
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray, Predictions
@@ -74,6 +74,7 @@ class SplitExplanation:
     every method and network; "not measured" where the data are no phantoms. checked_on: the split
     whose radiographs the two were measured on. examples: rightly classified radiographs of each
     class. pair: of the surest error that has a counterpart, or None. notes: what was left out.
+    predictions: SHA-256 of the predictions.csv that it explains; '' where that is no file.
     """
 
     split: str
@@ -85,6 +86,7 @@ class SplitExplanation:
     examples: tuple[Example, ...]
     pair: FeaturePair | None
     notes: tuple[str, ...] = ()
+    predictions: str = ""
 
     FORMAT: ClassVar[int] = 1
 
@@ -126,12 +128,13 @@ def explain_split(
 ) -> SplitExplanation:
     """Every error of a split, some right answers, and how far to trust the maps of both.
 
-    dataset: with the classifier's own labels. out: a folder for explanations.json, or None.
-    predictions: of the split's radiographs in the order of the data set, where they are there
-    already. pictured: how many errors get pictures; all are listed. checked: an explanation of
-    another split by the same classifier, whose checks of the maps are taken over, because they
-    take most of the time and are about the classifier. Raises EvaluationError where labels or
-    predictions do not fit, DataError where there is no such split.
+    dataset: with the classifier's own labels. out: a folder for explanations.json, such as that
+    of the evaluation, or None. predictions: of the split's radiographs in the order of the data
+    set, where they are there already. pictured: how many errors get pictures; all are listed.
+    checked: an explanation of another split by the same classifier, whose checks of the maps are
+    taken over, because they take most of the time and are about the classifier. Raises
+    EvaluationError where labels or predictions do not fit or the folder's predictions.csv is
+    damaged, DataError where there is no such split.
     """
     rows = dataset.indices(split)
     pixels = dataset.pixels(classifier.preprocessing, progress)[rows]
@@ -160,8 +163,22 @@ def explain_split(
         split, len(rows), gallery, sanity, localisation, checked_on, examples, pair, tuple(notes)
     )
     if out is not None:
+        found = replace(found, predictions=_digest_beside(out, predictions))
         write_explanations(found, out)
     return found
+
+
+def _digest_beside(out: Path, predictions: Predictions) -> str:
+    """The digest of a folder's predictions.csv, if it holds these predictions; else ''."""
+    table = out / PREDICTIONS_FILE
+    if not table.is_file():
+        return ""
+    digest = sha256(table.read_bytes())
+    _, found = read_predictions(table)
+    same = found.names == predictions.names and found.predicted.tolist() == (
+        predictions.predicted.tolist()
+    )
+    return digest if same else ""
 
 
 def _check_maps(
@@ -244,20 +261,29 @@ def _spread(positions: IntArray, n: int) -> IntArray:
 
 
 def missing_explanations(run: Path) -> list[Path]:
-    """The folders of a run's evaluations without explanations, or with ones from before them."""
-    found = []
-    for table in sorted(run.glob(f"evaluation/*/{PREDICTIONS_FILE}")):
-        there = table.with_name(EXPLANATIONS_FILE)
-        outdated = there.is_file() and there.stat().st_mtime < table.stat().st_mtime
-        if table.with_name(EVALUATION_FILE).is_file() and (outdated or not there.is_file()):
-            found.append(table.parent)
-    return found
+    """The folders of a run's evaluations without explanations, or with ones of other predictions.
+
+    What holds is known by content, since copying and unpacking change the times of files.
+    """
+    return [
+        table.parent
+        for table in sorted(run.glob(f"evaluation/*/{PREDICTIONS_FILE}"))
+        if table.with_name(EVALUATION_FILE).is_file() and not _is_explained(table)
+    ]
+
+
+def _is_explained(table: Path) -> bool:
+    try:
+        found = read_explanations(table.with_name(EXPLANATIONS_FILE))
+    except EvaluationError:  # it is missing, damaged or of another version: made anew
+        return False
+    return found.predictions == sha256(table.read_bytes())
 
 
 def explain_run(
     run: Path, data: Path, *, device: str = "auto", progress: Progress | None = None
 ) -> dict[str, str]:
-    """Write explanations.json beside each evaluation of a run that has none of its own date.
+    """Write explanations.json beside each evaluation of a run that has none of its predictions.
 
     run: a run, or the folder of a classifier. data: what it was evaluated on. The checks of the
     maps are made once and taken over by further splits. Returns, for each folder of an evaluation
@@ -268,7 +294,11 @@ def explain_run(
         return {}
     try:
         classifier = Classifier.load(run, device=device)
-        dataset = open_dataset(data, tree=classifier.tree, every_class=False, progress=progress)
+        about = [read_evaluation(folder / EVALUATION_FILE).data for folder in missing]
+        dataset = open_dataset(
+            data, tree=classifier.tree, every_class=False, progress=progress,
+            skip_damaged=any("damaged" in found for found in about),
+        )  # fmt: skip
         dataset = as_divided(dataset, run)
     except HilumError as error:
         return {folder.name: str(error) for folder in missing}

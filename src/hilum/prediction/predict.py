@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import filelock
@@ -75,14 +75,15 @@ def predict_files(
     classify: Classify | None = None,
     runtime: str = "torch",
     batch_size: int = BATCH,
+    others: list[PurePath] | None = None,
     progress: Progress | None = None,
 ) -> Summary:
     """Classify radiographs into a CSV, JSON lines or Parquet file, a row each, in input order.
 
-    inputs, stdin: see sources.list_sources. out: its name's ending says the format. operate,
-    coverage: see Table.of. keep_identifiers: name studies of DICOM files by their UIDs, not by
-    salted hashes. classify: what runs the networks; the classifier itself if none is given, and
-    something that gives the same to the rounding of float32 otherwise. runtime: what that is
+    inputs, stdin, others: see sources.list_sources. out: its name's ending says the format.
+    operate, coverage: see Table.of. keep_identifiers: name studies of DICOM files by their UIDs,
+    not by salted hashes. classify: what runs the networks; the classifier itself if none is given,
+    and something that gives the same to the rounding of float32 otherwise. runtime: what that is
     called, since rows of two do not go into one file. batch_size: images classified together.
 
     A file that cannot be read becomes a row with its reason. Rows are on the disk batch by batch.
@@ -118,7 +119,7 @@ def predict_files(
             def answer(paths: Iterable[Path], size: int = batch_size) -> Iterator[Answers]:
                 return predict_stream(work.looking_at(paths), read, run, batch_size=size)
 
-            paths = work.skip_done(list_sources(inputs, stdin))
+            paths = work.skip_done(list_sources(inputs, stdin, others))
             work.redo(answer)
             done = work.add_all(answer(paths), progress if total else None, total)
             if (gate := classifier.gate) is None:
@@ -140,10 +141,11 @@ def predict_each(
     *,
     stdin: Iterable[bytes] = (),
     classify: Classify | None = None,
+    others: list[PurePath] | None = None,
 ) -> Iterator[Prediction]:
     """What predict_files would write, one by one. Raises DataError if there is no input."""
     check_sources(inputs)
-    paths = _at_least_one(list_sources(inputs, stdin))
+    paths = _at_least_one(list_sources(inputs, stdin, others))
     answers = predict_stream(paths, _reader(classifier), classify or classifier.predict_pixels)
     return (prediction for answer in answers for prediction in table.predictions(answer))
 

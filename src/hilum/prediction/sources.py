@@ -1,13 +1,14 @@
 """Which radiographs are meant: files, folders, patterns, lists and standard input, one by one.
 
 Nothing here holds all the paths at once, but for the names in one folder and the matches of one
-pattern, which are sorted, so that the same inputs always come in the same order.
+pattern, which are sorted, so that the same inputs always come in the same order; and those that
+were asked for as others.
 """
 
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from hilum.errors import DataError
@@ -18,13 +19,18 @@ LIST = "@"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def list_sources(inputs: Iterable[str], stdin: Iterable[bytes] = ()) -> Iterator[Path]:
+def list_sources(
+    inputs: Iterable[str],
+    stdin: Iterable[bytes] = (),
+    others: list[PurePath] | None = None,
+) -> Iterator[Path]:
     """The radiographs that some inputs mean, in the inputs' order.
 
     inputs: each a file; a folder (every image below it); a pattern such as 'scans/**/*.png';
     '@FILE', a text file with a path on each line; or '-', the same from stdin. What is there under
     its very name is not read as a pattern or a list. Paths in a list are used as they stand, from
     the working directory, and blank lines are passed over.
+    others: gets the files in folders that are passed over, because they are no images.
     A path that turns out to lead nowhere is given all the same: its row says so.
     Raises DataError where a list cannot be read.
     """
@@ -32,14 +38,14 @@ def list_sources(inputs: Iterable[str], stdin: Iterable[bytes] = ()) -> Iterator
         if text == STDIN:
             yield from _lines(stdin)
         elif os.path.lexists(text):
-            yield from _below(Path(text))
+            yield from _below(Path(text), others)
         elif text.startswith(LIST):
             with _opened(text) as lines:
                 yield from _lines(lines)
         elif glob.has_magic(text):
             matches = glob.glob(text, recursive=True)  # noqa: PTH207 - may be absolute or begin with ..
             for match in sorted(matches, key=natural_key):
-                yield from _below(Path(match))
+                yield from _below(Path(match), others)
         else:
             yield Path(text)
 
@@ -66,11 +72,11 @@ def count_sources(inputs: Sequence[str]) -> int:
     return 0 if STDIN in inputs else sum(1 for _ in list_sources(inputs))
 
 
-def _below(path: Path) -> Iterator[Path]:
+def _below(path: Path, others: list[PurePath] | None) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for directory, names in walk(path):
+    for directory, names in walk(path, others):
         for name in names:
             yield Path(directory, name)
 

@@ -233,8 +233,8 @@ def open_dataset(
         records, digests, damaged = _decodable(data, records, progress)
     if damaged:
         names = tuple(f"{name} ({reason})" for name, reason in damaged.items())
-        left_out = (*left_out, LeftOut(_damage(len(damaged)), names))
-        notes.append(_damage(len(damaged)))
+        left_out = (*left_out, LeftOut(describe_damage(damaged), names))
+        notes.append(describe_damage(damaged))
     if every_class:
         _check_classes(root, tree, records, damaged)
     else:
@@ -248,8 +248,9 @@ def open_dataset(
     )  # fmt: skip
 
 
-def _damage(n: int) -> str:
-    return f"{plural(n, 'damaged file')} left out."
+def describe_damage(damaged: Mapping[str, str]) -> str:
+    """How many files are left out because they are damaged; '' where none is."""
+    return f"{plural(len(damaged), 'damaged file')} left out." if damaged else ""
 
 
 def _decodable(
@@ -296,7 +297,7 @@ def _without_excluded(
 def _check_classes(
     root: Path, tree: LabelTree, records: Sequence[Record], damaged: Mapping[str, str]
 ) -> None:
-    without = f" {_damage(len(damaged))}" if damaged else ""
+    without = f" {describe_damage(damaged)}" if damaged else ""
     counts = Counter((r.split, r.label) for r in records)
     for split in [s for s in SPLITS if any(r.split == s for r in records)]:
         for label, name in enumerate(tree.classes):

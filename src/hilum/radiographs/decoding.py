@@ -56,7 +56,7 @@ class DecodingLimits:
     decoded at a time, more than bytes. pixels: of one, known before it is decoded. patience: a
     file that computes for so many seconds goes to the slow lane; None makes one lane for all.
     wait_seconds: for the slow lane; then a file is refused. workers: of the quick lane; 0 takes
-    the number of processors.
+    twice the number of processors, at least 4.
     """
 
     seconds: float = 10.0
@@ -116,7 +116,8 @@ class Decoders:
         self, limits: DecodingLimits, stopping: Callable[[], bool] = lambda: False
     ) -> None:
         self._limits, self._stopping = limits, stopping
-        n = limits.workers or os.cpu_count() or 1
+        # More than processors, so that nobody queues behind files that use up their patience.
+        n = limits.workers or max(4, 2 * (os.cpu_count() or 1))
         if limits.patience is None:
             self._quick = _Lane("hilum-decode", n, 0, limits.budget)
             self._slow = None

@@ -1,11 +1,13 @@
-"""What the parts of a PNG or TIFF file may be, checked before a reader looks at the file.
+"""What the parts of a PNG, JPEG or TIFF file may be, checked before a reader looks at the file.
 
 Readers believe what a file says of its tiles, directories and chunks, and take time and memory for
 each. Everything here is read in bounded time and memory, whatever the file holds.
 """
 
 import os
+import re
 import struct
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
@@ -24,6 +26,17 @@ _MAX_DIRECTORIES: Final = 1_000
 _MAX_PIECES: Final = 65_536
 #: A tile may be larger than a small picture, but not than this and the picture.
 _MAX_TILE: Final = 1 << 22  # pixels
+#: Each scan of a JPEG goes through all pixels. Encoders write 6 to some 20 of a progressive one,
+#: and cjpeg takes a script of 100 at most (libjpeg, rdswitch.c). 100 that hold nothing take 7 s at
+#: 80 million pixels.
+_MAX_SCANS: Final = 100
+#: Tables and what programs add, of up to 64 KiB each: a colour profile has 255 at most.
+_MAX_SEGMENTS: Final = 10_000
+#: A marker of a JPEG (ITU-T T.81, B.1.1): stuffed and filling bytes are none, and those that stand
+#: alone within a scan (RST, TEM) divide nothing.
+_MARKER: Final = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])", re.DOTALL)
+_SCAN, _SOI, _EOI = 0xDA, 0xD8, 0xD9
+_READ: Final = 1 << 16
 _WIDTH, _LENGTH, _ROWS_PER_STRIP = 256, 257, 278  # TIFF 6.0, sections 8 and 15
 _STRIPS, _TILE_WIDTH, _TILE_LENGTH, _TILES = 273, 322, 323, 324
 #: Bytes of a value by its type (TIFF 6.0, section 2, and BigTIFF).
@@ -53,6 +66,54 @@ def check_png(file: IO[bytes], path: Path) -> None:
                 "anew with an image editor."
             )
     file.seek(0)
+
+
+def check_jpeg(file: IO[bytes], path: Path) -> None:
+    """Raises DataError for more scans or segments than a picture needs. Leaves the file at its
+    start.
+    """
+    if excess := excess_of_jpeg(file):
+        raise DataError(f"{path}: has {excess}; save it anew with an image editor.")
+
+
+def excess_of_jpeg(file: IO[bytes]) -> str:
+    """What a JPEG has more of than a picture needs, in words; '' where nothing.
+
+    Leaves the file at its start. What is merely damaged is left to the reader, which passes over
+    whatever stands between two segments, as is done here.
+    """
+    scans = 0
+    for segments, kind in enumerate(_segments(file), start=1):
+        scans += kind == _SCAN
+        if scans > _MAX_SCANS or segments > _MAX_SEGMENTS:
+            file.seek(0)
+            return (
+                f"more scans or segments than a JPEG of one picture needs (at most {_MAX_SCANS:,} "
+                f"and {_MAX_SEGMENTS:,})"
+            )
+    file.seek(0)
+    return ""
+
+
+def _segments(file: IO[bytes]) -> Iterator[int]:
+    """The kinds of the segments of a JPEG, in order, up to its end."""
+    file.seek(0)
+    base, at, data = 0, 2, file.read(_READ)
+    while True:
+        found = _MARKER.search(data, at - base)
+        if found and found[1][0] in (_SOI, _EOI):  # nothing is read behind either
+            return
+        if found and found.end() + 2 <= len(data):
+            yield found[1][0]
+            at = base + found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+            if at < base + len(data):
+                continue
+        elif len(data) < _READ:  # the file ends here
+            return
+        else:  # what begins at the end of this piece is in the next one
+            at = base + (found.start() if found else len(data) - 1)
+        file.seek(at)
+        base, data = at, file.read(_READ)
 
 
 def check_tiff(file: IO[bytes], path: Path) -> None:

@@ -26,7 +26,7 @@ from hilum.errors import DataError
 from hilum.radiographs.depth import value_range
 from hilum.radiographs.dicom import START, is_dicom
 from hilum.radiographs.dicom.reading import read_dicom, read_dicom_header, read_study
-from hilum.radiographs.geometry import check_png, check_tiff
+from hilum.radiographs.geometry import check_jpeg, check_png, check_tiff
 from hilum.radiographs.npz import item_of, read_item
 from hilum.records import MAX_PIXELS, PixelArray
 
@@ -56,6 +56,7 @@ _READERS: tuple[tuple[re.Pattern[bytes], Reader], ...] = tuple(
 _LONGEST = 18  # bytes that the patterns look at
 _CHECKS: dict[Reader, Callable[[IO[bytes], Path], None]] = {
     PngImageFile: check_png,
+    JpegImageFile: check_jpeg,
     TiffImageFile: check_tiff,
 }
 # TIFF 6.0, section 8

@@ -33,10 +33,11 @@ FOLDERS = {
     "pixels": "decoded radiographs",
     "arrays": "arrays unpacked from NPZ files",
     "onnx": "networks translated for ONNX Runtime",
+    "copies": "which radiographs of a data set are copies of each other",
     "index": "what each file of a data set held",
     "salts": "keys of the names of patients and studies",
 }
-PRUNED = ("pixels", "arrays", "onnx")
+PRUNED = ("pixels", "arrays", "onnx", "copies")
 SALTS = "salts"
 
 _BLOCK = 1 << 20

@@ -323,8 +323,12 @@ def show_explanation(explanation: Explanation) -> Shown:
     """What explain drew of each radiograph, and how far to trust the maps."""
     parts, titles = [], []
     for image in explanation.images:
-        title = f"{PurePath(image.name).name}: called {image.predicted}"
-        title += f" ({image.probs[image.predicted]:.0%})"
+        title = f"{PurePath(image.name).name}: "
+        title += (
+            "unlike the training radiographs, so that its maps mean nothing"
+            if image.is_odd
+            else f"called {image.predicted} ({image.probs[image.predicted]:.0%})"
+        )
         title += f", truly {image.truth}" if image.truth else ""
         drawn = []
         for p in image.pictures:

@@ -14,7 +14,7 @@ from hilum.codec import write_plain
 from hilum.errors import Interrupted, StudyError
 from hilum.evaluation.evaluate import describe_data
 from hilum.files import write_atomically
-from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.dataset import Dataset, describe_damage
 from hilum.radiographs.pixels import Progress
 from hilum.recipe import Recipe, differences
 from hilum.search.results import (
@@ -201,7 +201,7 @@ class _Account:
 def _collect(study: optuna.Study, task: Task, own: bool) -> SearchResult:
     trials = list_trials(study, task.space)
     val = [part.indices("val") for part in task.folds.parts[: task.held_out]]
-    notes = []
+    notes = [describe_damage(task.dataset.damaged)] if task.dataset.damaged else []
     if task.dataset.synthetic:
         notes.append(
             "The images are synthetic phantoms: nothing found on them says anything about patients."

@@ -3,4 +3,4 @@
 Radiographs are held in memory while they are answered, and neither stored nor logged.
 """
 
-__all__ = ["access", "app", "limits", "run"]
+__all__ = ["access", "app", "limits", "run", "uploads"]

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,9 @@ from hilum.explanation.feature_maps import MapArray
 from hilum.explanation.overlay import draw_overlay, scale_map
 from hilum.explanation.pictures import colour, thumbnail_png, to_png, to_text
 from hilum.labels import Decision
-from hilum.records import PixelArray
+from hilum.prediction.stream import Answers
+from hilum.prediction.table import Table
+from hilum.records import PixelArray, Predictions
 from hilum.serving.schemas import Explanation, HeatMap, Neighbour
 
 _NEAREST: Final = 5
@@ -25,23 +28,33 @@ _STRONGEST: Final = 0.9
 class Explainer:
     """Explains a classifier, through a copy of its networks: others use them meanwhile."""
 
-    def __init__(self, classifier: Classifier) -> None:
+    def __init__(self, classifier: Classifier, table: Table) -> None:
         self._classifier = replace(classifier, networks=copy.deepcopy(classifier.networks))
+        self._table = table
 
     def explain(
-        self, pixels: PixelArray, method: str, decision: str | None, option: str | None
+        self,
+        pixels: PixelArray,
+        method: str,
+        decision: str | None,
+        option: str | None,
+        *,
+        coloured: bool = False,
     ) -> Explanation:
         """Explain stored pixels (H, W) uint8.
 
-        decision, option: None takes the first network's, and its most probable option. Under the
-        flat strategy, which has one network over all classes, an option is a class, whatever
-        decision of the tree it was named with.
+        coloured: whether the file was in colour. decision, option: None takes the first network's,
+        and its most probable option. Under the flat strategy, which has one network over all
+        classes, an option is a class, whatever decision of the tree it was named with.
         Raises EvaluationError or LabelError for a method, decision or option that is not there.
         """
         classifier, stack = self._classifier, pixels[None]
         chosen = parse_method(method)
         network = self._network(decision)
-        option = self._option(network, option, stack)
+        found = classifier.predict_pixels(stack)
+        answers = Answers((Path(),), ("",), found, np.array([coloured]))
+        (said,) = self._table.predictions(answers)
+        option = self._option(network, option, found)
         (values,) = attribute(
             classifier, stack, method=chosen, options=option, decision=network.name
         )
@@ -61,6 +74,7 @@ class Explainer:
                 png=to_text(to_png_with_alpha(scaled, signed=signed)),
             ),
             alt=overlay.alt,
+            referred_because=said.referral,
             neighbours=self._neighbours(stack),
         )
 
@@ -74,9 +88,8 @@ class Explainer:
             raise LabelError(f"There is no decision '{name}'.{nearest(name, networks)}")
         return networks[name]
 
-    def _option(self, network: Decision, name: str | None, stack: PixelArray) -> str:
+    def _option(self, network: Decision, name: str | None, found: Predictions) -> str:
         if name is None:
-            found = self._classifier.predict_pixels(stack)
             by_network = {"flat": found.probs, **found.decision_probs}
             return network.options[int(by_network[network.name][0].argmax())]
         if name not in network.options:

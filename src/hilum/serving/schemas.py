@@ -220,6 +220,10 @@ class Explanation(BaseModel):
     radiograph: str = Field(description="Grey PNG in Base64: what the networks see.")
     map: HeatMap
     alt: str = Field(description="The overlay in words.")
+    referred_because: str = Field(
+        description="As of a prediction; where the picture is unlike the training radiographs, "
+        "the map means nothing."
+    )
     neighbours: list[Neighbour] | None = Field(
         description="The nearest first; null where the classifier remembers none."
     )

@@ -48,7 +48,7 @@ class Service:
         self.batcher = Batcher(run.predict_pixels, limits, self.metrics.batches.observe)
         self.metrics.waiting.set_function(lambda: self.batcher.taken)
         self.metrics.held.set_function(lambda: self.uploads.held)
-        self._explainer = Explainer(classifier)
+        self._explainer = Explainer(classifier, self._table)
         self._explaining = 0
         self._decoders = Decoders(limits.decoding, lambda: self.stopping)
         self._explainers = ThreadPoolExecutor(1, "hilum-explain")
@@ -112,9 +112,12 @@ class Service:
             pixels = decoded.reading.pixels
             if pixels is None:
                 raise Problem(422, f"The file {decoded.reading.reason}")
-            return await asyncio.get_running_loop().run_in_executor(
-                self._explainers, self._explainer.explain, pixels, method, decision, option
-            )
+            explain = partial(
+                self._explainer.explain, coloured=decoded.reading.coloured, method=method,
+                decision=decision, option=option,
+            )  # fmt: skip
+            running = asyncio.get_running_loop()
+            return await running.run_in_executor(self._explainers, explain, pixels)
         except HilumError as error:
             raise Problem(422, str(error)) from None
         finally:

@@ -17,6 +17,7 @@ from hilum.evaluation.files import (
     write_evaluation,
 )
 from hilum.files import safe_name
+from hilum.radiographs.dataset import describe_damage
 from hilum.records import Estimate
 from hilum.studies.compare import adjust, compare_variants, mean_of_runs
 from hilum.studies.folds import Folds, HeldOut, pool
@@ -29,7 +30,6 @@ from hilum.studies.stressed import (
     read_stressed,
     summarise_stressed,
 )
-from hilum.studies.study import Study
 from hilum.studies.study_run import HELD_OUT, OWN_VAL, RUNS, StudyPlan, StudyRun, read_held_out
 from hilum.training.folder import read_facts, read_history, versions
 
@@ -87,7 +87,7 @@ def collect(plan: StudyPlan, out: Path, failures: Sequence[Failure]) -> StudyRes
         comparisons=adjusted,
         failures=tuple(failures),
         published=judge_all(study.settings.published, adjusted) if study.settings.published else (),
-        notes=tuple(_notes(study, folds, variants)),
+        notes=tuple(_notes(plan, variants)),
         stressed=compare_stressed(
             study.pairs,
             {name: runs.stressed for name, runs in finished.items()},
@@ -193,9 +193,10 @@ def _pool(folds: Folds, name: str, finished: _Finished, runs: Path, folder: Path
     return evaluation
 
 
-def _notes(study: Study, folds: Folds, variants: Mapping[str, VariantResult]) -> list[str]:
+def _notes(plan: StudyPlan, variants: Mapping[str, VariantResult]) -> list[str]:
     """What a reader of the result must know."""
-    notes = []
+    study, folds, damaged = plan.study, plan.folds, plan.dataset.damaged
+    notes = [describe_damage(damaged)] if damaged else []
     if study.settings.seeds < 2:
         notes.append(ONE_SEED)
     if study.settings.folds == 0:

@@ -5,14 +5,13 @@ An ensemble's further members have the folders checkpoints/DECISION.2/ and so on
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hilum.audit.leaks import Copies, find_copies
 from hilum.classifier.calibrate import calibrate, remember
 from hilum.classifier.classifier import Classifier
-from hilum.codec import to_plain
+from hilum.codec import from_plain, to_plain
 from hilum.errors import HilumError, Interrupted, TrainingError
 from hilum.files import safe_name
 from hilum.networks.ensemble import join_networks
@@ -92,21 +91,16 @@ def train(
     if resume:
         allow = {*allow, *(read_facts(out) or {}).get("allowed", [])}
     plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
-    copies = find_copies(plan.dataset, plan.parts, progress=progress)
-    if copies.groups:
-        plan = replace(plan, notes=(*plan.notes, copies.sentence))
-        if on_copies:
-            on_copies(copies)
     with lock_run(out):
         facts = open_run(out, plan, division, resume)
-        if copies.groups and "copies" not in facts:
-            facts["copies"] = to_plain(copies)
-            write_facts(out, facts)
         if facts.get("finished"):
             return Classifier.load(out, device=recipe.device)
         go_on = f"Go on with: hilum train DATA --out {out} --resume"
         try:
             with stop_on_signal() as stop:
+                copies = _copies(plan, out, facts, progress)
+                if copies.groups and on_copies:
+                    on_copies(copies)
                 return _train(plan, out, facts, stop, progress, on_epoch)
         except DamagedFilesError:
             if not resume:
@@ -119,6 +113,19 @@ def train(
                 f"{error.filename or out}: cannot be written ({error.strerror}); the checkpoints "
                 f"written before are unharmed. {go_on}"
             ) from error
+
+
+def _copies(plan: Plan, out: Path, facts: dict[str, Any], progress: Progress | None) -> Copies:
+    """The copies that run.json names; where it does not say, they are looked for, and it does."""
+    if found := facts.get("copies"):
+        return from_plain(Copies, found, what="the copies of a run", error=TrainingError)
+    copies = find_copies(plan.dataset, plan.parts, progress=progress)
+    facts["copies"] = to_plain(copies)
+    notes = facts.get("notes", [])
+    if copies.groups and copies.sentence not in notes:
+        facts["notes"] = [*notes, copies.sentence]
+    write_facts(out, facts)
+    return copies
 
 
 def _train(

@@ -15,6 +15,7 @@ from hilum.radiographs.dicom.elements import ITEM, SEQUENCE_END, UNDEFINED, Cont
 from hilum.radiographs.dicom.header import ImageHeader
 from hilum.radiographs.dicom.numbers import Values, numbers
 from hilum.radiographs.dicom.tags import TransferSyntax
+from hilum.radiographs.geometry import excess_of_jpeg
 
 #: Compressed data that are larger than this multiple of the pixels, and a little, are not theirs.
 _MAX_EXPANSION = 2
@@ -147,6 +148,9 @@ def _decoded(frame: bytes, contents: Contents, header: ImageHeader) -> tuple[Cod
             f"holds {len(frame):,} bytes of {syntax.codec} data, too few for {height} rows and "
             f"{width} columns; the file is cut off or damaged."
         )
+    jpeg = syntax.codec in ("JPEG", "JPEG Lossless")
+    if jpeg and (excess := excess_of_jpeg(io.BytesIO(frame))):
+        raise refusal(f"has {excess}.")
     if not 1 <= bits <= header.bits_allocated:
         raise refusal(f"holds {bits}-bit {syntax.codec} data in {header.bits_allocated} bits.")
     try:

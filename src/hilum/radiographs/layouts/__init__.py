@@ -15,6 +15,7 @@ from hilum.radiographs.layouts.listing import (
     list_images,
     natural_key,
     nfc,
+    no_images,
     walk,
 )
 from hilum.radiographs.layouts.recognise import LAYOUTS, read_layout
@@ -31,6 +32,7 @@ __all__ = [  # noqa: RUF022 - without regard to case
     "Listing",
     "natural_key",
     "nfc",
+    "no_images",
     "read_layout",
     "same_numbers",
     "SPLITS",

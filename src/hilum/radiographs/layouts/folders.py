@@ -48,7 +48,7 @@ def _read_splits(root: Path) -> Listing:
         if split:
             found += _images(folder, split, others)
     _refuse_empty([folder for folder, split in folders.items() if split], found)
-    return Listing(root, SPLIT_FOLDERS.name, tuple(found), (), no_images(root, others))
+    return Listing(root, SPLIT_FOLDERS.name, tuple(found), (), no_images(others, root))
 
 
 def _read_labels(root: Path) -> Listing:
@@ -56,7 +56,7 @@ def _read_labels(root: Path) -> Listing:
     others: list[PurePath] = []
     found = _images(root, "train", others)
     _refuse_empty([root], found)
-    return Listing(root, LABEL_FOLDERS.name, tuple(found), (), no_images(root, others))
+    return Listing(root, LABEL_FOLDERS.name, tuple(found), (), no_images(others, root))
 
 
 def _images(folder: Path, split: str, others: list[PurePath]) -> list[Found]:

@@ -79,7 +79,7 @@ def _read(root: Path) -> Listing:
                 else:
                     found.append(image)
     problems.check()
-    left_out = no_images(root, others)
+    left_out = no_images(others, root)
     return _with_usable_splits(Listing(root, LAYOUT.name, tuple(found), (), left_out))
 
 

@@ -195,14 +195,15 @@ def walk(folder: Path, others: list[PurePath] | None = None) -> Iterator[tuple[s
             yield directory, names
 
 
-def no_images(root: Path, others: Sequence[PurePath]) -> tuple[LeftOut, ...]:
-    """What walk found beside images, as left out."""
+def no_images(others: Sequence[PurePath], root: Path | None = None) -> tuple[LeftOut, ...]:
+    """What walk found beside images, as left out, by its names below root, if there is one."""
     if not others:
         return ()
     kinds = Counter(p.suffix.casefold() or "no ending" for p in others)
     shown = ", ".join(f"{n:,} {kind}" for kind, n in kinds.most_common())
     note = f"{plural(len(others), 'file')} that cannot be read as an image left out ({shown})."
-    return (LeftOut(note, tuple(p.relative_to(root).as_posix() for p in others)),)
+    names = (p.relative_to(root) if root else p for p in others)
+    return (LeftOut(note, tuple(name.as_posix() for name in names)),)
 
 
 def _is_image(folder: str, name: str) -> bool:

@@ -52,7 +52,7 @@ def _read(root: Path) -> Listing:
             for directory, files in images
             for file in files
         ]
-    return Listing(root, LAYOUT.name, tuple(found), (), no_images(root, others))
+    return Listing(root, LAYOUT.name, tuple(found), (), no_images(others, root))
 
 
 LAYOUT = Layout(

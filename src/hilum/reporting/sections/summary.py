@@ -111,7 +111,8 @@ def cautions(run: Run, result: SplitResult) -> list[str]:
             found.append(
                 f"The split {split} was watched during training; no epoch was chosen on it."
             )
-    if split != "train" and (copies := run.info.get("copies")):
+    copies = run.info.get("copies") or {"groups": 0}
+    if split != "train" and copies["groups"]:
         names = "; ".join(copies["names"][:5]) + "; …" * (copies["groups"] > 5)
         found.append(f"{Copies(copies['groups'], ()).sentence} They are: {names}.")
     n = result.evaluation.n

@@ -1,11 +1,12 @@
 // Attribution maps of the chosen radiograph, one at a time, kept as long as the page is open.
 
 import { byId, decodePng, el } from "./dom.js";
-import { pathOf } from "./labels.js";
+import { isOdd, pathOf } from "./labels.js";
 
 const METHODS = { occlusion: "Occlusion", gradcam: "Grad-CAM", ig: "Integrated gradients" };
 const SIGNED = "Orange speaks for it, violet against it.";
 const COLOURS = { occlusion: SIGNED, gradcam: "Yellow is strongest.", ig: SIGNED };
+const VOID = "The picture is unlike the training radiographs, so that this map means nothing. ";
 
 export class ExplainPanel {
   #item = null;
@@ -73,7 +74,8 @@ export class ExplainPanel {
         const asked = { method, decision, option };
         const found = await this.server.explain(item.file, asked, busy);
         const [seen, map] = [decodePng(found.radiograph), decodePng(found.map.png)];
-        item.maps.set(key, { seen: await seen, map: await map, alt: found.alt });
+        const alt = `${isOdd(found) ? VOID : ""}${found.alt}`;
+        item.maps.set(key, { seen: await seen, map: await map, alt });
         item.neighbours = found.neighbours ?? item.neighbours;
       }
     } catch (error) {

@@ -1,0 +1,136 @@
+"""Sound files of every kind that Hilum reads, to be damaged."""
+
+import contextlib
+import io
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+Seed = tuple[str, bytes]  # a file's name and its content
+
+
+@cache
+def phantoms(folder: Path) -> Path:
+    """A small data set."""
+    from hilum.phantoms.phantom import write_phantoms
+
+    write_phantoms(folder / "data", counts={"train": 12, "val": 8}, size=48)
+    return folder / "data"
+
+
+@cache
+def trained(folder: Path) -> Path:
+    """A run with all the files that one can have."""
+    data, run = phantoms(folder), folder / "run"
+    quick = "image_size=32", "epochs=2", "network=naive", "device=cpu", "ema=0.9"
+    sets = [part for setting in quick for part in ("--set", setting)]
+    command("train", data, "--recipe", "covinet-flat", "--out", run, *sets)
+    command("evaluate", run, data, "--split", "val", "--stress", "quick")
+    command("audit", data, "--json", "--out", folder / "audit")
+    return run
+
+
+def command(*arguments: object) -> None:
+    """Run `hilum ARGUMENTS` here, silently."""
+    from hilum.cli import main
+
+    before, sys.argv = sys.argv, ["hilum", *map(str, arguments)]
+    silence = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(silence), contextlib.redirect_stderr(silence):
+            main()
+    except SystemExit as stop:
+        if not stop.code:
+            return
+        raise RuntimeError(f"{sys.argv}: {silence.getvalue()}") from stop
+    finally:
+        sys.argv = before
+
+
+def pictures() -> Iterator[Seed]:
+    """Pictures of every kind and depth that is read."""
+    grey = np.random.default_rng(0).integers(0, 256, (40, 30)).astype(np.uint8)
+    colour, deep = np.stack([grey] * 3, axis=2), grey.astype(np.uint16) * 16
+    kinds: Sequence[tuple[Any, str, dict[str, Any]]] = (
+        (grey, "png", {}), (colour, "png", {}), (deep, "png", {}), (grey, "jpeg", {}),
+        (colour, "jpeg", {"progressive": True}), (grey, "bmp", {}), (grey, "gif", {}),
+        (colour, "webp", {}), (grey, "jpeg2000", {}), (deep, "tiff", {}),
+        *((grey, "tiff", {"compression": c}) for c in ("tiff_lzw", "tiff_adobe_deflate", "jpeg",
+                                                       "packbits", "group4")),
+    )  # fmt: skip
+    for pixels, kind, options in kinds:
+        buffer = io.BytesIO()
+        image = Image.fromarray(pixels)
+        image = image.convert("1") if options.get("compression") == "group4" else image
+        image.save(buffer, kind, **options)
+        yield f"picture.{kind}", buffer.getvalue()
+
+
+def dicoms() -> Iterator[Seed]:
+    """Radiographs in every compression, from those that come with pydicom."""
+    from pydicom.data import get_testdata_file
+    from pydicom.filereader import dcmread
+
+    for name in (
+        "MR_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm",
+        "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "JPEG2000.dcm",
+        "JPEGLSNearLossless_16.dcm", "JPGExtended.dcm", "examples_palette.dcm", "SC_rgb_rle.dcm",
+        "SC_rgb_jpeg_dcmtk.dcm", "UN_sequence.dcm", "J2K_pixelrep_mismatch.dcm",
+    ):  # fmt: skip
+        dataset = dcmread(str(get_testdata_file(name, download=False)), force=True)
+        dataset.Modality, buffer = "DX", io.BytesIO()
+        dataset.save_as(buffer)
+        yield name, buffer.getvalue()
+
+
+def arrays() -> Iterator[Seed]:
+    """NPZ files, stored and compressed."""
+    rng = np.random.default_rng(0)
+    content: dict[str, Any] = {}
+    for split, n in (("train", 12), ("val", 4), ("test", 4)):
+        content[f"{split}_images"] = rng.integers(0, 256, (n, 28, 28)).astype(np.uint8)
+        content[f"{split}_labels"] = np.arange(n).reshape(-1, 1) % 2
+    for save in (np.savez, np.savez_compressed):
+        buffer = io.BytesIO()
+        save(buffer, **content)
+        yield "pneumoniamnist.npz", buffer.getvalue()
+
+
+def archives() -> Iterator[Seed]:
+    """A ZIP and a TAR archive of a few files."""
+    import tarfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as new:
+        for name in ("normal/1.png", "covid/2.png", ".hidden", "__MACOSX/x"):
+            new.writestr(name, b"picture" * 20)
+    yield "archive.zip", buffer.getvalue()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("normal/1.png", "covid/2.png"):
+            entry = tarfile.TarInfo(name)
+            entry.size = 140
+            tar.addfile(entry, io.BytesIO(b"picture" * 20))
+    yield "archive.tar", buffer.getvalue()
+
+
+def forms() -> Iterator[Seed]:
+    """Forms as a browser sends them: a head that names the boundary, an empty line, the body."""
+    picture = next(pictures())[1]
+    for names in (("a.png",), ("a.png", 'b"\\.png', "c\u00e9.dcm")):
+        boundary = "----form"
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
+            f"Content-Type: image/png\r\n\r\n".encode()
+            + picture
+            + b"\r\n"
+            for name in names
+        ]
+        head = f"multipart/form-data; boundary={boundary}\n\n".encode()
+        yield "form", head + b"".join(parts) + f"--{boundary}--\r\n".encode()
