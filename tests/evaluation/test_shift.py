@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from hilum.errors import EvaluationError
-from hilum.evaluation import shift
 from hilum.evaluation.shift import (
     measure_shift,
     read_shift,
@@ -13,6 +12,7 @@ from hilum.evaluation.shift import (
     write_shift,
 )
 from hilum.evaluation.stress import StressRun
+from hilum.radiographs.image import read_radiograph
 from tests.evaluation.test_stress import PAIR, said
 from tests.untrained import untrained
 
@@ -38,13 +38,12 @@ def test_every_film_is_changed_alike_and_meets_films_of_other_classes(spots, mon
     classifier = untrained(spots)
     rows = spots.indices("val")
     read = []
-    original = shift.read_radiograph
 
     def noted(path):
         read.append(path)
-        return original(path)
+        return read_radiograph(path)
 
-    monkeypatch.setattr(shift, "read_radiograph", noted)
+    monkeypatch.setattr("hilum.evaluation.shift.read_radiograph", noted)
     whole = shift_run(classifier, spots, rows, draws=2)
     assert len(read) == 2 * len(rows)
 

@@ -149,7 +149,7 @@ def render_film(
 
 def write_folder(
     root: Path,
-    sources: Mapping[PhantomLabel, Mapping[str, float]],
+    sources: Mapping[str, Mapping[str, float]],
     n: int,
     *,
     seed: int,
