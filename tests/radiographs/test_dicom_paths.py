@@ -328,8 +328,10 @@ def test_others_find_the_same_in_the_files_of_pydicom(path: Path) -> None:
             # GDCM takes the codestream's word that nothing is negative; what is -2,000 in the
             # header's reading is then 6,192 beside 0.
             del theirs["gdcm itself"]
+        # A reason for another stored value: lossy JPEG of 12 bits leaves a decoder how to round.
+        apart = 1 if path.name == "JPGExtended.dcm" else 0
         for name, values in theirs.items():
-            assert values is None or np.array_equal(ours, values), name
+            assert values is None or np.abs(ours - values.astype(np.int64)).max() <= apart, name
         assert any(values is not None for values in theirs.values())
         for more in ({}, window, {**window, "VOILUTFunction": "SIGMOID"},
                      {**window, "RescaleSlope": 2, "RescaleIntercept": -50}):  # fmt: skip
