@@ -138,7 +138,9 @@ def test_shifted_films_give_a_range_from_the_worst_to_the_films_as_they_are(make
     text = words("shift", run)
 
     low = found.kinds["both"].measures.accuracy.low
-    assert f"an accuracy of {low:.0%} to 91%" in text  # Wilson's upper bound of 20 of 25
+    assert f"an accuracy of {100 * low:.0f} to 91 %" in text.replace(
+        "\u202f", " "
+    )  # Wilson's upper bound of 20 of 25
     assert "0.440" in text  # 11 of 25
     write_shift(replace(found, rule="argmax" if found.rule == "route" else "route"), folder)
     with pytest.raises(HilumError, match="not about the same rule .* evaluate again with --shift"):

@@ -80,7 +80,8 @@ def _range(shift: Shift) -> str:
     high = clean.value if clean.high is None else clean.high
     if low is None or high is None:
         return ""
-    return f"{min(low, high):.0%} to {max(low, high):.0%}"
+    low, high = sorted((100 * low, 100 * high))
+    return f"{low:.0f} to {high:.0f}\N{NARROW NO-BREAK SPACE}%"
 
 
 # ---- stress tests --------------------------------------------------------------------------
