@@ -17,20 +17,20 @@ import numpy as np
 from hilum.classifier.classifier import Classifier
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
-from hilum.evaluation.evaluate import describe_classifier, describe_data
 from hilum.evaluation.stress import (
     Replicates,
     StressMean,
     StressMeasures,
     StressRun,
     classify_copies,
+    subject_of,
 )
 from hilum.labels import LabelTree, Rule
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray
-from hilum.transforms.shift import SHIFTS, shifted
+from hilum.transforms.shift import SHIFTS, exchange_acquisition, shifted
 
 SHIFT_FILE = "shift.json"
 #: Changed copies of each film and kind.
@@ -89,16 +89,9 @@ def measure_shift(
     split: its name, 'all', or (N,) positions in the data set, recorded as 'some'. rule: None takes
     the classifier's. The other arguments and the errors are those of shift_run.
     """
-    rows = dataset.indices(split) if isinstance(split, str) else split
-    model = classifier if rule is None else replace(classifier, rule=rule)
+    model, rows, about = subject_of(classifier, dataset, split, rule)
     run = shift_run(model, dataset, rows, draws=draws, progress=progress)
-    found = summarise_shift(model.tree, run, split if isinstance(split, str) else "some")
-    return replace(
-        found,
-        rule=model.rule,
-        data=describe_data(dataset),
-        classifier=describe_classifier(model),
-    )
+    return replace(summarise_shift(model.tree, run, about["split"]), **about)
 
 
 def shift_run(
@@ -124,6 +117,7 @@ def shift_run(
     of_class = {int(k): rows[labels == k] for k in np.unique(labels)}
     kinds = SHIFTS if len(of_class) > 1 else ("composite",)
     keys = [(kind, draw) for kind in kinds for draw in range(draws)]
+    seeds = range(seed, seed + draws)
 
     def donor(row: int, draw: int) -> PixelArray:
         rng = np.random.default_rng((seed, draw, row))
@@ -132,12 +126,13 @@ def shift_run(
         return read_radiograph(dataset.records[int(rng.choice(others))].path)
 
     def changed(image: PixelArray, row: int) -> Iterator[PixelArray]:
-        donors = [donor(row, draw) for draw in range(draws)] if len(kinds) > 1 else []
-        for kind in kinds:
-            for draw in range(draws):
-                yield shifted(
-                    image, kind, donors[draw] if donors else None, seed=seed + draw, index=row
-                )
+        yield from (shifted(image, "composite", seed=s, index=row) for s in seeds)
+        if len(kinds) > 1:
+            exchanged = [exchange_acquisition(image, donor(row, draw)) for draw in range(draws)]
+            yield from exchanged
+            # 'both' is composite of these: once is enough for what takes longest
+            for s, one in zip(seeds, exchanged, strict=True):
+                yield shifted(one, "composite", seed=s, index=row)
 
     return classify_copies(classifier, dataset, rows, keys, changed, "Shifted films", progress)
 
@@ -145,16 +140,11 @@ def shift_run(
 def summarise_shift(tree: LabelTree, run: StressRun, split: str, seed: int = 0) -> Shift:
     """Every measure of shifted films, with its interval: as summarise_stress does. Pure."""
     replicates = Replicates(tree, run, seed)
-    settings = list(run.stressed)
-    kinds = list(dict.fromkeys(kind for kind, _ in settings))
     return Shift(
         n=len(run.truth),
         split=split,
-        draws=len(settings) // len(kinds),
+        draws=len(run.stressed) // len(run.places),
         seed=seed,
         clean=replicates.one(0),
-        kinds={
-            kind: replicates.mean([1 + i for i, (k, _) in enumerate(settings) if k == kind])
-            for kind in kinds
-        },
+        kinds={kind: replicates.mean(places) for kind, places in run.places.items()},
     )

@@ -142,6 +142,14 @@ class StressRun:
     clean: Predictions
     stressed: Mapping[Setting, Predictions]
 
+    @property
+    def places(self) -> dict[str, list[int]]:
+        """By name of a Setting, the places of its copies; the clean images are copy 0."""
+        found: dict[str, list[int]] = {}
+        for place, (name, _) in enumerate(self.stressed, start=1):
+            found.setdefault(name, []).append(place)
+        return found
+
 
 def measure_stress(
     classifier: Classifier,
@@ -157,16 +165,26 @@ def measure_stress(
     split: its name, 'all', or (N,) positions in the data set, recorded as 'some'. rule: None takes
     the classifier's. The other arguments and the errors are those of stress_run.
     """
-    rows = dataset.indices(split) if isinstance(split, str) else split
-    model = classifier if rule is None else replace(classifier, rule=rule)
+    model, rows, about = subject_of(classifier, dataset, split, rule)
     run = stress_run(model, dataset, rows, strengths=strengths, progress=progress)
-    found = summarise_stress(model.tree, run, split if isinstance(split, str) else "some")
-    return replace(
-        found,
-        rule=model.rule,
-        data=describe_data(dataset),
-        classifier=describe_classifier(model),
-    )
+    return replace(summarise_stress(model.tree, run, about["split"]), **about)
+
+
+def subject_of(
+    classifier: Classifier, dataset: Dataset, split: str | IntArray, rule: Rule | None
+) -> tuple[Classifier, IntArray, dict[str, Any]]:
+    """Whom and what measure_stress tests: the classifier by that rule, the rows of the split.
+
+    And what a result says of both: split, rule, data and classifier.
+    """
+    model = classifier if rule is None else replace(classifier, rule=rule)
+    rows = dataset.indices(split) if isinstance(split, str) else split
+    return model, rows, {
+        "split": split if isinstance(split, str) else "some",
+        "rule": model.rule,
+        "data": describe_data(dataset),
+        "classifier": describe_classifier(model),
+    }  # fmt: skip
 
 
 def stress_run(
@@ -255,15 +273,13 @@ def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0)
     settings = list(run.stressed)
     replicates = Replicates(tree, run, seed)
     known = {corruption.name: corruption for corruption in CORRUPTIONS}
-    names = tuple(dict.fromkeys(name for name, _ in settings))
     found = []
-    for name in names:
+    for name, places in run.places.items():
         corruption = known[name]
-        places = [i for i, (other, _) in enumerate(settings) if other == name]
         levels = [
-            StressLevel(s, corruption.amounts[s - 1], replicates.one(1 + i))
-            for i in places
-            for s in [settings[i][1]]
+            StressLevel(s, corruption.amounts[s - 1], replicates.one(place))
+            for place in places
+            for s in [settings[place - 1][1]]
         ]
         found.append(
             CorruptionStress(
@@ -272,7 +288,7 @@ def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0)
                 quantity=corruption.quantity,
                 augmented_by=corruption.augmented_by,
                 levels=tuple(levels),
-                mean=replicates.mean([1 + i for i in places]),
+                mean=replicates.mean(places),
             )
         )
     new = [1 + i for i, (name, _) in enumerate(settings) if not known[name].augmented_by]
