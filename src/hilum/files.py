@@ -9,7 +9,7 @@ import stat
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -55,6 +55,23 @@ def put_in_place(partial: Path, target: Path) -> None:
         # A folder that may not be listed, and file systems over a network that cannot do it.
         if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
+
+
+def is_file(path: Path | str) -> bool:
+    """As Path.is_file, and False for a name that is too long for any file."""
+    return _is(Path.is_file, path)
+
+
+def is_dir(path: Path | str) -> bool:
+    """As Path.is_dir, and False for a name that is too long for any folder."""
+    return _is(Path.is_dir, path)
+
+
+def _is(kind: Callable[[Path], bool], path: Path | str) -> bool:
+    try:
+        return kind(Path(path))
+    except OSError:
+        return False
 
 
 def write_atomically(target: Path, data: bytes, *, mode: int = 0o644) -> None:

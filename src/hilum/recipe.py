@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from hilum.errors import RecipeError, nearest
-from hilum.files import read_packaged
+from hilum.files import is_file, read_packaged
 from hilum.labels import FLAT, Decision, LabelTree, Rule, Strategy
 from hilum.parsing import DEEPEST_KEY, parse_toml, read_toml
 from hilum.settings import Augmentation, PreprocessingSettings, Settings, key_meanings
@@ -200,7 +200,7 @@ class Recipe(Settings):
         text = str(name_or_path)
         if text in recipe_names():
             return cls.from_dict(read_packaged("recipes", f"{text}.toml"), text)
-        if not Path(text).is_file():
+        if not is_file(text):
             hint = nearest(text, recipe_names())
             raise RecipeError(f"There is no recipe '{text}', built in or as a file.{hint}")
         return cls.from_dict(read_toml(Path(text), RecipeError), text)

@@ -76,6 +76,7 @@ def test_a_table_from_a_spreadsheet_with_more_columns(tmp_path: Path) -> None:
         ("path,part,group", ["train/normal/0.png,vall,a"], "row 2: there is no part 'vall'. Did"),
         ("path,part,group", ["train/normal/0.png,train"], "row 2: expected 3 cells .* found 2"),
         ("path,part,group", [*ROWS, "../x.png,train,g"], "1 image that /data does not hold"),
+        ("path,part,group", [*ROWS, f"{'9' * 5000},train,g"], "1 image that /data does not hold"),
         ("path,part,group", ROWS[:-1], "does not list 1 image of /data(.|\n)*other/1.png"),
         ("path,part,group", [r[:-1] + "a" for r in ROWS], "the group 'a' stands in two parts"),
         ("path,part,group", [*ROWS[:-1], "train/other/1.png,train,f"],

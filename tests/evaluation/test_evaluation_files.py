@@ -162,10 +162,17 @@ def test_damaged_json_is_refused(text, message, tmp_path):
         read_evaluation(path)
 
 
-def test_json_of_the_wrong_kind_is_refused(tree, published, tmp_path):
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"accuracy": 0.8}, "wrong kind"),
+        ({"confusion_matrix": [[7, 1, 0], [0, 8], [0, 4, 4]]}, "should be 3 rows of 3 counts"),
+    ],
+)
+def test_json_of_the_wrong_kind_is_refused(tree, published, tmp_path, changed, message):
     data = to_plain(write(tree, published, tmp_path))
-    (tmp_path / "evaluation.json").write_text(json.dumps({**data, "accuracy": 0.8}))
-    with pytest.raises(EvaluationError, match="wrong kind"):
+    (tmp_path / "evaluation.json").write_text(json.dumps({**data, **changed}))
+    with pytest.raises(EvaluationError, match=message):
         read_evaluation(tmp_path / "evaluation.json")
 
 

@@ -105,6 +105,7 @@ def test_a_choice_on_blocks_of_its_own_is_fine(tmp_path):
         ({"decision": {"root": {"epoch": 3}}}, "decision.root.epoch is not a training setting"),
         ({"epochs": 0}, "variants.b: epochs: "),
         ({"recipe": "naive-flatt"}, "Did you mean 'naive-flat'?"),
+        ({"recipe": "9" * 5000}, "variants.b: There is no recipe"),
     ],
 )
 def test_a_variant_that_is_no_recipe(tmp_path, overrides, said):

@@ -15,8 +15,9 @@ def test_what_is_written_is_read(tmp_path):
     assert data_root(tmp_path) == tmp_path
 
 
-def test_data_that_are_gone_have_no_root(tmp_path):
-    write_facts(tmp_path, {"data": {"root": str(tmp_path / "gone")}})
+@pytest.mark.parametrize("name", ["gone", "9" * 5000])
+def test_data_that_are_gone_have_no_root(tmp_path, name):
+    write_facts(tmp_path, {"data": {"root": str(tmp_path / name)}})
     assert data_root(tmp_path) is None
 
 

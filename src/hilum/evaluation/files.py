@@ -82,6 +82,11 @@ class _Measured:
     @classmethod
     def from_plain(cls, data: dict[str, Any]) -> dict[str, Any]:
         """The fields; a measure that is newer than the file is undefined."""
+        names, matrix = data.get("classes", data.get("options")), data.get("confusion_matrix")
+        if isinstance(names, list) and isinstance(matrix, list):
+            n = len(names)
+            if [len(row) for row in matrix] != [n] * n:
+                raise EvaluationError(f"'confusion_matrix' should be {n} rows of {n} counts")
         if "accuracy" not in data:
             return data
         return {**data, "overall": {name: data.get(name, to_plain(_OLD)) for name in OVERALL}}

@@ -29,6 +29,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from hilum.audit.splits import BLOCK_SIZE
 from hilum.errors import RecipeError, StudyError, nearest
+from hilum.files import is_file
 from hilum.parsing import read_toml
 from hilum.recipe import Recipe, differences, let_epochs_hold, recipe_names
 from hilum.studies.published import published_names
@@ -194,7 +195,7 @@ def study_names() -> tuple[str, ...]:
 def _load_recipe(name: str, folder: Path, source: str) -> Recipe:
     beside = folder / name
     try:
-        return Recipe.load(beside if name not in recipe_names() and beside.is_file() else name)
+        return Recipe.load(beside if name not in recipe_names() and is_file(beside) else name)
     except RecipeError as error:
         raise RecipeError(f"{source}: {error}") from None
 

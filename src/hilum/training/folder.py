@@ -21,7 +21,7 @@ from hilum.audit.split_table import divide
 from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError
-from hilum.files import sha256, write_atomically
+from hilum.files import is_dir, sha256, write_atomically
 from hilum.labels import LabelTree
 from hilum.parsing import parse_json, read_json, read_text
 from hilum.radiographs.dataset import Dataset
@@ -234,7 +234,7 @@ def data_root(run: Path) -> Path | None:
     """The data folder that a run was trained on, where it still exists."""
     facts = read_facts(run)
     root = ((facts or {}).get("data") or {}).get("root")
-    return Path(root) if root and Path(root).is_dir() else None
+    return Path(root) if root and is_dir(root) else None
 
 
 def _damaged(file: Path, what: str) -> TrainingError:

@@ -167,7 +167,8 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
     """Sort key by which 2.jpg comes before 10.jpg; no two texts share a key."""
     parts = re.split(r"(\d+)", text.casefold())
     # The text itself tells apart 1.jpg and 01.jpg, whose order the file system must not decide.
-    return (*((int(p), "") if p.isdecimal() else (-1, p) for p in parts), (-2, text))
+    # A table may name numbers of more digits than int() takes.
+    return (*((int(p[:4000]), "") if p.isdecimal() else (-1, p) for p in parts), (-2, text))
 
 
 def walk(folder: Path, others: list[PurePath] | None = None) -> Iterator[tuple[str, list[str]]]:
