@@ -5,11 +5,12 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.audit.splits import apply_split, count_parts, make_split
+from hilum.audit.splits import PROPORTIONS, apply_split, count_parts, make_split
 from hilum.errors import DataError
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset, open_dataset
@@ -86,15 +87,15 @@ def test_no_group_and_no_pair_is_torn(
 @settings(max_examples=30)
 @given(
     seed=st.integers(),
-    holes=st.sets(st.integers(0, 359), max_size=40),
+    holes=st.sets(st.integers(0, 2399), max_size=40),
     cut=st.integers(0, 60),
 )
 def test_adding_files_moves_none(seed: int, holes: set[int], cut: int) -> None:
-    images = numbered(120, 120, 120)
-    there = [image for i, image in enumerate(images[: 360 - cut]) if i not in holes]
+    images = numbered(800, 800, 800)  # the draw meets the shares of so many blocks
+    there = [image for i, image in enumerate(images[: 2400 - cut]) if i not in holes]
 
-    first = make_split(dataset(*there), seed=seed, block_size=2)
-    second = make_split(dataset(*images, *of_patients(9)), seed=seed, block_size=2)
+    first = make_split(dataset(*there), seed=seed, block_size=10)
+    second = make_split(dataset(*images, *of_patients(9)), seed=seed, block_size=10)
 
     assert first.parts.items() <= second.parts.items()
 
@@ -186,6 +187,37 @@ def test_shares_of_many_patients() -> None:
     for part, share in {"train": 0.7, "val": 0.15, "test": 0.15}.items():
         for n in counts[part].values():
             assert n / 2000 == pytest.approx(share, abs=0.025)  # 2.4 standard deviations
+
+
+@settings(max_examples=20)
+@given(
+    seed=st.integers(),
+    counts=st.tuples(*[st.integers(6, 150)] * 3),
+    patients=st.booleans(),
+    folds=st.none() | st.integers(2, 5),
+)
+def test_a_small_class_is_stratified(
+    seed: int, counts: tuple[int, ...], patients: bool, folds: int | None
+) -> None:
+    data = dataset(*(of_patients if patients else numbered)(*counts))
+    split = make_split(data, seed=seed, folds=folds)
+
+    shares = {str(k): 1 / folds for k in range(folds)} if folds else PROPORTIONS
+    found, each = count_parts(data, split), 3 if patients else split.largest_group()[1]
+    for part, share in shares.items():
+        for name, images in zip(CLASSES, np.bincount(data.labels), strict=True):
+            # drawn: a fifth off at most; cut: to a group, or the one that each part gets
+            assert abs(found[part][name] - share * images) <= max(0.2 * share * images, each)
+
+
+def test_80_images_of_each_class_are_divided_evenly() -> None:
+    data = dataset(*numbered(80, 80, 80))
+    for seed in range(5):
+        split = make_split(data, seed=seed)
+        assert set(split.groups.values()) >= {"block:train/covid/0-5"}
+        assert all(10 <= n <= 14 for n in count_parts(data, split)["test"].values())
+    six = count_parts(data := dataset(*numbered(6, 6, 6)), make_split(data))
+    assert [list(counts.values()) for counts in six.values()] == [[4] * 3, [1] * 3, [1] * 3]
 
 
 def test_folds_are_even() -> None:
@@ -297,9 +329,8 @@ def test_a_share_for_a_kept_test_is_refused() -> None:
 def test_a_part_without_a_class_is_refused_with_blocks_that_would_do() -> None:
     data = dataset(*numbered(400, 125, 400))
     with pytest.raises(DataError, match=r"no image of the class 'covid'.*Try blocks of 9"):
-        make_split(data)
-    for seed in range(20):
-        make_split(data, seed=seed, block_size=9)
+        make_split(data, block_size=100)
+    assert make_split(data).groups["train/covid/9.png"] == "block:train/covid/9-17"
 
 
 def test_too_few_images_for_the_parts() -> None:
@@ -309,7 +340,7 @@ def test_too_few_images_for_the_parts() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "empty"),
-    [({}, "parts val, test"), ({"folds": 3}, "folds 0, 2"),
+    [({}, "parts val, test"), ({"folds": 3}, "folds 1, 2"),
      ({"proportions": {"train": 0.9, "test": 0.1}}, "parts test")],
 )  # fmt: skip
 def test_a_part_that_nothing_falls_into_is_refused(arguments: dict[str, Any], empty: str) -> None:

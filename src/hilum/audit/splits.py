@@ -4,25 +4,27 @@ Images are divided by *group*: the patient where one is known; otherwise a block
 file numbers, because collections are numbered patient by patient; otherwise the file alone.
 Identical files, and whatever else is to be kept together, join their groups.
 
-**Stability comes before exact shares.** A group's part follows from the seed and the group's own
-name, never from the other groups, so that adding files moves none that were there (save that a
-new file which ties two groups together moves one of them, as it must). The price is that shares
-are met on average, not exactly:
+Each group has a point of the unit interval, which follows from the seed and its own name, and the
+parts divide that interval by their shares. So a group's part does not depend on the other groups,
+and adding files moves none that were there (save that a new file which ties two groups together
+moves one of them, as it must). Shares are met on average:
 
 - Patients are drawn independently. Of N images in groups of n_1, n_2, …, a share p comes out
   with a standard deviation of sqrt(p (1 - p) (n_1² + n_2² + …)) / N.
 - Blocks of one series are spread evenly: successive blocks step round the unit interval by the
-  golden ratio, so that each class folder's share is off by about one block, seldom by two
-  (which is much of a class of 10 blocks and little of one of 100: smaller blocks are finer).
+  golden ratio, so that each class folder's share is off by about one block, seldom by two.
 
-A part that lacks a class is refused rather than repaired, since a repair would depend on the
-other groups.
+That is much of a small class. Where any part would hold a fifth more or less of a class than its
+share, that class is *stratified* instead: its groups are cut into parts in the order of their
+points, where the shares are met to half a group, and each part gets one where there are enough.
+Adding files to such a class may move groups that lie near a cut.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from types import MappingProxyType
 
 from hilum.audit.patients import (
@@ -42,6 +44,9 @@ PROPORTIONS_BESIDE_TEST: Mapping[str, float] = MappingProxyType({"train": 0.85, 
 #: neighbours is gone after 5 numbers and nearly all after 30 (patients.neighbour_resemblance).
 #: A patient may be cut at each end of a block; larger blocks cut fewer, and make shares coarser.
 BLOCK_SIZE = 50
+
+#: By how much of its share a part's images of a class may be off before the class is stratified.
+_TOLERANCE = 0.2
 
 #: 2**64 divided by the golden ratio: multiples of it, modulo 2**64, are spread evenly.
 #: Source: Knuth, The Art of Computer Programming, volume 3, section 6.4.
@@ -80,7 +85,7 @@ def make_split(
     folds: int | None = None,
     seed: int = 0,
     group_by: str = "auto",
-    block_size: int = BLOCK_SIZE,
+    block_size: int | None = None,
     keep_together: Iterable[Sequence[int]] = (),
     keep_test: bool = False,
 ) -> Split:
@@ -89,7 +94,8 @@ def make_split(
     proportions: share per part, adding up to 1; by default 0.7, 0.15, 0.15 (0.85 and 0.15 where
     the test split is kept). folds: make so many parts of equal size instead. group_by: 'auto'
     takes the patient of each image where one is known and blocks otherwise; 'patient' refuses
-    images without one; 'blocks' ignores patients. block_size: file numbers in a block.
+    images without one; 'blocks' ignores patients. block_size: file numbers in a block; None takes
+    BLOCK_SIZE, or as many as give the smallest part two blocks of the smallest class.
     keep_together: positions of records, such as near-duplicates, whose groups are joined;
     byte-identical files always are. keep_test: leave the images of the split 'test' where they
     are and divide the others.
@@ -99,12 +105,14 @@ def make_split(
     into a kept test.
     """
     shares = _shares(dataset, proportions, folds, keep_test)
+    largest = _largest_block(dataset, shares)
+    if block_size is None:
+        block_size = max(1, min(BLOCK_SIZE, largest))
     if block_size < 1:
         raise DataError(f"A block needs at least 1 file number, not {block_size}.")
     groups = joined_groups(dataset, group_by, block_size, keep_together)
-    part_of = {g: _part(seed, *g, shares=shares) for g in set(groups)}
-    if keep_test:
-        _fix_test(dataset, groups, part_of)
+    kept = _kept_test(dataset, groups) if keep_test else set()
+    part_of = {**dict.fromkeys(kept, "test"), **_draw(dataset, groups, kept, seed, shares)}
     split = Split(
         parts={r.name: part_of[g] for r, g in zip(dataset.records, groups, strict=True)},
         groups={
@@ -112,7 +120,7 @@ def make_split(
         },
         folds=folds,
     )
-    _refuse_missing_class(dataset, split, block_size, shares)
+    _refuse_missing_class(dataset, split, shares, largest if 1 <= largest < block_size else None)
     return split
 
 
@@ -205,17 +213,69 @@ def check_classes(dataset: Dataset, split: Split, what: str, remedy: str) -> Non
 # ---- parts ---------------------------------------------------------------------------------
 
 
-def _part(seed: int, kind: str, name: str, index: int, *, shares: Mapping[str, float]) -> str:
-    """The part of a group: where its point of the unit interval falls."""
+def _draw(
+    dataset: Dataset,
+    groups: list[Group],
+    kept: set[Group],
+    seed: int,
+    shares: Mapping[str, float],
+) -> dict[Group, str]:
+    """The part of each group that is not kept in test, class by class."""
+    sizes = Counter(groups)
+    labels = Counter(zip(groups, dataset.labels.tolist(), strict=True))
+    strata: dict[int, list[Group]] = {}  # a group of several classes counts as of its commonest
+    of_class: dict[Group, int] = {}
+    for (group, label), n in sorted(labels.items(), key=lambda item: (-item[1], item[0][1])):
+        if n and group not in kept and group not in of_class:
+            of_class[group] = label
+            strata.setdefault(label, []).append(group)
+    parts: dict[Group, str] = {}
+    for members in strata.values():
+        points = {g: _point(seed, *g) for g in members}
+        drawn = {g: _part_at(points[g], shares) for g in members}
+        found: Counter[str] = Counter()
+        for group, part in drawn.items():
+            found[part] += sizes[group]
+        total = found.total()
+        if any(abs(found[p] - s * total) > _TOLERANCE * s * total for p, s in shares.items()):
+            drawn = _cut(sorted(members, key=lambda g: (points[g], g)), sizes, shares)
+        parts |= drawn
+    return parts
+
+
+def _point(seed: int, kind: str, name: str, index: int) -> float:
+    """A group's own point in [0, 1)."""
     text = f"{seed}\t{kind}\t{name}".encode("utf-8", ODD_NAMES)
     start = int.from_bytes(hashlib.sha256(text).digest()[:8], "big")
-    point = ((start + index * _GOLDEN) % 2**64 >> 11) / 2**53  # in [0, 1), exact in a float
+    return ((start + index * _GOLDEN) % 2**64 >> 11) / 2**53  # exact in a float
+
+
+def _part_at(point: float, shares: Mapping[str, float]) -> str:
+    """The part that a point of [0, 1) falls into."""
     end = 0.0
     for part, share in shares.items():
         end += share
         if point < end:
             return part
     return part  # the shares add up to a hair less than 1
+
+
+def _cut(
+    members: list[Group], sizes: Mapping[Group, int], shares: Mapping[str, float]
+) -> dict[Group, str]:
+    """Parts in the order of the groups, cut where the images come closest to the shares."""
+    ends = [0, *accumulate(sizes[g] for g in members)]
+    parts: dict[Group, str] = {}
+    start, share_so_far = 0, 0.0
+    for k, (part, share) in enumerate(shares.items(), start=1):
+        share_so_far += share
+        wanted = share_so_far * ends[-1]
+        last = max(start + 1, len(members) - (len(shares) - k))  # each further part gets a group
+        cuts = range(min(start + 1, len(members)), min(last, len(members)) + 1)
+        end = len(members) if k == len(shares) else min(cuts, key=lambda i: abs(ends[i] - wanted))
+        parts |= dict.fromkeys(members[start:end], part)
+        start = end
+    return parts
 
 
 def _shares(
@@ -244,8 +304,8 @@ def _shares(
     return {part: given[part] for part in SPLITS if part in given}
 
 
-def _fix_test(dataset: Dataset, groups: list[Group], part_of: dict[Group, str]) -> None:
-    """Put the groups of a kept test split back into it."""
+def _kept_test(dataset: Dataset, groups: list[Group]) -> set[Group]:
+    """The groups of a test split that is to be kept."""
     inside = {g for g, r in zip(groups, dataset.records, strict=True) if r.split == "test"}
     torn = [
         r.name
@@ -258,19 +318,23 @@ def _fix_test(dataset: Dataset, groups: list[Group], part_of: dict[Group, str]) 
             "duplicate in 'test', which is to be kept; exclude them, or divide everything:"
             f"{in_lines(torn, 20)}"
         )
-    part_of.update(dict.fromkeys(inside, "test"))
+    return inside
+
+
+def _largest_block(dataset: Dataset, shares: Mapping[str, float]) -> int:
+    """File numbers in a block such that the smallest part gets two of the smallest class."""
+    fewest = min(Counter(dataset.labels.tolist()).values())
+    return int(fewest * min(shares.values()) / 2)
 
 
 def _refuse_missing_class(
-    dataset: Dataset, split: Split, block_size: int, shares: Mapping[str, float]
+    dataset: Dataset, split: Split, shares: Mapping[str, float], finer: int | None
 ) -> None:
-    # Steps of the golden ratio leave gaps below 2 / n: so many blocks of a series reach each part.
-    fewest = min(Counter(dataset.labels.tolist()).values())
-    size = int(fewest * min(shares.values()) / 2)
-    if 1 <= size < block_size and any(g.startswith("block:") for g in split.groups.values()):
-        remedy = f"Try blocks of {size} file numbers; they are {block_size} now."
+    """finer: a block size that would do, where the one in use is larger."""
+    if finer and any(g.startswith("block:") for g in split.groups.values()):
+        remedy = f"Try blocks of {finer} file numbers."
     else:
-        remedy = "It has too few groups for so many parts: ask for fewer, or try another seed."
+        remedy = "It has too few groups for so many parts: ask for fewer parts, or add patients."
     what = f"{dataset.root}, divided by {plural(len(set(split.groups.values())), 'group')}"
     if empty := [part for part in shares if part not in split.names]:
         kind = "folds" if split.folds else "parts"

@@ -32,7 +32,12 @@ def split(
     group_by: Annotated[
         str, typer.Option(help="patient, blocks (of file numbers), or auto: patient where known.")
     ] = "auto",
-    block_size: Annotated[int, typer.Option(help="File numbers in a block.")] = 50,
+    block_size: Annotated[
+        int | None,
+        typer.Option(
+            help="File numbers in a block. [dim]Default: 50, or fewer where a class is small.[/dim]"
+        ),
+    ] = None,
     keep_test: Annotated[
         bool, typer.Option(help="Leave the images of the split 'test' where they are.")
     ] = False,
