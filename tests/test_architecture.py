@@ -46,7 +46,7 @@ LAYERS = (
     "search",
     "reporting",
     "serving",
-    "demo",
+    "pipeline",
     "console",
     "cli",
     "__main__",

@@ -23,7 +23,8 @@ from tests.command import run_command
 from tests.spots import write_spots
 from tests.untrained import untrained
 
-QUICK = ["--set", "image_size=32", "--set", "epochs=1", "--set", "batch_size=8", "--device", "cpu"]
+SMALL = ["--set", "image_size=32", "--set", "epochs=1", "--set", "batch_size=8", "--device", "cpu"]
+QUICK = [*SMALL, "--no-report"]
 
 
 @pytest.fixture
@@ -105,7 +106,11 @@ def test_train_lists_the_keys_of_a_recipe(run):
 def test_train_json_and_resume(tmp_path, data, trained, run):
     code, out, _ = run("train", data, "--out", trained, "--resume", "--json")
     assert code == 0
-    assert len(json.loads(out)["history"]) == 1
+    found = json.loads(out)
+    assert len(found["history"]) == 1
+    assert found["result"]["evaluations"]["run"]["n"] == 6
+    code, _, err = run("train", data, "--resume")
+    assert (code, "name its folder" in err) == (2, True)
 
 
 def test_report(tmp_path, data, trained, run):

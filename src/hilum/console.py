@@ -6,7 +6,9 @@ coloured; in a pipe they are plain text, so that ``hilum … | grep`` and log fi
 
 import json
 import os
+import shlex
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hilum.audit.findings import Finding
     from hilum.audit.leaks import Copies
+    from hilum.pipeline import WriteUp
     from hilum.radiographs.pixels import Progress
     from hilum.table import Column
     from hilum.training.checkpoint import Row
+
+
+#: So many warnings are printed; the report has all.
+HEEDED = 3
 
 
 def print_table(
@@ -46,6 +53,49 @@ def print_table(
 def print_lines(*texts: str) -> None:
     """Print lines of results."""
     sys.stdout.writelines(f"{text}\n" for text in texts)
+
+
+def command(*words: object) -> str:
+    """A command as it can be copied into a shell."""
+    return shlex.join(map(str, words))
+
+
+def print_write_up(result: "WriteUp", data: object) -> None:
+    """Print the figures of what was held out, what to heed, and what can be done next."""
+    from hilum.evaluation.measures import OVERALL
+
+    found = result.evaluations
+    if found:
+        first = next(iter(found.values()))
+        rows: list[list[Any]] = [
+            [measure.name, *(e.overall[name] for e in found.values())]
+            for name, measure in OVERALL.items()
+        ]
+        rows += [
+            [f"sensitivity for {name}", *(e.per_class[name].recall for e in found.values())]
+            for name in first.classes
+        ]
+        caption = f"Held out: {result.split}, {first.n:,} images; in brackets 95 % intervals"
+        print_table(caption, ["", *found], rows)
+    else:
+        print_lines("Nothing was held out that could be evaluated.", "")
+    if result.warnings:
+        print_lines("Heed:")
+        for text in result.warnings[:HEEDED]:
+            print_lines(
+                textwrap.fill(text, 80, initial_indent="  - ", subsequent_indent="    ",
+                              break_long_words=False, break_on_hyphens=False)
+            )  # fmt: skip
+        if (more := len(result.warnings) - HEEDED) > 0:
+            print_lines(f"  and {more} more, in the report")
+        print_lines("")
+    run = result.runs[0]
+    print_lines(
+        f"Report: {result.report}",
+        "Next:",
+        f"  {command('hilum', 'serve', run)}",
+        f"  {command('hilum', 'predict', run, data, '--out', 'predictions.csv')}",
+    )
 
 
 def finish() -> None:

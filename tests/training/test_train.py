@@ -16,7 +16,7 @@ from hilum.errors import DataError, HilumError, TrainingError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training import fit
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, best_epoch
-from hilum.training.folder import read_history
+from hilum.training.folder import as_divided, new_run_folder, read_history
 from hilum.training.order import sample_order
 from hilum.training.plan import TEST_USED
 from hilum.training.run import train
@@ -246,9 +246,40 @@ def test_tensorboard_gets_every_number_where_it_is_installed(tmp_path, spots, re
 
 def test_a_missing_split_to_monitor_is_refused(tmp_path, recipe):
     data = open_dataset(write_spots(tmp_path / "spots", {"train": 4}))
-    with pytest.raises(TrainingError, match=r"no split 'val' to monitor.*--monitor blocks"):
-        train(data, recipe(), tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"no split 'test' to monitor.*--monitor blocks"):
+        train(data, recipe("monitor=test"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("counts", "parts", "said"),
+    [
+        ({"train": 6}, {"train": 12, "val": 3, "test": 3},
+         "their 18 images were divided, in 18 groups (blocks of neighbouring files): "
+         "12 to train, 3 to val and 3 to test. Only 1 of"),
+        ({"train": 8, "test": 4}, {"train": 21, "val": 3, "test": 12}, "and 12 to test. Only 4 of"),
+    ],
+)  # fmt: skip
+def test_data_without_a_part_to_choose_by_are_divided(
+    tmp_path, recipe, monkeypatch, counts, parts, said
+):
+    data = open_dataset(write_spots(tmp_path / "spots", counts))
+    monkeypatch.chdir(tmp_path)
+    classifier = train(data, recipe("epochs=1", "strategy=flat"))
+    run = tmp_path / "runs/spots-1"
+    divided = as_divided(data, run)
+    assert {s: sum(n.values()) for s, n in divided.counts().items()} == parts
+    if "test" in counts:
+        kept = {r.name for r in divided.records if r.split == "test"}
+        assert kept == {r.name for r in data.records if r.split == "test"}
+    (note,) = [note for note in classifier.provenance["notes"] if "were divided" in note]
+    assert said in note
+    assert classifier.validation.about["n"] == 3
+    weights = (run / "classifier/flat.safetensors").read_bytes()
+    train(data, recipe("epochs=1", "strategy=flat"), run, resume=True)
+    assert new_run_folder(data).name == "spots-2"
+    train(data, recipe("epochs=1", "strategy=flat"))
+    assert (tmp_path / "runs/spots-2/classifier/flat.safetensors").read_bytes() == weights
 
 
 def test_data_without_train_is_refused(tmp_path, recipe):

@@ -36,6 +36,14 @@ def divide(dataset: Dataset, table: Path | None, fold: int | None = None) -> Dat
 def write_split(split: Split, path: Path | str) -> None:
     """Write a split's table, in natural order of the paths. Raises DataError if it cannot be."""
     path = Path(path)
+    try:
+        write_atomically(path, split_table(split))
+    except OSError as error:
+        raise DataError(f"Cannot write {path}: {error.strerror}.") from None
+
+
+def split_table(split: Split) -> bytes:
+    """The table that write_split writes."""
     buffer = io.StringIO(newline="")
     # Texts are always quoted: a carriage return within a path would end the line otherwise.
     writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
@@ -44,21 +52,19 @@ def write_split(split: Split, path: Path | str) -> None:
         part = split.parts[name]
         cell = int(part) if part.isdecimal() else part
         writer.writerow([to_cell(name), cell, to_cell(split.groups[name])])
-    try:
-        write_atomically(path, buffer.getvalue().encode("utf-8", ODD_NAMES))
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror}.") from None
+    return buffer.getvalue().encode("utf-8", ODD_NAMES)
 
 
-def read_split(path: Path | str, dataset: Dataset) -> Split:
+def read_split(path: Path | str, dataset: Dataset, table: bytes | None = None) -> Split:
     """Read a split's table for a data set. Other columns than those of write_split are ignored.
 
+    table: the file's content, where it is at hand; path is then only named in messages.
     Raises DataError, naming the file and what is wrong, where it cannot be read, lacks a column,
     lists an image twice, one that the data set does not hold, or not all that it holds, names a
     part that does not exist, puts a group into two parts, or leaves a part without a class.
     """
     path = Path(path)
-    rows = _rows(path)
+    rows = _rows(path, table)
     header = [from_cell(cell).strip() for cell in rows[0]] if rows else []
     column = _part_column(path, header)
     at = [header.index(name) for name in ("path", column, "group")]
@@ -95,11 +101,11 @@ def read_split(path: Path | str, dataset: Dataset) -> Split:
     return split
 
 
-def _rows(path: Path) -> list[list[str]]:
+def _rows(path: Path, table: bytes | None) -> list[list[str]]:
     try:
         # A spreadsheet that saved the table may have put a byte order mark in front.
-        with path.open(encoding="utf-8-sig", errors=ODD_NAMES, newline="") as file:
-            return list(csv.reader(file, strict=True))
+        text = (path.read_bytes() if table is None else table).decode("utf-8-sig", ODD_NAMES)
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from None
     except csv.Error as error:

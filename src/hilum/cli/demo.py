@@ -22,8 +22,8 @@ def demo(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train a cascade and a flat classifier, evaluate both and write a report."""
-    from hilum.demo import run_demo
+    """Train the published cascade and another classifier, evaluate both and write a report."""
+    from hilum.pipeline import run_demo
 
     out = out or Path("demo" if data is None else f"demo-{data.resolve().name}")
     with console.progress_bar() as progress:
@@ -31,11 +31,4 @@ def demo(
     if as_json:
         console.print_json(result)
         return
-    rows = [
-        [run, split, e.n, e.accuracy, e.overall["macro_auroc"]]
-        for run, found in result.evaluations.items()
-        for split, e in found.items()
-    ]
-    columns = ["classifier", "split", "images", "accuracy", "macro AUROC"]
-    console.print_table("Results, with 95 % intervals", columns, rows)
-    console.print_lines(f"Report: {result.report}")
+    console.print_write_up(result, data or out / "phantoms")

@@ -39,7 +39,10 @@ EXAMPLE = 'hilum evaluate runs/first DATA --split test --operate "covid: recall>
 def evaluate(
     classifier: Trained,
     data: Data,
-    split: Annotated[str, typer.Option(help="train, val, test, or all.")] = "val",
+    split: Annotated[
+        str,
+        typer.Option(help="train, val, test, or all. Data that are not divided are taken whole."),
+    ] = "val",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -135,8 +138,10 @@ def evaluate(
     notes = [*result.notes, *([describe_looks(run.looks)] if run.looks else [])]
     if assessment.arrivals and assessment.arrivals.warning:
         console.print_lines(f"Note: {notes.pop(0)}\n")  # it bears on all that follows
+    if result.split != split:
+        console.say(f"{run.data} has no split '{split}': all its images are evaluated.")
     console.print_table(
-        f"{run.data}, {split}: {result.n} images, rule {result.rule}",
+        f"{run.data}, {result.split}: {result.n} images, rule {result.rule}",
         ["class", "images", "precision", "recall", "specificity", "F1", "AUROC"],
         [
             [name, m.support, m.precision, m.recall, m.specificity, m.f1, m.auroc]

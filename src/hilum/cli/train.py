@@ -21,7 +21,7 @@ from hilum.cli.options import (
     open_data,
 )
 
-EXAMPLE = "hilum train DATA --recipe quick --out runs/first"
+EXAMPLE = "hilum train DATA · hilum train DATA --recipe quick --out runs/first"
 
 
 def _list_keys(wanted: bool) -> None:
@@ -37,7 +37,13 @@ def _list_keys(wanted: bool) -> None:
 
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="The run's folder: new, or with --resume its own.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's folder: new, or with --resume its own. [dim]Default: runs/NAME-1, "
+            "-2, … of the data's name.[/dim]"
+        ),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -80,16 +86,27 @@ def train(
     ] = None,
     skip_damaged: SkipDamaged = False,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    report: Annotated[
+        bool,
+        typer.Option(help="Evaluate what was held out (the test part, or else val) and report."),
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Train a classifier: a data set and a recipe in, a run folder out."""
+    """Train a classifier, evaluate what was held out, and write a report.
+
+    Data without a part to choose by are divided first, as hilum split does.
+    """
+    from hilum.errors import HilumError
+    from hilum.pipeline import write_up
     from hilum.recipe import Recipe
     from hilum.table import Column
-    from hilum.training.folder import read_history
+    from hilum.training.folder import new_run_folder, read_history
     from hilum.training.run import train as run_training
     from hilum.wording import Style
 
-    own = out / "recipe.toml"
+    if resume and out is None:
+        raise HilumError("--resume goes on with the run in --out: name its folder.")
+    own = out / "recipe.toml" if out else Path()
     name = recipe or (str(own) if resume and own.exists() else "default")
     chosen = {"monitor": monitor, "seed": seed, "device": device}
     assignments = [f"{key}={value}" for key, value in chosen.items() if value is not None]
@@ -103,6 +120,9 @@ def train(
             skip_damaged=skip_damaged,
             progress=progress,
         )
+        if out is None:
+            out = new_run_folder(dataset)
+            console.say(f"Run: {out}")
         run_training(
             dataset,
             wanted,
@@ -115,6 +135,9 @@ def train(
             on_epoch=console.say_epoch,
             on_copies=console.say_copies,
         )
+        written = None
+        if report:
+            written = write_up([out], dataset, out, device=device or "auto", progress=progress)
     history = read_history(out / "history.jsonl")
     if as_json:
         console.print_json(
@@ -122,6 +145,7 @@ def train(
                 "run": str(out),
                 "classifier": str(out / "classifier"),
                 "history": history,
+                "result": written,
                 "reading": dataset.reading(),
             }
         )
@@ -140,5 +164,9 @@ def train(
             for d, row in last.items()
         ],
     )
-    console.print_lines(f"Classifier: {out / 'classifier'}")
-    console.print_lines(f"Evaluate it with: hilum evaluate {out} {data} --split val")
+    if written:
+        console.print_write_up(written, data)
+    else:
+        console.print_lines(f"Classifier: {out / 'classifier'}")
+        again = console.command("hilum", "train", data, "--out", out, "--resume")
+        console.print_lines(f"Evaluate what was held out, and report: {again}")

@@ -71,7 +71,8 @@ def evaluate_run(
     the classifier's labels; its images are divided as the run divided them, where they are the
     same. out: None takes evaluation/SPLIT in the folder, and for other data than the classifier's
     evaluation/external-NAME-SPLIT. rule, operate, prevalence: as text. internal: the evaluation to
-    compare with; None takes, for other data, the run's own of test or else of val. stress: whether
+    compare with; None takes, for other data, the run's own of test or else of val. split: where it
+    is not there and the data are not divided, all images are evaluated. stress: whether
     to measure it on corrupted copies too, in five strengths or in two. shift: whether on copies
     in which several things change at once. The rest as of assess.
     Raises EvaluationError where something asked for does not fit the classifier or its labels,
@@ -80,6 +81,7 @@ def evaluate_run(
     shares = parse_prevalence(prevalence, classifier.tree)
     chosen = parse_rule(rule) if rule else None
     dataset = as_divided(dataset, folder)
+    split = dataset.split_or_all(split)
     external = is_external(classifier, dataset)
     if out is None:
         name = f"external-{safe_name(dataset.name)}-{split}" if external else split

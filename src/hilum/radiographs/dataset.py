@@ -121,6 +121,16 @@ class Dataset:
             )
         return np.array([i for i, r in enumerate(self.records) if r.split == split], dtype=np.int64)
 
+    def split_or_all(self, split: str) -> str:
+        """The split, or 'all' where it is not there and all images are in one.
+
+        Raises DataError where there are several others.
+        """
+        if split not in self.splits and len(self.splits) == 1:
+            return "all"
+        self.indices(split)
+        return split
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Images per split and class."""
         found = Counter((r.split, r.label) for r in self.records)

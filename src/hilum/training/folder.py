@@ -7,32 +7,47 @@ checkpoints/DECISION/ · classifier/
 import datetime
 import json
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import filelock
 import torch
 
-from hilum.audit.split_table import divide
+from hilum.audit.duplicates import find_clusters, members_of
+from hilum.audit.split_table import read_split, split_table
+from hilum.audit.splits import apply_split, count_parts, make_split
 from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
-from hilum.errors import DataError, TrainingError
+from hilum.errors import DataError, TrainingError, plural
 from hilum.files import is_dir, sha256, write_atomically
 from hilum.labels import LabelTree
 from hilum.parsing import parse_json, read_json, read_text
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, differences
+from hilum.records import Progress
 from hilum.training.checkpoint import Row
 from hilum.training.plan import Plan
+from hilum.wording import listed
 
 RECIPE_FILE = "recipe.toml"
 FACTS_FILE = "run.json"
 SPLIT_FILE = "split.csv"  # a copy of the table that the images were divided by
 HISTORY_FILE = "history.jsonl"
+
+#: What groups of a split are.
+_GROUPS = {
+    "patient": "patients",
+    "block": "blocks of neighbouring files",
+    "file": "single files",
+}
+#: Below so many held-out images of a class, its figures are said to say little.
+_FEW = 30
 
 
 # ---- how the images are divided --------------------------------------------------------------
@@ -66,9 +81,37 @@ class Division:
         split = (facts.get("data") or {}).get("split") or {}
         return cls.read(run / SPLIT_FILE, split.get("fold"))
 
+    @classmethod
+    def make(cls, dataset: Dataset, progress: Progress | None = None) -> "Division":
+        """What `hilum split` makes of data without a part to monitor; their test part is kept.
+
+        Its seed is always the same, so that all runs of some data are divided alike. Raises
+        DataError where the data are too few to be divided.
+        """
+        copies = members_of(find_clusters(dataset, progress=progress))
+        keep_test = "test" in dataset.splits
+        split = make_split(dataset, keep_together=copies, keep_test=keep_test)
+        return cls(Path(SPLIT_FILE), split_table(split), None)
+
     def apply(self, dataset: Dataset) -> Dataset:
         """The data set with its images in the parts of this table. Raises DataError."""
-        return divide(dataset, self.path, self.fold)
+        return apply_split(dataset, read_split(self.path, dataset, self.table), self.fold)
+
+    def describe(self, dataset: Dataset) -> str:
+        """A sentence on how Division.make divided a data set."""
+        split = read_split(self.path, dataset, self.table)
+        counts = count_parts(dataset, split)
+        groups = set(split.groups.values())
+        kinds = listed(_GROUPS[kind] for kind in sorted({g.partition(":")[0] for g in groups}))
+        sizes = listed(f"{sum(n.values()):,} to {part}" for part, n in counts.items())
+        held_out = counts[split.names[-1]]
+        fewest = min(held_out, key=lambda name: held_out[name])
+        few = f" Only {held_out[fewest]:,} of {fewest} are held out, on which figures say little."
+        return (
+            f"The data name no val part, so their {len(dataset.records):,} images were divided, in "
+            f"{plural(len(groups), 'group')} ({kinds}): {sizes}."
+            + (few if held_out[fewest] < _FEW else "")
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """What run.json says of it."""
@@ -93,6 +136,12 @@ def as_divided(dataset: Dataset, run: Path) -> Dataset:
 
 
 # ---- opening it ----------------------------------------------------------------------------
+
+
+def new_run_folder(dataset: Dataset) -> Path:
+    """The first of runs/NAME-1, runs/NAME-2, … in the working folder that is not there yet."""
+    name = re.sub(r"[^\w-]+", "-", Path(dataset.name).stem).strip("-") or "run"
+    return next(p for k in count(1) if not (p := Path("runs") / f"{name}-{k}").exists())
 
 
 @contextmanager

@@ -5,6 +5,7 @@ An ensemble's further members have the folders checkpoints/DECISION.2/ and so on
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from hilum.training.folder import (
     History,
     forget_run,
     lock_run,
+    new_run_folder,
     open_run,
     read_facts,
     utc_now,
@@ -43,7 +45,7 @@ _NOT_CARRIED = ("format", "labels", "networks", "copies")
 def train(
     dataset: Dataset,
     recipe: Recipe,
-    out: Path | str,
+    out: Path | str | None = None,
     *,
     split_file: Path | None = None,
     fold: int | None = None,
@@ -55,12 +57,15 @@ def train(
 ) -> Classifier:
     """Train a classifier and write everything about it into a run folder.
 
-    Ctrl-C ends with a checkpoint.
+    Data without the part that the recipe monitors, val, are divided first, as `hilum split` divides
+    them: by patients where these are known, otherwise by blocks of neighbouring files; a test part
+    stays. Ctrl-C ends with a checkpoint.
 
     Args:
         dataset: Of open_dataset.
         recipe: What decides how it is trained.
-        out: The run's folder: new, or with resume its own.
+        out: The run's folder: new, or with resume its own; None makes runs/NAME-1, -2, … of the
+            data's name.
         split_file: A table of `hilum split`, by which the images are divided instead.
         fold: Which of the table's folds is monitored, while the others train.
         allow: 'leakage' and 'label-conflicts' let through what a quick check of the data would
@@ -81,7 +86,7 @@ def train(
         DataError: Radiographs cannot be read.
         Interrupted: It was stopped.
     """
-    out = Path(out)
+    out = new_run_folder(dataset) if out is None else Path(out)
     division = Division.read(split_file, fold) if split_file else None
     if resume and division is None:
         division = Division.of_run(out)
@@ -90,6 +95,10 @@ def train(
         raise TrainingError(f"Fold {fold} was asked for, of which table? {used}: add --split.")
     if resume:
         allow = {*allow, *(read_facts(out) or {}).get("allowed", [])}
+    undivided = "train" in dataset.splits and "val" not in dataset.splits
+    if division is None and not resume and undivided and recipe.monitor == "val":
+        division = Division.make(dataset, progress)
+        dataset = replace(dataset, notes=(*dataset.notes, division.describe(dataset)))
     plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
     with lock_run(out):
         facts = open_run(out, plan, division, resume)

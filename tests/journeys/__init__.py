@@ -1,0 +1,1 @@
+"""The ways in, as new users go them: the commands are those that Hilum prints."""
