@@ -131,7 +131,8 @@ def test_correlation_is_pearsons_where_nothing_moves():
     basis = np.linalg.svd(u)[2][2:6]
     features[:, 1:] = basis
 
-    r = likeness._aligned_correlation(features[:1], features[1:])
+    grams = features @ features.transpose(0, 2, 1)
+    r = likeness._aligned_correlation(features[:1], features[1:], grams[:1], grams[1:])
 
     cosine = u[0] @ u[1] / np.linalg.norm(u[0]) / np.linalg.norm(u[1])
     assert r == pytest.approx([cosine], abs=1e-6)

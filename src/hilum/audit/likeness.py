@@ -15,15 +15,21 @@ All frontal chest radiographs look alike: scaled to a thumbnail, two patients ma
 3. The few that pass are brought together, each moved half of the way, and correlated.
 """
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy
+from threadpoolctl import threadpool_limits
 
 from hilum.records import FloatArray, IntArray, PixelArray
 
+Float16Array = npt.NDArray[np.float16]
 Float32Array = npt.NDArray[np.float32]
 
 #: Small versions have this many pixels along both edges.
@@ -47,7 +53,8 @@ _REACH = 1.5
 
 _IMAGES_PER_PIVOT = 256
 _NEAREST_PIVOTS = 6
-_BLOCK = 1024
+_BLOCK = 384
+_ROWS = 128  # so many are multiplied at once, so that products stay in the cache
 
 
 class NearPairs(NamedTuple):
@@ -84,46 +91,93 @@ def near_pairs(
         among = np.arange(len(small), dtype=np.int64)
     if len(among) < 2:
         return
-    keys = _keys(small, among)
+    keys, bases = _keys(small, among)
     # P pivots compare _NEAREST_PIVOTS**2 / P of all pairs: with few of them it is no saving
     n_pivots = len(among) // _IMAGES_PER_PIVOT
     n_pivots = n_pivots if n_pivots > _NEAREST_PIVOTS**2 else 1
     # records often stand in order of split and label: even steps take pivots from all of them
     pivots = keys[np.linspace(0, len(among) - 1, n_pivots).astype(np.int64)]
     nearest = _nearest(keys, pivots)
-    asking = _nearest(_keys(small, among, mirrored=True), pivots) if mirrored else nearest
-    cells = zip(_members(asking, n_pivots), _members(nearest, n_pivots), strict=True)
-    for cell, (left, right) in enumerate(cells):
-        for i in range(0, len(left), _BLOCK):
-            part = left[i : i + _BLOCK]
-            rows = _Block(part, asking[part], _features(small[among[part]], mirrored))
-            for j in range(0, len(right), _BLOCK):
-                part = right[j : j + _BLOCK]
-                if part[-1] <= rows.positions[0]:
-                    continue
-                columns = rows
-                if i != j or mirrored:
-                    columns = _Block(part, nearest[part], _features(small[among[part]]))
-                found = _compare(rows, columns, cell)
-                if len(found.first):
-                    ends = np.stack([among[found.first], among[found.second]])
-                    yield NearPairs(ends.min(axis=0), ends.max(axis=0), found.correlation)
+    asking = _nearest(keys * _MIRROR[_LOWEST], pivots) if mirrored else nearest
+    cells = list(zip(_members(asking, n_pivots), _members(nearest, n_pivots), strict=True))
+
+    def blocks(members: IntArray, turned: bool) -> Iterator[_Block]:
+        sign = _MIRROR[_LOWEST] if turned else np.ones(len(_LOWEST), dtype=np.float32)
+        near = asking if turned else nearest
+        for start in range(0, len(members), _BLOCK):
+            at = members[start : start + _BLOCK]
+            yield _Block(
+                at, near[at], keys[at] * sign, bases[at] * sign, _Films(small, among[at], turned)
+            )
+
+    def search(cell: int) -> Iterator[NearPairs]:
+        left, right = cells[cell]
+        columns = list(blocks(right, False))
+        for i, rows in enumerate(blocks(left, True) if mirrored else columns):
+            for others in columns if mirrored else columns[i:]:
+                if others.positions[-1] > rows.positions[0]:
+                    found = _compare(rows, others, cell)
+                    if len(found.first):
+                        ends = np.stack([among[found.first], among[found.second]])
+                        yield NearPairs(ends.min(axis=0), ends.max(axis=0), found.correlation)
+
+    if n_pivots == 1:
+        yield from search(0)
         if progress:
-            progress(cell + 1, n_pivots)
+            progress(1, 1)
+        return
+    # cells side by side, each on one processor; a few ahead, so that memory stays bounded
+    workers = os.cpu_count() or 1
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+        begun: deque[Future[list[NearPairs]]] = deque()
+        try:
+            for cell in range(n_pivots + workers):
+                if cell < n_pivots:
+                    begun.append(pool.submit(lambda cell: list(search(cell)), cell))
+                if cell >= workers:
+                    yield from begun.popleft().result()
+                    if progress:
+                        progress(cell - workers + 1, n_pivots)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class _Films:
+    """The features of some images, and their inner products, made when they are needed."""
+
+    def __init__(self, small: PixelArray, rows: IntArray, mirrored: bool) -> None:
+        self._small, self._rows, self._mirrored = small, rows, mirrored
+
+    @cached_property
+    def features(self) -> Float32Array:
+        """(n, 5, F), as of _features."""
+        return _features(self._small[self._rows], self._mirrored)
+
+    @cached_property
+    def grams(self) -> Float32Array:
+        """(n, 5, 5)."""
+        return self.features @ self.features.transpose(0, 2, 1)
 
 
 class _Block(NamedTuple):
-    """Some images: (n,) places among those compared, (n, k) nearest pivots, (n, 5, F) features."""
+    """Some images: (n,) places among those compared, (n, k) nearest pivots, and as of _keys."""
 
     positions: IntArray
     nearest: IntArray
-    features: Float32Array
+    keys: Float32Array
+    bases: Float32Array
+    films: _Films
 
 
-def _keys(small: PixelArray, among: IntArray, *, mirrored: bool = False) -> Float32Array:
-    """(len(among), 143) perceptual hash of each image."""
-    blocks = (among[i : i + _BLOCK] for i in range(0, len(among), _BLOCK))
-    return np.concatenate([_screen(_features(small[block], mirrored))[:, 0] for block in blocks])
+def _keys(small: PixelArray, among: IntArray) -> tuple[Float32Array, Float16Array]:
+    """Perceptual hashes (N, 143), and orthonormal bases (N, 5, 143) of them and their tangents."""
+    keys = np.empty((len(among), len(_LOWEST)), dtype=np.float32)
+    bases = np.empty((len(among), 5, len(_LOWEST)), dtype=np.float16)
+    for i in range(0, len(among), _BLOCK):
+        screened = _screen(_features(small[among[i : i + _BLOCK]]))
+        keys[i : i + _BLOCK] = screened[:, 0]
+        bases[i : i + _BLOCK] = np.linalg.qr(screened.transpose(0, 2, 1))[0].transpose(0, 2, 1)
+    return keys, bases
 
 
 def _nearest(keys: Float32Array, pivots: Float32Array) -> IntArray:
@@ -145,14 +199,16 @@ def _members(nearest: IntArray, n_pivots: int) -> list[IntArray]:
 
 def _compare(rows: _Block, columns: _Block, cell: int) -> NearPairs:
     """The pairs of two blocks of a cell that are alike, with row < column."""
-    basis = np.linalg.qr(_screen(rows.features).transpose(0, 2, 1))[0]
-    keys = _screen(columns.features)[:, 0].T
-    # the multiple correlation of each column's key with each row's key and its tangents
-    squared = np.zeros((len(basis), keys.shape[1]), dtype=np.float32)
-    for axis in range(basis.shape[2]):
-        squared += np.square(basis[:, :, axis] @ keys)
-    squared[rows.positions[:, None] >= columns.positions[None]] = 0
-    passed = np.stack(np.nonzero(squared >= _SCREEN**2))
+    passing = []
+    for start in range(0, len(rows.bases), _ROWS):
+        part = rows.bases[start : start + _ROWS]
+        products = part.reshape(-1, part.shape[2]) @ columns.keys.T
+        products = products.reshape(len(part), 5, -1)
+        # the multiple correlation of each column's key with each row's key and its tangents
+        i, j = np.nonzero(np.einsum("nam,nam->nm", products, products) >= _SCREEN**2)
+        passing.append(np.stack([i + start, j]))
+    passed = np.concatenate(passing, axis=1)
+    passed = passed[:, rows.positions[passed[0]] < columns.positions[passed[1]]]
     found = []
     for start in range(0, passed.shape[1], _BLOCK):
         i, j = passed[:, start : start + _BLOCK]
@@ -160,7 +216,10 @@ def _compare(rows: _Block, columns: _Block, cell: int) -> NearPairs:
         shared = rows.nearest[i][:, :, None] == columns.nearest[j][:, None, :]
         first = np.where(shared, rows.nearest[i][:, :, None], cell).min(axis=(1, 2)) == cell
         i, j = i[first], j[first]
-        correlation = _aligned_correlation(rows.features[i], columns.features[j])
+        one, two = rows.films, columns.films
+        correlation = _aligned_correlation(
+            one.features[i], two.features[j], one.grams[i], two.grams[j]
+        )
         alike = correlation >= ALIKE
         found.append((rows.positions[i[alike]], columns.positions[j[alike]], correlation[alike]))
     if not found:
@@ -169,20 +228,22 @@ def _compare(rows: _Block, columns: _Block, cell: int) -> NearPairs:
     return NearPairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
-def _aligned_correlation(left: Float32Array, right: Float32Array) -> FloatArray:
+def _aligned_correlation(
+    left: Float32Array, right: Float32Array, ll: Float32Array, rr: Float32Array
+) -> FloatArray:
     """(M,) Pearson correlation of M pairs, each image moved half of the way towards the other.
 
-    left, right: (M, 5, F) features. The move is the one of least squares in the mean of both
-    tangents, whose error is of third order; all sums run over products of features only.
+    left, right: (M, 5, F) features. ll, rr: (M, 5, 5) the inner products of each. The move is the
+    one of least squares in the mean of both tangents, whose error is of third order; all sums run
+    over products of features only.
     """
-    ll = (left @ left.transpose(0, 2, 1)).astype(np.float64)
-    rr = (right @ right.transpose(0, 2, 1)).astype(np.float64)
+    own, other = ll.astype(np.float64), rr.astype(np.float64)
     lr = (left @ right.transpose(0, 2, 1)).astype(np.float64)
     rl = lr.transpose(0, 2, 1)
-    gram = (ll + rr + lr + rl)[:, 1:, 1:] / 4
+    gram = (own + other + lr + rl)[:, 1:, 1:] / 4
     # a little ridge: an image that does not vary along one axis cannot tell a move along it
     gram += 1e-4 * np.trace(gram, axis1=1, axis2=2)[:, None, None] * np.eye(4)
-    change = (lr[:, 1:, 0] - ll[:, 1:, 0] + rr[:, 1:, 0] - rl[:, 1:, 0]) / 2
+    change = (lr[:, 1:, 0] - own[:, 1:, 0] + other[:, 1:, 0] - rl[:, 1:, 0]) / 2
     move = np.clip(np.linalg.solve(gram, change[:, :, None]), -_REACH, _REACH) / 2
     forth = np.concatenate([np.ones_like(move[:, :1]), move], axis=1)
     back = np.concatenate([np.ones_like(move[:, :1]), -move], axis=1)
@@ -191,7 +252,7 @@ def _aligned_correlation(left: Float32Array, right: Float32Array) -> FloatArray:
         result: FloatArray = (a.transpose(0, 2, 1) @ matrix @ b)[:, 0, 0]
         return result
 
-    lengths = product(forth, ll, forth) * product(back, rr, back)
+    lengths = product(forth, own, forth) * product(back, other, back)
     return np.clip(product(forth, lr, back) / np.sqrt(lengths), -1, 1)
 
 
@@ -203,16 +264,19 @@ def _features(small: PixelArray, mirrored: bool = False) -> Float32Array:
     transform has length 1; where the image is of one tone, all is 0.
     """
     images = small.astype(np.float32)
-    if mirrored:
-        images = images[:, :, ::-1]
     plain, shifted, stretched = _TRANSFORMS
     along, down = images @ plain.T, plain @ images
     products = (plain @ along, shifted @ along, down @ shifted.T, stretched @ along)
-    grid = np.stack([*products, down @ stretched.T], axis=1) * _WEIGHTS
+    grid = np.stack([*products, down @ stretched.T], axis=1)
+    grid *= _WEIGHTS
     features = grid.reshape(len(images), 5, -1)[:, :, 1:]  # the first is the mean brightness
     lengths = np.linalg.norm(features[:, :1], axis=2, keepdims=True)
     # rounding leaves a trace of a tone; a single pixel of one step is far above it
-    return np.where(lengths > 1e-2, features / np.maximum(lengths, 1e-2), np.float32(0))
+    scale = np.where(lengths > 1e-2, 1 / np.maximum(lengths, 1e-2), np.float32(0))
+    scaled: Float32Array = features * (scale * _MIRROR if mirrored else scale)
+    if mirrored:
+        scaled[:, 2] *= -1  # shifted right is now shifted left
+    return scaled
 
 
 def _screen(features: Float32Array) -> Float32Array:
@@ -234,6 +298,8 @@ def _transforms() -> Float32Array:
 _TRANSFORMS = _transforms()
 _STEPS = np.arange(_FREQUENCIES)
 _WEIGHTS = np.hypot(_STEPS[:, None], _STEPS).astype(np.float32)
+#: (399,) what a mirror does to the features: odd frequencies to the side change their sign.
+_MIRROR = np.tile(1 - 2 * (_STEPS % 2), _FREQUENCIES)[1:].astype(np.float32)
 _LOWEST = np.flatnonzero(
     np.maximum(_STEPS[:, None], _STEPS).ravel()[1:] < _SCREEN_FREQUENCIES,
 )
