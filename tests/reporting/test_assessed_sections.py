@@ -1,6 +1,7 @@
 """The measured sections: what they tell of an assessment, in which order, and what they refuse."""
 
 import json
+import re
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from hilum.reporting.report import SECTIONS
 from hilum.reporting.runs import read_runs
 from hilum.reporting.sections.data import describe_ledger, show_looks
 from hilum.reporting.sections.elsewhere import show_external, show_subgroups
+from hilum.reporting.sections.front import show_operating
 from hilum.reporting.sections.probabilities import (
     show_abstention,
     show_calibration,
@@ -46,7 +48,8 @@ def words(anchor, *runs):
     """What one section says; a whole report would draw every figure."""
     section = next(s for s in SECTIONS if s.anchor == anchor)
     shown = subject(*runs)
-    frame = {"title": "", "made": "", "synthetic": [], "warnings": [], "several": shown.several}
+    frame = {"title": "", "made": "", "synthetic": [], "warnings": [], "full": False}
+    frame["several"] = shown.several
     page = page_environment().get_template("report.html.j2")
     return Page(page.render(sections=[(section, section.collect(shown))], **frame)).words
 
@@ -148,7 +151,7 @@ def test_without_temperatures_the_reason_stands_there(make_run):
 # ---- operating points ----------------------------------------------------------------------------
 
 
-def test_points_stand_side_by_side_with_expected_measured_and_drop(make_run):
+def test_points_stand_side_by_side_with_expected_measured_and_their_difference(make_run):
     run = make_run()
     found = assess_run(run)
     (item,) = show_operating_points(subject(run))["shown"]
@@ -158,9 +161,10 @@ def test_points_stand_side_by_side_with_expected_measured_and_drop(make_run):
     assert titles[:2] == ["public-health", "clinic"]
     table = {getattr(name, "content", name): cells for name, *cells in target["table"].rows}
     for column, row in enumerate(found.operating.rows):
-        expected, measured, drop = table["Specificity"][3 * column : 3 * column + 3]
+        expected, measured, difference = table["Specificity"][3 * column : 3 * column + 3]
         assert measured == row.result.measured.specificity
-        assert drop.value == pytest.approx(expected.value - measured.value)
+        assert difference.value == pytest.approx(measured.value - expected.value)
+        assert difference.low == -row.result.drop.specificity.high
         counts = row.result.counts
         called = table["Called positive, rightly"][column].content
         assert called.startswith(f"{counts.tp + counts.fp} of {counts.n}, {counts.tp} of ")
@@ -294,7 +298,9 @@ def test_data_from_elsewhere_are_no_split_of_the_run(make_run):
     assert item["title"] == "covinet-cascade on elsewhere, test"
     assert item["drop"]["table"].rows[0][3].value == 0  # the same images under another name
     assert "no difference that these data show" in item["drop"]["sentences"][0]
-    assert "Data from elsewhere: elsewhere, test Accuracy: 0.80" in words("summary", folder)
+    assert "Data from elsewhere: elsewhere, test Accuracy: 0.80" in words("limits", folder)
+    told = "on elsewhere, test, from elsewhere, its accuracy is 80.0 %"
+    assert told in words("summary", folder).replace("\u202f", " ")
 
 
 def test_data_from_elsewhere_without_a_comparison_say_so(make_run):
@@ -314,41 +320,45 @@ def test_a_damaged_comparison_is_refused(make_run):
         read_runs([run])
 
 
-# ---- the summary ---------------------------------------------------------------------------------
+# ---- the first part ------------------------------------------------------------------------------
 
 
-def test_the_summary_tells_the_main_facts_of_new_images(make_run):
+def test_the_first_part_tells_of_new_images(make_run):
     run = make_run()
     evaluate_also(run)
     found = assess_run(run, "test")
     assess_run(run, same_images=True)
-    text = words("summary", run)
-    summary = text[text.index("What else was found") : text.index("Accuracy with its 95 %")]
     ece = found.calibration.classes.top_label.ece
-    assert (
-        f"On test the probability of the predicted class is off by {100 * ece.value:.1f}" in summary
-    )
-    measured = found.operating.rows[0].result.measured
-    target = found.operating.rows[0].point.target
-    assert (
-        f"Operating point public-health On test, {target}: sensitivity "
-        f"{100 * measured.sensitivity.value:.1f}" in summary
-    )
-    assert "With prediction sets for 85.0 % of each class" in summary
-    assert "no difference that these data show between subgroups of half" in summary
-    assert "On val" not in summary
+    assert f"It is off by {100 * ece.value:.1f}" in words("confusion", run)
+    (shown,) = show_operating(subject(run)) or [{}]
+    first = found.operating.rows[0]
+    name, threshold, sensitivity, *_ = shown["table"].rows[0]
+    assert name == f"{first.point.target}: public-health"
+    assert threshold == first.point.chosen.threshold
+    assert sensitivity.content == first.result.measured.sensitivity.value
+    text = words("operating", run)
+    assert "Measured on test, with 95 % intervals." in text
+    assert "With prediction sets for 85.0 % of each class" in text
+    text = words("limits", run)
+    assert "On test no difference that these data show between subgroups of half" in text
+    every = "".join(words(s.anchor, run) for s in SECTIONS if s.front)
+    assert "On test it named the right class for 20 of 25" in every
+    assert not re.search(r"\b[Oo]n val\b", every)
 
 
-def test_the_summary_takes_expected_values_where_measured_ones_flatter(make_run):
+def test_expected_values_stand_where_measured_ones_flatter(make_run):
     run = make_run()
     found = assess_run(run, same_images=True)
+    (shown,) = show_operating(subject(run)) or [{}]
     expected = found.operating.rows[0].point.chosen.expected.sensitivity.value
-    text = words("summary", run)
-    assert f"Expected of images like val, {found.operating.rows[0].point.target}: " in text
-    assert f"sensitivity {100 * expected:.1f}" in text
+    assert shown["table"].rows[0][2].content == expected
+    assert "Expected of images like val, on which the thresholds were chosen" in words(
+        "operating", run
+    )
+    assert "thresholds were chosen on val too" in words("summary", run)
 
 
-def test_the_summary_says_what_is_undefined(make_run):
+def test_the_first_part_says_what_is_undefined_and_what_no_threshold_meets(make_run):
     run = make_run()
     found: Any = assess_run(run)
     classes = found.calibration.classes
@@ -356,6 +366,8 @@ def test_the_summary_says_what_is_undefined(make_run):
     calibration = replace(found.calibration, classes=replace(classes, top_label=top))
     answered = replace(found.conformal, answered=Estimate.undefined("every image is referred"))
     write(run, replace(found, calibration=calibration, conformal=answered))
-    text = words("summary", run)
-    assert "Calibration On val it is undefined: no image." in text
+    assert "Its error is undefined: no image." in words("confusion", run)
+    text = words("operating", run)
     assert "nothing is left to answer (every image is referred)" in text
+    assert "No threshold meets its demands:" in text
+    assert "sensitivity>=1 and specificity>=1" in text

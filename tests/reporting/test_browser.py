@@ -1,6 +1,7 @@
 """The report in a browser: nothing loaded, nothing wrong, readable for everybody."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,8 @@ def test_two_runs_open_without_a_fault(
 def test_every_table_can_be_downloaded(browser: Browser, compared: Path, tmp_path: Path) -> None:
     page = browser.open(compared).page
     assert page.locator("table").count() == page.locator("a[download]").count() > 10
+    assert not page.locator("#comparison").is_visible()
+    page.click("nav a[href='#comparison']")  # a link into the appendix unfolds it
     link = page.locator("#comparison a[download]").first
     with page.expect_download() as waiting:
         link.click()
@@ -91,5 +94,26 @@ def test_it_prints(browser: Browser, report: Path, tmp_path: Path) -> None:
     page.emulate_media(media="print")
     assert not page.locator("nav").is_visible()
     assert not page.locator("a[download]").first.is_visible()
-    page.pdf(path=tmp_path / "report.pdf")
-    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert page.locator("#limits").is_visible()
+    assert not page.locator("#appendix").is_visible()
+    page.pdf(path=tmp_path / "report.pdf", prefer_css_page_size=True, format="A4")
+    pages = re.findall(rb"/Type\s*/Page\b(?!s)", (tmp_path / "report.pdf").read_bytes())
+    assert 1 <= len(pages) <= 6
+
+
+def test_full_prints_the_appendix_too(browser: Browser, tmp_path: Path) -> None:
+    run = hostile_run(tmp_path, "run", (0,))
+    page = browser.open(write_report([run], tmp_path / "report.html", full=True)).page
+    page.emulate_media(media="print")
+    assert page.locator("#provenance").is_visible()
+    assert page.locator("details.part:not([open])").count() == 0
+
+
+def test_the_index_stays_and_marks_where_one_is(browser: Browser, report: Path) -> None:
+    page = browser.open(report).page
+    for anchor in ("measures", "limits"):
+        page.evaluate(f"document.getElementById('{anchor}').scrollIntoView({{block: 'center'}})")
+        marked = "[...document.querySelectorAll('nav li a')].filter(bold).map(a => a.hash).join()"
+        bold = "const bold = a => getComputedStyle(a).fontWeight == 650"
+        page.wait_for_function(f"() => {{ {bold}; return {marked} == '#{anchor}'; }}")
+        assert page.locator("nav").bounding_box()["y"] == 0

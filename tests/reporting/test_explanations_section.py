@@ -11,7 +11,7 @@ from hilum.explanation.localisation import Localisation
 from hilum.records import Estimate
 from hilum.reporting.report import write_report
 from hilum.reporting.runs import read_runs
-from hilum.reporting.sections.explanations import show_explanations
+from hilum.reporting.sections.explanations import show_errors, show_explanations
 from hilum.reporting.subject import Subject
 from tests.browser import Browser
 from tests.browser import browser as browser
@@ -34,10 +34,12 @@ def test_every_error_is_listed_and_the_trust_comes_first(make_run, tmp_path):
     run = make_run()
     explain_errors(run)
     (split,) = section(run)["splits"]
-    assert (len(split["of"].gallery.cases), len(split["pictured"])) == (5, 1)
-    assert split["pictured"][0]["overlay"].startswith("data:image/webp;base64,")
+    assert (len(split["of"].gallery.cases), split["above"], split["pictured"]) == (5, 1, [])
+    ((pictured,),) = [e["pictured"] for e in show_errors(Subject(read_runs([run]))) or ()]
+    assert pictured["overlay"].startswith("data:image/webp;base64,")
     text = words(run, tmp_path)
     trust = text.index("depend on what the network learned")
+    assert trust < text.index("true: normal , ✗ covid")  # the first map
     assert trust < text.index("Right answers") < text.index("Of 25 radiographs 5 were given")
     assert "Whether the maps find the findings: not measured: where the findings" in text
     for case in split["of"].gallery.cases:

@@ -3,7 +3,11 @@ import json
 import pytest
 
 from hilum.reporting.runs import read_runs
-from hilum.reporting.sections.summary import cautions, compare_runs, describe_run
+from hilum.reporting.sections.data import read_audit
+from hilum.reporting.sections.results import cautions
+from hilum.reporting.sections.summary import compare_runs, describe_run, give_verdict
+from hilum.reporting.subject import Subject
+from tests.reporting.assessments import evaluate_also
 
 
 def test_intervals_that_do_not_overlap_are_called_that(make_run):
@@ -62,3 +66,42 @@ def test_a_split_that_was_not_watched_needs_no_caution_about_it(make_run):
     assert info["monitored"]["split"] == "val"
     (run,) = read_runs([folder])
     assert cautions(run, run.results[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("severity", "audited", "says"),
+    [
+        ("critical", "sha256:5f2c", "the audit found what is critical: “2 patients in two splits”"),
+        ("warning", "sha256:5f2c", "with 25 radiographs the intervals are wide"),
+        ("critical", "other", "no audit of these very data was at hand"),
+    ],
+)
+def test_the_verdict_says_what_speaks_against_it(make_run, tmp_path, severity, audited, says):
+    folder = make_run()
+    evaluate_also(folder)
+    runs = read_runs([folder])
+    finding = {
+        "severity": severity,
+        "code": "x",
+        "title": "2 patients in two splits",
+        "meaning": "…",
+    }
+    (tmp_path / "audit.json").write_text(
+        json.dumps({"data": {"fingerprint": audited}, "findings": [finding], "shortcuts": []})
+    )
+    audit = read_audit(tmp_path / "audit.json", runs)
+    good, doubts, weak = give_verdict(Subject(runs, audit=audit), runs[0])
+    assert good.startswith("On test it named the right class for 20 of 25")
+    assert doubts.startswith("What speaks against trusting that: ")
+    assert says in doubts
+    assert ("critical" in doubts) == (severity == "critical" and audited != "other")
+    assert weak.endswith("how it does on films from elsewhere was not measured.")
+
+
+def test_the_main_evaluation_is_of_test_and_never_of_train(make_run):
+    for split, main in (("test", "test"), ("far", "val"), ("train", "val")):
+        folder = make_run(f"of-{split}")
+        evaluate_also(folder, split)
+        (run,) = read_runs([folder])
+        assert run.main is not None
+        assert run.main.split == main

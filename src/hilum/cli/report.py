@@ -50,6 +50,9 @@ def report(
         bool,
         typer.Option(help="Explain evaluated splits that have no explanations yet; takes minutes."),
     ] = True,
+    full: Annotated[
+        bool, typer.Option("--full", help="Leave the appendix open, so that it is printed too.")
+    ] = False,
     device: Device = None,
 ) -> None:
     """Write one HTML file about runs and their evaluations; it opens offline."""
@@ -67,6 +70,7 @@ def report(
             out_of_fold=out_of_fold or (),
             explain=explanations,
             compare=compare is not None,
+            full=full,
             device=device or "auto",
             progress=progress,
             say=console.say,

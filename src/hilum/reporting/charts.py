@@ -131,27 +131,28 @@ def learning_curve(
 def class_bars(
     classes: Sequence[str], splits: Sequence[tuple[str, Sequence[int]]], *, title: str
 ) -> str:
-    """Grouped horizontal bars: the share of each class in each split, as inline SVG.
+    """Grouped horizontal bars: how many images each class has in each split, as inline SVG.
 
-    classes: names. splits: (name, counts per class). title: begins the picture's words. Bars show
-    shares of the split, because splits differ too much in size for counts to be compared; the
-    counts stand beside the bars.
+    classes: names. splits: (name, counts per class). title: begins the picture's words. Beside
+    each bar stand the count and its share of the split.
     """
     height = 0.66 / max(len(splits), 1)
+    most = max((count for _, counts in splits for count in counts), default=0) or 1
 
     def draw(axes: Axes) -> None:
         for s, (_, counts) in enumerate(splits):
             total = sum(counts)
             for c, count in enumerate(counts):
-                share = 100 * count / total if total else 0.0
+                share = f" ({100 * count / total:.0f} %)" if total else ""
                 y = c - 0.24 + (s + 0.5) * height
-                axes.barh(y, share, height=height * 0.86, color=SERIES[s % len(SERIES)])
+                axes.barh(y, count, height=height * 0.86, color=SERIES[s % len(SERIES)])
                 axes.text(
-                    share + 1.2, y, f"{count:,}", va="center", ha="left", color=INK, fontsize=8.5
-                )
+                    count + 0.012 * most, y, f"{count:,}{share}", va="center", ha="left",
+                    color=INK, fontsize=8.5,
+                )  # fmt: skip
         lay_rows(
-            axes, [c - 0.27 for c in range(len(classes))], (len(classes) - 0.5, -0.6), (0, 100),
-            "share of the split, %",
+            axes, [c - 0.27 for c in range(len(classes))], (len(classes) - 0.5, -0.6),
+            (0, 1.25 * most), "images",
         )  # fmt: skip
 
     rows = len(classes) * (0.22 * len(splits) + 0.28)
@@ -178,9 +179,8 @@ def interval_chart(rows: Mapping[str, Estimate], *, quantity: str, alt: str) -> 
             axes.plot([value], [y], "o", mec=SERIES[0], mfc=fill, markersize=7)
         lay_rows(
             axes, [y - 0.24 for y in range(len(drawn))], (len(drawn) - 0.65, -0.85), (0, 1),
-            quantity, [f"{value:.3f}" for _, value in drawn.values()],
+            quantity, [f"{value:.3f}" for _, value in drawn.values()], UNIT_TICKS,
         )  # fmt: skip
-        axes.set_xticks(*UNIT_TICKS)
 
     return draw_svg(draw, (4.3, 0.55 + 0.46 * len(drawn)), alt=alt, rows=list(drawn))
 

@@ -31,8 +31,18 @@ from hilum.reporting.sections.elsewhere import (
     show_stress,
     show_subgroups,
 )
-from hilum.reporting.sections.explanations import show_explanations, show_radiographs
-from hilum.reporting.sections.forms import fill_checklist, list_limits, write_cards
+from hilum.reporting.sections.explanations import (
+    show_errors,
+    show_explanations,
+    show_radiographs,
+)
+from hilum.reporting.sections.forms import fill_checklist, write_cards
+from hilum.reporting.sections.front import (
+    show_confusion,
+    show_measures,
+    show_operating,
+    tell_limits,
+)
 from hilum.reporting.sections.probabilities import (
     show_abstention,
     show_calibration,
@@ -56,6 +66,7 @@ class Section:
 
     title: in the table of contents. collect: None leaves the section out. heading: its own, if it
     is not the title; "heading" in a part goes before both. template: the anchor, if not given.
+    front: stands in the first part, and not folded away in the appendix.
     """
 
     anchor: str
@@ -63,11 +74,23 @@ class Section:
     collect: Callable[[Subject], Any]
     heading: str = ""
     template: str = ""
+    front: bool = False
 
 
-#: In the order in which they are read.
+#: In the order in which they are read: what a reader needs, then the appendix.
 SECTIONS = (
-    Section("summary", "Summary", summarise_runs),
+    Section("summary", "Verdict", summarise_runs, front=True),
+    Section("measures", "Measures", show_measures, front=True),
+    Section(
+        "confusion",
+        "Confusion, calibration",
+        show_confusion,
+        "What it confuses, and what its probabilities are worth",
+        front=True,
+    ),
+    Section("operating", "Operating point", show_operating, "Where to draw the line", front=True),
+    Section("errors", "Where it errs", show_errors, front=True),
+    Section("limits", "What limits it", tell_limits, front=True),
     Section("comparison", "Comparison", compare_pairs, "Comparison on the same radiographs"),
     Section("data", "Data", describe_data, "The data"),
     Section("audit", "Audit", lambda subject: {"audit": subject.audit}, "Is the data sound?"),
@@ -87,7 +110,6 @@ SECTIONS = (
     Section("radiographs", "Radiographs", show_radiographs),
     Section("explanations", "Errors and explanations", show_explanations),
     Section("published", "Published figures", compare_published),
-    Section("limits", "Limits", list_limits),
     Section(
         "clinical",
         "How radiologists read",
@@ -110,11 +132,13 @@ def write_report(
     label_errors: LabelErrors | None = None,
     title: str | None = None,
     compare: bool = False,
+    full: bool = False,
 ) -> Path:
     """Write one self-contained HTML file about runs; several are set side by side.
 
-    The file loads nothing and runs no script. Of this machine it holds the names of the run
-    folders, not their paths.
+    First stands what a reader needs, then, folded, an appendix with everything else. The file loads
+    nothing and runs no script. Of this machine it holds the names of the run folders, not their
+    paths.
 
     Args:
         runs: RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where evaluated, or
@@ -126,6 +150,7 @@ def write_report(
         label_errors: The possible ones, from predictions that were held out.
         title: The heading; by default the names of the runs.
         compare: Refuse runs that no split allows to compare image by image.
+        full: Leave the appendix open, and print it too.
 
     Returns:
         The file.
@@ -150,6 +175,7 @@ def write_report(
         all_synthetic=len(synthetic) == len(subject.runs),
         warnings=_notes(subject.runs),
         several=subject.several,
+        full=full,
     )
 
 
@@ -162,6 +188,7 @@ def report_on(
     out_of_fold: Sequence[Path] = (),
     explain: bool = True,
     compare: bool = False,
+    full: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
     say: Callable[[str], None],
@@ -172,7 +199,7 @@ def report_on(
     run. audit: by default the one that `hilum audit` of the first run's data left here.
     out_of_fold: predictions.csv of radiographs that were held out, to look for label errors.
     explain: evaluated splits that have no explanations. say: told what of this was found, or why
-    it is left out. Returns and raises as write_report.
+    it is left out. full: as of write_report, which also says what is returned and raised.
     """
     for run in runs if explain else ():
         # without its data a run is not explained; the report says so, and how to do it
@@ -198,6 +225,7 @@ def report_on(
         audit=audit,
         label_errors=label_errors,
         compare=compare,
+        full=full,
     )
 
 

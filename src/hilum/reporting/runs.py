@@ -163,6 +163,19 @@ class Run:
         """The decisions that have a network of their own, in the order of the label tree."""
         return tuple(d.name for d in self.tree.networks(self.strategy))
 
+    @property
+    def main(self) -> SplitResult | None:
+        """The evaluation that says most about new images: of test, or else one that chose nothing.
+
+        Last come the images of training, and before them those that thresholds were chosen on.
+        """
+
+        def rank(result: SplitResult) -> tuple[bool, bool, bool]:
+            chose = result.assessment is not None and result.assessment.same_images
+            return result.split == "train", result.split != "test", chose
+
+        return min(self.results, key=rank, default=None)
+
     def result(self, split: str) -> SplitResult | None:
         """The evaluation of a split, or None where there is none."""
         return next((r for r in self.results if r.split == split), None)

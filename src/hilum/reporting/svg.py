@@ -10,7 +10,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -32,6 +32,7 @@ _CSS: Final = {
 _RC: Final = {
     "svg.fonttype": "none",
     "svg.hashsalt": "hilum",
+    "figure.dpi": 100,
     "axes.unicode_minus": True,
     "font.size": 9.5,
     "font.family": ["DejaVu Sans"],
@@ -39,6 +40,9 @@ _RC: Final = {
 
 #: Ticks of a share or probability.
 UNIT_TICKS: Final = ([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
+
+#: What the name of a row takes, in hundredths of an inch.
+_LINE: Final = 19
 
 #: How many letters the name of a row may take.
 _ROW: Final = 42
@@ -96,13 +100,15 @@ def name_row(axes: Axes, row: int, y: float, x: float = 0.0, va: str = "bottom")
 
 def lay_rows(
     axes: Axes, names: Sequence[float], y: tuple[float, float], x: tuple[float, float],
-    quantity: str, values: Sequence[str] = (),
+    quantity: str, values: Sequence[str] = (), ticks: Sequence[Sequence[Any]] = (),
 ) -> None:  # fmt: skip
-    """Axes of a chart of rows, with a scale and a grid along x alone.
+    """Axes of a chart of rows, with a scale and a grid along x alone, which spares the names.
 
     names: at which height the name of each row stands, at the left. values: at the right of them.
-    y: from the bottom to the top.
+    y: from the bottom to the top. ticks: their places and, if given, their labels.
     """
+    height = _LINE * (y[0] - y[1]) / axes.bbox.height
+    ends = [*(name - height for name in names[1:]), y[0]]
     for row, height in enumerate(names):
         name_row(axes, row, height, x[0])
         if values:
@@ -111,7 +117,11 @@ def lay_rows(
     axes.set_ylim(*y)
     axes.set_xlim(*x)
     axes.set_xlabel(quantity)
-    axes.grid(axis="x", color=FAINT, linewidth=0.8)
+    if ticks:
+        axes.set_xticks(*ticks)
+    seen = [tick for tick in axes.get_xticks() if x[0] <= tick <= x[1]]
+    for top, bottom in zip(names, ends, strict=True):
+        axes.vlines(seen, top, bottom, color=FAINT, linewidth=0.8, zorder=0)
 
 
 def lay_lines(axes: Axes, x: str, y: str) -> None:

@@ -8,6 +8,7 @@ __all__ = [
     "elsewhere",
     "explanations",
     "forms",
+    "front",
     "probabilities",
     "published",
     "results",

@@ -25,23 +25,45 @@ Counts = tuple[str, Sequence[int]]
 
 def describe_data(subject: Subject) -> list[dict[str, Any]]:
     """One entry per data set (by fingerprint): its runs, class counts and known source."""
+    return [_describe_set(*runs) for runs in _data_sets(subject)]
+
+
+def class_charts(subject: Subject) -> list[tuple[str, list[str], str]]:
+    """Of every data set that has counts its name, its splits, and a chart of the classes."""
+    found = [(run, _counts(run)) for run, *_ in _data_sets(subject)]
+    return [
+        (
+            str(run.data.get("name") or "data without a name"),
+            [split for split, _ in splits],
+            class_bars(run.tree.classes, splits, title="Images per class"),
+        )
+        for run, splits in found
+        if splits
+    ]
+
+
+def _data_sets(subject: Subject) -> list[list[Run]]:
+    """The runs of each data set, told apart by fingerprints."""
     sets: dict[Any, list[Run]] = {}
     for run in subject.runs:
         identity = (run.data.get("fingerprint") or str(run.folder), run.tree.classes)
         sets.setdefault(identity, []).append(run)
-    return [_describe_set(*runs) for runs in sets.values()]
+    return list(sets.values())
+
+
+def _counts(run: Run) -> list[Counts]:
+    counts: Mapping[str, Mapping[str, int]] = run.data.get("counts") or {}
+    return [(s, [int(c.get(name, 0)) for name in run.tree.classes]) for s, c in counts.items()]
 
 
 def _describe_set(run: Run, *others: Run) -> dict[str, Any]:
     classes, name = run.tree.classes, run.data.get("name") or "not recorded"
-    counts: Mapping[str, Mapping[str, int]] = run.data.get("counts") or {}
-    splits = [(s, [int(c.get(name, 0)) for name in classes]) for s, c in counts.items()]
+    splits = _counts(run)
     return {
         "name": name,
         "run": run,
-        "splits": list(counts),
+        "splits": [split for split, _ in splits],
         "table": counts_table(f"Images per class and split of {name}", classes, splits),
-        "chart": class_bars(classes, splits, title="Class distribution"),
         "users": [run.name, *(other.name for other in others)],
         "source": known_source(run),
     }
@@ -157,6 +179,12 @@ def describe_ledger(run: Run) -> list[str]:
         describe_looks([k for k in looks[: looks.index(look) + 1] if k.is_of_same_images(look)])
         for look in last
     ]
+
+
+def count_looks(run: Run, split: str) -> int:
+    """How often the images of a split of its own data, as they were last, are known to be seen."""
+    looks = [look for look in _looks_of(run) if look.split == split and not look.external]
+    return sum(look.is_of_same_images(looks[-1]) for look in looks)
 
 
 def _looks_of(run: Run) -> tuple[Look, ...]:

@@ -10,7 +10,7 @@ from hilum.evaluation.stress import Stress, StressMean, StressMeasures
 from hilum.evaluation.subgroups import Attribute, Subgroup
 from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import Run, SplitResult
-from hilum.reporting.sections.results import confusion_table
+from hilum.reporting.sections.results import confusion_table, turned
 from hilum.reporting.subject import Assessed, Subject, name_external, name_images
 from hilum.table import Column, Columns, Row, Rows, Table
 from hilum.wording import PERCENT, POINTS, SIGNED
@@ -18,7 +18,7 @@ from hilum.wording import PERCENT, POINTS, SIGNED
 T = TypeVar("T")
 
 _MEASURED = (
-    "accuracy", Column("clean − changed", style=SIGNED), "balanced accuracy", "macro AUROC",
+    "accuracy", Column("changed − clean", style=SIGNED), "balanced accuracy", "macro AUROC",
 )  # fmt: skip
 
 
@@ -68,12 +68,12 @@ def _show_shift(shift: Shift, title: str) -> dict[str, Any]:
     return {
         "title": title,
         "shift": shift,
-        "range": _range(shift),
+        "range": expected_range(shift),
         "table": Table(f"Shifted films of {title}", [Column("films", wrap=True), *_MEASURED], rows),
     }
 
 
-def _range(shift: Shift) -> str:
+def expected_range(shift: Shift) -> str:
     """From the lower bound where it does worst to the upper bound on the films as they are."""
     worst, clean = shift.kinds[shift.hardest].measures.accuracy, shift.clean.accuracy
     low = worst.value if worst.low is None else worst.low
@@ -136,7 +136,7 @@ def _show_stress(stress: Stress, title: str) -> dict[str, Any]:
 def _measured(mean: StressMean) -> Row:
     """In the order of _MEASURED."""
     found = mean.measures
-    return found.accuracy, mean.drop.accuracy, found.balanced_accuracy, found.macro_auroc
+    return found.accuracy, turned(mean.drop.accuracy), found.balanced_accuracy, found.macro_auroc
 
 
 def _sentence(stress: Stress) -> str:
@@ -194,9 +194,9 @@ def _show_external(run: Run, result: SplitResult) -> dict[str, Any]:
 def _drop(found: ExternalDrop, title: str) -> dict[str, Any]:
     accuracy, *others = found.drops
     columns: Columns = [
-        Column("measure", wrap=True), "inside", "outside", Column("inside − outside", style=SIGNED),
+        Column("measure", wrap=True), "inside", "outside", Column("outside − inside", style=SIGNED),
     ]  # fmt: skip
-    rows: Rows = [[d.name, d.internal, d.external, d.drop] for d in found.drops]
+    rows: Rows = [[d.name, d.internal, d.external, turned(d.drop)] for d in found.drops]
     return {
         "of": found,
         "sentences": [

@@ -11,6 +11,7 @@ from hilum.explanation.errors import ErrorCase, ErrorPictures
 from hilum.explanation.localisation import Localisation
 from hilum.explanation.sanity import SAME, SanityCheck
 from hilum.explanation.split import EXPLANATIONS_FILE, SplitExplanation, read_explanations
+from hilum.records import PixelArray
 from hilum.reporting.charts import picture_uri, radiograph_uri
 from hilum.reporting.runs import EXTERNAL_PREFIX, Run, SplitResult, Verdict
 from hilum.reporting.subject import ImageSource, Subject
@@ -29,11 +30,80 @@ LIMIT = 600
 BUDGET = 3_800_000
 
 
-def show_radiographs(subject: Subject) -> dict[str, Any]:
-    """The radiographs of the validation split with truth and predictions, errors first.
+#: How many of the surest errors the first part shows, shared by its runs, and the least of one run.
+SUREST = 6
+LEAST = 3
 
-    Where val was not evaluated, the first split that was. Raises HilumError if the source of
-    images gives another number of radiographs than it was asked for.
+
+def show_errors(subject: Subject) -> list[dict[str, Any]] | None:
+    """Per run the commonest confusions of its main evaluation, and its surest errors with pictures.
+
+    With a map of what spoke for the wrong answer where there are explanations. Raises HilumError
+    as show_radiographs.
+    """
+    shown = [
+        _surest(subject, run, run.main, surest_shown(subject)) for run in subject.runs if run.main
+    ]
+    return shown or None
+
+
+def surest_shown(subject: Subject) -> int:
+    """How many errors of a run the first part shows at most."""
+    return max(LEAST, SUREST // len(subject.runs))
+
+
+def _surest(subject: Subject, run: Run, result: SplitResult, most: int) -> dict[str, Any]:
+    found = result.evaluation
+    confused = sorted(
+        (
+            (n, truth, taken)
+            for truth, row in zip(found.classes, found.confusion_matrix, strict=True)
+            for taken, n in zip(found.classes, row, strict=True)
+            if n and taken != truth
+        ),
+        reverse=True,
+    )
+    explanation = read_run_explanations(run).get(result.split)
+    pictured: list[dict[str, Any]] = []
+    method, trust, cards = "", list[str](), list[dict[str, Any]]()
+    if explanation and _belongs(explanation, result):
+        method = METHOD_NAMES[explanation.gallery.method]
+        trust = _trust(explanation, explanation.gallery.method)
+        cases = [case for case in explanation.gallery.cases if case.pictures]
+        pictured = [_pictured(case, case.pictures) for case in cases[:most] if case.pictures]
+    elif subject.images:
+        wrong = [verdict for verdict in result.verdicts.values() if not verdict.correct]
+        wrong.sort(key=lambda verdict: -verdict.probability)
+        pixels = _pictures(subject.images, [verdict.name for verdict in wrong[:most]])
+        cards = [
+            {"verdict": verdict, "uri": radiograph_uri(picture)}
+            for verdict, picture in zip(wrong, pixels, strict=False)
+        ]
+    return {
+        "run": run,
+        "result": result,
+        "confused": confused[:3],
+        "method": method,
+        "trust": trust,
+        "pictured": pictured,
+        "cards": cards,
+    }
+
+
+def _pictures(images: ImageSource, names: Sequence[str]) -> list[PixelArray]:
+    pixels = images(names) if names else []
+    if len(pixels) != len(names):
+        raise HilumError(
+            f"The report asked for {len(names)} radiographs and was given {len(pixels)}."
+        )
+    return pixels
+
+
+def show_radiographs(subject: Subject) -> dict[str, Any]:
+    """The radiographs of the first split that has predictions, errors first.
+
+    Raises HilumError if the source of images gives another number of radiographs than it was
+    asked for.
     """
     by_split = {
         split: [(run.name, r.verdicts) for run in subject.runs if (r := run.result(split))]
@@ -78,11 +148,7 @@ def _with_pictures(cards: Sequence[dict[str, Any]], images: ImageSource) -> list
     # Read in parts: six hundred radiographs as they come from a detector would fill the memory.
     for start in range(0, len(cards), LARGE):
         part = cards[start : start + LARGE]
-        pixels = images([card["name"] for card in part])
-        if len(pixels) != len(part):
-            raise HilumError(
-                f"The report asked for {len(part)} radiographs and was given {len(pixels)}."
-            )
+        pixels = _pictures(images, [card["name"] for card in part])
         small = {} if start == 0 else {"longest": 128, "quality": 75}
         for card, picture in zip(part, pixels, strict=True):
             uri = radiograph_uri(picture, **small)
@@ -122,7 +188,8 @@ def show_explanations(subject: Subject) -> dict[str, Any]:
             elif not _belongs(explanation, result):
                 outdated.append(where)
             else:
-                found.append(_shown(run, explanation))
+                above = surest_shown(subject) if result is run.main else 0
+                found.append(_shown(run, explanation, above))
     return {
         "splits": found,
         "lacking": listed(lacking),
@@ -148,8 +215,10 @@ def _belongs(explanation: SplitExplanation, result: SplitResult) -> bool:
     return explanation.n == len(result.verdicts) and wrong == listed_errors
 
 
-def _shown(run: Run, explanation: SplitExplanation) -> dict[str, Any]:
+def _shown(run: Run, explanation: SplitExplanation, above: int) -> dict[str, Any]:
+    """above: how many of the surest errors the first part shows, which are left out here."""
     gallery = explanation.gallery
+    cases = [case for case in gallery.cases if case.pictures]
     on = f"{run.name} on {explanation.split}"
     measured = [score for score in explanation.localisation if score.measured]
     columns: Columns = [
@@ -168,13 +237,7 @@ def _shown(run: Run, explanation: SplitExplanation) -> dict[str, Any]:
     return {
         "on": on,
         "of": explanation,
-        "trust": [
-            *map(_sanity_sentence, explanation.sanity),
-            *(
-                f"{METHOD_NAMES[s.method]} maps of the decision {s.decision} are {s.verdict}."
-                for s in measured
-            ),
-        ],
+        "trust": _trust(explanation),
         "unmeasured": sorted(
             {s.pointing.reason for s in explanation.localisation if not s.measured}
         ),
@@ -185,12 +248,25 @@ def _shown(run: Run, explanation: SplitExplanation) -> dict[str, Any]:
             for example in explanation.examples
         ],
         "method": METHOD_NAMES[gallery.method],
-        "pictured": [_pictured(case, case.pictures) for case in gallery.cases if case.pictures],
+        "above": min(above, len(cases)),
+        "pictured": [_pictured(case, case.pictures) for case in cases[above:] if case.pictures],
         "by_decision": Counter(case.decision for case in gallery.cases),
         "pair": explanation.pair and picture_uri(explanation.pair.png),
         "notes": (*gallery.notes, *explanation.notes),
         "errors": Table(f"Errors of {on}", columns, rows, kind="facts list"),
     }
+
+
+def _trust(explanation: SplitExplanation, method: str = "") -> list[str]:
+    """How far to trust the maps of every method, or of one, a sentence per check and decision."""
+    return [
+        *(_sanity_sentence(c) for c in explanation.sanity if method in ("", c.method)),
+        *(
+            f"{METHOD_NAMES[s.method]} maps of the decision {s.decision} are {s.verdict}."
+            for s in explanation.localisation
+            if s.measured and method in ("", s.method)
+        ),
+    ]
 
 
 def _probs(case: ErrorCase) -> list[str]:

@@ -18,6 +18,7 @@ from hilum.reporting.evaluation_charts import (
     reliability_diagram,
 )
 from hilum.reporting.runs import Run
+from hilum.reporting.sections.results import turned
 from hilum.reporting.subject import Assessed, Subject
 from hilum.statistics.two_by_two import MEASURES
 from hilum.table import Column, Columns, Row, Rows, Table
@@ -211,7 +212,7 @@ def _demanded(row: OperatingRow) -> str:
 
 
 def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
-    """Three columns for each point: expected, measured, and the drop between them."""
+    """Three columns for each point: expected, measured, and measured less expected."""
     over, thresholds, called, prevalence = [], [], [], ""
     measured: dict[str, list[Any]] = {measure: [] for measure in MEASURES}
     elsewhere: dict[str, list[Any]] = {"ppv": [], "npv": []}
@@ -226,9 +227,8 @@ def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
         text = f"{n.tp + n.fp:,} of {n.n:,}, {n.tp:,} of {n.tp + n.fn:,} positive"
         called.append(Cell(text, span=3, kind="across"))
         for measure, cells in measured.items():
-            cells += [
-                getattr(of, measure) for of in (chosen.expected, result.measured, result.drop)
-            ]
+            cells += [getattr(of, measure) for of in (chosen.expected, result.measured)]
+            cells.append(turned(getattr(result.drop, measure)))
         if at:  # of all points, or of none
             prevalence = f" at a prevalence of {at.prevalence:g}"
         for measure, cells in elsewhere.items() if at else ():
@@ -243,7 +243,7 @@ def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
         ),
         ["Called positive, rightly", *called],
     ]
-    columns: Columns = ["expected", "measured", Column("drop", style=SIGNED)] * len(points)
+    columns: Columns = ["expected", "measured", Column("difference", style=SIGNED)] * len(points)
     return Table(label, ["measure", *columns], rows, kind="points", over=["demanded", *over])
 
 

@@ -1,15 +1,16 @@
 """The report's sections on results: what each split measured, and runs image by image."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from hilum.audit.leaks import Copies
 from hilum.evaluation.files import ClassMeasures, Evaluation
 from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.records import Estimate, FloatArray, IntArray
 from hilum.reporting.runs import Run, SplitResult
-from hilum.reporting.sections.summary import cautions
 from hilum.reporting.subject import Subject
 from hilum.statistics.comparison import mcnemar_exact
 from hilum.statistics.intervals import bootstrap
@@ -80,6 +81,33 @@ def _result(run: Run, result: SplitResult, cell: MakeCell) -> dict[str, Any]:
     }
 
 
+def cautions(run: Run, result: SplitResult) -> list[str]:
+    """What makes the figures of a split look better than they are, as far as the run tells."""
+    found = []
+    split = result.split
+    if split == "train":
+        found.append("These radiographs were trained on: the figures say nothing about new ones.")
+    elif run.monitored == split:
+        overrides: Mapping[str, Mapping[str, Any]] = run.recipe.get("decision") or {}
+        base = run.recipe.get("select")
+        if any(overrides.get(d, {}).get("select", base) == "best" for d in run.decisions):
+            found.append(
+                f"The epoch that was kept was chosen on {split}, so these figures are optimistic."
+            )
+        else:
+            found.append(
+                f"The split {split} was watched during training; no epoch was chosen on it."
+            )
+    copies = run.info.get("copies") or {"groups": 0}
+    if split != "train" and copies["groups"]:
+        names = ", ".join(copies["names"][:5]) + ", …" * (copies["groups"] > 5)
+        found.append(f"{Copies(copies['groups'], ()).sentence[:-1]} ({names}).")
+    n = result.evaluation.n
+    if n < 100:
+        found.append(f"With {n:,} radiographs the intervals are wide: read them, not the points.")
+    return found
+
+
 def overall_table(
     label: str, found: Mapping[str, Evaluation | None], cell: MakeCell = bare
 ) -> Table:
@@ -127,6 +155,14 @@ def confusion_table(label: str, names: Sequence[str], matrix: Sequence[Sequence[
         "images",
     ]
     return Table(label, columns, rows, kind="matrix")
+
+
+def turned(difference: Estimate) -> Estimate:
+    """The difference b less a, where the one given is a less b."""
+    value, low, high = (
+        None if x is None else -x for x in (difference.value, difference.high, difference.low)
+    )
+    return replace(difference, value=value, low=low, high=high)
 
 
 def _methods(evaluations: Iterable[Evaluation]) -> list[tuple[str, str]]:
