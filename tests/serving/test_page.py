@@ -256,6 +256,9 @@ def test_window_level_zoom_and_keys(
     page.keyboard.press("0")
     assert middle(page)[0] == before
 
+    page.locator("#sliders summary").click()
+    assert page.locator("#level").is_visible()
+    page.locator("#sliders summary").click()
     page.keyboard.press("[")
     page.keyboard.press(".")
     assert page.locator("#window-value").inner_text() == "239"
