@@ -278,7 +278,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
             uploads = Uploads(Limits())
             try:
                 with contextlib.suppress(Problem):
-                    async with uploads.receive(request, "files", 3, lambda: None) as files:
+                    async with uploads.receive(request, 3, lambda: None) as files:
                         assert 1 <= len(files) <= 3
             finally:
                 assert uploads.held == 0

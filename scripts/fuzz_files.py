@@ -1,7 +1,9 @@
 """Sound files of every kind that Hilum reads, to be damaged."""
 
+import base64
 import contextlib
 import io
+import json
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -121,7 +123,7 @@ def archives() -> Iterator[Seed]:
 
 
 def forms() -> Iterator[Seed]:
-    """Forms as a browser sends them: a head that names the boundary, an empty line, the body."""
+    """Files as a browser sends them, in forms and in JSON: the type, an empty line, the body."""
     picture = next(pictures())[1]
     for names in (("a.png",), ("a.png", 'b"\\.png', "c\u00e9.dcm")):
         boundary = "----form"
@@ -134,3 +136,6 @@ def forms() -> Iterator[Seed]:
         ]
         head = f"multipart/form-data; boundary={boundary}\n\n".encode()
         yield "form", head + b"".join(parts) + f"--{boundary}--\r\n".encode()
+        coded = base64.b64encode(picture).decode()
+        body = json.dumps({"files": [{"name": name, "content": coded} for name in names]})
+        yield "json", b"application/json\n\n" + body.encode()

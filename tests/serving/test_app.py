@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import tempfile
 from dataclasses import replace
@@ -91,6 +92,45 @@ def test_colour_is_told_and_referred(server):
     assert item["colour"] is True
     assert item["referred"] is True
     assert item["referred_because"] == "not such a radiograph"
+
+
+def coded(*files):
+    """Files as JSON holds them: (name, bytes)."""
+    return {"files": [{"name": n, "content": base64.b64encode(f).decode()} for n, f in files]}
+
+
+def test_files_in_json_are_answered_as_those_in_a_form(server, radiographs):
+    """Short and long ones, in whatever pieces they arrive, and with slashes as PHP writes them."""
+    files = [(p.name, p.read_bytes()) for p in radiographs] + [('no \\ "one".png', b"none")]
+    whole = json.dumps(coded(*files, ("", b""))).replace("/", "\\/").encode()
+
+    async def pieces():
+        for start in range(0, len(whole), 997):
+            yield whole[start : start + 997]
+
+    kind = {"content-type": "application/json"}
+    answer = server.post("/v1/predictions", content=pieces(), headers=kind)
+
+    found = answer.json()["predictions"]
+    assert [item.pop("name") for item in found] == [name for name, _ in files] + [""]
+    expected = server.predict(*(content for _, content in files), b"").json()["predictions"]
+    assert found == [{key: item[key] for key in item if key != "name"} for item in expected]
+    assert server.app.state.service.uploads.held == 0
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"files": {"file": png()}},  # the name before there was one for both
+        {"files": {"files": png()}},
+        {"json": coded(("", png()))},
+    ],
+)
+@pytest.mark.parametrize(
+    ("route", "key"), [("predictions", "predictions"), ("explanations", "map")]
+)
+def test_both_routes_take_files_in_the_same_ways(server, route, key, sent):
+    assert server.post(f"/v1/{route}", **sent).json()[key]
 
 
 def test_previews_are_grey_pngs_of_a_bounded_size(server):

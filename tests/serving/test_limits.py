@@ -30,6 +30,8 @@ def test_too_many_bytes(make):
 
     assert server.predict(b"x" * 1000).status_code == 200
     assert "2000 bytes" in assert_problem(server.predict(b"x" * 2000), 413)
+    announced = {"content-length": str(65 << 20)}
+    assert "64 MiB" in assert_problem(make().post("/v1/predictions", headers=announced), 413)
 
 
 def test_too_many_bytes_that_were_not_announced(make):
@@ -87,7 +89,27 @@ def test_too_much_held_by_all_together(make):
 @pytest.mark.parametrize(
     ("headers", "content", "status"),
     [
-        ({"content-type": "application/json"}, b"{}", 415),
+        ({"content-type": "text/plain"}, b"{}", 415),
+        *(
+            ({"content-type": "application/json"}, content, status)
+            for content, status in [
+                (b"", 422),
+                (b"{}", 422),
+                (b'{"files": []}', 422),
+                (b'{"files": ["aaaa"]}', 422),
+                (b'{"files": [{"content": "aaaa", "more": 1}]}', 422),
+                (b'{"files": [{"content": "aaa"}]}', 422),
+                (b'{"files": [{"content": [0]}]}', 422),
+                (b'{"files": [{"content": "%b' % (b"aaaa" * 999), 422),
+                (b'{"files": [{"content": "%b"}, {"content": [0]}]}' % (b"aaaa" * 999), 422),
+                (b'{"files": [{"content": "%b"}]}' % (b"!" * 9999), 422),
+                (b'{"files": [{"name": "%b", "content": ""}]}' % (b"aaaa" * 999), 422),
+                (b"[" * 60_000, 422),
+                (b"[0," * 30_000, 422),
+                (b'{"files": [%b{"content": ""}]}' % (b'{"content": ""},' * 16), 413),
+                (b'{"files": ["%b"' % b'", "'.join([b"aaaa" * 999] * 17), 413),
+            ]
+        ),
         ({}, b"", 415),
         ({"content-type": "multipart/form-data"}, b"", 422),
         ({"content-type": "multipart/form-data; boundary=b"}, b"", 422),
@@ -276,6 +298,40 @@ def test_pages_of_other_origins_are_refused(server):
 
     assert_problem(server.predict(png(), headers=origin), 403)
     assert server.predict(png(), headers={"origin": "http://localhost"}).status_code == 200
+
+
+def test_pages_of_an_allowed_origin_are_answered(make):
+    """What a browser asks first, without the token; answers and refusals can then be read."""
+    theirs = {"origin": "https://viewer.example", "sec-fetch-site": "cross-site"}
+    first = {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "Content-Type",
+    }
+    for given in ({}, {"token": TOKEN}):
+        server = make(origins=["https://viewer.example"], **given)
+
+        asked = server.send(
+            {"method": "OPTIONS", "url": "/v1/predictions", "headers": theirs | first}
+        )
+        answers = [asked[0], server.predict(png(), headers=theirs)]
+
+        assert [a.status_code for a in answers] == [200, 401 if given else 200]
+        assert {a.headers["access-control-allow-origin"] for a in answers} == {theirs["origin"]}
+        stranger = theirs | {"origin": "https://attacker.example"}
+        for answer in server.send(
+            {"method": "OPTIONS", "url": "/v1/predictions", "headers": stranger | first},
+            {"method": "GET", "url": "/v1/classifier", "headers": stranger},
+        ):
+            assert answer.status_code in (400, 401 if given else 403)
+            assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "viewer.example", "https://viewer.example/", "https://Viewer.example"]
+)
+def test_origins_that_are_none(make, origin):
+    with pytest.raises(HilumError, match="is no origin of pages"):
+        make(origins=[origin])
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,12 @@
 import base64
 import csv
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.conformal import ODD
@@ -19,88 +16,20 @@ from hilum.networks.registry import create_network
 from hilum.prediction.predict import predict_each
 from hilum.prediction.table import Table
 from hilum.radiographs.dataset import open_dataset
-from hilum.serving.app import create_app
-from hilum.serving.run import open_socket
 from hilum.statistics.targets import Target
 from hilum.statistics.two_by_two import TwoByTwo
-from tests.browser import Browser, Visit
+from tests.browser import Visit
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
 from tests.radiographs.dicoms import dicom, save
 from tests.serving.conftest import png
+from tests.serving.pages import address as address
+from tests.serving.pages import choose, middle, running, shown
+from tests.serving.pages import visit as visit
 from tests.spots import write_spots
 from tests.untrained import untrained
 
 TOKEN = "correct-horse-battery-staple"
-GREY_IN_THE_MIDDLE = """() => {
-    const canvas = document.getElementById('picture');
-    const [x, y] = [canvas.width / 2, canvas.height / 2];
-    return [...canvas.getContext('2d').getImageData(x, y, 1, 1).data].slice(0, 3);
-}"""
-
-
-@contextmanager
-def running(classifier: Classifier, token: str | None = None) -> Iterator[str]:
-    """The address of a server in a thread of its own."""
-    listening = open_socket("127.0.0.1", 0, token)
-    app = create_app(classifier, token=token)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
-
-
-@pytest.fixture(scope="module")
-def address(served: Classifier) -> Iterator[str]:
-    with running(served) as found:
-        yield found
-
-
-@pytest.fixture
-def visit(browser: Browser) -> Callable[..., Visit]:
-    def open_page(
-        address: str,
-        *,
-        size: str = "desktop",
-        dark: bool = False,
-        ready: bool = True,
-        before: Callable[[Any], Any] = lambda page: None,
-    ) -> Visit:
-        found = browser.blank(size=size, dark=dark)
-        page = found.page
-        page.set_default_timeout(20_000)
-        before(page)
-        found.watch_requests(lambda url: url.startswith(address))
-        page.goto(address)
-        if ready:
-            page.locator("body[data-ready]").wait_for()
-        return found
-
-    return open_page
-
-
-def choose(page: Any, *files: Path) -> None:
-    """Choose files and wait until all are answered."""
-    page.set_input_files("#choose", list(files))
-    page.wait_for_selector("#list .item")
-    page.locator("#list .item", has_text="…").first.wait_for(state="detached")
-
-
-def shown(p: float) -> str:
-    return "<0.01" if 0 < p < 0.005 else ">0.99" if 0.995 <= p < 1 else f"{p:.2f}"
-
-
-def middle(page: Any) -> list[int]:
-    """The colour in the middle of the picture, once it has been drawn."""
-    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => "
-                  "requestAnimationFrame(done)))")  # fmt: skip
-    found: list[int] = page.evaluate(GREY_IN_THE_MIDDLE)
-    return found
 
 
 def drop(page: Any, name: str, content: bytes) -> None:
@@ -327,6 +256,9 @@ def test_window_level_zoom_and_keys(
     page.keyboard.press("0")
     assert middle(page)[0] == before
 
+    page.locator("#sliders summary").click()
+    assert page.locator("#level").is_visible()
+    page.locator("#sliders summary").click()
     page.keyboard.press("[")
     page.keyboard.press(".")
     assert page.locator("#window-value").inner_text() == "239"

@@ -21,10 +21,20 @@ def serve(
         Path | None,
         typer.Option(help="A file with the token that requests must carry as their bearer token."),
     ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Pages of this origin may ask from a browser, too, such as "
+            "https://viewer.example; may be repeated."
+        ),
+    ] = None,
     runtime: Runtime = "auto",
     max_bytes: Annotated[
         int | None,
-        typer.Option(help="The most that one request may send. [dim]Default: 64 MiB.[/dim]", min=1),
+        typer.Option(
+            help="The most bytes that one request may send. [dim]Default: 64 MiB.[/dim]",
+            min=1,
+        ),
     ] = None,
     max_files: Annotated[
         int | None,
@@ -34,11 +44,11 @@ def serve(
 ) -> None:
     """Serve a classifier to a browser and to programs, until Ctrl-C.
 
-    The page is at /, the description of the API at /openapi.json. Nothing that is sent is stored
-    or logged.
+    The page is at /, the API is described at /docs and, for programs, at /openapi.json. Nothing
+    that is sent is stored or logged.
     """
     from hilum.exporting.runtime import load_to_run
-    from hilum.serving.access import read_token
+    from hilum.serving.access import check_origin, read_token
     from hilum.serving.app import create_app
     from hilum.serving.limits import Limits
     from hilum.serving.run import open_socket
@@ -49,12 +59,15 @@ def serve(
     chosen["held_bytes"] = max(Limits().held_bytes, chosen.get("bytes", 0))
     limits = Limits(**chosen)
     token = None if token_file is None else read_token(token_file)
+    origins = [check_origin(origin) for origin in allow_origin or ()]
     with open_socket(host, port, token) as listening:  # refused before anything takes long
         _, app, _ = load_to_run(
             classifier,
             runtime,
             device,
-            lambda model, kind: create_app(model, token=token, limits=limits, runtime=kind),
+            lambda model, kind: create_app(
+                model, token=token, limits=limits, runtime=kind, origins=origins
+            ),
             many=True,
             say=console.say,
         )

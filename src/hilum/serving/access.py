@@ -2,6 +2,8 @@
 
 import hmac
 import ipaddress
+import re
+from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ from hilum.serving.limits import ServingError, drain, problem_response
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SHORTEST = 16
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 #: Behind the token: what computes, and what tells of the classifier or its use.
 _PROTECTED = ("/v1/", "/metrics")
 
@@ -63,15 +66,29 @@ def read_token(path: Path) -> str:
     return token
 
 
+def check_origin(origin: str) -> str:
+    """An origin as browsers write it: ``https://viewer.example:8443``, and no more.
+
+    Raises ServingError for what is none; '*' is none, since it would be every page of the web.
+    """
+    if not _ORIGIN.fullmatch(origin):
+        raise ServingError(
+            f"'{origin}' is no origin of pages. Expected scheme, name and, where it is not the "
+            "usual one, port, in lower case: https://viewer.example or http://localhost:3000"
+        )
+    return origin
+
+
 class Guard:
     """What stands before an application: names, origins, the token; and security headers.
 
     token: demanded as ``Authorization: Bearer TOKEN``. Without one, only requests to a loopback
-    name are answered, and none that a page of another origin sends.
+    name are answered, and none that a page of another origin sends. origins: whose pages may
+    ask all the same.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str | None) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, token: str | None, origins: Collection[str] = ()) -> None:
+        self._app, self._origins = app, frozenset(origins)
         self._token = None if token is None else token.encode("ascii")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,6 +135,8 @@ class Guard:
         if _host_name(f"//{host}") not in LOOPBACK:
             return 421, "This server answers only to a name of this machine, such as localhost."
         origin = headers.get("origin", f"http://{host}")
+        if origin in self._origins:
+            return None
         if origin.partition("://")[2].lower() != host.lower() or _is_foreign(path, headers):
             return 403, "This server does not answer pages of another origin."
         return None

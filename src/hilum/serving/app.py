@@ -1,6 +1,6 @@
 """The web application: routes, and what each of them promises."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import FastAPI, Query, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse, Response
 
 from hilum import __version__
@@ -15,7 +16,8 @@ from hilum.classifier.arrivals import Tally
 from hilum.classifier.classifier import Classifier
 from hilum.exporting.runtime import Runtime
 from hilum.serving import metrics
-from hilum.serving.access import Guard
+from hilum.serving.access import Guard, check_origin
+from hilum.serving.bodies import FIELD
 from hilum.serving.limits import (
     Limits,
     Problem,
@@ -34,8 +36,8 @@ Classifies chest radiographs, and says how far to trust that. Research software,
 device.
 
 Radiographs are sent as the files they are: PNG, JPEG, TIFF, BMP, GIF, WebP or DICOM, told apart by
-content. They are held in memory while they are answered, and neither stored nor logged, nor are
-their names. The numbers are those of `hilum predict`.
+content; in a form or, in Base64, in JSON. They are held in memory while they are answered, and
+neither stored nor logged, nor are their names. The numbers are those of `hilum predict`.
 
 A request that is refused as a whole is answered by problem details (RFC 9457). A file that cannot
 be read is no such case: its item says why, and the others are answered.
@@ -52,8 +54,8 @@ _UPLOAD: Final = {
     400: "The upload was broken off.",
     408: "The upload took too long.",
     413: "Too many bytes or files.",
-    415: "Not a form with files.",
-    422: "The form, or a value, makes no sense; the problem says which.",
+    415: "Neither a form nor JSON.",
+    422: "The body, or a value, makes no sense; the problem says which.",
     429: "Too much is waiting: try again after `Retry-After` seconds.",
     503: "The server is stopping: try again after `Retry-After` seconds.",
 }
@@ -65,6 +67,7 @@ def create_app(
     token: str | None = None,
     limits: Limits | None = None,
     runtime: Runtime = "torch",
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """The web application of a classifier: its page and its API.
 
@@ -74,13 +77,17 @@ def create_app(
             only requests to a loopback name are answered.
         limits: What is refused; None takes `Limits()`.
         runtime: What runs the networks of predictions; explanations always take PyTorch.
+        origins: Pages of these origins may ask, and read the answers, from a browser:
+            ``https://viewer.example``. None but the server's own unless they are named.
 
     Returns:
         An ASGI application; `app.state.service` holds its threads.
 
     Raises:
         ClassifierError: ONNX Runtime cannot run the networks.
+        ServingError: One of the origins is none.
     """
+    allowed = [check_origin(origin) for origin in origins]
     service = Service(classifier, limits or Limits(), runtime)
 
     @asynccontextmanager
@@ -94,12 +101,17 @@ def create_app(
         version=__version__,
         description=_ABOUT,
         lifespan=lifespan,
-        docs_url=None,  # these pages would fetch their scripts from elsewhere
+        docs_url=None,  # these pages would fetch their scripts from elsewhere; ours is below
         redoc_url=None,
     )
     app.state.service = service
-    app.add_middleware(Guard, token=token)
+    app.add_middleware(Guard, token=token, origins=allowed)
     app.add_middleware(MetricsMiddleware, metrics=service.metrics)
+    if allowed:  # before the guard: a browser asks without its token whether it may ask
+        app.add_middleware(
+            CORSMiddleware, allow_origins=allowed, allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"], expose_headers=["Retry-After"],
+        )  # fmt: skip
     install_problems(app)
     _add_routes(app, service)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
@@ -111,6 +123,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(STATIC / "index.html")
+
+    @app.get("/docs", include_in_schema=False)
+    async def documentation() -> FileResponse:
+        return FileResponse(STATIC / "docs.html")
 
     @app.get("/health", tags=["state"], summary="Does the server live?")
     async def health() -> State:
@@ -154,7 +170,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         tags=["classifier"],
         summary="Classify radiographs",
         responses=describe_problems(_UPLOAD),
-        openapi_extra=_form("files", several=True),
+        openapi_extra=_upload(several=True),
     )
     async def predictions(
         request: Request,
@@ -173,7 +189,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         Numbers differ between one company and another by the rounding of float32 at most.
         """
         most = service.limits.files
-        async with service.uploads.receive(request, "files", most, service.check_open) as files:
+        async with service.uploads.receive(request, most, service.check_open) as files:
             return await service.predict(files, coverage, preview=preview)
 
     @app.get(
@@ -201,7 +217,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         tags=["classifier"],
         summary="What moved a decision",
         responses=describe_problems(_UPLOAD),
-        openapi_extra=_form("file", several=False),
+        openapi_extra=_upload(several=False),
     )
     async def explanations(
         request: Request,
@@ -219,27 +235,37 @@ def _add_routes(app: FastAPI, service: Service) -> None:
 
         A map shows what moved this classifier's decision, not where a disease is.
         """
-        async with service.uploads.receive(request, "file", 1, service.check_open) as (file,):
+        async with service.uploads.receive(request, 1, service.check_open) as (file,):
             return await service.explain(file, method, decision, option)
 
 
-def _form(name: str, *, several: bool) -> dict[str, Any]:
-    """The request body for the OpenAPI description; it is parsed by serving.uploads."""
-    file = {
-        "type": "string",
-        "format": "binary",
-        "description": "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM",
-    }
-    value = {"type": "array", "items": file, "minItems": 1} if several else file
-    schema = {
+def _upload(*, several: bool) -> dict[str, Any]:
+    """The request body for the OpenAPI description; it is parsed by serving.bodies."""
+    kinds = "PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM"
+    file = {"type": "string", "format": "binary", "description": kinds}
+    coded = {
         "type": "object",
-        "properties": {name: value},
-        "required": [name],
+        "properties": {
+            "name": {"type": "string"},
+            "content": {"type": "string", "contentEncoding": "base64", "description": kinds},
+        },
+        "required": ["content"],
         "additionalProperties": False,
     }
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
-    }
+    most = {} if several else {"maxItems": 1}
+
+    def holding(item: dict[str, Any]) -> dict[str, Any]:
+        files = {"type": "array", "items": item, "minItems": 1, **most}
+        schema = {
+            "type": "object",
+            "properties": {FIELD: files},
+            "required": [FIELD],
+            "additionalProperties": False,
+        }
+        return {"schema": schema}
+
+    content = {"multipart/form-data": holding(file), "application/json": holding(coded)}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def _description(app: FastAPI, token: str | None) -> dict[str, Any]:

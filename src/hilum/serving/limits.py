@@ -109,6 +109,11 @@ class Problem(Exception):  # noqa: N818 - the standard's word
             self.headers["Connection"] = "close"
 
 
+def size_in_words(n: int) -> str:
+    """Bytes as people say them: in MiB, the one unit for sizes; '2000 bytes' of fewer than one."""
+    return f"{n / 2**20:.4g} MiB" if n >= 2**20 else f"{n} bytes"
+
+
 def problem_response(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     """The answer that says why."""
     content = ProblemDetails(

@@ -16,6 +16,7 @@ from hilum.prediction.stream import Answers
 from hilum.prediction.table import Prediction, Table
 from hilum.radiographs.decoding import Decoders
 from hilum.serving.batching import Batcher
+from hilum.serving.bodies import Upload
 from hilum.serving.explaining import Explainer
 from hilum.serving.limits import Limits, Problem
 from hilum.serving.metrics import Metrics
@@ -27,7 +28,7 @@ from hilum.serving.schemas import (
     PredictionList,
     describe_classifier,
 )
-from hilum.serving.uploads import FILE, Decoded, Upload, Uploads, prepared, refused
+from hilum.serving.uploads import FILE, Decoded, Uploads, prepared, refused
 
 _RETRY_AFTER = 5
 

@@ -51,7 +51,7 @@ export class Server {
   explain(file, { method, decision, option }, onWait) {
     const query = new URLSearchParams({ method, decision, option });
     const body = new FormData();
-    body.append("file", file, file.name);
+    body.append("files", file, file.name);
     return this.#request(`/v1/explanations?${query}`, { method: "POST", body }, onWait);
   }
 

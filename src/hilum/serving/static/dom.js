@@ -7,7 +7,7 @@ export const byId = (id) => document.getElementById(id);
 
 /**
  * A new element. props: properties (className, hidden, onclick …); names with a hyphen and 'role'
- * are attributes. children: elements and texts; null and false are left out.
+ * are attributes. children: elements and texts; null, undefined and false are left out.
  */
 export function el(tag, props = {}, ...children) {
   const made = document.createElement(tag);
@@ -15,7 +15,7 @@ export function el(tag, props = {}, ...children) {
     if (name.includes("-") || name === "role") made.setAttribute(name, value);
     else made[name] = value;
   }
-  made.append(...children.filter((child) => child !== null && child !== false));
+  made.append(...children.filter((child) => (child ?? false) !== false));
   return made;
 }
 

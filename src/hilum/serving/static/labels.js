@@ -25,6 +25,20 @@ export function scoreOf(result, classes) {
 /** Whether the gate refuses a picture: what the networks make of it then means nothing. */
 export const isOdd = (result) => result?.referred_because === "not such a radiograph";
 
+/**
+ * What the prediction set leaves open, {short, long}; null where it is one class, or there is none.
+ */
+export function stillPossible({ set, predicted, probs }) {
+  if (!set || set.length === 1) return null;
+  if (!set.length) return { short: "no class fits", long: "No class fits this picture." };
+  if (set.length === Object.keys(probs).length) {
+    return { short: "no information", long: "No information: any class is still possible." };
+  }
+  const others = set.filter((name) => name !== predicted).join(" or ");
+  const long = `Undecided: ${set.join(" or ")}.`;
+  return { short: set.includes(predicted) ? `or ${others}` : `rather ${others}`, long };
+}
+
 /** The steps that the answer took: [{decision, option, p}], from the root down. */
 export function pathOf(result, members) {
   return result.decisions.map(({ name, options }) => {

@@ -6,9 +6,9 @@ import { save, toCsv } from "./csv.js";
 import { byId, count, decodePng, el } from "./dom.js";
 import { ExplainPanel } from "./explaining.js";
 import { membersOf } from "./labels.js";
-import { drawThumb, rowOf, updateRow } from "./list.js";
+import { drawThumb, List } from "./list.js";
 import { OperatingPanel } from "./operating.js";
-import { answerOf } from "./reading.js";
+import { answerOf, lineOf } from "./reading.js";
 import { bindKeys } from "./shortcuts.js";
 import { Viewer } from "./viewer.js";
 
@@ -16,7 +16,8 @@ const AT_ONCE = 2; // requests under way; the server batches those of all its re
 
 const items = []; // {name, file, state: waiting|sent|done|failed, result, reason, preview …}
 const server = new Server(askToken);
-const viewer = new Viewer();
+const viewer = new Viewer(step);
+const list = new List(items, choose, remove);
 let classifier;
 let members;
 let operating;
@@ -45,6 +46,9 @@ async function start() {
   byId("export").onclick = exportCsv;
   byId("clear").onclick = removeAll;
   byId("help-open").onclick = () => byId("help").showModal();
+  window.addEventListener("beforeunload", (event) => {
+    if (items.length) event.preventDefault(); // the browser asks whether to forget the list
+  });
   document.body.dataset.ready = "true";
   refresh();
 }
@@ -56,10 +60,11 @@ function describe() {
   byId("notes").replaceChildren(...classifier.notes.map((note) => el("li", {}, note)));
   byId("about").hidden = !classifier.notes.length;
   const { bytes } = classifier.limits;
-  byId("limits").textContent = `PNG, JPEG, DICOM; up to ${megabytes(bytes)}`;
+  byId("limits").textContent = `PNG, JPEG, DICOM; up to ${mebibytes(bytes)}`;
 }
 
-const megabytes = (bytes) => `${Math.floor(bytes / 1e6)}\u00a0MB`;
+/** Sizes have one unit, here and in what the server says. */
+const mebibytes = (bytes) => `${Number((bytes / 2 ** 20).toPrecision(3))}\u00a0MiB`;
 
 function complain(text) {
   byId("trouble").textContent = text;
@@ -95,9 +100,7 @@ function add(files) {
   complain("");
   if (!items.length) byId("about").open = false; // read by now, and in the way
   for (const file of files) {
-    const item = { file, name: file.name, state: "waiting" };
-    items.push(item);
-    byId("list").append(rowOf(item, choose));
+    items.push({ file, name: file.name, state: "waiting" });
   }
   if (!chosen && items.length) choose(items[0]);
   send();
@@ -124,7 +127,7 @@ function send() {
 async function predict(item) {
   const [size, most] = [item.file.size, classifier.limits.bytes];
   if (size > most) { // the server would cut it off, and a browser does not show why
-    return fail(item, `The file has ${megabytes(size)}; the server takes ${megabytes(most)}.`);
+    return fail(item, `The file has ${mebibytes(size)}; the server takes ${mebibytes(most)}.`);
   }
   try {
     const found = await server.predict(item.file, (seconds) => {
@@ -153,9 +156,17 @@ function retry(item) {
   refreshReading();
 }
 
+function remove(item) {
+  const next = list.beside(item, 1) ?? list.beside(item, -1) ?? null;
+  items.splice(items.indexOf(item), 1);
+  list.remove(item);
+  if (item === chosen) choose(next);
+  else refresh();
+  (chosen?.button ?? byId("choose")).focus();
+}
+
 function removeAll() {
-  items.length = 0;
-  byId("list").replaceChildren();
+  items.splice(0).forEach((item) => list.remove(item));
   choose(null);
   byId("choose").focus();
 }
@@ -170,10 +181,22 @@ function choose(item) {
 }
 
 function step(by) {
-  const next = items[items.indexOf(chosen) + by];
+  const next = list.beside(chosen, by);
   if (!next) return;
   choose(next);
-  next.button.focus();
+  if (byId("view").contains(document.activeElement)) byId("said").textContent = lineOf(next);
+  else next.button.focus();
+}
+
+const isLooked = () => chosen !== null
+  && ["list", "view"].some((id) => byId(id).contains(document.activeElement));
+
+/** Arrow keys turn to another radiograph in the list, and where nothing else has the focus. */
+function walk(by) {
+  const { activeElement: at, documentElement: page } = document;
+  const free = at === document.body && page.scrollHeight <= page.clientHeight;
+  if (!free && !byId("list").contains(at)) return false;
+  return step(by);
 }
 
 async function showPicture() {
@@ -181,7 +204,7 @@ async function showPicture() {
   const preview = item?.preview;
   const image = preview ? await decodePng(preview) : null;
   if (item !== chosen) return; // another was chosen while this one was decoded
-  viewer.show(image, item?.name ?? "");
+  viewer.show(image, item?.name ?? "", item ? lineOf(item) : "");
   const words = {
     failed: "No picture: the file was not read.",
     done: "The server sent no picture.",
@@ -200,7 +223,7 @@ function refresh() {
   byId("progress").textContent = first ? ""
     : `${over.length - failed} of ${count(items.length, "radiograph")} read`
       + `${failed ? `, ${failed} failed` : ""}.`;
-  for (const item of items) updateRow(item, item === chosen, call);
+  list.update(chosen, call);
   const results = over.filter(({ result }) => result).map(({ result }) => result);
   operating.update(results);
   arrivals.update(results);
@@ -226,8 +249,14 @@ function bindShortcuts() {
     ["u", "Choose files", () => byId("choose").click()],
     ["j", "Next radiograph", () => step(1)],
     ["k", "Radiograph before", () => step(-1)],
-    ["+", "Zoom in", () => viewer.zoomBy(1.25)],
-    ["-", "Zoom out", () => viewer.zoomBy(0.8)],
+    ["ArrowDown", "In the list: the next radiograph", () => walk(1)],
+    ["ArrowUp", "In the list: the one before", () => walk(-1)],
+    ["Delete", "Remove the radiograph, in the list or on its picture", () => isLooked() && remove(chosen)],
+    ["+", "Zoom in", () => viewer.step(1)],
+    ["-", "Zoom out", () => viewer.step(-1)],
+    ["f", "Full screen", () => viewer.toggleFull()],
+    ["c", "Side by side: keep this picture, or put it away", () => viewer.pin()],
+    ["w", "Next window", () => viewer.nextPreset()],
     ["0", "Reset the view", () => viewer.reset()],
     ["[", "Narrower window: more contrast", () => viewer.widen(-16)],
     ["]", "Wider window: less contrast", () => viewer.widen(16)],

@@ -33,13 +33,14 @@ export class OperatingPanel {
     this.#show(this.labels.find((label) => this.#points(label).length) ?? this.labels[0]);
   }
 
-  /** The call at the threshold, or null: {name, label, of(result)}. */
+  /** The call at the threshold, or null: {name, label, score(result), of(result)}. */
   get call() {
     if (!this.labels.length) return null;
     const { label, threshold } = this;
     const classes = this.members.get(label);
     const name = `${label}: score>=${threshold.toFixed(4)}`;
-    return { name, label, of: (result) => scoreOf(result, classes) >= threshold };
+    const score = (result) => scoreOf(result, classes);
+    return { name, label, score, of: (result) => score(result) >= threshold };
   }
 
   /** Tell which results there are. */
@@ -67,10 +68,10 @@ export class OperatingPanel {
     this.tally = el("p", { id: "tally", role: "status" });
     this.chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
     panel.append(
-      el("label", { className: "field" }, "Call a radiograph ", this.select),
-      el("label", { className: "slider" }, "if its probability is at least ", this.value,
-        this.slider),
-      this.presets, this.figures, this.chart,
+      el("div", { className: "tools" },
+        el("label", {}, "Call a radiograph ", this.select),
+        el("label", { htmlFor: "threshold" }, "if its probability is at least ", this.value)),
+      this.slider, this.presets, this.figures, this.chart,
       el("p", { className: "legend" }, el("span", { className: "key sensitivity" }),
         " sensitivity ", el("span", { className: "key specificity" }), " specificity"),
       this.tally, this.notes,

@@ -1,7 +1,7 @@
 // What the classifier says of one radiograph, in words and bars.
 
 import { el, probability } from "./dom.js";
-import { isOdd, pathOf } from "./labels.js";
+import { isOdd, pathOf, stillPossible } from "./labels.js";
 
 /** The answer for one item: {state, result, reason, retry, neighbours}. members: see membersOf. */
 export function answerOf(item, classifier, members) {
@@ -20,7 +20,6 @@ export function answerOf(item, classifier, members) {
     return [
       el("p", { className: "verdict" }, "No answer: unlike the training radiographs"),
       ...flags(result),
-      ...gateOf(result),
       el("div", { className: "void" },
         el("h3", {}, "What the networks compute all the same"),
         el("p", { className: "quiet" }, "Of a picture like this it means nothing."),
@@ -32,12 +31,22 @@ export function answerOf(item, classifier, members) {
   return [
     el("p", { className: "verdict" }, ...named),
     pathLine(result, members),
+    ...setOf(result),
+    ...gateOf(result),
     ...flags(result),
     ...reasons(result, classifier, members),
-    ...setOf(result, classifier.coverage),
-    ...gateOf(result),
     ...neighboursOf(item.neighbours),
   ];
+}
+
+/** The answer in a line, for the picture's caption. */
+export function lineOf({ name, state, result }) {
+  if (state === "failed") return `${name}: no answer`;
+  if (!result) return name;
+  if (isOdd(result)) return `${name}: no answer, unlike the training radiographs`;
+  const open = stillPossible(result);
+  const said = `${result.predicted} ${probability(result.probs[result.predicted])}`;
+  return `${name}: ${said}${open ? `, ${open.short}` : ""}`;
 }
 
 /** How the networks come to what they say. */
@@ -45,10 +54,9 @@ function reasons(result, classifier, members) {
   return [
     el("h3", {}, "Down the label tree"),
     treeOf(result, members),
-    el("p", { className: "quiet" },
-      result.decisions.length > 1 ? "Each step counts as if the steps above it were right. " : "",
-      classifier.calibrated ? "" : "This classifier is not calibrated: read the numbers as an "
-        + "order, not as probabilities."),
+    classifier.calibrated ? "" : el("p", { className: "quiet" },
+      "This classifier is not calibrated: read the numbers as an order, not as probabilities."),
+    helpOf(result, classifier.coverage),
   ];
 }
 
@@ -63,7 +71,7 @@ function pathLine(result, members) {
 
 function flags(result) {
   const found = [];
-  if (result.referred) {
+  if (isOdd(result)) {
     found.push(el("p", { className: "flag" },
       el("strong", {}, "For a radiologist: "), result.referred_because));
   }
@@ -96,41 +104,36 @@ function treeOf(result, members) {
   return top;
 }
 
-function setOf(result, coverage) {
+function setOf(result) {
   if (!result.set) return [];
-  const held = `In at least ${Math.round(coverage * 100)} % of the images of each class the set `
-    + "holds the true one, if these are like the validation images.";
-  const text = {
-    0: "No class is left: none fits as it fits its validation images.",
-    1: `${result.set[0]} alone`,
-  }[result.set.length] ?? result.set.join(" or ");
-  return [
-    el("h3", {}, "Cannot be ruled out"),
-    el("p", { className: "set" }, text),
-    el("p", { className: "quiet" }, held),
-  ];
+  const said = stillPossible(result)?.long ?? `Only ${result.set[0]} fits.`;
+  return [el("p", { className: "set" }, said, result.referred ? " For a radiologist." : "")];
 }
 
-function gateOf(result) {
-  if (result.gate_p_value === null || result.gate_p_value === undefined) return [];
-  const percent = 100 * result.gate_p_value;
-  const share = percent >= 10 ? percent.toFixed(0) : percent.toPrecision(2);
-  return [
-    el("h3", {}, "Like the training radiographs?"),
-    el("p", {}, `${share} % of them are at least as odd as this one.`),
-  ];
+function helpOf({ decisions, set }, coverage) {
+  const step = decisions.length > 1 ? "Each step counts as if the steps above it were right. " : "";
+  const held = set ? `Of the images of each class, at least ${Math.round(coverage * 100)} % keep `
+    + "the true class in what is left open, if these are like the validation images." : "";
+  return step || held ? el("details", {}, el("summary", {}, "How to read this"),
+    el("p", { className: "quiet" }, step, held)) : "";
+}
+
+function gateOf({ gate_p_value: p }) {
+  return p === null || p === undefined ? []
+    : [el("p", { className: "gate" }, "Like the training radiographs.")];
 }
 
 function neighboursOf(neighbours) {
   if (!neighbours?.length) return [];
   return [
-    el("h3", {}, "Nearest training radiographs"),
-    el("table", { className: "near" },
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Label"),
-        el("th", { scope: "col" }, "Distance"))),
-      el("tbody", {}, ...neighbours.map(({ label, distance }) =>
-        el("tr", {}, el("td", {}, label), el("td", {}, distance.toFixed(2)))))),
-    el("p", { className: "quiet" },
-      "By what the networks make of them; distances compare only with each other."),
+    el("details", {},
+      el("summary", {}, "Nearest training radiographs"),
+      el("table", { className: "near" },
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Label"),
+          el("th", { scope: "col" }, "Distance"))),
+        el("tbody", {}, ...neighbours.map(({ label, distance }) =>
+          el("tr", {}, el("td", {}, label), el("td", {}, distance.toFixed(2)))))),
+      el("p", { className: "quiet" },
+        "By what the networks make of them; distances compare only with each other.")),
   ];
 }

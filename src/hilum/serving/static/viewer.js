@@ -1,76 +1,85 @@
-// One radiograph on a canvas: window and level, zoom, move, and a map laid over it.
+// The radiographs that are looked at: one, or two side by side under the same view.
 
-import { byId } from "./dom.js";
+import { byId, el } from "./dom.js";
+import { Pane, PRESETS } from "./pane.js";
 
 const MOST_ZOOM = 16;
-const FULL = { width: 255, centre: 127.5 };
+const STEP = 1.1; // of a key, a button or a notch of the wheel
+const NOTCH = 100; // what browsers call one, in pixels
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
 export class Viewer {
-  #canvas = byId("picture");
-  #image = null; // the picture as it came
-  #laid = null; // {seen, map}: a map, and the picture that it was made of
-  #shown = null; // the one of the two pictures that is drawn
-  #grey = null; // its pixels
-  #levelled = document.createElement("canvas"); // its pixels under the window
   #pointers = new Map();
   #drawing = false;
+  #over = null; // the pane and the place under the mouse
 
-  window = { ...FULL };
+  // The view, which the panes share. centre: the part of a picture in the middle of its canvas.
+  preset = "whole"; // null: the window was set by hand
+  window = { width: 255, centre: 127.5 };
   inverted = false;
   zoom = 1;
-  shift = { x: 0, y: 0 }; // CSS pixels, from the middle
-  tool = "window";
+  centre = { x: 0.5, y: 0.5 };
   overlayShown = true;
   opacity = 0.5;
+  tool = "window";
 
-  constructor() {
-    const canvas = this.#canvas;
-    canvas.addEventListener("pointerdown", (event) => this.#down(event));
-    canvas.addEventListener("pointermove", (event) => this.#move(event));
-    for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => this.#pointers.delete(event.pointerId));
-    }
-    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoomBy(Math.exp(-event.deltaY / 400), this.#fromMiddle(event));
-    }, { passive: false });
-    canvas.addEventListener("keydown", (event) => this.#key(event));
-    new ResizeObserver(() => this.#later()).observe(canvas);
+  /** onStep(by): turn to another radiograph. */
+  constructor(onStep) {
+    this.onStep = onStep;
+    this.main = new Pane(byId("picture"), this);
+    this.pinned = new Pane(byId("pinned"), this);
+    for (const pane of [this.main, this.pinned]) this.#bindPane(pane);
     this.#bindTools();
   }
 
-  /** Show a picture (an ImageBitmap, or null for none), called by its name. */
-  show(image, name) {
-    this.#image = image;
-    this.#laid = null;
-    this.#canvas.hidden = image === null;
+  /** Show a picture (an ImageBitmap, or null for none), called by its name; words: its caption. */
+  show(image, name, words) {
+    this.main.show(image, words);
     byId("view").classList.toggle("bare", image === null);
-    this.#canvas.setAttribute(
-      "aria-label", `${name}. Arrow keys move the picture, plus and minus zoom.`);
-    if (image) {
-      this.#turnTo(image);
-      this.reset();
-    }
+    byId("picture").setAttribute("aria-label", `${name}. Plus and minus zoom. Arrow keys move the `
+      + "picture when it is zoomed, and otherwise turn to the next radiograph.");
+    if (!image) return;
+    if (!this.pinned.image) this.#unzoom();
+    this.preset ??= "whole";
+    this.#apply();
   }
 
-  /** Lay a map over the picture that it was made of, which may be cropped or stretched. */
+  /** Keep the picture beside the ones that are turned to, or put it away again. */
+  pin() {
+    const pin = !this.pinned.image && this.main.image !== null;
+    this.pinned.show(pin ? this.main.image : null, this.main.caption.textContent);
+    byId("pinned").parentElement.hidden = !pin;
+    byId("pin").setAttribute("aria-pressed", pin);
+    byId("pinned").setAttribute("aria-label", `${this.pinned.caption.textContent}, kept beside`);
+    this.#later();
+  }
+
+  /** Lay a map over the picture that it was made of. */
   lay(seen, map) {
-    this.#laid = { seen, map };
+    this.main.lay({ seen, map });
   }
 
   reset() {
-    this.window = { ...FULL };
+    this.preset = "whole";
     this.inverted = false;
-    this.zoom = 1;
-    this.shift = { x: 0, y: 0 };
-    this.#relevel();
+    this.#unzoom();
+    this.#apply();
   }
 
   setWindow(width, centre) {
+    this.preset = null;
     this.window = { width: clamp(width, 1, 510), centre: clamp(centre, 0, 255) };
-    this.#relevel();
+    this.#apply();
+  }
+
+  setPreset(name) {
+    this.preset = name;
+    this.#apply();
+  }
+
+  nextPreset() {
+    const names = Object.keys(PRESETS);
+    this.setPreset(names[(names.indexOf(this.preset) + 1) % names.length]);
   }
 
   widen(step) {
@@ -83,25 +92,38 @@ export class Viewer {
 
   invert() {
     this.inverted = !this.inverted;
-    this.#relevel();
+    this.#apply();
   }
 
-  /** at: what stays in its place, in CSS pixels from the middle. */
-  zoomBy(factor, at = { x: 0, y: 0 }) {
+  /** One step nearer (1) or away (-1), to where the mouse is. */
+  step(by) {
+    this.zoomBy(STEP ** by, this.#over?.at, this.#over?.pane);
+  }
+
+  /** at: what stays in its place, in CSS pixels from the middle of the pane. */
+  zoomBy(factor, at = { x: 0, y: 0 }, pane = this.main) {
+    const before = pane.place();
     const zoom = clamp(this.zoom * factor, 1, MOST_ZOOM);
     const change = zoom / this.zoom;
+    const middle = (size, start, room, x) =>
+      (room / 2 + x - start) / size - x / (size * change);
+    this.centre = {
+      x: middle(before.width, before.x, before.box.width, at.x),
+      y: middle(before.height, before.y, before.box.height, at.y),
+    };
     this.zoom = zoom;
-    this.shift.x = at.x - (at.x - this.shift.x) * change;
-    this.shift.y = at.y - (at.y - this.shift.y) * change;
-    this.moveBy(0, 0);
+    this.moveBy(0, 0, pane);
   }
 
-  /** The picture's middle cannot leave the stage. */
-  moveBy(x, y) {
-    const { width, height } = this.#place();
-    this.shift.x = clamp(this.shift.x + x, -width / 2, width / 2);
-    this.shift.y = clamp(this.shift.y + y, -height / 2, height / 2);
-    if (this.zoom === 1) this.shift = { x: 0, y: 0 };
+  /** Move the picture by CSS pixels, as far as there is more of it. */
+  moveBy(x, y, pane = this.main) {
+    const { width, height, box } = pane.place();
+    const within = (centre, size, room) =>
+      size <= room ? 0.5 : clamp(centre, room / 2 / size, 1 - room / 2 / size);
+    this.centre = {
+      x: within(this.centre.x - x / width, width, box.width),
+      y: within(this.centre.y - y / height, height, box.height),
+    };
     this.#later();
   }
 
@@ -114,63 +136,89 @@ export class Viewer {
   setOverlay(shown, opacity) {
     this.overlayShown = shown;
     this.opacity = opacity;
-    const wanted = this.#laid && shown ? this.#laid.seen : this.#image;
-    if (wanted !== this.#shown) this.#turnTo(wanted);
-    this.#later();
+    this.#apply();
   }
 
-  #turnTo(image) {
-    this.#shown = image;
-    this.#levelled.width = image.width;
-    this.#levelled.height = image.height;
-    const context = this.#levelled.getContext("2d", { willReadFrequently: true });
-    context.drawImage(image, 0, 0);
-    this.#grey = context.getImageData(0, 0, image.width, image.height);
-    this.#later(true);
+  toggleFull() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else byId("view").requestFullscreen();
+  }
+
+  #unzoom() {
+    this.zoom = 1;
+    this.centre = { x: 0.5, y: 0.5 };
+  }
+
+  #bindPane(pane) {
+    const { canvas } = pane;
+    canvas.addEventListener("pointerdown", (event) => this.#down(event, pane));
+    canvas.addEventListener("pointermove", (event) => this.#move(event, pane));
+    canvas.addEventListener("pointerleave", () => { this.#over = null; });
+    for (const end of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(end, (event) => this.#pointers.delete(event.pointerId));
+    }
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      // A pinch on a touchpad comes as a wheel with Ctrl, in small parts of a notch.
+      const notches = event.deltaY * (event.deltaMode ? 33 : 1) / (event.ctrlKey ? 10 : NOTCH);
+      this.zoomBy(STEP ** -clamp(notches, -1, 1), this.#at(event, pane), pane);
+    }, { passive: false });
+    canvas.addEventListener("keydown", (event) => this.#key(event));
+    new ResizeObserver(() => this.#later()).observe(canvas);
   }
 
   #bindTools() {
     byId("tool-window").onclick = () => this.useTool("window");
     byId("tool-move").onclick = () => this.useTool("move");
-    byId("zoom-in").onclick = () => this.zoomBy(1.25);
-    byId("zoom-out").onclick = () => this.zoomBy(0.8);
+    byId("zoom-in").onclick = () => this.zoomBy(STEP);
+    byId("zoom-out").onclick = () => this.zoomBy(1 / STEP);
     byId("invert").onclick = () => this.invert();
     byId("reset").onclick = () => this.reset();
+    byId("pin").onclick = () => this.pin();
+    byId("full").onclick = () => this.toggleFull();
+    byId("full").hidden = !document.fullscreenEnabled;
+    document.addEventListener("fullscreenchange", () =>
+      byId("full").setAttribute("aria-pressed", document.fullscreenElement !== null));
+    byId("preset").append(...Object.entries(PRESETS).map(([value, [name]]) =>
+      el("option", { value }, name)), el("option", { value: "", hidden: true }, "By hand"));
+    byId("preset").onchange = (event) => this.setPreset(event.target.value);
     byId("window").oninput = (event) =>
       this.setWindow(Number(event.target.value), this.window.centre);
     byId("level").oninput = (event) =>
       this.setWindow(this.window.width, Number(event.target.value));
   }
 
-  #fromMiddle(event) {
-    const box = this.#canvas.getBoundingClientRect();
+  #at(event, pane) {
+    const box = pane.canvas.getBoundingClientRect();
     return {
       x: event.clientX - box.left - box.width / 2,
       y: event.clientY - box.top - box.height / 2,
     };
   }
 
-  #down(event) {
+  #down(event, { canvas }) {
     event.preventDefault(); // no selection, no scrolling by the middle button
-    this.#canvas.focus({ preventScroll: true, focusVisible: false });
-    this.#canvas.setPointerCapture(event.pointerId);
-    this.#pointers.set(event.pointerId, this.#fromMiddle(event));
+    canvas.focus({ preventScroll: true, focusVisible: false });
+    canvas.setPointerCapture(event.pointerId);
+    this.#pointers.set(event.pointerId, this.#at(event, { canvas }));
   }
 
-  #move(event) {
+  #move(event, pane) {
+    const now = this.#at(event, pane);
+    if (event.pointerType === "mouse") this.#over = { pane, at: now };
     const before = this.#pointers.get(event.pointerId);
     if (!before) return;
-    const now = this.#fromMiddle(event);
     this.#pointers.set(event.pointerId, now);
     const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1];
     const [dx, dy] = [now.x - before.x, now.y - before.y];
     if (other) {
       const distance = (a) => Math.max(1, Math.hypot(a.x - other.x, a.y - other.y));
       const middle = { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 };
-      this.moveBy(dx / 2, dy / 2);
-      this.zoomBy(distance(now) / distance(before), middle);
+      this.moveBy(dx / 2, dy / 2, pane);
+      this.zoomBy(distance(now) / distance(before), middle, pane);
     } else if (this.tool === "move" || event.shiftKey || event.buttons > 1) {
-      this.moveBy(dx, dy);
+      this.moveBy(dx, dy, pane);
     } else {
       this.setWindow(this.window.width + dx, this.window.centre + dy / 2);
     }
@@ -181,77 +229,34 @@ export class Viewer {
     const moves = {
       ArrowLeft: [step, 0], ArrowRight: [-step, 0], ArrowUp: [0, step], ArrowDown: [0, -step],
     };
-    if (!moves[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+    const move = moves[event.key];
+    if (!move || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    this.moveBy(...moves[event.key]);
+    if (this.zoom > 1) this.moveBy(...move);
+    else this.onStep(move[0] + move[1] < 0 ? 1 : -1);
   }
 
-  #relevel() {
+  #apply() {
+    if (this.preset) this.window = this.main.windowOf(this.preset);
     const { width, centre } = this.window;
+    byId("preset").value = this.preset ?? "";
     byId("window").value = width;
     byId("level").value = centre;
     byId("window-value").textContent = Math.round(width);
     byId("level-value").textContent = Math.round(centre);
     byId("invert").setAttribute("aria-pressed", this.inverted);
-    this.#later(true);
+    this.#later();
   }
 
   // Many moves of the mouse between two frames are one drawing.
-  #later(pixels = false) {
-    this.stale ||= pixels;
+  #later() {
     if (this.#drawing) return;
     this.#drawing = true;
     requestAnimationFrame(() => {
       this.#drawing = false;
-      if (this.#image) this.#draw();
+      byId("zoom-value").textContent = `${Math.round(100 * this.zoom)} %`;
+      this.main.draw();
+      this.pinned.draw();
     });
-  }
-
-  #place() {
-    const box = this.#canvas.getBoundingClientRect();
-    const image = this.#shown ?? { width: 1, height: 1 };
-    const scale = Math.min(box.width / image.width, box.height / image.height) * this.zoom;
-    const [width, height] = [image.width * scale, image.height * scale];
-    return {
-      width, height,
-      x: (box.width - width) / 2 + this.shift.x,
-      y: (box.height - height) / 2 + this.shift.y,
-    };
-  }
-
-  #draw() {
-    if (this.stale) this.#level();
-    const canvas = this.#canvas;
-    const [ratio, box] = [window.devicePixelRatio, canvas.getBoundingClientRect()];
-    canvas.width = Math.round(box.width * ratio);
-    canvas.height = Math.round(box.height * ratio);
-    const context = canvas.getContext("2d");
-    context.scale(ratio, ratio);
-    context.imageSmoothingQuality = "high";
-    const { x, y, width, height } = this.#place();
-    context.drawImage(this.#levelled, x, y, width, height);
-    if (this.#laid && this.overlayShown) {
-      context.globalAlpha = this.opacity;
-      context.drawImage(this.#laid.map, x, y, width, height);
-    }
-  }
-
-  #level() {
-    this.stale = false;
-    const { width, centre } = this.window;
-    const table = new Uint8ClampedArray(256);
-    for (let value = 0; value < 256; value += 1) {
-      const share = clamp((value - centre) / width + 0.5, 0, 1);
-      table[value] = 255 * (this.inverted ? 1 - share : share);
-    }
-    const [from, made] = [this.#grey.data, new ImageData(this.#grey.width, this.#grey.height)];
-    const to = made.data;
-    for (let i = 0; i < from.length; i += 4) {
-      to[i] = table[from[i]];
-      to[i + 1] = table[from[i + 1]];
-      to[i + 2] = table[from[i + 2]];
-      to[i + 3] = 255;
-    }
-    this.#levelled.getContext("2d").putImageData(made, 0, 0);
   }
 }
