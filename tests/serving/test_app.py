@@ -14,6 +14,7 @@ from PIL import Image
 from hilum.classifier.conformal import ODD
 from hilum.prediction.predict import predict_each
 from hilum.prediction.table import Table
+from tests.radiographs.dicoms import as_bytes, dicom
 from tests.serving.conftest import png
 from tests.untrained import untrained
 
@@ -84,6 +85,29 @@ def test_a_dicom_file_is_read(server, served, tmp_path):
     (item,) = server.predict(("a.dcm", Path(path).read_bytes())).json()["predictions"]
 
     assert (item["status"], item["reason"] or "") == (found.status, found.reason)
+
+
+def test_of_a_dicom_file_only_what_is_asked_and_nobodys_name_is_told(server):
+    both = {"ImagerPixelSpacing": [0.2, 0.1], "PixelSpacing": [0.18, 0.09]}
+    told = {"view": "PA", "age": "034Y", "sex": "F", "spacing": [0.2, 0.1], "calibrated": False}
+    for tags, more in (
+        ({"ImagerPixelSpacing": [0.2, 0.1]}, {}),
+        (both, {"spacing": [0.18, 0.09], "calibrated": True}),
+        ({"PixelSpacing": [0, 99]}, {"spacing": None}),
+        (
+            {"ViewPosition": "Zzyzx^Jane", "PatientAge": "4711"},
+            {"view": "", "age": "", "spacing": None},
+        ),
+    ):
+        tags = {"ViewPosition": "PA", "PatientAge": "034Y", "PatientSex": "F"} | tags
+        file = as_bytes(dicom(StudyInstanceUID="1.2.3.99", **tags))
+
+        asked = server.predict(file, png(), params={"details": "true"})
+        item, other = asked.json()["predictions"]
+        assert item["dicom"] == told | more
+        assert other["dicom"] is None
+        assert not any(secret in asked.text for secret in ("Zzyzx", "4711", "1.2.3"))
+        assert server.predict(file).json()["predictions"][0]["dicom"] is None
 
 
 def test_colour_is_told_and_referred(server):

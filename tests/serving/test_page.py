@@ -130,9 +130,19 @@ def test_ten_that_are_together_unlike_those_of_training_are_told_above_all(
 def test_a_dicom_file_is_drawn(visit: Callable[..., Visit], address: str, tmp_path: Path) -> None:
     found = visit(address)
 
-    choose(found.page, save(tmp_path / "1.dcm", dicom()))  # a ramp: row 8 of 16 is mid-grey
+    said: dict[str, Any] = {"ViewPosition": "PA", "PatientAge": "034Y", "PatientSex": "F"}
+    plain, measured = dicom(**said), dicom(ImagerPixelSpacing=[2, 2], **said)
+    choose(found.page, save(tmp_path / "1.dcm", plain))  # a ramp: row 8 of 16 is mid-grey
 
     assert abs(middle(found.page)[0] - 128) < 16
+    drawn = "document.getElementById('picture').toDataURL()"
+    without = found.page.evaluate(drawn)
+    assert found.page.get_by_text("The file says: PA, 34 years, female.").is_visible()
+    choose(found.page, save(tmp_path / "2.dcm", measured))
+    found.page.keyboard.press("j")
+    found.page.locator("#view-title", has_text="2.dcm").wait_for()
+    middle(found.page)
+    assert found.page.evaluate(drawn) != without  # the ruler
     assert not found.page.locator("#no-picture").is_visible()
 
 

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -129,6 +130,7 @@ def _answer(channel: Connection, asked: dict[str, Any], own: int) -> None:
                     "shape": picture.pixels.shape,
                     "coloured": picture.coloured,
                     "study": picture.study,
+                    "facts": asdict(picture.facts) if picture.facts else None,
                 }
             except MemoryError:
                 said = {"memory": True}

@@ -29,7 +29,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from hilum.errors import DataError
-from hilum.radiographs.image import Picture, open_size, read_picture
+from hilum.radiographs.image import Facts, Picture, open_size, read_picture
 from hilum.radiographs.nursery import nursery
 from hilum.records import MAX_PIXELS
 
@@ -347,4 +347,7 @@ def _received(channel: Connection, said: dict[str, Any]) -> Picture:
     height, width = said["shape"]
     pixels = np.empty((height, width), np.uint8)
     channel.recv_bytes_into(pixels.reshape(-1).data)
-    return Picture(pixels, said["coloured"], said["study"])
+    facts = said["facts"]
+    if facts and facts["spacing"]:
+        facts["spacing"] = tuple(facts["spacing"])
+    return Picture(pixels, said["coloured"], said["study"], Facts(**facts) if facts else None)

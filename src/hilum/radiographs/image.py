@@ -81,17 +81,34 @@ _SAMPLED = 256  # pixels looked at along an edge
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What a DICOM file says of its picture and may be shown: nothing that names a patient.
+
+    view, age, sex: as codes of DICOM, '' where it does not say. spacing: between pixels as stored,
+    down and across, in mm. calibrated: see dicom.reading.StudyFacts.
+    """
+
+    view: str
+    age: str
+    sex: str
+    spacing: tuple[float, float] | None
+    calibrated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """One decoded file, and what else was asked of it.
 
     pixels: (H, W) uint8, as read_radiograph gives them. coloured: the file is in colour
     (has_colour); False where that was not asked, and of NPZ and DICOM, which are grey or
     refused. study: DICOM's Study Instance UID; '' of other files, and where that was not asked.
+    facts: of a DICOM file whose study was asked.
     """
 
     pixels: PixelArray
     coloured: bool = False
     study: str = field(default="", repr=False)  # leads to a patient, so it gets into no message
+    facts: Facts | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +293,11 @@ def read_open_picture(
     """read_picture of an open file; path names it in refusals. Other errors come as they are."""
     if begins_as_dicom(file):
         pixels = read_dicom(file, path)
-        return Picture(pixels, study=read_study(file, path).study_instance if study else "")
+        if not study:
+            return Picture(pixels)
+        said = read_study(file, path)
+        facts = Facts(said.view, said.age, said.sex, said.spacing, said.calibrated)
+        return Picture(pixels, study=said.study_instance, facts=facts)
     image = open_image(file, path)
     width, height = image.size
     if width * height > MAX_PIXELS:

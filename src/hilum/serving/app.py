@@ -183,6 +183,9 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         preview: Annotated[
             bool, Query(description="Also return each radiograph as a PNG, as it is seen.")
         ] = False,
+        details: Annotated[
+            bool, Query(description="Also return view, age, sex and spacing of DICOM files.")
+        ] = False,
     ) -> PredictionList:
         """The files are classified together with those of other requests; answers keep order.
 
@@ -190,7 +193,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         """
         most = service.limits.files
         async with service.uploads.receive(request, most, service.check_open) as files:
-            return await service.predict(files, coverage, preview=preview)
+            return await service.predict(files, coverage, preview=preview, details=details)
 
     @app.get(
         "/v1/arrivals",

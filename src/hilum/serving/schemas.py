@@ -104,6 +104,21 @@ class DecisionProbs(BaseModel):
     options: dict[str, float]
 
 
+class DicomFacts(BaseModel):
+    """What a DICOM file says of its picture: no name, number, date or place."""
+
+    view: str = Field(description="Its code, such as PA; empty where the file does not say.")
+    age: str = Field(description="Such as 034Y; empty where the file does not say.")
+    sex: str = Field(description="M, F or O; empty where the file does not say.")
+    spacing: list[float] | None = Field(
+        description="Between pixels as stored, down and across, in mm."
+    )
+    calibrated: bool = Field(
+        description="By something of known size in the picture; otherwise spacing holds at the "
+        "detector, where a chest is shown larger than it is."
+    )
+
+
 class Item(BaseModel):
     """What is said of one file. Of a failed one only name, status and reason say anything."""
 
@@ -127,6 +142,7 @@ class Item(BaseModel):
                 "width": 1024,
                 "height": 1024,
                 "preview": None,
+                "dicom": None,
             }
         }
     )
@@ -153,6 +169,7 @@ class Item(BaseModel):
     preview: str | None = Field(
         None, description="Grey PNG in Base64, at most 1024 pixels long; with `preview=true`."
     )
+    dicom: DicomFacts | None = Field(None, description="Of a DICOM file; with `details=true`.")
 
 
 class ArrivalsInfo(BaseModel):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from hilum.serving.metrics import Metrics
 from hilum.serving.schemas import (
     ArrivalsInfo,
     DecisionProbs,
+    DicomFacts,
     Explanation,
     Item,
     PredictionList,
@@ -61,7 +63,12 @@ class Service:
         self.batcher.check_room()
 
     async def predict(
-        self, uploads: Sequence[Upload], coverage: float | None, *, preview: bool
+        self,
+        uploads: Sequence[Upload],
+        coverage: float | None,
+        *,
+        preview: bool,
+        details: bool = False,
     ) -> PredictionList:
         """An item for each upload, in order, and what is said of all of them together.
 
@@ -69,7 +76,7 @@ class Service:
         """
         table = self._table if coverage is None else self._table_of(coverage)
         with self.batcher.place(len(uploads)):
-            decoded = await self._decode(uploads, preview=preview)
+            decoded = await self._decode(uploads, preview=preview, details=details)
             read = [d.reading.pixels for d in decoded if d.reading.pixels is not None]
             found = None
             if read:
@@ -136,10 +143,12 @@ class Service:
         except HilumError as error:
             raise Problem(422, str(error)) from None
 
-    async def _decode(self, uploads: Sequence[Upload], *, preview: bool) -> list[Decoded]:
+    async def _decode(
+        self, uploads: Sequence[Upload], *, preview: bool, details: bool = False
+    ) -> list[Decoded]:
         finish = partial(prepared, transform=self._classifier.preprocessing, preview=preview)
         futures = [
-            self._decoders.submit(FILE, finish, content=upload.file, colour=True)
+            self._decoders.submit(FILE, finish, content=upload.file, colour=True, study=details)
             for upload in uploads
         ]
         found = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
@@ -176,6 +185,7 @@ def _items(
                 width=one.width,
                 height=one.height,
                 preview=one.preview,
+                dicom=None if one.facts is None else DicomFacts(**asdict(one.facts)),
             )
         )
     return items

@@ -14,7 +14,7 @@ from fastapi import Request
 
 from hilum.explanation.pictures import thumbnail_png, to_text
 from hilum.prediction.stream import Reading
-from hilum.radiographs.image import Picture
+from hilum.radiographs.image import Facts, Picture
 from hilum.radiographs.pixels import PixelTransform
 from hilum.serving.bodies import Upload, body_of
 from hilum.serving.limits import Limits, Problem, drain, size_in_words
@@ -106,6 +106,7 @@ class Decoded:
     width: int | None = None
     height: int | None = None
     preview: str | None = None
+    facts: Facts | None = None
 
 
 def prepared(picture: Picture, transform: PixelTransform, *, preview: bool) -> Decoded:
@@ -117,7 +118,7 @@ def prepared(picture: Picture, transform: PixelTransform, *, preview: bool) -> D
     height, width = image.shape
     reading = Reading(transform.to_pixels(image), coloured=picture.coloured)
     shown = to_text(thumbnail_png(image, _PREVIEW_SIDE)) if preview else None
-    return Decoded(reading, width, height, shown)
+    return Decoded(reading, width, height, shown, picture.facts)
 
 
 def refused(error: Exception) -> Decoded:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from hilum.errors import DataError
 from hilum.radiographs.cache import salted_name
 from hilum.radiographs.dicom import tags
 from hilum.radiographs.dicom.elements import Elements, read_contents
@@ -27,6 +28,9 @@ class StudyFacts:
     patient_id, issuer: as the file has them; '' where it does not say. sop_instance,
     study_instance: UIDs of the image and of its study. view, age, sex: as codes of DICOM.
     burned_in: the file says that text is part of its pixels. modality: '' where it is left out.
+    spacing: between pixels down and across, in mm; None where the file does not say. calibrated:
+    by something of known size in the picture; otherwise spacing holds at the detector, where a
+    chest is shown larger than it is (PS3.3, 10.7.1.3).
     """
 
     patient_id: str = field(repr=False)
@@ -38,6 +42,8 @@ class StudyFacts:
     sex: str
     burned_in: bool
     modality: str
+    spacing: tuple[float, float] | None
+    calibrated: bool
 
     @property
     def is_lateral(self) -> bool:
@@ -71,6 +77,8 @@ def read_study(file: IO[bytes], path: Path) -> StudyFacts:
     """What the file says of patient and study. Raises DataError where it is damaged."""
     wanted = tags.OF_THE_STUDY | {tags.MODALITY}
     elements = read_contents(file, path, wanted).elements
+    at_detector = _spacing(elements, tags.IMAGER_PIXEL_SPACING)
+    spacing = _spacing(elements, tags.PIXEL_SPACING) or at_detector
     return StudyFacts(
         patient_id=_raw(elements, tags.PATIENT_ID),
         issuer=_raw(elements, tags.ISSUER_OF_PATIENT_ID),
@@ -81,6 +89,8 @@ def read_study(file: IO[bytes], path: Path) -> StudyFacts:
         sex=_code(elements, tags.PATIENT_SEX, _SEX),
         burned_in=elements.text(tags.BURNED_IN_ANNOTATION) == "YES",
         modality=elements.text(tags.MODALITY),
+        spacing=spacing,
+        calibrated=at_detector is not None and spacing != at_detector,
     )
 
 
@@ -97,6 +107,15 @@ def _raw(elements: Elements, tag: int) -> str:
     """A string of any character set, told apart by its bytes; '' where it is absent."""
     element = elements.found.get(tag)
     return element.value.strip(b" \0").decode("utf-8", "surrogateescape") if element else ""
+
+
+def _spacing(elements: Elements, tag: int) -> tuple[float, float] | None:
+    """In mm; None where there is none, or none that can be: a picture is not refused for it."""
+    try:
+        found = elements.decimals(tag, "spacing")
+    except DataError:
+        return None
+    return (found[0], found[1]) if len(found) == 2 and all(0 < mm < 10 for mm in found) else None
 
 
 def _code(elements: Elements, tag: int, pattern: re.Pattern[str]) -> str:

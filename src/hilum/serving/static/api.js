@@ -38,7 +38,7 @@ export class Server {
     const body = new FormData();
     body.append("files", file, file.name);
     const found = await this.#request(
-      "/v1/predictions?preview=true", { method: "POST", body }, onWait);
+      "/v1/predictions?preview=true&details=true", { method: "POST", body }, onWait);
     return found.predictions[0];
   }
 

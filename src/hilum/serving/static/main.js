@@ -204,13 +204,20 @@ async function showPicture() {
   const preview = item?.preview;
   const image = preview ? await decodePng(preview) : null;
   if (item !== chosen) return; // another was chosen while this one was decoded
-  viewer.show(image, item?.name ?? "", item ? lineOf(item) : "");
+  viewer.show(image, item?.name ?? "", item ? lineOf(item) : "", rulerOf(item?.result));
   const words = {
     failed: "No picture: the file was not read.",
     done: "The server sent no picture.",
   };
   byId("no-picture").hidden = image !== null;
   byId("no-picture").textContent = words[item?.state] ?? "Reading …";
+}
+
+/** Where the file says how far its pixels are from each other: see Pane. */
+function rulerOf(result) {
+  const { spacing, calibrated } = result?.dicom ?? {};
+  return spacing ? { across: spacing[1] * result.width, note: calibrated ? "" : "at the detector" }
+    : null;
 }
 
 function refresh() {

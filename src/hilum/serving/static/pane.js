@@ -10,6 +10,8 @@ export const PRESETS = {
   bright: ["Mediastinum", [0.3, 0.995]],
 };
 
+const LENGTHS = [1, 2, 5, 10, 20, 50, 100, 200, 500]; // mm
+
 export class Pane {
   #image = null; // the picture as it came
   #laid = null; // {seen, map}: a map, and the picture that it was made of
@@ -31,9 +33,13 @@ export class Pane {
     return this.#image;
   }
 
-  /** Show a picture (an ImageBitmap, or null for none), with a line of words. */
-  show(image, words = "") {
+  /**
+   * Show a picture (an ImageBitmap, or null for none), with a line of words. ruler: {across, note},
+   * how many millimetres it is wide and where that holds, or null.
+   */
+  show(image, words = "", ruler = null) {
     this.#image = image;
+    this.ruler = ruler;
     this.#laid = null;
     this.canvas.hidden = image === null;
     this.caption.textContent = words;
@@ -86,6 +92,32 @@ export class Pane {
     if (this.#laid && view.overlayShown) {
       context.globalAlpha = view.opacity;
       context.drawImage(this.#laid.map, x, y, width, height);
+    } else if (this.ruler) { // a map lies on what may be cropped, whose size is not known
+      this.#drawRuler(context, { box, width });
+    }
+  }
+
+  /** A ruler with ten parts in the right lower corner, as long as fits a third of the canvas. */
+  #drawRuler(context, { box, width }) {
+    const { across, note } = this.ruler;
+    const long = LENGTHS.findLast((mm) => mm * width / across < box.width / 3);
+    if (!long) return;
+    const [part, right, base] = [long * width / across / 10, box.width - 14, box.height - 14];
+    context.globalAlpha = 1;
+    const path = new Path2D();
+    for (let i = 0; i <= 10; i += 1) {
+      path.moveTo(right - i * part, base);
+      path.lineTo(right - i * part, base - (i % 5 ? 5 : 10));
+    }
+    path.moveTo(right, base);
+    path.lineTo(right - 10 * part, base);
+    const text = `${long} mm ${note}`;
+    Object.assign(context, { font: "13px sans-serif", textAlign: "right", lineJoin: "round" });
+    for (const [style, lineWidth] of [["#000", 4], ["#fff", 1.5]]) {
+      Object.assign(context, { strokeStyle: style, fillStyle: style, lineWidth });
+      context.stroke(path);
+      if (lineWidth > 2) context.strokeText(text, right, base - 15);
+      else context.fillText(text, right, base - 15);
     }
   }
 

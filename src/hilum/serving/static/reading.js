@@ -1,6 +1,6 @@
 // What the classifier says of one radiograph, in words and bars.
 
-import { el, probability } from "./dom.js";
+import { count, el, probability } from "./dom.js";
 import { isOdd, pathOf, stillPossible } from "./labels.js";
 
 /** The answer for one item: {state, result, reason, retry, neighbours}. members: see membersOf. */
@@ -19,6 +19,7 @@ export function answerOf(item, classifier, members) {
   if (isOdd(result)) {
     return [
       el("p", { className: "verdict" }, "No answer: unlike the training radiographs"),
+      ...facts(result),
       ...flags(result),
       el("div", { className: "void" },
         el("h3", {}, "What the networks compute all the same"),
@@ -31,12 +32,24 @@ export function answerOf(item, classifier, members) {
   return [
     el("p", { className: "verdict" }, ...named),
     pathLine(result, members),
+    ...facts(result),
     ...setOf(result),
     ...gateOf(result),
     ...flags(result),
     ...reasons(result, classifier, members),
     ...neighboursOf(item.neighbours),
   ];
+}
+
+const UNITS = { D: "day", W: "week", M: "month", Y: "year" };
+const SEXES = { F: "female", M: "male", O: "other sex" };
+
+/** What a DICOM file says of its picture, in words: "PA, 34 years, female". */
+export function factsOf({ dicom }) {
+  if (!dicom) return "";
+  const { view, age, sex } = dicom;
+  const years = age && count(parseInt(age, 10), UNITS[age.at(-1)]);
+  return [view, years, SEXES[sex]].filter(Boolean).join(", ");
 }
 
 /** The answer in a line, for the picture's caption. */
@@ -58,6 +71,11 @@ function reasons(result, classifier, members) {
       "This classifier is not calibrated: read the numbers as an order, not as probabilities."),
     helpOf(result, classifier.coverage),
   ];
+}
+
+function facts(result) {
+  const said = factsOf(result);
+  return said ? [el("p", { className: "gate" }, `The file says: ${said}.`)] : [];
 }
 
 function pathLine(result, members) {

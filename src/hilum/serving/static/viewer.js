@@ -32,9 +32,12 @@ export class Viewer {
     this.#bindTools();
   }
 
-  /** Show a picture (an ImageBitmap, or null for none), called by its name; words: its caption. */
-  show(image, name, words) {
-    this.main.show(image, words);
+  /**
+   * Show a picture (an ImageBitmap, or null for none), called by its name. words: its caption.
+   * ruler: see Pane.
+   */
+  show(image, name, words, ruler = null) {
+    this.main.show(image, words, ruler);
     byId("view").classList.toggle("bare", image === null);
     byId("picture").setAttribute("aria-label", `${name}. Plus and minus zoom. Arrow keys move the `
       + "picture when it is zoomed, and otherwise turn to the next radiograph.");
@@ -47,7 +50,8 @@ export class Viewer {
   /** Keep the picture beside the ones that are turned to, or put it away again. */
   pin() {
     const pin = !this.pinned.image && this.main.image !== null;
-    this.pinned.show(pin ? this.main.image : null, this.main.caption.textContent);
+    this.pinned.show(pin ? this.main.image : null, this.main.caption.textContent,
+      this.main.ruler);
     byId("pinned").parentElement.hidden = !pin;
     byId("pin").setAttribute("aria-pressed", pin);
     byId("pinned").setAttribute("aria-label", `${this.pinned.caption.textContent}, kept beside`);
