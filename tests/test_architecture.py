@@ -31,7 +31,7 @@ LAYERS = (
     "statistics",
     "phantoms",
     "radiographs",
-    "audit",
+    "auditing",
     "fetching",
     "transforms",
     "networks",

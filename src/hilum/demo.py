@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilum.audit.audit import run_audit, write_audit
+from hilum.auditing.audit import run_audit, write_audit
 from hilum.evaluation.assess import assess
 from hilum.evaluation.files import Evaluation
 from hilum.explanation.split import explain_split

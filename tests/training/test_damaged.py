@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hilum.audit.split_table import read_split
+from hilum.auditing.split_table import read_split
 from hilum.radiographs.dataset import open_dataset
 from tests.command import run_command
 from tests.spots import quick_recipe, write_spots

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hilum.audit.leaks import find_copies
-from hilum.audit.provenance import recognise
+from hilum.auditing.leaks import find_copies
+from hilum.auditing.provenance import recognise
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.audit.audit import Audit
+from hilum.auditing.audit import Audit
 from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, HilumError, nearest
 from hilum.evaluation.assess import Assessment

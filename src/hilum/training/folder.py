@@ -17,7 +17,7 @@ from typing import Any
 import filelock
 import torch
 
-from hilum.audit.split_table import divide
+from hilum.auditing.split_table import divide
 from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError

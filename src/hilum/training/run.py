@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from hilum.audit.leaks import Copies, find_copies
+from hilum.auditing.leaks import Copies, find_copies
 from hilum.classifier.calibrate import calibrate, remember
 from hilum.classifier.classifier import Classifier
 from hilum.codec import from_plain, to_plain

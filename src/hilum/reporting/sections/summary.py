@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from hilum.audit.leaks import Copies
+from hilum.auditing.leaks import Copies
 from hilum.classifier.threshold import PRESETS
 from hilum.evaluation.assess import Assessment
 from hilum.evaluation.operating import OperatingRow

@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from hilum.audit.patients import (
+from hilum.auditing.patients import (
     Group,
     group_name,
     joined_groups,

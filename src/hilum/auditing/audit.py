@@ -8,19 +8,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hilum.audit.describe import Description, describe, description_findings
-from hilum.audit.duplicates import Duplicates, find_duplicates
-from hilum.audit.findings import Finding, by_importance
-from hilum.audit.leaks import duplicate_findings, patient_findings
-from hilum.audit.patients import (
+from hilum.auditing.describe import Description, describe, description_findings
+from hilum.auditing.duplicates import Duplicates, find_duplicates
+from hilum.auditing.findings import Finding, by_importance
+from hilum.auditing.leaks import duplicate_findings, patient_findings
+from hilum.auditing.patients import (
     PatientInfo,
     Resemblance,
     neighbour_resemblance,
     patient_groups,
     patients_across_splits,
 )
-from hilum.audit.provenance import Match, match_sources, provenance_findings
-from hilum.audit.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
+from hilum.auditing.provenance import Match, match_sources, provenance_findings
+from hilum.auditing.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
 from hilum.codec import write_plain
 from hilum.errors import DataError, plural
 from hilum.radiographs.dataset import Dataset
