@@ -23,6 +23,7 @@ LAYERS = (
     "files",
     "wording",
     "table",
+    "display",
     "records",
     "codec",
     "labels",

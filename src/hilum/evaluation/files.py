@@ -259,10 +259,19 @@ def read_predictions(path: Path, tree: LabelTree | None = None) -> tuple[IntArra
                 f"{', '.join(row)}"
             ) from None
     decisions: dict[str, FloatArray] = {}
+    named: dict[str, tuple[str, ...]] = {}
     for decision in dict.fromkeys(option.split("/")[0] for option in options):
         columns = [j for j, o in enumerate(options) if o.split("/")[0] == decision]
         decisions[decision] = probs[:, len(classes) :][:, columns]
-    predictions = Predictions(tuple(names), probs[:, : len(classes)], decisions, labels[:, 1])
+        named[decision] = tuple(options[j].split("/")[1] for j in columns)
+    predictions = Predictions(
+        tuple(names),
+        probs[:, : len(classes)],
+        decisions,
+        labels[:, 1],
+        classes=tuple(classes),
+        options=named,
+    )
     return labels[:, 0], predictions
 
 
@@ -299,7 +308,15 @@ def read_held_out(paths: Sequence[Path], tree: LabelTree) -> tuple[IntArray, Pre
         dtype=np.int64,
     )  # fmt: skip
     labels = np.array([label for label, _ in truths.values()], dtype=np.int64)
-    return labels, Predictions(tuple(rows), probs, tree.decision_probs(probs), predicted)
+    predictions = Predictions(
+        tuple(rows),
+        probs,
+        tree.decision_probs(probs),
+        predicted,
+        classes=tree.classes,
+        options=tree.options,
+    )
+    return labels, predictions
 
 
 def _refuse_trained_on(path: Path) -> None:

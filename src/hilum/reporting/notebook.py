@@ -11,6 +11,7 @@ import numpy as np
 
 from hilum.auditing.audit import Audit
 from hilum.classifier.classifier import Classifier
+from hilum.display import cards, heading, paragraphs, png_card
 from hilum.errors import DataError, HilumError, nearest
 from hilum.evaluation.assess import Assessment
 from hilum.evaluation.files import Evaluation
@@ -38,12 +39,8 @@ from hilum.reporting.charts import (
 )
 from hilum.reporting.notebook_html import (
     Shown,
-    cards,
     charts,
-    heading,
     legend,
-    paragraphs,
-    png_card,
     radiograph_card,
     sentence,
     show,
