@@ -38,6 +38,7 @@ LAYERS = (
     "networks",
     "device",
     "classifier",
+    "given",
     "exporting",
     "prediction",
     "training",

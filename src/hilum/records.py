@@ -1,6 +1,7 @@
 """The small values that pass between the parts of Hilum."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, overload
@@ -337,6 +338,13 @@ class Predictions(Displayed):
         yield Table("", columns, rows)
         if len(self) > MOST_ROWS:
             yield paragraphs(f"… and {len(self) - MOST_ROWS:,} more; to_frame() has all of them.")
+
+
+def several(given: Any) -> tuple[Any, ...]:
+    """One thing or several, as several. A text or a path is one thing."""
+    if isinstance(given, str | os.PathLike) or not isinstance(given, Iterable):
+        return (given,)
+    return tuple(given)
 
 
 def evenly_spaced(count: int, most: int) -> IntArray:

@@ -1,6 +1,7 @@
 """Images as people hold them: files, folders, PIL images, arrays, and lists of all of these."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,8 +57,9 @@ def test_one_radiograph_in_every_kind(image) -> None:
 @pytest.mark.parametrize("name", ["l.png", "rgb.jpg", "deep.tif", "palette.gif", "turned.jpg"])
 def test_a_pil_image_is_read_as_its_file_is(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
-    made = {"deep.tif": GREY.astype(np.uint16) * 16, "rgb.jpg": RGB}.get(name, GREY)
-    Image.fromarray(made).save(file, **({"exif": TURNED} if name == "turned.jpg" else {}))
+    made: dict[str, Any] = {"deep.tif": GREY.astype(np.uint16) * 16, "rgb.jpg": RGB}
+    more: dict[str, Any] = {"exif": TURNED} if name == "turned.jpg" else {}
+    Image.fromarray(made.get(name, GREY)).save(file, **more)
     with Image.open(file) as image:
         size = image.size
 

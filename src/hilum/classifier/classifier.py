@@ -396,5 +396,5 @@ def check_labels(
     if dataset.tree != classifier.tree:
         raise error(
             f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
+            f"{dataset.root} are '{dataset.tree}': open them with tree=classifier.tree."
         )

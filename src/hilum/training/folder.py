@@ -18,14 +18,17 @@ import filelock
 import torch
 
 from hilum.auditing.split_table import divide
+from hilum.classifier.classifier import Classifier
 from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError
 from hilum.files import sha256, write_atomically
+from hilum.given import Data, Trained, as_classifier, as_dataset
 from hilum.labels import LabelTree
 from hilum.parsing import parse_json, read_json, read_text
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, differences
+from hilum.records import Progress
 from hilum.training.checkpoint import Row
 from hilum.training.plan import Plan
 
@@ -90,6 +93,22 @@ def as_divided(dataset: Dataset, run: Path) -> Dataset:
     if moved and dataset.content != facts["data"].get("content"):
         return dataset
     return division.apply(dataset)
+
+
+def as_pair(
+    classifier: Trained, dataset: Data, progress: Progress | None = None
+) -> tuple[Classifier, Dataset]:
+    """A classifier, and data for it, from what people have.
+
+    Data that are given by their path are opened with the classifier's labels, and may lack images
+    of a class. Where the classifier is given by the folder of its run, the images are divided as
+    the run divided them (as_divided). Raises as as_classifier and as_dataset do.
+    """
+    model = as_classifier(classifier)
+    opened = as_dataset(dataset, tree=model.tree, every_class=False, progress=progress)
+    if isinstance(classifier, Classifier):
+        return model, opened
+    return model, as_divided(opened, Path(classifier))
 
 
 # ---- opening it ----------------------------------------------------------------------------
