@@ -48,6 +48,7 @@ LAYERS = (
     "search",
     "reporting",
     "serving",
+    "api",
     "demo",
     "console",
     "cli",

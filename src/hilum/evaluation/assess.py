@@ -4,7 +4,7 @@
 with the reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +14,8 @@ from hilum.classifier.conformal import COVERAGE, ConformalResult, fit_conformal,
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
-from hilum.errors import EvaluationError
+from hilum.display import Displayed, paragraphs
+from hilum.errors import EvaluationError, plural
 from hilum.evaluation.calibration import (
     Calibration,
     CalibrationChange,
@@ -50,8 +51,8 @@ _GATE_IMAGES = 400
 _SHARED = 0.05
 
 
-@dataclass(frozen=True)
-class Assessment:
+@dataclass(frozen=True, repr=False)
+class Assessment(Displayed):
     """What evaluation.json does not say of a classifier on a split.
 
     same_images: these images are the ones that thresholds were chosen on. calibration: of the
@@ -76,6 +77,14 @@ class Assessment:
     arrivals: Arrivals | None = None
 
     FORMAT: ClassVar[int] = 1
+
+    def _in_one_line(self) -> str:
+        missing = f"; not measured: {', '.join(self.missing)}" if self.missing else ""
+        return f"Assessment of {plural(self.n, 'image')} of {self.split}{missing}"
+
+    def _in_full(self) -> Iterator[str]:
+        yield paragraphs(*(row.summary() for row in self.operating.rows) if self.operating else ())
+        yield paragraphs(*(f"Not measured: {part}: {why}." for part, why in self.missing.items()))
 
 
 def assess(

@@ -1,18 +1,18 @@
 """Why does a classifier decide as it does? Pictures of radiographs, and the facts beside them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Final
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier, check_labels
-from hilum.classifier.conformal import ODD
 from hilum.codec import write_plain
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import METHODS, Method, parse_method
 from hilum.explanation.errors import name_probs, parting
+from hilum.explanation.explained import Explanation, ImageExplanation, Picture
 from hilum.explanation.feature_maps import (
     compute_feature_maps,
     describe_feature_maps,
@@ -32,7 +32,7 @@ from hilum.explanation.network import (
 )
 from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
-from hilum.explanation.sanity import SanityCheck, check_sanity
+from hilum.explanation.sanity import check_sanity
 from hilum.files import ODD_NAMES, safe_name, write_atomically
 from hilum.given import Data, Trained, as_classifier
 from hilum.labels import Decision
@@ -44,69 +44,6 @@ from hilum.radiographs.image import read_picture
 from hilum.radiographs.pixels import Progress
 from hilum.records import PixelArray, Predictions, several
 from hilum.training.folder import as_pair
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture in the folder of an explanation.
-
-    kind: 'radiograph', 'attribution', 'feature-maps' or 'pair'. file: its name. alt: what it
-    shows. method, option: of an attribution; layer: of feature maps.
-    """
-
-    kind: str
-    file: str
-    png: bytes
-    alt: str
-    decision: str = ""
-    option: str = ""
-    method: str = ""
-    layer: str = ""
-
-    def to_plain(self) -> dict[str, Any]:
-        """Without the bytes, and without what does not apply."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if value and name != "png"}
-
-
-@dataclass(frozen=True, slots=True)
-class ImageExplanation:
-    """What is said of one radiograph: name as given, truth (where a data set tells), pictures.
-
-    referral: why a radiologist should look, as `hilum predict` says it; '' where none need.
-    """
-
-    name: str
-    predicted: str
-    probs: dict[str, float]
-    decision_probs: dict[str, dict[str, float]]
-    truth: str | None = None
-    pictures: tuple[Picture, ...] = ()
-    neighbours: tuple[Neighbour, ...] = ()
-    referral: str = ""
-
-    @property
-    def is_odd(self) -> bool:
-        """Whether the gate refuses it: what the networks make of it then means nothing."""
-        return self.referral == ODD
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What explain found, and how far to trust it.
-
-    localisation: of every method and network, on phantoms; empty where no data were given.
-    sanity: of every method and network that was used, where asked for. notes: what to know.
-    """
-
-    classifier: str
-    images: tuple[ImageExplanation, ...]
-    localisation: tuple[Localisation, ...] = ()
-    sanity: tuple[SanityCheck, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    FORMAT: ClassVar[int] = 1
-
 
 #: How many phantoms the localisation scores rest on.
 SCORED: Final = 24
