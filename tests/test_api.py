@@ -240,6 +240,25 @@ def run_of(data: Path) -> Path:
     return data.parent / "run"
 
 
+def test_the_examples_of_the_documentation_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[1] / "docs/python.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    write_spots(tmp_path / "chest-xrays", {"train": 6, "val": 3})
+    monkeypatch.chdir(tmp_path)
+    known: dict[str, Any] = {}
+
+    exec("\n".join(blocks).replace('"chest-xrays", "quick"', f'"chest-xrays", {QUICK}'), known)
+
+    assert len(blocks) == 3
+    assert len(known["found"]) == 4
+    assert known["recipe"].settings("flat").epochs == 5
+    listed = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+    documented = {name for row in listed for name in re.findall(r"`(\w+)", row)}
+    assert {*hilum.__all__} - {"__version__"} <= documented
+
+
 def test_a_misspelt_name_is_told_the_right_one() -> None:
     with pytest.raises(AttributeError, match="no attribute 'trian'. Did you mean 'train'"):
         _ = untyped.trian

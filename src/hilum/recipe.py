@@ -231,7 +231,7 @@ class Recipe(Displayed, Settings):
 
     def _in_one_line(self) -> str:
         height, width = self.image_size
-        changed = len(differences(Recipe(), self))
+        changed = len(self._changes())
         length = f"{self.passes:,} image passes" if self.passes else plural(self.epochs, "epoch")
         return (
             f"Recipe '{self.name}': {self.strategy}, {self.network}, {height} x {width} pixels, "
@@ -239,9 +239,12 @@ class Recipe(Displayed, Settings):
         )
 
     def _in_full(self) -> Iterator[str | Table]:
-        rows = [change.partition(": ")[::2] for change in differences(Recipe(), self)]
+        rows = [change.partition(": ")[::2] for change in self._changes()]
         yield paragraphs(self.description)
         yield Table("", ["key", Column("by default → here", "text")], rows)
+
+    def _changes(self) -> list[str]:
+        return differences(Recipe(name=self.name, description=self.description), self)
 
     def __str__(self) -> str:
         return repr(self)

@@ -170,8 +170,8 @@ class Estimate:
 OK, FAILED = "ok", "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+@dataclass(frozen=True, slots=True, repr=False)
+class Prediction(Displayed):
     """What is said of one radiograph.
 
     path: as given. reason: why it cannot be read, '' where it was; then nothing else is known.
@@ -206,6 +206,15 @@ class Prediction:
     def probability(self) -> float | None:
         """Of the predicted class, in [0, 1]; None where it cannot be read."""
         return self.probs.get(self.predicted)
+
+    def _in_one_line(self) -> str:
+        of = f" of {self.path}" if self.path else ""
+        if self.reason:
+            return f"Prediction{of}: failed ({self.reason})"
+        return f"Prediction{of}: {self.predicted} ({self.probability:.3f})"
+
+    def _in_full(self) -> Iterator[str | Table]:
+        yield Table("", ["class", "probability"], list(self.probs.items()))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
