@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hilum.audit.likeness import SIDE, near_pairs
+from hilum.auditing.likeness import SIDE, near_pairs
 from hilum.phantoms.phantom import render_phantom
 from hilum.records import PixelArray
 

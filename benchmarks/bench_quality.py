@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hilum.audit.splits import BLOCK_SIZE, apply_split, make_split
+from hilum.auditing.splits import BLOCK_SIZE, apply_split, make_split
 from hilum.classifier.classifier import Classifier
 from hilum.codec import to_plain
 from hilum.evaluation.assess import assess

@@ -120,7 +120,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
         return Reader(seeds, (damage_table, damage_table, damage_bytes), read)
 
     def split() -> Reader:
-        from hilum.audit.split_table import read_split
+        from hilum.auditing.split_table import read_split
         from hilum.radiographs.dataset import open_dataset
 
         data, table = phantoms(folder), folder / "split.csv"

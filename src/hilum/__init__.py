@@ -20,7 +20,9 @@ __all__ = [*sorted(_MODULES), "__version__"]
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'hilum' has no attribute '{name}'")
+    from hilum.errors import nearest
+
+    raise AttributeError(f"module 'hilum' has no attribute '{name}'.{nearest(name, _MODULES)}")
 
 
 def __dir__() -> list[str]:

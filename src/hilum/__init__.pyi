@@ -1,3 +1,9 @@
+from hilum.api import Run as Run
+from hilum.api import audit as audit
+from hilum.api import calibrate as calibrate
+from hilum.api import export as export
+from hilum.api import predict_folder as predict_folder
+from hilum.api import split as split
 from hilum.classifier.classifier import Classifier as Classifier
 from hilum.evaluation.assess import assess as assess
 from hilum.evaluation.evaluate import evaluate as evaluate

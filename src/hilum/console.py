@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hilum.audit.findings import Finding
-    from hilum.audit.leaks import Copies
+    from hilum.auditing.findings import Finding
+    from hilum.auditing.leaks import Copies
     from hilum.pipeline import WriteUp
     from hilum.radiographs.pixels import Progress
     from hilum.table import Column

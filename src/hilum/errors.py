@@ -6,6 +6,7 @@ without a traceback and exits with code 2.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -48,14 +49,24 @@ class StudyError(HilumError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that ends a refusal: ' Did you mean X?' or ' Known: a, b, c.'
 
-    name: what was given. known: what would have been right; may be empty.
+    name: what was given: misspelt, or short for one of them ('lr', 'batch', 'opt').
+    known: what would have been right; may be empty.
     """
     known = list(known)
-    close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], n=1, cutoff=0.6)
-    if close:
-        match = next(k for k in known if k.lower() == close[0])
-        return f" Did you mean '{match}'?"
+    plain = {k.lower(): k for k in reversed(known)}
+    close = difflib.get_close_matches(name.lower(), plain, n=1, cutoff=0.6)
+    close = close or [k for k in plain if _is_short(name.lower(), k)]
+    if len(close) == 1:
+        return f" Did you mean '{plain[close[0]]}'?"
     return f" Known: {', '.join(known)}." if known else ""
+
+
+def _is_short(name: str, word: str) -> bool:
+    """Whether a name is a word's beginning, or the initials or one part of a compound."""
+    parts = re.split(r"[_ .-]+", word)
+    return len(name) > 1 and (
+        word.startswith(name) or name in parts or name == "".join(part[:1] for part in parts)
+    )
 
 
 def plural(n: int, noun: str) -> str:

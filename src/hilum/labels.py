@@ -263,6 +263,11 @@ class LabelTree:
         return tuple(found)
 
     @cached_property
+    def options(self) -> dict[str, tuple[str, ...]]:
+        """The options of each decision, by its name."""
+        return {decision.name: decision.options for decision in self.decisions}
+
+    @cached_property
     def flat(self) -> Decision:
         """The one decision of the flat strategy, over all classes."""
         return Decision(FLAT, self.classes, tuple((i,) for i in range(len(self.classes))))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilum.audit.audit import Audit, run_audit, write_audit
+from hilum.auditing.audit import Audit, run_audit, write_audit
 from hilum.classifier.classifier import Classifier
 from hilum.evaluation.assess import Assessment, read_assessment
 from hilum.evaluation.files import EVALUATION_FILE, Evaluation, read_evaluation

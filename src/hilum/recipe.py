@@ -5,7 +5,7 @@ A recipe is a TOML file. Training settings are given once, and for single decisi
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,15 +14,19 @@ import tomli_w
 from pydantic import (
     BaseModel,
     Field,
+    ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
 )
 
-from hilum.errors import RecipeError, nearest
+from hilum.display import Displayed, paragraphs
+from hilum.errors import RecipeError, nearest, plural
 from hilum.files import is_file, read_packaged
 from hilum.labels import FLAT, Decision, LabelTree, Rule, Strategy
 from hilum.parsing import DEEPEST_KEY, parse_toml, read_toml
+from hilum.records import several
 from hilum.settings import Augmentation, PreprocessingSettings, Settings, key_meanings
+from hilum.table import Column, Table
 
 Monitor = Literal["val", "blocks", "test"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -31,7 +35,7 @@ Allowed = Literal["leakage", "label-conflicts"]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 
-class Recipe(Settings):
+class Recipe(Displayed, Settings):
     """A whole recipe: what holds for the run, the settings, and their overrides by decision."""
 
     name: str = "unnamed"
@@ -76,6 +80,17 @@ class Recipe(Settings):
     after the label that they divide; the first is `root`, and the only one of the flat strategy is
     `flat`."""
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refused_in_words(cls, data: Any, check: ModelWrapValidatorHandler["Recipe"]) -> "Recipe":
+        """One number for both sides of an image, and every refusal in sentences."""
+        if isinstance(data, Mapping) and isinstance(data.get("image_size"), int):
+            data = {**data, "image_size": (data["image_size"],) * 2}
+        try:
+            return check(data)
+        except ValidationError as error:
+            raise RecipeError(_explain(error)) from None
+
     @model_validator(mode="after")
     def _overrides_are_settings(self) -> "Recipe":
         for name, overrides in self.decision.items():
@@ -87,7 +102,7 @@ class Recipe(Settings):
                     )
             self.settings(name)
         if not all(16 <= side <= 2048 for side in self.image_size):
-            raise ValueError("image_size: height and width must be 16 to 2048 pixels")
+            raise RecipeError("image_size: height and width must be 16 to 2048 pixels.")
         return self
 
     def settings(self, decision: str) -> Settings:
@@ -132,14 +147,15 @@ class Recipe(Settings):
                 )
         return decisions
 
-    def override(self, assignments: Iterable[str]) -> "Recipe":
-        """Change keys by ``key=value``, as on the command line.
+    def override(self, assignments: str | Iterable[str] = (), **keys: Any) -> "Recipe":
+        """Change keys by ``key=value``, as on the command line, or by keywords.
 
         Epochs that are given without passes switch the passes off.
 
         Args:
-            assignments: Values are read as TOML (numbers, true, lists, tables), anything else as
-                text; ``decision.root.epochs=3`` reaches into a table.
+            assignments: One or several. Values are read as TOML (numbers, true, lists, tables),
+                anything else as text; ``decision.root.epochs=3`` reaches into a table.
+            keys: Keys of the recipe with their values; a table is replaced as a whole.
 
         Returns:
             Another recipe.
@@ -148,8 +164,9 @@ class Recipe(Settings):
             RecipeError: An assignment cannot be read, or names a wrong key or value.
         """
         data = {**self.to_dict(), "augmentation": dict(self.augmentation)}
-        given: dict[str, Any] = {}
-        for assignment in assignments:
+        data |= keys
+        given = dict(keys)
+        for assignment in several(assignments):
             key, equals, text = assignment.partition("=")
             if not equals or not key.strip():
                 raise RecipeError(f"'{assignment}' is not of the form key=value.")
@@ -177,15 +194,10 @@ class Recipe(Settings):
         Raises:
             RecipeError: It names each wrong key and the nearest right one.
         """
-        prepared = dict(data)
-        if isinstance(prepared.get("image_size"), int):
-            prepared["image_size"] = (prepared["image_size"],) * 2
         try:
-            return cls.model_validate(prepared)
-        except ValidationError as error:
-            raise RecipeError(_explain(error, f"{source}: " if source else "")) from None
+            return cls.model_validate(dict(data))
         except RecipeError as error:
-            raise RecipeError(f"{source}: {error}" if source else str(error)) from None
+            raise RecipeError(_in_each_line(error, f"{source}: " if source else "")) from None
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> "Recipe":
@@ -214,6 +226,28 @@ class Recipe(Settings):
     def to_toml(self) -> str:
         """The recipe as TOML, every key written out."""
         return tomli_w.dumps(self.to_dict())
+
+    # ---- in words --------------------------------------------------------------------------
+
+    def _in_one_line(self) -> str:
+        height, width = self.image_size
+        changed = len(self._changes())
+        length = f"{self.passes:,} image passes" if self.passes else plural(self.epochs, "epoch")
+        return (
+            f"Recipe '{self.name}': {self.strategy}, {self.network}, {height} x {width} pixels, "
+            f"{length}, {plural(changed, 'key')} not as by default"
+        )
+
+    def _in_full(self) -> Iterator[str | Table]:
+        rows = [change.partition(": ")[::2] for change in self._changes()]
+        yield paragraphs(self.description)
+        yield Table("", ["key", Column("by default → here", "text")], rows)
+
+    def _changes(self) -> list[str]:
+        return differences(Recipe(name=self.name, description=self.description), self)
+
+    def __str__(self) -> str:
+        return repr(self)
 
 
 def let_epochs_hold(data: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,7 +325,11 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _explain(error: ValidationError, prefix: str) -> str:
+def _in_each_line(error: RecipeError, prefix: str) -> str:
+    return "\n".join(f"{prefix}{line}" for line in str(error).splitlines())
+
+
+def _explain(error: ValidationError, prefix: str = "") -> str:
     """Pydantic's findings, one sentence a key."""
     lines = []
     for item in error.errors():

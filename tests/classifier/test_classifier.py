@@ -1,6 +1,7 @@
 """The one inference path: what it accepts, computes, saves and refuses."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.special import softmax
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.files import classifier_folder
 from hilum.classifier.inference import compute_logits
-from hilum.errors import ClassifierError, DataError
+from hilum.errors import ClassifierError, DataError, HilumError
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network
 from hilum.transforms.preprocess import Preprocessing
@@ -94,14 +95,6 @@ def test_accepts_arrays_paths_lists_and_folders_alike(tmp_path):
     np.testing.assert_allclose(classifier.predict(IMAGES[2]).probs[0], expected.probs[2], atol=1e-6)
 
 
-def test_16_bit_arrays_are_scaled_as_files_are(tmp_path):
-    classifier = make()
-    deep = IMAGES[0].astype(np.uint16) * 16  # 12 significant bits
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    from_array = classifier.predict(deep)
-    assert (from_array.probs == classifier.predict(tmp_path / "deep.png").probs).all()
-
-
 def test_arrays_of_other_sizes_are_resized():
     assert make().predict(RNG.integers(0, 256, (90, 40), dtype=np.uint8)).probs.shape == (1, 3)
 
@@ -126,18 +119,41 @@ def test_logits_leave_the_network_in_its_mode():
     )
 
 
-@pytest.mark.parametrize(
-    ("images", "said"),
-    [
-        (np.zeros((4, 4), dtype=np.float32), "uint8 or uint16, not float32"),
-        (np.zeros((2, 4, 4, 3), dtype=np.uint8), r"\(4, 4, 3\)"),
-        ([], "no images"),
-        ("nowhere.png", "there is no such file"),
-    ],
-)
-def test_refuses_what_is_no_radiograph(images, said):
-    with pytest.raises(DataError, match=said):
-        make().predict(images)
+def test_predictions_are_a_sequence_with_names(tmp_path):
+    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
+    classifier = make()
+    found = classifier.predict([tmp_path / "a.png", *IMAGES[1:3]])
+
+    first, *others = found
+    assert [len(found), len(others), first.name] == [3, 2, str(tmp_path / "a.png")]
+    assert [one.predicted for one in found] == [classifier.classes[k] for k in found.predicted]
+    assert found.labels == tuple(one.predicted for one in found)
+    assert first.probs == dict(zip(classifier.classes, found.probs[0].tolist(), strict=True))
+    assert first.probability == first.probs[first.predicted]
+    assert {d: tuple(of) for d, of in first.decisions.items()} == classifier.tree.options
+    assert (found[-1], found[1:].names) == (others[-1], ("", ""))
+    assert found[found.predicted == found.predicted[0]][0] == first
+    with pytest.raises(IndexError):
+        found[3]
+    assert "a.png" in found._repr_html_()
+    assert repr(found).startswith("Predictions of 3 images: ")
+
+
+def test_predictions_become_a_frame(monkeypatch):
+    found = make().predict(IMAGES)
+    frame = found.to_frame()
+    assert list(frame.columns)[:3] == ["path", "predicted", "p(normal)"]
+    assert frame["infected/covid"].tolist() == found.decision_probs["infected"][:, 0].tolist()
+    assert len(frame) == 5
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(HilumError, match="pip install pandas"):
+        found.to_frame()
+
+
+def test_what_scikit_learn_asks_for():
+    classifier = make()
+    assert classifier.classes_.tolist() == list(classifier.classes)
+    assert (classifier.predict_proba(IMAGES) == classifier.predict(IMAGES).probs).all()
 
 
 def test_every_unreadable_file_is_listed(tmp_path):

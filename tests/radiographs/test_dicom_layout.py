@@ -140,7 +140,8 @@ def test_nothing_that_identifies_gets_out(
         dataset = open_dataset(root)
         dataset.pixels(Thumbnail(16))
 
-    told = repr(dataset) + caplog.text + "".join(p.name for p in cache.rglob("*"))
+    told = f"{dataset!r}{dataset.records}{dataset.reading()}{dataset._repr_html_()}"
+    told += caplog.text + "".join(p.name for p in cache.rglob("*"))
     for value in secret.values():
         assert value not in told
     assert "2 DICOM files with text burned into the pixels" in dataset.notes[0]

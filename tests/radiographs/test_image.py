@@ -22,13 +22,13 @@ from PIL.TiffImagePlugin import TiffImageFile
 from hilum.errors import DataError
 from hilum.phantoms.negatives import draw_colour_photograph
 from hilum.phantoms.phantom import render_phantom
+from hilum.radiographs.arrays import scale_to_8_bit
 from hilum.radiographs.image import (
     Header,
     has_colour,
     read_header,
     read_picture,
     read_radiograph,
-    scale_to_8_bit,
 )
 from hilum.records import MAX_PIXELS, PixelArray
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hilum.audit.audit import run_audit
+from hilum.auditing.audit import run_audit
 from hilum.errors import DataError, EvaluationError, HilumError
 from hilum.evaluation.assess import assess
 from hilum.evaluation.evaluate import evaluate_predictions

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hilum.audit.split_table import read_split
+from hilum.auditing.split_table import read_split
 from hilum.radiographs.dataset import open_dataset
 from tests.command import run_command
 from tests.spots import quick_recipe, write_spots
@@ -26,7 +26,7 @@ def test_damaged_files_are_refused_or_recorded(damaged, tmp_path, monkeypatch, c
     def run(*arguments):
         return run_command(monkeypatch, capsys, *arguments)
 
-    train = ("train", damaged, "--recipe", recipe, "--out", out)
+    train = ("train", damaged, "--recipe", recipe, "--out", out, "--no-report")
     code, _, err = run(*train)
     assert code == 2
     assert "2 files cannot be used" in err

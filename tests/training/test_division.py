@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from hilum.audit.split_table import write_split
-from hilum.audit.splits import make_split
+from hilum.auditing.split_table import write_split
+from hilum.auditing.splits import make_split
 from hilum.errors import DataError, TrainingError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.folder import as_divided

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from hilum.audit.leaks import Copies
+from hilum.auditing.leaks import Copies
 from hilum.errors import Interrupted, TrainingError
 from hilum.files import sha256
 from hilum.radiographs.dataset import Dataset, open_dataset

@@ -4,16 +4,14 @@ Training's monitoring, evaluation, the command line and everything later go thro
 so that preprocessing cannot drift between them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from scipy.special import softmax
 from torch import nn
 
@@ -21,6 +19,7 @@ from hilum.classifier.files import (
     ClassifierFile,
     NetworkEntry,
     classifier_folder,
+    load_network,
     pack_weights,
     read_classifier_file,
     read_part,
@@ -31,21 +30,18 @@ from hilum.classifier.inference import compute_logits
 from hilum.classifier.reference import Reference
 from hilum.classifier.validation import Validation
 from hilum.device import as_channels_last, choose_device
-from hilum.errors import ClassifierError, DataError, EvaluationError, HilumError, LabelError
+from hilum.display import Displayed, facts_table, paragraphs
+from hilum.errors import ClassifierError, EvaluationError, HilumError, LabelError
 from hilum.files import filled_folder, safe_name, write_atomically
 from hilum.labels import FLAT, LabelTree, Rule, Strategy
-from hilum.networks.ensemble import join_networks, split_network
-from hilum.networks.registry import create_network_to_load
+from hilum.networks.ensemble import split_network
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.image import read_radiograph, scale_to_8_bit
-from hilum.radiographs.layouts import list_images
+from hilum.radiographs.gather import Images, gather_images, image_name
+from hilum.radiographs.image import Source, read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import FloatArray, IntArray, PixelArray, Predictions
+from hilum.table import Row, Table
 from hilum.transforms.preprocess import Preprocessing, check_pixels
-
-Images = (
-    str | Path | npt.NDArray[np.generic] | Sequence[str | Path] | Sequence[npt.NDArray[np.generic]]
-)
 
 #: What calibration gives a classifier: the files and what reads them. Weights never have such a
 #: name, because safe_name leaves no dot in one.
@@ -58,8 +54,8 @@ _PARTS: dict[str, tuple[str, Any]] = {
 _CHUNK = 512  # radiographs decoded at a time: bounds memory for folders of any size
 
 
-@dataclass
-class Classifier:
+@dataclass(repr=False)
+class Classifier(Displayed):
     """Networks, the label tree they decide, and what turns an image into their input.
 
     Args:
@@ -95,15 +91,26 @@ class Classifier:
         for network in self.networks.values():
             as_channels_last(network, self.device).eval()
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of probabilities."""
+        return self.tree.classes
+
+    @property
+    def classes_(self) -> npt.NDArray[np.str_]:
+        """(C,) the names of the classes, as scikit-learn calls them."""
+        return np.array(self.tree.classes)
+
     # ---- use -------------------------------------------------------------------------------
 
     def predict(self, images: Images, progress: Progress | None = None) -> Predictions:
         """Classify radiographs.
 
         Args:
-            images: A file, a folder (every image below it), a list of files, one array (H, W), an
-                array (N, H, W), or a list of arrays (H, W) of any size; arrays are grey, uint8, or
-                uint16, which is scaled as a 16-bit file is.
+            images: A file, a folder (every image below it), a PIL image, an array, a data set, or
+                a list of such. An array is grey (H, W), RGB (H, W, 3) or RGBA (H, W, 4), and alone
+                also a batch (N, H, W) or (N, H, W, 3); of uint8, of uint16, which is scaled as a
+                16-bit file is, of other integers in 0 to 255, or of floats in [0, 1].
             progress: Called with what is done, how many are done, and of how many.
 
         Returns:
@@ -111,11 +118,11 @@ class Classifier:
 
         Raises:
             DataError: Files cannot be read, of which it names those among the 512 that are
-                decoded together; or arrays have another form.
+                decoded together; arrays have another form, or it is not known which of their
+                values is white; or there is no image.
         """
-        names, sources = _sources(images)
-        if not sources:
-            raise DataError(f"{images}: no images found.")
+        sources = gather_images(images)
+        names = [image_name(source) for source in sources]
         parts: list[Predictions] = []
         for start in range(0, len(sources), _CHUNK):
             chunk = sources[start : start + _CHUNK]
@@ -127,6 +134,20 @@ class Classifier:
             if progress:
                 progress("Predicting", min(start + _CHUNK, len(sources)), len(sources))
         return Predictions.join(parts)
+
+    def predict_proba(self, images: Images) -> FloatArray:
+        """The class probabilities alone, as scikit-learn calls them.
+
+        Args:
+            images: As of predict.
+
+        Returns:
+            (N, C) in [0, 1], columns in the order of classes; rows sum to 1.
+
+        Raises:
+            DataError: As of predict.
+        """
+        return self.predict(images).probs
 
     def predict_pixels(
         self, pixels: PixelArray, names: Sequence[str] = (), progress: Progress | None = None
@@ -182,7 +203,14 @@ class Classifier:
             decision_probs = probs_of
             predicted = self.tree.choose(probs_of, self.rule)
         found = tuple(names) if len(names) else ("",) * len(probs)
-        return Predictions(found, probs, decision_probs, predicted)
+        return Predictions(
+            found,
+            probs,
+            decision_probs,
+            predicted,
+            classes=self.tree.classes,
+            options=self.tree.options,
+        )
 
     def without_temperatures(self, predictions: Predictions) -> Predictions:
         """What this classifier's predictions would be at temperature 1.
@@ -214,16 +242,8 @@ class Classifier:
             )
         return self.validation.truth, self.decide(self.validation.logits)
 
-    def _pixels(self, source: Path | npt.NDArray[np.generic]) -> PixelArray:
-        if isinstance(source, Path):
-            return self.preprocessing.to_pixels(read_radiograph(source))
-        if source.ndim != 2 or source.dtype not in (np.uint8, np.uint16):
-            raise DataError(
-                "An image array must be grey (H, W) of uint8 or uint16, "
-                f"not {source.dtype} {source.shape}."
-            )
-        grey = source if source.dtype == np.uint8 else scale_to_8_bit(source, "array")
-        return self.preprocessing.to_pixels(np.ascontiguousarray(grey, dtype=np.uint8))
+    def _pixels(self, source: Source) -> PixelArray:
+        return self.preprocessing.to_pixels(read_radiograph(source))
 
     # ---- files -----------------------------------------------------------------------------
 
@@ -317,9 +337,7 @@ class Classifier:
                     f"{folder}: classifier.json has no fitting network for the decision "
                     f"'{decision.name}' ({', '.join(decision.options)})."
                 )
-            networks[decision.name] = _load_network(
-                folder, entry, content.preprocessing, allow_code
-            )
+            networks[decision.name] = load_network(folder, entry, content.preprocessing, allow_code)
         parts = {}
         for name, (_, kind) in _PARTS.items():
             entry = getattr(content, name)
@@ -339,6 +357,37 @@ class Classifier:
             device=choose_device(device),
         )
 
+    # ---- in words --------------------------------------------------------------------------
+
+    def _in_one_line(self) -> str:
+        networks = ", ".join(dict.fromkeys(self.network_names.values()))
+        height, width = self.preprocessing.image_size
+        calibrated = "calibrated" if self.validation else "not calibrated"
+        name = f"'{self.provenance['name']}' " if "name" in self.provenance else ""
+        return (
+            f"Classifier {name}of {self.tree}: {self.strategy}, "
+            f"{networks}, {height} x {width} pixels, {calibrated}"
+        )
+
+    def _in_full(self) -> Iterator[str | Table]:
+        data = self.provenance.get("data") or {}
+        yield facts_table(
+            [
+                ("rule", self.rule),
+                ("trained on", data.get("name")),
+                ("finished", self.provenance.get("finished")),
+                ("gate", "there" if self.gate else "none"),
+                ("device", self.device),
+            ]
+        )
+        rows: list[Row] = [
+            [name, self.network_names[name], sum(p.numel() for p in network.parameters()),
+             self.temperatures.get(name, 1.0)]
+            for name, network in self.networks.items()
+        ]  # fmt: skip
+        yield Table("Networks", ["decision", "network", "parameters", "temperature"], rows)
+        yield paragraphs(*(str(note) for note in self.provenance.get("notes", [])))
+
 
 def check_labels(
     classifier: Classifier, dataset: Dataset, error: type[HilumError] = EvaluationError
@@ -347,48 +396,5 @@ def check_labels(
     if dataset.tree != classifier.tree:
         raise error(
             f"The classifier decides between '{classifier.tree}', but the labels of "
-            f"{dataset.root} are '{dataset.tree}'."
+            f"{dataset.root} are '{dataset.tree}': open them with tree=classifier.tree."
         )
-
-
-def _load_network(
-    folder: Path, entry: NetworkEntry, preprocessing: Preprocessing, allow_code: bool
-) -> nn.Module:
-    data = read_part(folder, entry.weights, entry.sha256, "the weights are")
-
-    def create() -> nn.Module:
-        return create_network_to_load(
-            entry.name,
-            outputs=entry.outputs,
-            image_size=preprocessing.image_size,
-            allow_code=allow_code,
-        )
-
-    first = create()
-    try:
-        weights = safetensors.torch.load(data)
-        # before the others are made: a file of one network may say that it holds a hundred
-        named = join_networks([first] * entry.members, mirror=entry.mirror).state_dict()
-        if len(named) != len(weights):
-            raise RuntimeError(f"{len(weights)} tensors instead of {len(named)}")
-        members = [first, *(create() for _ in range(entry.members - 1))]
-        network = join_networks(members, mirror=entry.mirror)
-        network.load_state_dict(weights)
-    except (SafetensorError, RuntimeError) as error:
-        raise ClassifierError(
-            f"{folder / entry.weights}: these weights do not fit the network '{entry.name}' "
-            f"({error})."
-        ) from None
-    return network
-
-
-def _sources(images: Images) -> tuple[list[str], list[Path | npt.NDArray[np.generic]]]:
-    if isinstance(images, np.ndarray):
-        arrays = [images] if images.ndim == 2 else list(images)
-        return [""] * len(arrays), list(arrays)
-    if isinstance(images, str | Path):
-        path = Path(images)
-        files = list_images(path) if path.is_dir() else [path]
-        return [str(f) for f in files], list(files)
-    sources = [i if isinstance(i, np.ndarray) else Path(i) for i in images]
-    return ["" if isinstance(s, np.ndarray) else str(s) for s in sources], sources

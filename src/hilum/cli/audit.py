@@ -33,8 +33,8 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
-    from hilum.audit.audit import run_audit, write_audit
-    from hilum.audit.split_table import divide
+    from hilum.auditing.audit import run_audit, write_audit
+    from hilum.auditing.split_table import divide
     from hilum.radiographs.image import image_source
     from hilum.reporting.audit_page import (
         augmentation_samples,

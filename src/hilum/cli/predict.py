@@ -12,7 +12,8 @@ from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
 
 if TYPE_CHECKING:
     from hilum.classifier.arrivals import Arrivals
-    from hilum.prediction.table import Prediction, Table
+    from hilum.prediction.table import Table
+    from hilum.records import Prediction
 
 EXAMPLE = "hilum predict runs/first image.png folder/ --out predictions.csv"
 

@@ -49,9 +49,9 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Divide a data set by patients or blocks of file numbers; copies stay together."""
-    from hilum.audit.duplicates import find_clusters, members_of
-    from hilum.audit.split_table import write_split
-    from hilum.audit.splits import count_parts, make_split, parse_shares
+    from hilum.auditing.duplicates import find_clusters, members_of
+    from hilum.auditing.split_table import write_split
+    from hilum.auditing.splits import count_parts, make_split, parse_shares
 
     with console.progress_bar() as progress:
         dataset = open_data(

@@ -4,18 +4,18 @@
 with the reason.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from hilum.classifier.arrivals import Arrivals
-from hilum.classifier.classifier import Classifier
 from hilum.classifier.conformal import COVERAGE, ConformalResult, fit_conformal, measure_conformal
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
-from hilum.errors import EvaluationError
+from hilum.display import Displayed, paragraphs
+from hilum.errors import EvaluationError, plural
 from hilum.evaluation.calibration import (
     Calibration,
     CalibrationChange,
@@ -29,10 +29,13 @@ from hilum.evaluation.gate import GateScore, score_gate
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.evaluation.overlap import chosen_on, trained_on
 from hilum.evaluation.subgroups import Subgroups, collect_attributes, measure_subgroups
+from hilum.given import Data, Trained
 from hilum.labels import Rule
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
+from hilum.records import several
+from hilum.training.folder import as_pair
 
 ASSESSMENT_FILE = "assessment.json"
 
@@ -48,8 +51,8 @@ _GATE_IMAGES = 400
 _SHARED = 0.05
 
 
-@dataclass(frozen=True)
-class Assessment:
+@dataclass(frozen=True, repr=False)
+class Assessment(Displayed):
     """What evaluation.json does not say of a classifier on a split.
 
     same_images: these images are the ones that thresholds were chosen on. calibration: of the
@@ -75,17 +78,25 @@ class Assessment:
 
     FORMAT: ClassVar[int] = 1
 
+    def _in_one_line(self) -> str:
+        missing = f"; not measured: {', '.join(self.missing)}" if self.missing else ""
+        return f"Assessment of {plural(self.n, 'image')} of {self.split}{missing}"
+
+    def _in_full(self) -> Iterator[str]:
+        yield paragraphs(*(row.summary() for row in self.operating.rows) if self.operating else ())
+        yield paragraphs(*(f"Not measured: {part}: {why}." for part, why in self.missing.items()))
+
 
 def assess(
-    classifier: Classifier,
-    dataset: Dataset,
+    classifier: Trained,
+    dataset: Data,
     split: str = "val",
     *,
     rule: Rule | None = None,
-    operate: Sequence[str] = (),
+    operate: str | Sequence[str] = (),
     prevalence: Mapping[str, float] | None = None,
     coverage: float = COVERAGE,
-    out: Path | None = None,
+    out: Path | str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Evaluation, Assessment]:
     """Evaluate a classifier, and measure whether its probabilities and thresholds can be used.
@@ -94,8 +105,9 @@ def assess(
     that is evaluated.
 
     Args:
-        classifier: What is measured.
-        dataset: With the classifier's own labels, in its order (open it with tree=classifier.tree).
+        classifier: What is measured, or the folder of it or of its run.
+        dataset: With the classifier's own labels, in its order (open it with tree=classifier.tree),
+            or its path.
         split: 'train', 'val', 'test' or 'all'.
         rule: How probabilities become a class; None takes the classifier's.
         operate: Operating points beside the two presets, as OperatingPoint.parse reads them.
@@ -111,7 +123,8 @@ def assess(
         EvaluationError: Where the labels differ, or something asked for does not fit them.
         DataError: Where the split does not exist.
     """
-    points = parse_operating_points([*PRESETS, *operate], classifier.tree)
+    classifier, dataset = as_pair(classifier, dataset, progress)
+    points = parse_operating_points([*PRESETS, *several(operate)], classifier.tree)
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)
     tree, truth, predictions = classifier.tree, run.truth, run.predictions
     missing: dict[str, str] = {}
@@ -151,8 +164,8 @@ def assess(
         arrivals=run.arrivals,
     )
     if out is not None:
-        run.write(out)
-        write_assessment(assessment, out)
+        run.write(Path(out))
+        write_assessment(assessment, Path(out))
     return run.evaluation, assessment
 
 

@@ -7,19 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from hilum.audit.leaks import find_copies
-from hilum.audit.provenance import recognise
+from hilum.auditing.leaks import find_copies
+from hilum.auditing.provenance import recognise
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
 from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
 from hilum.evaluation.overlap import trained_on
-from hilum.labels import LabelTree, Rule, Strategy
+from hilum.given import Data, Trained
+from hilum.labels import LabelTree, Rule, Strategy, parse_rule
 from hilum.radiographs.dataset import Dataset, describe_damage
 from hilum.radiographs.pixels import Progress
 from hilum.records import BoolArray, IntArray, Predictions
 from hilum.statistics import metrics
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
+from hilum.training.folder import as_pair
 
 SYNTHETIC = (
     "The images are synthetic phantoms: nothing measured on them says anything about patients."
@@ -27,19 +29,20 @@ SYNTHETIC = (
 
 
 def evaluate(
-    classifier: Classifier,
-    dataset: Dataset,
+    classifier: Trained,
+    dataset: Data,
     split: str = "val",
     *,
     rule: Rule | None = None,
-    out: Path | None = None,
+    out: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Run a classifier over a split and measure how it did.
 
     Args:
-        classifier: What is measured.
-        dataset: With the classifier's own labels, in its order (open it with tree=classifier.tree).
+        classifier: What is measured, or the folder of it or of its run.
+        dataset: With the classifier's own labels, in its order (open it with tree=classifier.tree),
+            or its path.
         split: 'train', 'val', 'test' or 'all'.
         rule: How probabilities become a class; None takes the classifier's.
         out: A folder for predictions.csv and evaluation.json; None writes nothing.
@@ -50,11 +53,13 @@ def evaluate(
 
     Raises:
         EvaluationError: Where the labels differ.
+        LabelError: Where there is no such rule.
         DataError: Where the split does not exist.
     """
-    run = run_split(classifier, dataset, split, rule=rule, progress=progress)
+    model, data = as_pair(classifier, dataset, progress)
+    run = run_split(model, data, split, rule=rule, progress=progress)
     if out is not None:
-        run.write(out)
+        run.write(Path(out))
     return run.evaluation
 
 
@@ -90,7 +95,7 @@ def run_split(
     """Run a classifier over a split. Arguments and errors are those of evaluate."""
     check_labels(classifier, dataset)
     if rule is not None:
-        classifier = replace(classifier, rule=rule)
+        classifier = replace(classifier, rule=parse_rule(rule))
     rows = dataset.indices(split)
     names = tuple(dataset.records[row].name for row in rows)
     pixels = dataset.pixels(classifier.preprocessing, progress)

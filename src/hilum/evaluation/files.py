@@ -17,7 +17,7 @@ formula. A text that begins so is written with a ``'`` in front, and so is one t
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from hilum.codec import read_plain, to_plain, write_plain
-from hilum.errors import EvaluationError
+from hilum.display import Displayed, paragraphs
+from hilum.errors import EvaluationError, plural
 from hilum.evaluation.measures import OVERALL
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.labels import LabelTree, Rule, Strategy
 from hilum.records import Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics.checks import check_predictions
+from hilum.table import Row, Table
 
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
@@ -110,8 +112,8 @@ class DecisionEvaluation(_Measured):
     errors_caused: int
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation(_Measured):
+@dataclass(frozen=True, slots=True, repr=False)
+class Evaluation(Displayed, _Measured):
     """How a classifier did on one split.
 
     n: number of images. classes: the leaves of the label tree, in order; labels: the tree itself
@@ -143,6 +145,20 @@ class Evaluation(_Measured):
     def errors(self) -> int:
         """How many images were given a wrong class."""
         return self.n - sum(row[k] for k, row in enumerate(self.confusion_matrix))
+
+    def _in_one_line(self) -> str:
+        of = f"{self.data.get('name', 'unnamed data')} ({self.split})"
+        accuracy = self.accuracy.in_words()
+        return f"Evaluation of {plural(self.n, 'image')} of {of}: accuracy {accuracy}"
+
+    def _in_full(self) -> Iterator[str | Table]:
+        measures: list[Row] = [[OVERALL[key].name, e] for key, e in self.overall.items()]
+        yield Table("With 95 % intervals", ["measure", ""], measures)
+        called = [f"called {name}" for name in self.classes]
+        matrix = zip(self.classes, self.confusion_matrix, strict=True)
+        rows: list[Row] = [[f"truly {name}", *row] for name, row in matrix]
+        yield Table("Confusion matrix", ["", *called], rows)
+        yield paragraphs(*self.notes)
 
 
 _FIRST_COLUMNS = ["path", "truth", "predicted", "correct"]
@@ -264,10 +280,19 @@ def read_predictions(path: Path, tree: LabelTree | None = None) -> tuple[IntArra
                 f"{', '.join(row)}"
             ) from None
     decisions: dict[str, FloatArray] = {}
+    named: dict[str, tuple[str, ...]] = {}
     for decision in dict.fromkeys(option.split("/")[0] for option in options):
         columns = [j for j, o in enumerate(options) if o.split("/")[0] == decision]
         decisions[decision] = probs[:, len(classes) :][:, columns]
-    predictions = Predictions(tuple(names), probs[:, : len(classes)], decisions, labels[:, 1])
+        named[decision] = tuple(options[j].split("/")[1] for j in columns)
+    predictions = Predictions(
+        tuple(names),
+        probs[:, : len(classes)],
+        decisions,
+        labels[:, 1],
+        classes=tuple(classes),
+        options=named,
+    )
     return labels[:, 0], predictions
 
 
@@ -304,7 +329,15 @@ def read_held_out(paths: Sequence[Path], tree: LabelTree) -> tuple[IntArray, Pre
         dtype=np.int64,
     )  # fmt: skip
     labels = np.array([label for label, _ in truths.values()], dtype=np.int64)
-    return labels, Predictions(tuple(rows), probs, tree.decision_probs(probs), predicted)
+    predictions = Predictions(
+        tuple(rows),
+        probs,
+        tree.decision_probs(probs),
+        predicted,
+        classes=tree.classes,
+        options=tree.options,
+    )
+    return labels, predictions
 
 
 def _refuse_trained_on(path: Path) -> None:

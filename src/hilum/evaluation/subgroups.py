@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hilum.audit.describe import measure_looks
-from hilum.audit.shortcuts import SIDE
+from hilum.auditing.describe import measure_looks
+from hilum.auditing.shortcuts import SIDE
 from hilum.errors import EvaluationError
 from hilum.evaluation.bands import Bands, cut_cells, cut_tertiles
 from hilum.labels import LabelTree

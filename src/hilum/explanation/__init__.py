@@ -7,6 +7,7 @@ __all__ = [
     "attribution",
     "errors",
     "explain",
+    "explained",
     "feature_maps",
     "localisation",
     "network",

@@ -1,18 +1,18 @@
 """Why does a classifier decide as it does? Pictures of radiographs, and the facts beside them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Final
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier, check_labels
-from hilum.classifier.conformal import ODD
 from hilum.codec import write_plain
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import METHODS, Method, parse_method
 from hilum.explanation.errors import name_probs, parting
+from hilum.explanation.explained import Explanation, ImageExplanation, Picture
 from hilum.explanation.feature_maps import (
     compute_feature_maps,
     describe_feature_maps,
@@ -32,79 +32,18 @@ from hilum.explanation.network import (
 )
 from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
-from hilum.explanation.sanity import SanityCheck, check_sanity
+from hilum.explanation.sanity import check_sanity
 from hilum.files import ODD_NAMES, safe_name, write_atomically
+from hilum.given import Data, Trained, as_classifier
 from hilum.labels import Decision
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
 from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.gather import Images, gather_images, image_name
 from hilum.radiographs.image import read_picture
-from hilum.radiographs.layouts import list_images
 from hilum.radiographs.pixels import Progress
-from hilum.records import PixelArray, Predictions
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture in the folder of an explanation.
-
-    kind: 'radiograph', 'attribution', 'feature-maps' or 'pair'. file: its name. alt: what it
-    shows. method, option: of an attribution; layer: of feature maps.
-    """
-
-    kind: str
-    file: str
-    png: bytes
-    alt: str
-    decision: str = ""
-    option: str = ""
-    method: str = ""
-    layer: str = ""
-
-    def to_plain(self) -> dict[str, Any]:
-        """Without the bytes, and without what does not apply."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if value and name != "png"}
-
-
-@dataclass(frozen=True, slots=True)
-class ImageExplanation:
-    """What is said of one radiograph: name as given, truth (where a data set tells), pictures.
-
-    referral: why a radiologist should look, as `hilum predict` says it; '' where none need.
-    """
-
-    name: str
-    predicted: str
-    probs: dict[str, float]
-    decision_probs: dict[str, dict[str, float]]
-    truth: str | None = None
-    pictures: tuple[Picture, ...] = ()
-    neighbours: tuple[Neighbour, ...] = ()
-    referral: str = ""
-
-    @property
-    def is_odd(self) -> bool:
-        """Whether the gate refuses it: what the networks make of it then means nothing."""
-        return self.referral == ODD
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What explain found, and how far to trust it.
-
-    localisation: of every method and network, on phantoms; empty where no data were given.
-    sanity: of every method and network that was used, where asked for. notes: what to know.
-    """
-
-    classifier: str
-    images: tuple[ImageExplanation, ...]
-    localisation: tuple[Localisation, ...] = ()
-    sanity: tuple[SanityCheck, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    FORMAT: ClassVar[int] = 1
-
+from hilum.records import PixelArray, Predictions, several
+from hilum.training.folder import as_pair
 
 #: How many phantoms the localisation scores rest on.
 SCORED: Final = 24
@@ -121,15 +60,15 @@ NO_CLAIM: Final = "A map shows what moved this classifier's decision, not where 
 
 
 def explain(
-    classifier: Classifier,
-    images: Sequence[Path],
-    out: Path,
+    classifier: Trained,
+    images: Images,
+    out: Path | str | None = None,
     *,
-    methods: Iterable[str] = METHODS,
+    methods: str | Iterable[str] = METHODS,
     layer: str | None = None,
     decision: str | None = None,
     pair: bool = False,
-    dataset: Dataset | None = None,
+    dataset: Data | None = None,
     sanity: bool = False,
     progress: Progress | None = None,
 ) -> Explanation:
@@ -139,41 +78,45 @@ def explain(
     was asked for is not on that way, its most probable option.
 
     Args:
-        classifier: What is explained.
-        images: Files, and folders of them.
-        out: A folder, which is made, for PNG files and explanation.json.
-        methods: Of attribution; see attribution.METHODS.
+        classifier: What is explained, or the folder of it or of its run.
+        images: As of Classifier.predict: files, folders, PIL images, arrays, or lists of them.
+        out: A folder, which is made, for PNG files and explanation.json; None writes nothing.
+        methods: Of attribution, one or several; see attribution.METHODS.
         layer: For feature maps and Grad-CAM; None takes the last convolution.
         decision: Only this one; None takes every decision on the way.
         pair: Whether to draw the feature maps of two images side by side.
-        dataset: With the classifier's labels; gives the nearest training radiographs, the truth of
-            images that belong to it, for a misclassified one the comparison with the nearest
-            rightly classified one of the predicted class, and, of phantoms, localisation scores.
+        dataset: With the classifier's labels, or its path; gives the nearest training radiographs,
+            the truth of images that belong to it, for a misclassified one the comparison with the
+            nearest rightly classified one of the predicted class, and, of phantoms, localisation
+            scores.
         sanity: Whether to check that the maps depend on what was learned; it takes a while.
         progress: Called with what is done, how much of it, and of how much.
 
     Returns:
-        What was found, with the pictures; all of it is in the folder too.
+        What was found, with the pictures; all of it is in the folder too, if one is given.
 
     Raises:
         HilumError: For a method, layer, decision or image that is not there or does not fit.
     """
-    chosen = tuple(parse_method(method) for method in dict.fromkeys(methods))
-    if dataset is not None:
+    chosen = tuple(parse_method(method) for method in dict.fromkeys(several(methods)))
+    if dataset is None:
+        classifier = as_classifier(classifier)
+    else:
+        classifier, dataset = as_pair(classifier, dataset, progress)
         check_labels(classifier, dataset)
-    files = [f for path in images for f in (list_images(path) if path.is_dir() else [path])]
-    if not 1 <= len(files) <= MOST_IMAGES:
+    files = gather_images(images)
+    if len(files) > MOST_IMAGES:
         raise EvaluationError(
             f"Found {len(files)} images to explain: give 1 to {MOST_IMAGES} of them."
         )
     if pair and len(files) != 2:
         raise EvaluationError(f"A pair is two images; found {len(files)}.")
-    names = tuple(map(str, files))
+    names = tuple(image_name(f) or f"image {i}" for i, f in enumerate(files, start=1))
     read = [read_picture(f, colour=classifier.gate is not None) for f in files]
     coloured = np.array([picture.coloured for picture in read])
     pixels = np.stack([classifier.preprocessing.to_pixels(picture.pixels) for picture in read])
     predictions = classifier.predict_pixels(pixels, names)
-    answers = Answers(tuple(files), ("",) * len(files), predictions, coloured)
+    answers = Answers(tuple(map(Path, names)), ("",) * len(files), predictions, coloured)
     referrals = [p.referral for p in Table.of(classifier).predictions(answers)]
     job = _Job(classifier, names, pixels, predictions, chosen, layer, progress)
     networks = (
@@ -193,7 +136,8 @@ def explain(
     localisation: tuple[Localisation, ...] = ()
     if dataset is not None:
         places = {record.path.resolve(): row for row, record in enumerate(dataset.records)}
-        records = [places.get(file.resolve(), -1) for file in files]  # -1: not one of its images
+        # -1: not one of its images
+        records = [places.get(f.resolve(), -1) if isinstance(f, Path) else -1 for f in files]
         truths = [
             dataset.tree.classes[dataset.labels[row]] if row >= 0 else None for row in records
         ]
@@ -226,7 +170,8 @@ def explain(
         sanity=checks,
         notes=(NO_CLAIM, *(str(note) for note in classifier.provenance.get("notes", []))),
     )
-    _write(found, out)
+    if out is not None:
+        _write(found, Path(out))
     return found
 
 

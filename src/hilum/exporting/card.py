@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hilum.audit.provenance import known_sources
+from hilum.auditing.provenance import known_sources
 from hilum.classifier.classifier import Classifier
 from hilum.errors import plural
 from hilum.records import Estimate

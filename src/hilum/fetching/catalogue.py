@@ -4,7 +4,7 @@ from functools import cache
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hilum.audit.provenance import Source, known_sources
+from hilum.auditing.provenance import Source, known_sources
 from hilum.errors import DataError, nearest
 from hilum.files import read_packaged_folder
 
@@ -54,7 +54,7 @@ class KaggleHandle(_Place):
 class DataSet(_Place):
     """A public data set that can be fetched, from exactly one kind of place.
 
-    name: the file's name. about: its entry in audit/sources. page: where people read about it.
+    name: the file's name. about: its entry in auditing/sources. page: where people read about it.
     layout: the layout that it has once it lies on a disk.
     """
 

@@ -15,7 +15,7 @@ from typing import Any
 import filelock
 
 from hilum import __version__
-from hilum.audit.provenance import match_sources
+from hilum.auditing.provenance import match_sources
 from hilum.errors import DataError
 from hilum.fetching.catalogue import (
     DataSet,

@@ -34,7 +34,6 @@ from hilum.prediction.table import (
     CSV,
     ENCODERS,
     PARQUET,
-    Prediction,
     StudyNames,
     Table,
     check_format,
@@ -42,6 +41,7 @@ from hilum.prediction.table import (
     write_parquet,
 )
 from hilum.radiographs.pixels import Progress
+from hilum.records import Prediction
 
 
 @dataclass(frozen=True, slots=True)

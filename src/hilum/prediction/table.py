@@ -38,7 +38,7 @@ from hilum.files import ODD_NAMES, new_file, sha256, to_cell
 from hilum.labels import LabelTree
 from hilum.prediction.stream import Answers
 from hilum.radiographs.cache import salt_of, salted_name
-from hilum.records import Predictions
+from hilum.records import Prediction, Predictions
 
 
 @dataclass(frozen=True)
@@ -76,36 +76,7 @@ Cell = str | int | float | None
 Row = tuple[Cell, ...]
 Kind = Literal["text", "flag", "number"]
 
-OK, FAILED = "ok", "failed"
 BETWEEN = "|"
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What is said of one radiograph.
-
-    path: as given. reason: why it cannot be read, '' where it was; then nothing else is known.
-    study: of a DICOM file its name. probs: by class. decisions: by decision and option, given that
-    the decision is reached. calls: by operating point, whether it is called positive. held: the
-    classes that cannot be ruled out; None without prediction sets. gate_p_value: None without a
-    gate. referral: why a radiologist should look, '' where none need.
-    """
-
-    path: str
-    reason: str = ""
-    study: str = ""
-    predicted: str = ""
-    probs: dict[str, float] = field(default_factory=dict)
-    decisions: dict[str, dict[str, float]] = field(default_factory=dict)
-    calls: dict[str, bool] = field(default_factory=dict)
-    held: tuple[str, ...] | None = None
-    gate_p_value: float | None = None
-    referral: str = ""
-
-    @property
-    def status(self) -> str:
-        """Whether it could be read: OK or FAILED."""
-        return FAILED if self.reason else OK
 
 
 @dataclass(frozen=True)
@@ -241,29 +212,20 @@ class Table:
         sets = np.eye(len(classes), dtype=bool)[found.predicted]
         if self.conformal:
             sets = self.conformal.sets(found.probs)
-        flagged = p_values = None
+        flagged = None
         if self.false_alarms is not None:
             p_values = found.gate_p_values
             assert p_values is not None, "a classifier with a gate judges every image"
             flagged = (p_values <= self.false_alarms) | answers.coloured
         referrals = refer(sets, flagged).reasons if self.refers else None
         calls = {str(p): apply_operating_point(p, self.tree, found) for p in self.points}
-        probs = found.probs.tolist()
-        decisions = {d: found.decision_probs[d.name].tolist() for d in self.tree.decisions}
-        for i, k in enumerate(found.predicted.tolist()):
+        for i, one in enumerate(replace(found, classes=classes, options=self.tree.options)):
             held = tuple(c for c, is_in in zip(classes, sets[i], strict=True) if is_in)
-            yield Prediction(
-                path="",
+            yield replace(
+                one,
                 study=self.studies.name(answers.studies[i]) if self.studies else "",
-                predicted=classes[k],
-                probs=dict(zip(classes, probs[i], strict=True)),
-                decisions={
-                    d.name: dict(zip(d.options, options[i], strict=True))
-                    for d, options in decisions.items()
-                },
                 calls={point: bool(called[i]) for point, called in calls.items()},
                 held=held if self.conformal else None,
-                gate_p_value=None if p_values is None else float(p_values[i]),
                 referral="" if referrals is None else referrals[i],
             )
 

@@ -3,4 +3,15 @@
 Every file is decoded once, to grey, whatever its format; the pixels are kept in the cache.
 """
 
-__all__ = ["cache", "dataset", "decoding", "image", "kept", "label_map", "layouts", "pixels"]
+__all__ = [
+    "arrays",
+    "cache",
+    "dataset",
+    "decoding",
+    "gather",
+    "image",
+    "kept",
+    "label_map",
+    "layouts",
+    "pixels",
+]

@@ -2,9 +2,8 @@
 
 import fnmatch
 import hashlib
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hilum.display import Displayed, paragraphs
 from hilum.errors import DataError, LabelError, in_lines, plural
 from hilum.labels import LabelTree
 from hilum.phantoms.phantom import is_phantom
@@ -23,7 +23,6 @@ from hilum.radiographs.layouts import (
     LeftOut,
     natural_key,
     read_layout,
-    same_numbers,
 )
 from hilum.radiographs.pixels import (
     DamagedFilesError,
@@ -32,18 +31,16 @@ from hilum.radiographs.pixels import (
     content_digests,
     open_pixels,
 )
-from hilum.records import IntArray, PixelArray, Progress, Record
+from hilum.radiographs.typos import refuse_typos
+from hilum.records import IntArray, PixelArray, Progress, Record, several
+from hilum.table import Table
 
 #: What files are decoded to, to see whether they can be: small, and the audit needs it too.
 _TRIED = Thumbnail(48)
-#: What file managers add to the name of a copy.
-_COPY = re.compile(
-    r"^copy of |[ _-]+(copy|kopie|copie|copia)([ _-]*\(?\d+\)?)?$|[ _]*\(\d+\)$", re.IGNORECASE
-)
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, repr=False)
+class Dataset(Displayed):
     """Labelled radiographs. Made by open_dataset.
 
     root: the folder below which all images lie. tree: its labels. records: in order of split,
@@ -147,6 +144,19 @@ class Dataset:
             digests=tuple(self.digests[i] for i in rows),
         )
 
+    def _in_one_line(self) -> str:
+        parts = Counter(record.split for record in self.records)
+        counted = ", ".join(f"{split} {parts[split]:,}" for split in self.splits)
+        images = plural(len(self.records), "image")
+        phantoms = ", synthetic" if self.synthetic else ""
+        return f"Dataset '{self.name}': {images} of {self.tree} ({counted}){phantoms}"
+
+    def _in_full(self) -> Iterator[str | Table]:
+        counts = self.counts()
+        columns = ["split", *self.tree.classes, "all"]
+        yield Table("", columns, [[s, *of.values(), sum(of.values())] for s, of in counts.items()])
+        yield paragraphs(f"Read as {self.layout}.", *self.notes)
+
     def pixels(self, transform: PixelTransform, progress: Progress | None = None) -> PixelArray:
         """Every record's pixels, decoded at most once: read-only (N, H, W) uint8."""
         paths = [r.path for r in self.records]
@@ -161,8 +171,8 @@ def record_order(record: Record) -> tuple[int, int, tuple[tuple[int, str], ...]]
 def open_dataset(
     root: Path | str,
     *,
-    tree: LabelTree | None = None,
-    exclude: Sequence[str] = (),
+    tree: LabelTree | str | None = None,
+    exclude: str | Sequence[str] = (),
     layout: str | None = None,
     rename: Mapping[str, str] = NO_MAPPING,
     every_class: bool = True,
@@ -174,9 +184,10 @@ def open_dataset(
 
     Args:
         root: The folder or file.
-        tree: The labels and their order; an image's class is then the innermost of its labels
-            that is a class of it, so ``NORMAL, PNEUMONIA`` joins what is divided further in the
-            data. Without it the nesting of the labels is the tree.
+        tree: The labels and their order, also as a line such as ``normal, pneumonia``; an image's
+            class is then the innermost of its labels that is a class of it, so ``NORMAL,
+            PNEUMONIA`` joins what is divided further in the data. Without it the nesting of the
+            labels is the tree.
         exclude: Shell patterns of names below root, such as ``val/infected/covid/8.jpg`` or
             ``*/normal/1?.png``.
         layout: One of layouts.LAYOUTS by name; without it the layout is recognised.
@@ -201,9 +212,11 @@ def open_dataset(
         LabelError: The labels form no tree.
     """
     data = Path(root)
+    if isinstance(tree, str):
+        tree = LabelTree.from_text(tree)
     listing = read_layout(data, layout, keep_identifiers=keep_identifiers)
     root = listing.root
-    found = _without_excluded(listing.found, root, exclude)
+    found = _without_excluded(listing.found, root, several(exclude))
     left_out = listing.left_out
     notes = list(listing.sentences)
     if tree is None:
@@ -211,7 +224,7 @@ def open_dataset(
             raise DataError(
                 f"{root}: labels can be renamed only to classes of a tree that is given."
             )
-        _refuse_typos(root, {f.labels for f in found})
+        refuse_typos(root, {f.labels for f in found})
         try:
             tree = LabelTree.from_paths(f.labels for f in found)
         except LabelError as error:
@@ -338,55 +351,3 @@ def _missing_classes(tree: LabelTree, records: Sequence[Record]) -> list[str]:
                 "are undefined."
             )
     return found
-
-
-def _refuse_typos(root: Path, paths: Iterable[tuple[str, ...]]) -> None:
-    siblings: dict[tuple[str, ...], set[str]] = {}
-    for path in paths:
-        for depth, name in enumerate(path):
-            siblings.setdefault(path[:depth], set()).add(name)
-    for parent, names in siblings.items():
-        ordered = sorted(names)
-        for i, one in enumerate(ordered):
-            for other in ordered[i + 1 :]:
-                if _is_typo(one, other):
-                    where = "/".join(parent) or "the labels"
-                    raise DataError(
-                        f"{root}: among {where}, '{one}' and '{other}' look like one label with a "
-                        "typo. Rename one folder, or list the labels with --classes if both are "
-                        "meant."
-                    )
-
-
-def _is_typo(one: str, other: str) -> bool:
-    """Whether two names are one edit apart: a letter more, less, changed, or two swapped.
-
-    Names that differ in a digit or in a word of one or two letters (grade-1, type a) are meant.
-    """
-    numbers = same_numbers([one, other])
-    if numbers.get(one, one) == numbers.get(other, other):
-        return True  # 1 and 1.0
-    if _COPY.sub("", one) == _COPY.sub("", other):
-        return True  # normal and normal - Copy
-    words = [re.split(r"[\s_-]+", name.casefold().strip()) for name in (one, other)]
-    if words[0] == words[1]:
-        return True  # they differ in case or in the separator only
-    if len(words[0]) == len(words[1]):
-        pairs = [(a, b) for a, b in zip(*words, strict=True) if a != b]
-        if all(len(a) <= 2 or len(b) <= 2 for a, b in pairs):
-            return False
-    a, b = ("".join(w) for w in words)
-    if a == f"a{b}" or b == f"a{a}":
-        return False  # typical and atypical
-    if max(len(a), len(b)) < 5 or re.sub(r"\d", "", a) == re.sub(r"\d", "", b):
-        return a == b
-    start = next(
-        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(min(a, b, key=len))
-    )
-    rest_a, rest_b = a[start:], b[start:]
-    return (
-        rest_a[1:] == rest_b[1:]
-        or rest_a[1:] == rest_b
-        or rest_a == rest_b[1:]
-        or (rest_a[:2] == rest_b[1::-1] and rest_a[2:] == rest_b[2:])
-    )

@@ -4,12 +4,13 @@ PNG, JPEG, TIFF, BMP, GIF and WebP; 8 or 16 bit; grey, RGB, RGBA or palette; and
 is chosen by the file's content, never by its name. Other formats plug in here.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from hilum.errors import DataError
-from hilum.radiographs.depth import value_range
+from hilum.radiographs.arrays import array_to_8_bit, as_array, scale_to_8_bit
 from hilum.radiographs.dicom import START, is_dicom
 from hilum.radiographs.dicom.reading import read_dicom, read_dicom_header, read_study
 from hilum.radiographs.geometry import check_jpeg, check_png, check_tiff
@@ -38,6 +39,8 @@ IMAGE_SUFFIXES = frozenset(
 KINDS = "PNG, JPEG, TIFF, BMP, GIF, WebP"
 
 Reader = Callable[[IO[bytes]], ImageFile]
+#: What a radiograph is read from: a file, or what is in memory already.
+Source: TypeAlias = Path | Image.Image | npt.NDArray[Any]
 
 #: How a file begins, and who reads it. Pillow's readers are named one by one, because Image.open
 #: warns of large images before their size can be looked at.
@@ -132,7 +135,7 @@ class Header:
     quantisation: float
 
 
-def read_radiograph(path: Path | str) -> PixelArray:
+def read_radiograph(image: Source | str) -> PixelArray:
     """Read an image file, or an image inside an NPZ file (``FILE.npz/ARRAY/INDEX``), to grey.
 
     Colour is turned to luma (ITU-R BT.601); transparency is laid over black. Deeper than 8 bit is
@@ -141,25 +144,40 @@ def read_radiograph(path: Path | str) -> PixelArray:
     are to be seen (dicom.greyscale).
 
     Args:
-        path: The file.
+        image: The file; or a PIL image, which is read as its file would be; or an array (H, W),
+            (H, W, 3) RGB or (H, W, 4) RGBA of uint8, of uint16, of other integers in 0 to 255, or
+            of floats in [0, 1].
 
     Returns:
         (H, W) uint8 in [0, 255], upright (EXIF orientation applied).
 
     Raises:
         DataError: The file, which is named, cannot be read, is damaged, holds several images or
-            more than MAX_PIXELS (known from its header, before any pixel is decoded).
+            more than MAX_PIXELS (known from its header, before any pixel is decoded); or it is not
+            known which value of an array is white.
     """
-    return read_picture(path).pixels
+    return read_picture(image).pixels
 
 
-def read_picture(path: Path | str, *, colour: bool = False, study: bool = False) -> Picture:
+def read_picture(source: Source | str, *, colour: bool = False, study: bool = False) -> Picture:
     """read_radiograph, and from the same decoding what else is asked.
 
     colour: whether to look for colours. study: whether to read the study of a DICOM file.
     Raises as read_radiograph does.
     """
-    path = Path(path)
+    if isinstance(source, Image.Image):
+        where = getattr(source, "filename", "") or "The PIL image"
+        with typed_errors(where):
+            return _decode(source, where, colour=colour, keep=True)
+    if hasattr(source, "__array__"):
+        pixels = array_to_8_bit(as_array(source), "The array")
+        if pixels.ndim == 2:
+            return Picture(pixels)
+        return _decode(Image.fromarray(pixels), "The array", colour=colour)
+    if not isinstance(source, str | os.PathLike):
+        found = type(source).__name__
+        raise DataError(f"An image is a file, a PIL image or an array; found a {found}.")
+    path = Path(source)
     with typed_errors(path):
         if item := item_of(path):
             return Picture(np.array(read_item(*item)))
@@ -168,7 +186,7 @@ def read_picture(path: Path | str, *, colour: bool = False, study: bool = False)
 
 
 @contextmanager
-def typed_errors(path: Path) -> Iterator[None]:
+def typed_errors(path: Path | str) -> Iterator[None]:
     """Turn whatever reading a file raises into DataError, in the file's name."""
     try:
         yield
@@ -298,34 +316,37 @@ def read_open_picture(
         said = read_study(file, path)
         facts = Facts(said.view, said.age, said.sex, said.spacing, said.calibrated)
         return Picture(pixels, study=said.study_instance, facts=facts)
-    image = open_image(file, path)
+    return _decode(open_image(file, path), path, colour=colour)
+
+
+def _decode(
+    image: Image.Image, where: Path | str, *, colour: bool = False, keep: bool = False
+) -> Picture:
+    """The picture of an opened image. keep: leave the image as it is, at the cost of a copy."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise DataError(
-            f"{path}: {width} x {height} pixels are too many "
+            f"{where}: {width} x {height} pixels are too many "
             f"(at most {MAX_PIXELS // 1_000_000} million)."
         )
     if getattr(image, "is_animated", False):  # counting them would read the file to its end
-        raise DataError(f"{path}: holds several images; a radiograph is one.")
+        raise DataError(f"{where}: holds several images; a radiograph is one.")
     coloured = colour and image_has_colour(image)
-    if not image.mode.startswith("I"):
-        return Picture(_to_grey(_upright(image), path), coloured)
     tiff = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    if keep:
+        image = ImageOps.exif_transpose(image)
+    else:
+        ImageOps.exif_transpose(image, in_place=True)  # a copy may take 160 MB
+    if not image.mode.startswith("I"):
+        return Picture(_to_grey(image, where), coloured)
     white_is_zero = tiff.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     stated = min(tiff.get(_BITS_PER_SAMPLE, _WORD))
-    pixels = _deep_grey(_upright(image))
-    pixels = scale_to_8_bit(pixels, path, stated if stated < 16 else None)
+    pixels = scale_to_8_bit(_deep_grey(image), where, stated if stated < 16 else None)
     # Pillow inverts these up to 8 bit only
     return Picture(255 - pixels if white_is_zero else pixels, coloured)
 
 
-def _upright(image: ImageFile) -> ImageFile:
-    """The image turned as its EXIF orientation says, in place: a copy may take 160 MB."""
-    ImageOps.exif_transpose(image, in_place=True)
-    return image
-
-
-def _to_grey(image: Image.Image, path: Path) -> PixelArray:
+def _to_grey(image: Image.Image, path: Path | str) -> PixelArray:
     """(H, W) uint8 of a decoded image of 8 bits a sample or fewer."""
     if image.mode == "F":
         raise DataError(f"{path}: floating-point pixels have no defined white; store 8 or 16 bit.")
@@ -358,24 +379,6 @@ def _deep_grey(image: Image.Image) -> npt.NDArray[Any]:
     if isinstance(transparent, int):
         pixels[pixels == transparent] = 0
     return pixels
-
-
-def scale_to_8_bit(
-    pixels: npt.NDArray[Any], source: Path | str, stated: int | None = None
-) -> PixelArray:
-    """Scale non-negative integers of up to 16 significant bits linearly to [0, 255].
-
-    pixels: (H, W). source: for the message. stated: how many bits they have, where that is known.
-    Raises DataError for negative values or more than 16 bits.
-    """
-    low, high = int(pixels.min()), int(pixels.max())
-    if low < 0 or high > 65535:
-        raise DataError(f"{source}: pixel values from {low} to {high}; expected 0 to 65535.")
-    _, white = value_range(low, high, stated, signed=False)
-    # A table is quicker than arithmetic on every pixel, and needs a twentieth of its memory.
-    table = ((np.arange(white + 1) * 255 + white // 2) // white).astype(np.uint8)
-    scaled: PixelArray = table[pixels.astype(np.uint16)]
-    return scaled
 
 
 def _bits(image: ImageFile) -> int:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from hilum.audit.audit import Audit
-from hilum.audit.describe import Description, decision_counts
-from hilum.audit.findings import SEVERITIES
-from hilum.audit.shortcuts import Shortcut
+from hilum.auditing.audit import Audit
+from hilum.auditing.describe import Description, decision_counts
+from hilum.auditing.findings import SEVERITIES
+from hilum.auditing.shortcuts import Shortcut
 from hilum.errors import HilumError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph

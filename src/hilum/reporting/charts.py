@@ -1,6 +1,5 @@
 """The charts that every page may hold, as inline SVG, and radiographs as data URIs."""
 
-import base64
 import io
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -11,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
+from hilum.display import data_uri
 from hilum.records import Estimate, PixelArray
 from hilum.reporting.svg import (
     INK,
@@ -208,11 +208,6 @@ def picture_uri(png: bytes) -> str:
     """
     with Image.open(io.BytesIO(png)) as image:
         return _encode(image.convert("RGB"), "WEBP", quality=72, method=4)
-
-
-def data_uri(kind: str, data: bytes) -> str:
-    """A picture as it stands in a page. kind: its media type, such as 'image/webp'."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _encode(image: Image.Image, kind: str, **options: int) -> str:

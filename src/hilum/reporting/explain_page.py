@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hilum.display import data_uri
 from hilum.explanation.attribution import METHOD_NAMES
-from hilum.explanation.explain import Explanation
+from hilum.explanation.explained import Explanation
 from hilum.explanation.sanity import SanityCheck
-from hilum.reporting.charts import data_uri
 from hilum.reporting.page import write_page
 from hilum.reporting.sections.explanations import localisation_table
 from hilum.table import Column, Columns, Rows, Table

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from hilum.audit.audit import Audit
+from hilum.auditing.audit import Audit
 from hilum.classifier.classifier import Classifier
+from hilum.display import cards, heading, paragraphs, png_card
 from hilum.errors import DataError, HilumError, nearest
 from hilum.evaluation.assess import Assessment
 from hilum.evaluation.files import Evaluation
 from hilum.evaluation.measures import OF_A_LABEL
 from hilum.explanation.attribution import METHOD_NAMES
 from hilum.explanation.errors import ErrorGallery
-from hilum.explanation.explain import Explanation
+from hilum.explanation.explained import Explanation
 from hilum.explanation.feature_maps import (
     compute_feature_maps,
     describe_feature_maps,
@@ -38,12 +39,8 @@ from hilum.reporting.charts import (
 )
 from hilum.reporting.notebook_html import (
     Shown,
-    cards,
     charts,
-    heading,
     legend,
-    paragraphs,
-    png_card,
     radiograph_card,
     sentence,
     show,
@@ -320,33 +317,8 @@ def show_counterpart(
 
 
 def show_explanation(explanation: Explanation) -> Shown:
-    """What explain drew of each radiograph, and how far to trust the maps."""
-    parts, titles = [], []
-    for image in explanation.images:
-        title = f"{PurePath(image.name).name}: "
-        title += (
-            "unlike the training radiographs, so that its maps mean nothing"
-            if image.is_odd
-            else f"called {image.predicted} ({image.probs[image.predicted]:.0%})"
-        )
-        title += f", truly {image.truth}" if image.truth else ""
-        drawn = []
-        for p in image.pictures:
-            what = (METHOD_NAMES.get(p.method, ""), p.layer, p.decision, p.option)
-            caption = " · ".join(filter(None, what)) or "as the classifier sees it"
-            drawn.append(png_card(p.png, p.alt, caption))
-        parts.append(heading(title) + cards(drawn))
-        titles.append(f"{title}.")
-    if any(score.measured for score in explanation.localisation):
-        columns = ["method", "decision", "points at it", "mass inside", "by chance", "verdict"]
-        rows = [
-            [METHOD_NAMES[s.method], s.decision, s.pointing, s.mass, s.chance, s.verdict]
-            for s in explanation.localisation
-        ]
-        text = ["decision", "verdict"]
-        parts.append(table("Do the maps find the findings?", columns, rows, text=text))
-    notes = explanation.notes
-    return show(" ".join([*titles, *notes]), *parts, paragraphs(*notes))
+    """What explain drew of each radiograph, and how far to trust the maps; in words, all of it."""
+    return show(explanation.in_words(), *explanation.parts())
 
 
 def _radiographs(

@@ -14,8 +14,11 @@ from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.evaluation.files import read_held_out
 from hilum.evaluation.label_errors import LabelErrors, find_label_errors
 from hilum.explanation.split import explain_run
+from hilum.given import Data, Place
+from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import image_source
 from hilum.radiographs.pixels import Progress
+from hilum.records import several
 from hilum.reporting.page import write_page
 from hilum.reporting.runs import Run, read_runs
 from hilum.reporting.sections.data import (
@@ -124,11 +127,11 @@ SECTIONS = (
 
 
 def write_report(
-    runs: Sequence[Path],
-    out: Path,
+    runs: Place | Sequence[Place],
+    out: Place | None = None,
     *,
-    images: ImageSource | None = None,
-    audit: Path | None = None,
+    images: ImageSource | Data | None = None,
+    audit: Place | None = None,
     label_errors: LabelErrors | None = None,
     title: str | None = None,
     compare: bool = False,
@@ -141,11 +144,11 @@ def write_report(
     paths.
 
     Args:
-        runs: RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where evaluated, or
-            folders of classifiers; what a run lacks, the report says.
-        out: The file to write; its folder is made.
-        images: Gives the (H, W) uint8 pixels of radiographs by name, for the grid; None leaves the
-            pictures out, and the report says so.
+        runs: One or several RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where
+            evaluated, or folders of classifiers; what a run lacks, the report says.
+        out: The file to write, whose folder is made; None takes report.html in the first run.
+        images: The data, or what gives the (H, W) uint8 pixels of radiographs by name, for the
+            grid; None leaves the pictures out, and the report says so.
         audit: An audit.json about the data, whose findings are shown.
         label_errors: The possible ones, from predictions that were held out.
         title: The heading; by default the names of the runs.
@@ -159,14 +162,18 @@ def write_report(
         HilumError: A folder is no run or damaged, runs cannot be compared, or out cannot be
             written.
     """
-    read = read_runs(runs)
-    subject = Subject(read, images, read_audit(audit, read) if audit else None, label_errors)
+    folders = [Path(run) for run in several(runs)]
+    read = read_runs(folders)
+    if images is not None and not callable(images):
+        images = image_source(images.root if isinstance(images, Dataset) else Path(images))
+    found = read_audit(Path(audit), read) if audit else None
+    subject = Subject(read, images, found, label_errors)
     parts = [(section, section.collect(subject)) for section in SECTIONS]
     if compare:
         _refuse_incomparable(subject, compare_pairs(subject))
     synthetic = [run.name for run in subject.runs if run.synthetic]
     return write_page(
-        out,
+        folders[0] / "report.html" if out is None else Path(out),
         "report.html.j2",
         what="report",
         sections=[(section, part) for section, part in parts if part is not None],

@@ -108,7 +108,7 @@ def lay_rows(
     y: from the bottom to the top. ticks: their places and, if given, their labels.
     """
     height = _LINE * (y[0] - y[1]) / axes.bbox.height
-    ends = [*(name - height for name in names[1:]), y[0]]
+    ends = [*(name - height for name in names[1:]), y[0]] if names else []
     for row, height in enumerate(names):
         name_row(axes, row, height, x[0])
         if values:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import optuna
 
-from hilum.audit.splits import BLOCK_SIZE
+from hilum.auditing.splits import BLOCK_SIZE
 from hilum.codec import write_plain
 from hilum.errors import Interrupted, StudyError
 from hilum.evaluation.evaluate import describe_data

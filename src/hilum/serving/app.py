@@ -13,8 +13,8 @@ from starlette.responses import FileResponse, Response
 
 from hilum import __version__
 from hilum.classifier.arrivals import Tally
-from hilum.classifier.classifier import Classifier
 from hilum.exporting.runtime import Runtime
+from hilum.given import Trained, as_classifier
 from hilum.serving import metrics
 from hilum.serving.access import Guard, check_origin
 from hilum.serving.bodies import FIELD
@@ -62,7 +62,7 @@ _UPLOAD: Final = {
 
 
 def create_app(
-    classifier: Classifier,
+    classifier: Trained,
     *,
     token: str | None = None,
     limits: Limits | None = None,
@@ -72,7 +72,7 @@ def create_app(
     """The web application of a classifier: its page and its API.
 
     Args:
-        classifier: What answers.
+        classifier: What answers, or the folder of it or of its run.
         token: Demanded of every request that computes or tells of the classifier. Without one,
             only requests to a loopback name are answered.
         limits: What is refused; None takes `Limits()`.
@@ -88,7 +88,7 @@ def create_app(
         ServingError: One of the origins is none.
     """
     allowed = [check_origin(origin) for origin in origins]
-    service = Service(classifier, limits or Limits(), runtime)
+    service = Service(as_classifier(classifier), limits or Limits(), runtime)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

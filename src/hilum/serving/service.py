@@ -14,8 +14,9 @@ from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError, HilumError
 from hilum.exporting.runtime import Runtime, run_by
 from hilum.prediction.stream import Answers
-from hilum.prediction.table import Prediction, Table
+from hilum.prediction.table import Table
 from hilum.radiographs.decoding import Decoders
+from hilum.records import Prediction
 from hilum.serving.batching import Batcher
 from hilum.serving.bodies import Upload
 from hilum.serving.explaining import Explainer

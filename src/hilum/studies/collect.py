@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hilum.audit.provenance import recognise
+from hilum.auditing.provenance import recognise
 from hilum.evaluation.evaluate import describe_data, evaluate_predictions
 from hilum.evaluation.files import (
     EVALUATION_FILE,

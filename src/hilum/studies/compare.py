@@ -8,12 +8,13 @@ as well. The other tests stand beside it, for readers who know them; they speak 
 networks only, and McNemar's and DeLong's take the images as independent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
+from hilum.display import Displayed
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.records import Estimate, FloatArray, IntArray
@@ -30,10 +31,11 @@ from hilum.statistics.intervals import cluster_bootstrap
 from hilum.statistics.power import ALPHA, images_needed, images_needed_for, runs_needed
 from hilum.studies.folds import HeldOut, Pooled, pool
 from hilum.studies.measures import Measure
+from hilum.table import Row, Table
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, repr=False)
+class Comparison(Displayed):
     """How variant a differs from variant b by one measure; every difference is a - b.
 
     measure: its name; label: the same for people. runs_a, runs_b: the measure of each run, None
@@ -93,6 +95,23 @@ class Comparison:
         if not self.shown or self.difference.value is None:
             return None
         return self.a if self.difference.value > 0 else self.b
+
+    def _in_one_line(self) -> str:
+        verdict = f"{self.better} is better" if self.better else "no difference is shown"
+        return (
+            f"Comparison of '{self.a}' less '{self.b}' by {self.label}: "
+            f"{self.difference.in_words()}; {verdict}"
+        )
+
+    def _in_full(self) -> Iterator[str | Table]:
+        rows: list[Row] = [
+            [self.a, self.mean_a],
+            [self.b, self.mean_b],
+            ["difference, over runs", self.difference],
+            ["difference, all images together", self.pooled_difference],
+            ["p, adjusted", self.p_adjusted],
+        ]
+        yield Table("With 95 % intervals", ["", self.label], rows)
 
 
 def compare_variants(

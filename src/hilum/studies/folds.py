@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hilum.audit.patients import group_name, joined_groups
-from hilum.audit.splits import apply_split, make_split
+from hilum.auditing.patients import group_name, joined_groups
+from hilum.auditing.splits import apply_split, make_split
 from hilum.errors import EvaluationError, StudyError, nearest
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset

@@ -27,7 +27,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from hilum.audit.splits import BLOCK_SIZE
+from hilum.auditing.splits import BLOCK_SIZE
 from hilum.errors import RecipeError, StudyError, nearest
 from hilum.files import is_file
 from hilum.parsing import read_toml

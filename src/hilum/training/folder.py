@@ -19,13 +19,15 @@ from typing import Any
 import filelock
 import torch
 
-from hilum.audit.duplicates import find_clusters, members_of
-from hilum.audit.split_table import read_split, split_table
-from hilum.audit.splits import apply_split, count_parts, make_split
+from hilum.auditing.duplicates import find_clusters, members_of
+from hilum.auditing.split_table import read_split, split_table
+from hilum.auditing.splits import apply_split, count_parts, make_split
+from hilum.classifier.classifier import Classifier
 from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError, plural
 from hilum.files import is_dir, sha256, write_atomically
+from hilum.given import Data, Trained, as_classifier, as_dataset
 from hilum.labels import LabelTree
 from hilum.parsing import parse_json, read_json, read_text
 from hilum.radiographs.dataset import Dataset
@@ -133,6 +135,22 @@ def as_divided(dataset: Dataset, run: Path) -> Dataset:
     if moved and dataset.content != facts["data"].get("content"):
         return dataset
     return division.apply(dataset)
+
+
+def as_pair(
+    classifier: Trained, dataset: Data, progress: Progress | None = None
+) -> tuple[Classifier, Dataset]:
+    """A classifier, and data for it, from what people have.
+
+    Data that are given by their path are opened with the classifier's labels, and may lack images
+    of a class. Where the classifier is given by the folder of its run, the images are divided as
+    the run divided them (as_divided). Raises as as_classifier and as_dataset do.
+    """
+    model = as_classifier(classifier)
+    opened = as_dataset(dataset, tree=model.tree, every_class=False, progress=progress)
+    if isinstance(classifier, Classifier):
+        return model, opened
+    return model, as_divided(opened, Path(classifier))
 
 
 # ---- opening it ----------------------------------------------------------------------------

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hilum.audit.leaks import refuse_unsound
-from hilum.audit.patients import joined_groups
-from hilum.audit.provenance import recognise
+from hilum.auditing.leaks import refuse_unsound
+from hilum.auditing.patients import joined_groups
+from hilum.auditing.provenance import recognise
 from hilum.device import choose_device, choose_format
 from hilum.errors import TrainingError
 from hilum.labels import Decision

@@ -9,21 +9,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hilum.audit.leaks import Copies, find_copies
+from hilum.auditing.leaks import Copies, find_copies
 from hilum.classifier.calibrate import calibrate, remember
 from hilum.classifier.classifier import Classifier
 from hilum.codec import from_plain, to_plain
 from hilum.errors import HilumError, Interrupted, TrainingError
 from hilum.files import safe_name
+from hilum.given import Data, RecipeLike, as_dataset, as_recipe
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network_to_load
-from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import DamagedFilesError, Progress
 from hilum.recipe import Recipe
-from hilum.records import PixelArray
+from hilum.records import PixelArray, several
 from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch, fitting
 from hilum.training.fit import fit
 from hilum.training.folder import (
+    RECIPE_FILE,
     Division,
     History,
     forget_run,
@@ -43,13 +44,13 @@ _NOT_CARRIED = ("format", "labels", "networks", "copies")
 
 
 def train(
-    dataset: Dataset,
-    recipe: Recipe,
+    dataset: Data,
+    recipe: RecipeLike | None = None,
     out: Path | str | None = None,
     *,
-    split_file: Path | None = None,
+    split_file: Path | str | None = None,
     fold: int | None = None,
-    allow: Collection[str] = (),
+    allow: str | Collection[str] = (),
     resume: bool = False,
     progress: Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
@@ -62,8 +63,9 @@ def train(
     stays. Ctrl-C ends with a checkpoint.
 
     Args:
-        dataset: Of open_dataset.
-        recipe: What decides how it is trained.
+        dataset: Of open_dataset, or the path of what it would open.
+        recipe: What decides how it is trained: a Recipe, the name of a built-in one, the path of
+            a TOML file, or a mapping of keys; None takes 'default', or with resume the run's own.
         out: The run's folder: new, or with resume its own; None makes runs/NAME-1, -2, … of the
             data's name.
         split_file: A table of `hilum split`, by which the images are divided instead.
@@ -86,20 +88,27 @@ def train(
         DataError: Radiographs cannot be read.
         Interrupted: It was stopped.
     """
+    if resume and out is None:
+        raise TrainingError("Which run is to go on? Name its folder.")
+    dataset = as_dataset(dataset, progress=progress)
     out = new_run_folder(dataset) if out is None else Path(out)
-    division = Division.read(split_file, fold) if split_file else None
+    if recipe is None and resume and (out / RECIPE_FILE).is_file():
+        recipe = out / RECIPE_FILE
+    recipe = as_recipe(recipe)
+    division = Division.read(Path(split_file), fold) if split_file else None
     if resume and division is None:
         division = Division.of_run(out)
     if fold is not None and (division is None or division.fold != fold):
         used = "none was given" if division is None else f"the run's is of fold {division.fold}"
         raise TrainingError(f"Fold {fold} was asked for, of which table? {used}: add --split.")
     if resume:
-        allow = {*allow, *(read_facts(out) or {}).get("allowed", [])}
+        allow = {*several(allow), *(read_facts(out) or {}).get("allowed", [])}
     undivided = "train" in dataset.splits and "val" not in dataset.splits
     if division is None and not resume and undivided and recipe.monitor == "val":
         division = Division.make(dataset, progress)
         dataset = replace(dataset, notes=(*dataset.notes, division.describe(dataset)))
-    plan = make_plan(division.apply(dataset) if division else dataset, recipe, allow)
+    data = division.apply(dataset) if division else dataset
+    plan = make_plan(data, recipe, several(allow))
     with lock_run(out):
         facts = open_run(out, plan, division, resume)
         if facts.get("finished"):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hilum.audit.findings import Finding, by_importance
-from hilum.audit.provenance import Source, known_sources
+from hilum.auditing.findings import Finding, by_importance
+from hilum.auditing.provenance import Source, known_sources
 from hilum.codec import read_plain
 from hilum.errors import HilumError
 from hilum.evaluation.ledger import Look, describe_looks, read_ledger

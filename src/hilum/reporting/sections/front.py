@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from hilum.audit.findings import SEVERITIES
+from hilum.auditing.findings import SEVERITIES
 from hilum.classifier.conformal import ConformalResult
 from hilum.evaluation.subgroups import Subgroups
 from hilum.records import Estimate
@@ -148,7 +148,8 @@ def tell_limits(subject: Subject) -> dict[str, Any]:
     audit = subject.audit
     findings = audit["findings"] if audit else ()
     tally = {s: sum(f.severity == s for f in findings) for s in SEVERITIES}
-    shortcuts = {s.name: s.auroc for s in audit["about"].shortcuts} if audit else {}
+    measured = audit["about"].shortcuts if audit else ()
+    shortcuts = {s.name: s.auroc for s in measured if s.auroc.value is not None}
     words = "; ".join(f"{name} {auroc.in_words(2)}" for name, auroc in shortcuts.items())
     alt = f"AUROC of simple classifiers. {words}."
     return {

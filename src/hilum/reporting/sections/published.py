@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hilum.audit.provenance import known_sources
+from hilum.auditing.provenance import known_sources
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import PREDICTIONS_FILE, Evaluation, read_predictions

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.audit.leaks import Copies
+from hilum.auditing.leaks import Copies
 from hilum.evaluation.files import ClassMeasures, Evaluation
 from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.records import Estimate, FloatArray, IntArray

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hilum.audit.split_table import read_split, write_split
-from hilum.audit.splits import Split, make_split
+from hilum.auditing.split_table import read_split, write_split
+from hilum.auditing.splits import Split, make_split
 from hilum.errors import DataError
-from tests.audit.test_splits import dataset, numbered
+from tests.auditing.test_splits import dataset, numbered
 
 SIX = dataset(*numbered(2, 2, 2))
 ROWS = [

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from hilum.audit.leaks import refuse_unsound
+from hilum.auditing.leaks import refuse_unsound
 from hilum.errors import DataError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.run import train

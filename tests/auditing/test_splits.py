@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hilum.audit.splits import PROPORTIONS, apply_split, count_parts, make_split
+from hilum.auditing.splits import PROPORTIONS, apply_split, count_parts, make_split
 from hilum.errors import DataError
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset, open_dataset

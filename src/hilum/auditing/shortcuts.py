@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from hilum.audit.findings import Finding
+from hilum.auditing.findings import Finding
 from hilum.radiographs.image import Header
 from hilum.radiographs.pixels import in_parallel
 from hilum.records import Estimate, FloatArray, IntArray, PixelArray, Progress

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from hilum.audit.likeness import SIDE, near_pairs
-from hilum.audit.patients import same_as_first
+from hilum.auditing.likeness import SIDE, near_pairs
+from hilum.auditing.patients import same_as_first
 from hilum.files import sha256
 from hilum.radiographs.cache import cache_folder
 from hilum.radiographs.dataset import Dataset

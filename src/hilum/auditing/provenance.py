@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from hilum.audit.findings import Finding, Severity
+from hilum.auditing.findings import Finding, Severity
 from hilum.files import read_packaged_folder
 
 Counts = Mapping[str, Mapping[str, int]]
@@ -94,7 +94,7 @@ class Match:
 @cache
 def known_sources() -> tuple[Source, ...]:
     """Every described data set, by name."""
-    tables = read_packaged_folder("audit", "sources")
+    tables = read_packaged_folder("auditing", "sources")
     return tuple(Source(name=name, **table) for name, table in tables.items())
 
 

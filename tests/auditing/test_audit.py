@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.audit.audit import Audit, run_audit, write_audit
-from hilum.audit.leaks import duplicate_findings, patient_findings
-from hilum.audit.patients import patient_groups, patients_across_splits
+from hilum.auditing.audit import Audit, run_audit, write_audit
+from hilum.auditing.leaks import duplicate_findings, patient_findings
+from hilum.auditing.patients import patient_groups, patients_across_splits
 from hilum.errors import DataError, HilumError
 from hilum.phantoms.phantom import write_phantoms
 from hilum.radiographs.dataset import Dataset, open_dataset

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hilum.audit.findings import Finding
-from hilum.audit.shortcuts import (
+from hilum.auditing.findings import Finding
+from hilum.auditing.shortcuts import (
     FOLDS,
     LIMIT,
     LUNGS,

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hilum.audit.describe import (
+from hilum.auditing.describe import (
     describe,
     description_findings,
     measure_looks,
     ratio,
 )
-from hilum.audit.findings import Finding, Severity, by_importance
+from hilum.auditing.findings import Finding, Severity, by_importance
 from hilum.codec import to_plain
 from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.pixels import Thumbnail

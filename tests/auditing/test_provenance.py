@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from hilum.audit.provenance import (
+from hilum.auditing.provenance import (
     Version,
     known_sources,
     match_sources,

@@ -8,8 +8,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from hilum.audit import duplicates as module
-from hilum.audit.duplicates import _Merger, find_clusters, find_duplicates, members_of
+from hilum.auditing import duplicates as module
+from hilum.auditing.duplicates import _Merger, find_clusters, find_duplicates, members_of
 from hilum.codec import to_plain
 from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.dataset import open_dataset

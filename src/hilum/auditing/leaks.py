@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from hilum.audit.duplicates import (
+from hilum.auditing.duplicates import (
     Duplicates,
     Group,
     find_clusters,
     find_identical,
     members_of,
 )
-from hilum.audit.findings import Finding, Severity
-from hilum.audit.patients import PatientInfo, Resemblance, patient_groups, patients_across_splits
+from hilum.auditing.findings import Finding, Severity
+from hilum.auditing.patients import PatientInfo, Resemblance, patient_groups, patients_across_splits
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Allowed

@@ -14,7 +14,7 @@ import io
 from collections import Counter
 from pathlib import Path
 
-from hilum.audit.splits import Split, apply_split, check_classes, check_same_images
+from hilum.auditing.splits import Split, apply_split, check_classes, check_same_images
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.radiographs.dataset import Dataset

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hilum.audit.findings import Finding
+from hilum.auditing.findings import Finding
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import Header, read_header, read_radiograph

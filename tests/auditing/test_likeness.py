@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hilum.audit import likeness
-from hilum.audit.likeness import ALIKE, SIDE, near_pairs
+from hilum.auditing import likeness
+from hilum.auditing.likeness import ALIKE, SIDE, near_pairs
 from hilum.phantoms.phantom import LABELS, render_phantom
 from hilum.radiographs.pixels import Thumbnail
 

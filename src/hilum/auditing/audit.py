@@ -1,6 +1,7 @@
 """Is my data sound? Every check on a data set, and what the results mean."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,24 +9,26 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hilum.audit.describe import Description, describe, description_findings
-from hilum.audit.duplicates import Duplicates, find_duplicates
-from hilum.audit.findings import Finding, by_importance
-from hilum.audit.leaks import duplicate_findings, patient_findings
-from hilum.audit.patients import (
+from hilum.auditing.describe import Description, describe, description_findings
+from hilum.auditing.duplicates import Duplicates, find_duplicates
+from hilum.auditing.findings import Finding, by_importance
+from hilum.auditing.leaks import duplicate_findings, patient_findings
+from hilum.auditing.patients import (
     PatientInfo,
     Resemblance,
     neighbour_resemblance,
     patient_groups,
     patients_across_splits,
 )
-from hilum.audit.provenance import Match, match_sources, provenance_findings
-from hilum.audit.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
+from hilum.auditing.provenance import Match, match_sources, provenance_findings
+from hilum.auditing.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
 from hilum.codec import write_plain
+from hilum.display import Displayed
 from hilum.errors import DataError, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Thumbnail
 from hilum.records import Progress
+from hilum.table import Column, Columns, Row, Table
 
 SYNTHETIC = Finding(
     "note",
@@ -35,8 +38,8 @@ SYNTHETIC = Finding(
 )
 
 
-@dataclass(frozen=True)
-class Audit:
+@dataclass(frozen=True, repr=False)
+class Audit(Displayed):
     """The results of all checks.
 
     findings: ordered by how much they matter. resemblance: of neighbouring files, measured only
@@ -52,6 +55,20 @@ class Audit:
     resemblance: Resemblance | None
     shortcuts: tuple[Shortcut, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def _in_one_line(self) -> str:
+        found = Counter(finding.severity for finding in self.findings)
+        counts = ", ".join(f"{n} {severity}" for severity, n in found.items())
+        return f"Audit of {self.data['name']}: {counts}"
+
+    def _in_full(self) -> Iterator[str | Table]:
+        rows: list[Row] = [
+            [f.severity, f.title, f"{f.meaning} {f.advice}".strip()]
+            for f in self.findings
+            if f.severity != "passed"
+        ]
+        columns: Columns = ["", Column("finding", "text"), Column("what it means", "text")]
+        yield Table(f"Audit of {self.data['name']}", columns, rows)
 
     def to_plain(self) -> dict[str, Any]:
         """For the codec: what audit.json holds."""

@@ -22,20 +22,22 @@ Adding files to such a class may move groups that lie near a cut.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from types import MappingProxyType
 
-from hilum.audit.patients import (
+from hilum.auditing.patients import (
     Group,
     group_name,
     joined_groups,
 )
+from hilum.display import Displayed
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.files import ODD_NAMES
 from hilum.radiographs.dataset import Dataset, record_order
 from hilum.radiographs.layouts import SPLITS, natural_key
+from hilum.table import Table
 
 PROPORTIONS: Mapping[str, float] = MappingProxyType({"train": 0.7, "val": 0.15, "test": 0.15})
 PROPORTIONS_BESIDE_TEST: Mapping[str, float] = MappingProxyType({"train": 0.85, "val": 0.15})
@@ -53,8 +55,8 @@ _TOLERANCE = 0.2
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
-@dataclass(frozen=True)
-class Split:
+@dataclass(frozen=True, repr=False)
+class Split(Displayed):
     """Which part each image belongs to.
 
     parts: image name to 'train', 'val' or 'test'; of folds to '0' … 'folds - 1' (or 'test' where
@@ -72,6 +74,19 @@ class Split:
         order = (*map(str, range(self.folds or 0)), *SPLITS)
         present = set(self.parts.values())
         return tuple(p for p in order if p in present)
+
+    def _in_one_line(self) -> str:
+        counts = Counter(self.parts.values())
+        kind = "fold " if self.folds else ""
+        parts = ", ".join(
+            f"{kind * part.isdecimal()}{part} {counts[part]:,}" for part in self.names
+        )
+        groups = plural(len(set(self.groups.values())), "group")
+        return f"Split of {plural(len(self.parts), 'image')} in {groups}: {parts}"
+
+    def _in_full(self) -> Iterator[str | Table]:
+        counts = Counter(self.parts.values())
+        yield Table("", ["part", "images"], [[part, counts[part]] for part in self.names])
 
     def largest_group(self) -> tuple[str, int]:
         """The group with the most images, and how many: one that is large makes shares coarse."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.audit.patients import (
+from hilum.auditing.patients import (
     LAGS,
     NAME_PATTERNS,
     file_number,
