@@ -45,6 +45,12 @@ def in_kind(kind: str, root: Path) -> tuple[Any, Any, Any]:
     return (run, data, recipe) if kind == "Path" else (str(run), str(data), str(recipe))
 
 
+def evaluated(classifier: Any, data: Any, out: Path) -> str:
+    """The folder of an evaluation."""
+    hilum.evaluate(classifier, data, out=out)
+    return str(out)
+
+
 #: Calls with a classifier, data, a recipe and a folder to write to, of which each uses what it
 #: needs; how what comes of it is printed, and a file that is then there.
 CALLS: dict[str, tuple[Callable[..., Any], str, str]] = {
@@ -68,6 +74,11 @@ CALLS: dict[str, tuple[Callable[..., Any], str, str]] = {
         lambda c, d, r, out: hilum.assess(c, d, out=out, operate="covid: recall>=0.5")[1],
         "Assessment of 9 images of val",
         "assessment.json",
+    ),
+    "compare": (
+        lambda c, d, r, out: hilum.compare(*(evaluated(c, d, out / name) for name in "ab"))[0],
+        r"That a and b differ in accuracy is not shown on val \(9 images\): \+?0\.000",
+        "a/predictions.csv",
     ),
     "calibrate": (
         lambda c, d, r, out: hilum.calibrate(c, d, out=out),

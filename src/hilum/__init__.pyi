@@ -6,6 +6,7 @@ from hilum.api import predict_folder as predict_folder
 from hilum.api import split as split
 from hilum.classifier.classifier import Classifier as Classifier
 from hilum.evaluation.assess import assess as assess
+from hilum.evaluation.compare import compare as compare
 from hilum.evaluation.evaluate import evaluate as evaluate
 from hilum.explanation.explain import explain as explain
 from hilum.labels import LabelTree as LabelTree

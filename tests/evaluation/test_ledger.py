@@ -58,7 +58,11 @@ def test_looks_are_counted(folder, classifier, tested):
     second = record_look(folder, classifier, tested, evaluation(tested, "test"))
     assert "2nd look" in describe_looks(second)
     assert "each with the same weights and rule" in describe_looks(second)
-    third = record_look(folder, classifier, tested, evaluation(tested, "test", "argmax"))
+    known = record_look(folder, classifier, tested, evaluation(tested, "test"), known=True)
+    assert known == second, "what is known already is no further look"
+    third = record_look(
+        folder, classifier, tested, evaluation(tested, "test", "argmax"), known=True
+    )
     assert "3rd look" in describe_looks(third)
     assert "with 2 different settings" in describe_looks(third)
     assert third == read_ledger(folder) == read_ledger(folder / "classifier")

@@ -85,7 +85,7 @@ def test_every_table_can_be_downloaded(browser: Browser, compared: Path, tmp_pat
     file = tmp_path / "table.csv"
     waiting.value.save_as(file)
     rows = list(csv.reader(file.read_text(encoding="utf-8").splitlines()))
-    assert rows[0] == ["measure", "'=one", "two", "difference"]
+    assert rows[0] == ["measure", "'=one", "two", "difference", "p"]
     assert rows[1][:3] == ["Accuracy", "0.833", "0.667"]  # 5 and 4 of 6
 
 

@@ -27,10 +27,10 @@ def test_runs_are_compared_image_by_image(make_run):
     a, b = make_run("a", wrong=(0, 1, 8)), make_run("b", wrong=(0, 9, 10, 11))
     (pair,) = (compare_pairs(subject(a, b)) or {})["pairs"]
     # Both wrong: 0. Only a wrong: 1 and 8. Only b wrong: 9, 10 and 11.
-    assert (pair["both"], pair["neither"]) == (25 - 6, 1)
-    assert (pair["test"].only_a, pair["test"].only_b) == (3, 2)
-    assert pair["test"].p == 1.0  # 2 of 5 coin tosses or fewer, two-sided
-    rows = {name: difference for name, _, _, difference in pair["table"].rows}
+    assert (pair.both, pair.neither) == (25 - 6, 1)
+    assert (pair.mcnemar.only_a, pair.mcnemar.only_b) == (3, 2)
+    assert pair.mcnemar.p == 1.0  # 2 of 5 coin tosses or fewer, two-sided
+    rows = {d.name: d.difference for d in pair.differences}
     assert rows["Accuracy"].value == pytest.approx(21 / 25 - 22 / 25)
     assert rows["Recall of normal"].value == pytest.approx(7 / 8 - 6 / 8)
     assert rows["Recall of covid"].value == pytest.approx(6 / 9 - 8 / 9)
@@ -42,10 +42,10 @@ def test_runs_are_compared_image_by_image(make_run):
 
 def test_a_difference_that_never_varies_has_no_interval(make_run):
     (pair,) = (compare_pairs(subject(make_run("a"), make_run("b"))) or {})["pairs"]
-    for *_, difference in pair["table"].rows:
-        assert difference.value == 0
-        assert difference.low is None
-        assert difference.reason
+    for found in pair.differences:
+        assert found.difference.value == 0
+        assert found.difference.low is None
+        assert found.difference.reason
 
 
 def test_other_radiographs_are_not_compared(make_run, tmp_path):

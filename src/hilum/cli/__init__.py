@@ -53,8 +53,8 @@ def _options(
 #: In the order of --help. A verb is the function of its name in the module of its name, which also
 #: holds its EXAMPLE; "_" follows what is a keyword of Python.
 VERBS = (
-    "demo", "get", "audit", "split", "train", "evaluate", "calibrate", "explain", "report",
-    "predict", "export", "serve", "study", "search", "models", "import_", "cache",
+    "demo", "get", "audit", "split", "train", "evaluate", "calibrate", "explain", "compare",
+    "runs", "report", "predict", "export", "serve", "study", "search", "models", "import_", "cache",
 )  # fmt: skip
 for _verb in VERBS:
     _module = import_module(f"hilum.cli.{_verb}")

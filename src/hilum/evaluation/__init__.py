@@ -9,6 +9,7 @@ images; what cannot be evaluated is refused with an EvaluationError, as check_pr
 __all__ = [
     "assess",
     "calibration",
+    "compare",
     "curves",
     "evaluate",
     "external",
@@ -19,6 +20,7 @@ __all__ = [
     "ledger",
     "measures",
     "operating",
+    "overview",
     "run",
     "shift",
     "stress",

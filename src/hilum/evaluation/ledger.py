@@ -8,7 +8,7 @@ be removed, and looks of other classifiers at the same images stand in ledgers o
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -68,11 +68,18 @@ def is_look(classifier: Classifier, dataset: Dataset, split: str) -> bool:
 
 
 def record_look(
-    folder: Path | str, classifier: Classifier, dataset: Dataset, evaluation: Evaluation
+    folder: Path | str,
+    classifier: Classifier,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    *,
+    known: bool = False,
 ) -> tuple[Look, ...]:
     """Append an evaluation to the ledger of a classifier's folder, if it is one to record.
 
-    folder: of the classifier, or of the run that trained it. dataset: what was evaluated.
+    folder: of the classifier, or of the run that trained it. dataset: what was evaluated. known:
+    its predictions were there already, so that a look with the same weights and rule at the same
+    images is not recorded again.
     Returns every look at the same images so far, this one last; none where it is not recorded.
     Several processes may record at once. Raises EvaluationError where the ledger is damaged or
     cannot be written, ClassifierError where the folder holds no classifier.
@@ -84,7 +91,9 @@ def record_look(
     file = folder / LEDGER_FILE
     try:
         with filelock.FileLock(folder / f".{LEDGER_FILE}.lock", timeout=_PATIENCE):
-            looks = (*read_ledger(folder), look)
+            before = read_ledger(folder)
+            seen = any(replace(k, when=look.when) == look for k in before)
+            looks = before if known and seen else (*before, look)
             lines = "".join(json.dumps(to_plain(k), ensure_ascii=False) + "\n" for k in looks)
             write_atomically(file, lines.encode())
     except filelock.Timeout:

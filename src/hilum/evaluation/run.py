@@ -10,7 +10,7 @@ from hilum.classifier.conformal import COVERAGE
 from hilum.codec import to_plain
 from hilum.evaluation.assess import Assessment, assess
 from hilum.evaluation.external import ExternalDrop, read_internal, write_external
-from hilum.evaluation.files import Evaluation
+from hilum.evaluation.files import PREDICTIONS_FILE, Evaluation
 from hilum.evaluation.ledger import Look, record_look
 from hilum.evaluation.overlap import is_external
 from hilum.evaluation.shift import Shift, measure_shift, write_shift
@@ -86,6 +86,8 @@ def evaluate_run(
     if out is None:
         name = f"external-{safe_name(dataset.name)}-{split}" if external else split
         out = folder / "evaluation" / name
+    table = out / PREDICTIONS_FILE
+    before = table.read_bytes() if table.is_file() else None
     evaluation, assessment = assess(
         classifier,
         dataset,
@@ -108,7 +110,8 @@ def evaluate_run(
     if shift:
         moved = measure_shift(classifier, dataset, split, rule=chosen, progress=progress)
         write_shift(moved, out)
-    looks = record_look(folder, classifier, dataset, evaluation)
+    known = before == table.read_bytes()
+    looks = record_look(folder, classifier, dataset, evaluation, known=known)
     inside = read_internal(internal or folder) if external or internal else None
     drop = write_external(inside, evaluation, out) if inside else None
     return EvaluationRun(out, dataset.name, evaluation, assessment, drop, stressed, moved, looks)

@@ -168,15 +168,16 @@ def write_report(
         images = image_source(images.root if isinstance(images, Dataset) else Path(images))
     found = read_audit(Path(audit), read) if audit else None
     subject = Subject(read, images, found, label_errors)
-    parts = [(section, section.collect(subject)) for section in SECTIONS]
+    parts = {section: section.collect(subject) for section in SECTIONS}
     if compare:
-        _refuse_incomparable(subject, compare_pairs(subject))
+        found = next(part for section, part in parts.items() if section.collect is compare_pairs)
+        _refuse_incomparable(subject, found)
     synthetic = [run.name for run in subject.runs if run.synthetic]
     return write_page(
         folders[0] / "report.html" if out is None else Path(out),
         "report.html.j2",
         what="report",
-        sections=[(section, part) for section, part in parts if part is not None],
+        sections=[(section, part) for section, part in parts.items() if part is not None],
         title=title or f"Report on {listed(run.name for run in subject.runs)}",
         synthetic=synthetic,
         all_synthetic=len(synthetic) == len(subject.runs),

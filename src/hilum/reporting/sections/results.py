@@ -4,16 +4,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from hilum.auditing.leaks import Copies
+from hilum.errors import EvaluationError
+from hilum.evaluation.compare import PairedComparison, compare_evaluations
 from hilum.evaluation.files import ClassMeasures, Evaluation
 from hilum.evaluation.measures import OF_A_LABEL, OVERALL
-from hilum.records import Estimate, FloatArray, IntArray
+from hilum.records import Estimate
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.subject import Subject
-from hilum.statistics.comparison import mcnemar_exact
-from hilum.statistics.intervals import bootstrap
 from hilum.table import Column, Columns, Row, Rows, Table
 from hilum.wording import PERCENT, Cell, Content, bare, listed
 
@@ -189,90 +187,17 @@ def compare_pairs(subject: Subject) -> dict[str, Any] | None:
     if not subject.several:
         return None
     first, *others = subject.runs
-    pairs: list[dict[str, Any]] = []
+    pairs: list[PairedComparison] = []
     different: list[str] = []
     for one in first.results:
         for run in others:
-            two = run.result(one.split)
-            if two is None:
+            if run.result(one.split) is None:
                 continue
-            if _same_images(one, two):
-                pairs.append(_compare(first, one, run, two))
-            else:
+            a, b = (r.folder / "evaluation" / one.split for r in (first, run))
+            try:
+                pair = compare_evaluations(a, b, (first.name, run.name), one.split)
+            except EvaluationError:
                 different.append(f"{first.name} and {run.name} on {one.split}")
+            else:
+                pairs.append(pair)
     return {"pairs": pairs, "different": different}
-
-
-def _same_images(one: SplitResult, two: SplitResult) -> bool:
-    """Whether two evaluations are of the same radiographs with the same true classes."""
-    a, b = one.verdicts, two.verdicts
-    return (
-        bool(a)
-        and a.keys() == b.keys()
-        and set(one.evaluation.classes) == set(two.evaluation.classes)
-        and all(verdict.truth == b[name].truth for name, verdict in a.items())
-    )
-
-
-def _compare(a: Run, one: SplitResult, b: Run, two: SplitResult) -> dict[str, Any]:
-    names = list(one.verdicts)
-    classes = one.evaluation.classes
-    truth = np.array([classes.index(one.verdicts[n].truth) for n in names], dtype=np.int64)
-    right_a, right_b = (
-        np.array([float(result.verdicts[n].correct) for n in names]) for result in (one, two)
-    )
-
-    def row(name: str, own: slice | FloatArray, balanced: bool = False) -> list[Any]:
-        """Both runs and their difference on some images, all of them where own is a slice."""
-        values_a, values_b = right_a[own], right_b[own]
-        # Images are drawn within their classes, as for the intervals of single measures.
-        strata = truth if isinstance(own, slice) else None
-        weights = _class_weights(truth) if balanced else None
-        once = np.ones((1, len(values_a)), dtype=np.int64)
-        both = [float(_mean(values, weights)(once)[0]) for values in (values_a, values_b)]
-        difference = _mean(values_b - values_a, weights)
-        return [name, *both, bootstrap(difference, len(values_a), strata=strata)]
-
-    whole = slice(None)
-    rows = [row("Accuracy", whole), row("Balanced accuracy", whole, balanced=True)]
-    rows += [
-        row(f"Recall of {name}", truth == k) for k, name in enumerate(classes) if (truth == k).any()
-    ]
-    return {
-        "split": one.split,
-        "a": a.name,
-        "b": b.name,
-        "n": len(names),
-        "test": mcnemar_exact(right_a == 1, right_b == 1),
-        "both": int((right_a * right_b).sum()),
-        "neither": int(((1 - right_a) * (1 - right_b)).sum()),
-        "table": Table(
-            f"Comparison of {a.name} and {b.name} on {one.split}",
-            [
-                Column("measure", wrap=True),
-                Column(a.name, wrap=True),
-                Column(b.name, wrap=True),
-                "difference",
-            ],
-            rows,
-        ),
-    }
-
-
-def _mean(
-    values: FloatArray, weights: FloatArray | None = None
-) -> Callable[[IntArray], FloatArray]:
-    """The mean of values over drawn images, as bootstrap asks for it, or their weighted sum.
-
-    It takes (R, n) counts, how often each image is drawn, and gives (R,) values.
-    """
-    if weights is None:
-        return lambda counts: counts @ values / counts.sum(axis=1)
-    return lambda counts: counts @ (values * weights)
-
-
-def _class_weights(truth: IntArray) -> FloatArray:
-    """What makes a sum the mean of the means of the classes, whose sizes strata keep."""
-    found, places, sizes = np.unique(truth, return_inverse=True, return_counts=True)
-    weights: FloatArray = 1 / (len(found) * sizes[places])
-    return weights
