@@ -129,15 +129,21 @@ def test_report(tmp_path, data, trained, run):
 def test_audit_split_and_train_by_the_split(tmp_path, monkeypatch, run):
     data = write_spots(tmp_path / "spots", {"train": 30, "val": 2})
     code, out, err = run(
-        "audit", data, "--show-preprocessing", "--show-augmentation", "--out", tmp_path / "audit"
-    )
+        "audit", data, "--show-preprocessing", "--show-augmentation", "--out", tmp_path / "audit",
+        "--recipe", "quick",
+    )  # fmt: skip
     assert code == 0, err
+    assert "under quick" in out
+    assert "The augmentation of 'quick' leaves" in out
     assert "PASSED: No image stands in two splits" in out
     page = (tmp_path / "audit/audit.html").read_text()
     assert "contrast: clahe" in page
     assert "all, epoch 6" in page
-    findings = json.loads((tmp_path / "audit/audit.json").read_text())["findings"]
+    written = json.loads((tmp_path / "audit/audit.json").read_text())
+    assert written["left"]["recipe"] == "quick"
     code, out, _ = run("audit", data, "--out", tmp_path / "audit", "--json")
+    assert json.loads(out)["left"] is None
+    findings = [f for f in written["findings"] if f["code"] != "shortcut-left"]
     assert json.loads(out)["findings"] == findings
 
     table = tmp_path / "folds.csv"

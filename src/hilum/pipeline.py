@@ -20,6 +20,7 @@ from hilum.reporting.report import write_report
 from hilum.training.checkpoint import Row
 from hilum.training.folder import as_divided
 from hilum.training.run import train
+from hilum.transforms.augment import training_view
 
 #: Phantoms per split, and what makes both strategies learn on so few, within two minutes on two
 #: cores: smaller images, and more epochs than the published ones.
@@ -74,7 +75,8 @@ def write_up(
             explain_split(classifier, dataset, str(split), folder, progress=progress)
         evaluations[run.name] = read_evaluation(folder / EVALUATION_FILE)
         assessment = assessment or read_assessment(folder / "assessment.json")
-    audit = run_audit(dataset, progress=progress)
+    recipe = Recipe.load(runs[0] / "recipe.toml")
+    audit = run_audit(dataset, trained=training_view(recipe, dataset.tree), progress=progress)
     report = write_report(
         runs,
         out / "report.html",

@@ -14,16 +14,20 @@ from hilum.auditing.shortcuts import (
     Shortcut,
     _draws,
     _folds,
+    left_findings,
     measure_shortcuts,
     probe,
     shortcut_findings,
     thin,
     units_of,
 )
+from hilum.labels import LabelTree
 from hilum.phantoms.anatomy import anatomy_of, sample_patient
 from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.image import Header
+from hilum.recipe import Recipe
 from hilum.records import Estimate
+from hilum.transforms.augment import training_view
 
 CLASSES = ("normal", "covid", "non-covid")
 EACH = 60
@@ -111,6 +115,34 @@ def test_brightness_is_told_apart_from_what_is_outside_the_lungs():
     assert found["histogram"].above_chance
     assert outside.severity == "passed"
     assert (brightness.severity, brightness.code) == ("note", "shortcut-brightness")
+
+
+def test_augmentation_takes_a_shortcut_away_or_leaves_it():
+    tree = LabelTree.from_text(", ".join(CLASSES))
+    pixels = (bodies() * 0.8).astype(np.uint8)
+    pixels[LABELS == 1] += 25  # another exposure
+    plain = Recipe(name="plain", network="covinet", epochs=1)
+    before = measure(pixels)
+
+    views = {}
+    for recipe in (plain, Recipe.load("default")):
+        name, as_trained = training_view(recipe, tree)
+        seen = as_trained(pixels)
+        assert (seen.shape, seen.dtype) == (pixels.shape, np.uint8)
+        views[name] = measure_shortcuts(seen, None, LABELS, CLASSES)
+        assert [s.name for s in views[name]] == [s for s in before if s != "file"]
+
+    for shortcut in views["plain"]:  # it changes nothing
+        assert shortcut == before[shortcut.name]
+    (kept,) = left_findings("plain", tuple(before.values()), views["plain"])
+    assert (kept.severity, kept.code) == ("warning", "shortcut-left")
+    assert "The augmentation of 'plain' leaves a shortcut outside the lungs: AUROC 0." in kept.title
+    assert before["border"].auroc.low > 0.6
+    (gone,) = left_findings("default", tuple(before.values()), views["default"])
+    assert gone.severity == "passed"
+    assert any("border: AUROC 0.5" in line for line in gone.evidence)
+    few = measure_shortcuts(pixels[:5], None, LABELS[:5], CLASSES)
+    assert left_findings("plain", few, few) == []
 
 
 def test_the_rectangle_holds_the_lungs():

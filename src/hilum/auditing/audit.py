@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,13 +21,20 @@ from hilum.auditing.patients import (
     patients_across_splits,
 )
 from hilum.auditing.provenance import Match, match_sources, provenance_findings
-from hilum.auditing.shortcuts import SIDE, Shortcut, measure_shortcuts, shortcut_findings
+from hilum.auditing.shortcuts import (
+    SIDE,
+    Shortcut,
+    left_findings,
+    measure_shortcuts,
+    shortcut_findings,
+)
 from hilum.codec import write_plain
 from hilum.display import Displayed
 from hilum.errors import DataError, plural
 from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.image import Header
 from hilum.radiographs.pixels import Thumbnail
-from hilum.records import Progress
+from hilum.records import PixelArray, Progress
 from hilum.table import Column, Columns, Row, Table
 
 SYNTHETIC = Finding(
@@ -38,12 +45,21 @@ SYNTHETIC = Finding(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The shortcuts of the images as a recipe trains on them: augmented and standardised."""
+
+    recipe: str
+    shortcuts: tuple[Shortcut, ...]
+
+
 @dataclass(frozen=True, repr=False)
 class Audit(Displayed):
     """The results of all checks.
 
     findings: ordered by how much they matter. resemblance: of neighbouring files, measured only
-    where no patient is known. seconds: how long each part took.
+    where no patient is known. seconds: how long each part took. left: what a recipe's augmentation
+    leaves of the shortcuts, where one was asked about.
     """
 
     data: dict[str, Any]
@@ -55,6 +71,7 @@ class Audit(Displayed):
     resemblance: Resemblance | None
     shortcuts: tuple[Shortcut, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    left: Left | None = None
 
     def _in_one_line(self) -> str:
         found = Counter(finding.severity for finding in self.findings)
@@ -83,15 +100,24 @@ class Audit(Displayed):
             "patients": self.patients,
             "neighbours": self.resemblance,
             "shortcuts": self.shortcuts,
+            "left": self.left,
             "seconds": {part: round(s, 2) for part, s in self.seconds.items()},
         }
 
 
-def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = None) -> Audit:
+def run_audit(
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    trained: tuple[str, Callable[[PixelArray], PixelArray]] | None = None,
+    progress: Progress | None = None,
+) -> Audit:
     """Run every check on a data set.
 
     Shortcuts are looked for in the training split, which is what a network learns from (in all
-    images where there is none). seed: of the resampling behind the intervals.
+    images where there is none). seed: of the resampling behind the intervals. trained: the name of
+    a recipe, and what makes (N, H, W) uint8 of such pixels as its training sees them
+    (transforms.augment.training_view): then it is measured which shortcuts that leaves.
     Raises DataError where files cannot be read.
     """
     seconds: dict[str, float] = {}
@@ -115,16 +141,24 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
         resemblance = None if patients.count else neighbour_resemblance(dataset, pixels, seed=seed)
     with timed("shortcuts"):
         rows = dataset.indices("train" if "train" in dataset.splits else "all")
-        shortcuts = measure_shortcuts(
-            pixels,
-            description.headers,
-            dataset.labels,
-            dataset.tree.classes,
-            rows=rows,
-            groups=patients.patients,
-            seed=seed,
-            progress=progress,
-        )
+
+        def look(pixels: PixelArray, headers: Sequence[Header] | None) -> tuple[Shortcut, ...]:
+            return measure_shortcuts(
+                pixels,
+                headers,
+                dataset.labels,
+                dataset.tree.classes,
+                rows=rows,
+                groups=patients.patients,
+                seed=seed,
+                progress=progress,
+            )
+
+        shortcuts = look(pixels, description.headers)
+        left = None
+        if trained:
+            recipe, as_trained = trained
+            left = Left(recipe, look(as_trained(pixels), None))
     read = Finding(
         "note",
         "layout",
@@ -144,6 +178,7 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
             else patient_findings(patients, across, resemblance, dataset.records)
         ),
         *shortcut_findings(shortcuts),
+        *(left_findings(left.recipe, shortcuts, left.shortcuts) if left else []),
         *description_findings(description),
     ]
     data = {
@@ -164,6 +199,7 @@ def run_audit(dataset: Dataset, *, seed: int = 0, progress: Progress | None = No
         resemblance,
         shortcuts,
         seconds,
+        left,
     )
 
 

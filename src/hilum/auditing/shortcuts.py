@@ -98,7 +98,7 @@ _FILE_SIZE = (
 
 def measure_shortcuts(
     pixels: PixelArray,
-    headers: Sequence[Header],
+    headers: Sequence[Header] | None,
     labels: IntArray,
     classes: Sequence[str],
     *,
@@ -109,9 +109,9 @@ def measure_shortcuts(
 ) -> tuple[Shortcut, ...]:
     """The AUROC of a logistic regression on each kind of information that is not lung.
 
-    pixels: (N, SIDE, SIDE) uint8. headers: of the N files. labels: (N,) class indices, the
-    images of a class in the order of their files. rows: which of them are used (all). groups: N
-    patients, None where unknown.
+    pixels: (N, SIDE, SIDE) uint8. headers: of the N files; None leaves them out. labels: (N,)
+    class indices, the images of a class in the order of their files. rows: which of them are used
+    (all). groups: N patients, None where unknown.
 
     Cross-validated in 5 folds of contiguous blocks of each class's files, with a patient in one
     fold only. Intervals take patients, or runs of 10 neighbouring files of a class, as what is
@@ -169,6 +169,50 @@ def _brightness(shortcuts: Sequence[Shortcut]) -> list[Finding]:
         )
         for s in shortcuts
         if s.name == "histogram" and s.above_chance and (s.auroc.value or 0) >= _NOTABLE
+    ]
+
+
+def left_findings(
+    recipe: str, shortcuts: Sequence[Shortcut], left: Sequence[Shortcut]
+) -> list[Finding]:
+    """What a recipe's augmentation leaves of the shortcuts.
+
+    shortcuts: of the images as they are; left: of the same kinds, of the images as it trains on
+    them.
+    """
+    before = {s.name: s.auroc for s in shortcuts}
+    measured = [s for s in left if s.auroc.value is not None]
+    outside = [s for s in measured if not s.sees_lung]
+    if not outside:
+        return []
+    best = max(outside, key=lambda s: s.auroc.value or 0)
+    evidence = tuple(
+        f"{s.name}: AUROC {_in_words(s.auroc)}, as the images are {_in_words(before[s.name])}"
+        for s in measured
+    )
+    strongest = f"AUROC {best.auroc.value:.2f} from the {best.name}"
+    if best.above_chance and (best.auroc.value or 0) >= _NOTABLE:
+        return [
+            Finding(
+                "warning",
+                "shortcut-left",
+                f"The augmentation of '{recipe}' leaves a shortcut outside the lungs: {strongest}",
+                "A network that is trained with it can still learn this instead of the disease.",
+                "Augment further (rotate, shift, scale, contrast, …), as far as a person still "
+                "sees the finding, or crop to the lungs.",
+                evidence,
+            )
+        ]
+    return [
+        Finding(
+            "passed",
+            "shortcut-left",
+            f"The augmentation of '{recipe}' leaves little of any shortcut: at most {strongest}",
+            f"Outside the lungs a simple classifier stays below {_NOTABLE} on images as training "
+            "sees them. A network sees more than a simple classifier: this is no proof.",
+            "",
+            evidence,
+        )
     ]
 
 
@@ -333,7 +377,7 @@ def _draws(labels: IntArray, units: IntArray, seed: int) -> IntArray:
 
 
 def _features(
-    pixels: PixelArray, headers: Sequence[Header], rows: IntArray
+    pixels: PixelArray, headers: Sequence[Header] | None, rows: IntArray
 ) -> dict[str, Callable[[], Features]]:
     """How to make the (N, features) of each kind of information; made one at a time."""
     images = np.asarray(pixels[rows])
@@ -349,8 +393,11 @@ def _features(
         blanked[:, LUNGS[0], LUNGS[1]] = 0
         return _coarse(blanked)
 
+    of_files = (
+        {} if headers is None else {"file": lambda: _file_features([headers[i] for i in rows])}
+    )
     return {
-        "file": lambda: _file_features([headers[i] for i in rows]),
+        **of_files,
         "border": lambda: _coarse(images)[:, ~inside[::2, ::2].ravel()],
         "corners": lambda: _coarse(images)[:, corners[::2, ::2].ravel()],
         "histogram": lambda: _histogram(images),

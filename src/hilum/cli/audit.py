@@ -24,6 +24,13 @@ def audit(
     layout: Layout = None,
     split: Split = None,
     fold: Fold = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Also say which shortcuts the augmentation of this recipe leaves: built in, or "
+            "a TOML file."
+        ),
+    ] = None,
     show_preprocessing: Annotated[
         bool, typer.Option(help="Show what every preprocessing makes of a radiograph.")
     ] = False,
@@ -36,12 +43,15 @@ def audit(
     from hilum.auditing.audit import run_audit, write_audit
     from hilum.auditing.split_table import divide
     from hilum.radiographs.image import image_source
+    from hilum.recipe import Recipe
     from hilum.reporting.audit_page import (
         augmentation_samples,
         preprocessing_samples,
         write_audit_page,
     )
+    from hilum.transforms.augment import training_view
 
+    chosen = Recipe.load(recipe) if recipe else None
     with console.progress_bar() as progress:
         dataset = open_data(
             data,
@@ -52,7 +62,8 @@ def audit(
             progress=progress,
         )
         dataset = divide(dataset, split, fold)
-        found = run_audit(dataset, progress=progress)
+        trained = training_view(chosen, dataset.tree) if chosen else None
+        found = run_audit(dataset, trained=trained, progress=progress)
     out = out or Path(f"audit-{dataset.name}")
     written = write_audit(found, out)
     page = write_audit_page(
@@ -76,9 +87,18 @@ def audit(
             *(f"{name}: {reason}" for name, reason in dataset.damaged.items()),
             "",
         )
+    left = {s.name: s.auroc for s in found.left.shortcuts} if found.left else {}
     console.print_table(
         "What tells the classes apart: AUROC, 0.5 is chance",
-        ["seen", "AUROC", *dataset.tree.classes],
-        [[s.name, s.auroc, *map(s.per_class.get, dataset.tree.classes)] for s in found.shortcuts],
+        [
+            "seen",
+            "AUROC",
+            *([f"under {found.left.recipe}"] if found.left else dataset.tree.classes),
+        ],
+        [
+            [s.name, s.auroc]
+            + ([left.get(s.name)] if left else [s.per_class.get(c) for c in dataset.tree.classes])
+            for s in found.shortcuts
+        ],
     )
     console.print_lines(f"Written: {page}, {written}")

@@ -12,6 +12,7 @@ batch.
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +22,8 @@ import torch
 from scipy.special import betaincinv
 from torch.nn import functional
 
+from hilum.labels import LabelTree
+from hilum.recipe import Recipe
 from hilum.records import FloatArray, IntArray, PixelArray
 from hilum.settings import Augmentation
 
@@ -64,6 +67,9 @@ def _mix_one(z: int) -> int:
     z = (z ^ (z >> 30)) * _FIRST % _WORD
     z = (z ^ (z >> 27)) * _SECOND % _WORD
     return z ^ (z >> 31)
+
+
+_AT_ONCE = 256  # images, where all of a data set are changed
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,32 @@ def augmentation_grid(
     index = np.zeros(1, dtype=np.int64)
     changed = [augment(batch, doses, seed=seed, epoch=e, indices=index) for e in range(1, n + 1)]
     return [x[0].round().to(torch.uint8).numpy() for x in changed]
+
+
+def training_view(
+    recipe: Recipe, tree: LabelTree
+) -> tuple[str, Callable[[PixelArray], PixelArray]]:
+    """The name of a recipe, and what makes images look as its first network is trained on them.
+
+    That takes (N, H, W) uint8 of any size, and returns as many of the same size: augmented as in an
+    epoch (all but mixup) and standardised; z-scores from -2.7 to 2.6 become 0 to 255.
+    """
+    doses = recipe.settings(recipe.networks(tree)[0].name).augmentation
+    scored = recipe.preprocessing.standardise == "z-score"
+    return recipe.name, lambda pixels: _as_trained(pixels, doses, scored)
+
+
+def _as_trained(pixels: PixelArray, doses: Augmentation, scored: bool) -> PixelArray:
+    seen = np.empty(pixels.shape, dtype=np.uint8)
+    for start in range(0, len(pixels), _AT_ONCE):
+        indices = np.arange(start, min(start + _AT_ONCE, len(pixels)))
+        batch = torch.from_numpy(np.array(pixels[indices]))
+        x = augment(batch, doses, seed=0, epoch=1, indices=indices).float()
+        if scored:
+            variance, mean = torch.var_mean(x, dim=(1, 2), correction=0, keepdim=True)
+            x = (x - mean) / variance.sqrt().clamp(min=1e-3) * 48 + 128
+        seen[indices] = x.clamp(0, 255).round().to(torch.uint8).numpy()
+    return seen
 
 
 # ---- the parts -----------------------------------------------------------------------------
