@@ -12,15 +12,18 @@ from hilum.settings import Settings
 
 
 def make_optimizer(settings: Settings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer that a recipe names."""
+    """The optimizer that a recipe names.
+
+    Fused: one pass over all weights instead of a dozen for each, the same but for rounding.
+    """
     lr, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
         momentum, nesterov = settings.momentum, settings.nesterov
         return torch.optim.SGD(
-            parameters, lr=lr, weight_decay=decay, momentum=momentum, nesterov=nesterov
+            parameters, lr=lr, weight_decay=decay, momentum=momentum, nesterov=nesterov, fused=True
         )
     kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, lr=lr, weight_decay=decay)
+    return kind(parameters, lr=lr, weight_decay=decay, fused=True)
 
 
 def warmed_up(settings: Settings, steps_per_epoch: int) -> Callable[[int], float]:
