@@ -1,10 +1,21 @@
 """Shifted films: means over copies, who gives to whom, and what a file holds."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
+from hilum.classifier.calibrate import calibrate_on
+from hilum.classifier.conformal import fit_conformal, measure_conformal
+from hilum.classifier.operating_points import (
+    OperatingPoint,
+    fit_operating_point,
+    measure_operating_point,
+)
 from hilum.errors import EvaluationError
 from hilum.evaluation.shift import (
+    keep_promises,
     measure_shift,
     read_shift,
     shift_run,
@@ -32,6 +43,43 @@ def test_means_and_drops_are_those_of_the_counts(tmp_path):
     assert found.kinds["exchange"].drop.accuracy.value == pytest.approx(0.4)
     write_shift(found, tmp_path)
     assert read_shift(tmp_path / "shift.json") == found
+
+
+def test_what_becomes_of_sets_and_operating_points(tmp_path, spots):
+    classifier = calibrate_on(untrained(spots), spots, "val")
+    truth, validation = classifier.validation_predictions()
+    # changed copies: in one nothing changes, in the other every film is said to be the next class
+    turned = replace(validation, probs=np.roll(validation.probs, 1, axis=1))
+    run = StressRun(
+        truth, validation, {("composite", 0): validation, ("composite", 1): turned,
+                            ("exchange", 0): turned, ("exchange", 1): turned},
+    )  # fmt: skip
+
+    kept = keep_promises(classifier, run)
+
+    sets, *points = kept
+    assert (sets.measure, sets.promised) == ("coverage", 0.9)
+    oracle: list[Any] = [
+        measure_conformal(fit_conformal(classifier.tree, truth, validation), truth, p).covered.value
+        for p in (validation, turned)
+    ]
+    assert sets.clean.value == oracle[0]
+    values: dict[str, Any] = {kind: found.value for kind, found in sets.kinds.items()}
+    assert values == pytest.approx({"composite": np.mean(oracle), "exchange": oracle[1]})
+    assert sets.hardest.value == min(values.values())
+    assert {p.measure for p in points} <= {"sensitivity", "specificity"}
+    for point in points:
+        wanted = OperatingPoint.parse(point.name, classifier.tree)
+        fitted = fit_operating_point(wanted, classifier.tree, truth, validation)
+        found = measure_operating_point(fitted, classifier.tree, truth, validation)
+        assert point.clean == getattr(found.measured, point.measure)
+        assert point.promised == getattr(fitted.chosen.expected, point.measure).value
+    shift = replace(summarise_shift(classifier.tree, run, "val"), promises=kept)
+    write_shift(shift, tmp_path)
+    assert read_shift(tmp_path / "shift.json") == shift
+    assert keep_promises(untrained(spots), run) == ()
+    assert measure_shift(classifier, spots, "val", draws=1).promises == (), "it was chosen on these"
+    assert measure_shift(classifier, spots, "train", draws=1).promises
 
 
 def test_every_film_is_changed_alike_and_meets_films_of_other_classes(spots, monkeypatch):

@@ -208,6 +208,11 @@ def _describe_shift(shift: "Shift") -> str:
         f"How it may do elsewhere: accuracy {_text(shift.clean.accuracy)} on films like these, "
         f"{_text(found.measures.accuracy)} where several things change at once "
         f"({shift.hardest}, {shift.draws} copies of each); beyond that it is unknown."
+        + "".join(
+            f"\n{kept.name}, {kept.measure}: {_text(kept.clean)} on films like these, "
+            f"{_text(kept.hardest)} there"
+            for kept in shift.promises
+        )
     )
 
 

@@ -7,16 +7,26 @@ by how they were photographed does not withstand. How well this ranks recipes by
 sites that they have not seen was measured on phantoms: docs/default-recipe.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.conformal import COVERAGE, fit_conformal, measure_conformal
+from hilum.classifier.operating_points import (
+    OperatingPoint,
+    fit_operating_point,
+    measure_operating_point,
+    parse_operating_points,
+)
+from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
+from hilum.evaluation.overlap import chosen_on
 from hilum.evaluation.stress import (
     Replicates,
     StressMean,
@@ -29,12 +39,35 @@ from hilum.labels import LabelTree, Rule
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, PixelArray
+from hilum.records import Estimate, IntArray, PixelArray, Predictions
+from hilum.statistics.intervals import wilson
 from hilum.transforms.shift import SHIFTS, exchange_acquisition, shifted
 
 SHIFT_FILE = "shift.json"
 #: Changed copies of each film and kind.
 DRAWS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What was settled on the classifier's validation images, and what is kept of it.
+
+    name: of the prediction sets or the operating point. measure: 'coverage', 'sensitivity' or
+    'specificity'. promised: by the validation images; None where these say nothing. clean: on the
+    films as they are. kinds: by kind of shift, over all copies: shares of films, with Wilson
+    intervals over films.
+    """
+
+    name: str
+    measure: str
+    promised: float | None
+    clean: Estimate
+    kinds: dict[str, Estimate]
+
+    @property
+    def hardest(self) -> Estimate:
+        """Under the kind that keeps the least of it."""
+        return min(self.kinds.values(), key=lambda found: found.value or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +77,9 @@ class Shift:
     n: films. draws: copies of each film and kind. seed: of the changes and the bootstrap. clean: on
     the films as they are. kinds: by kind (transforms.shift), the mean over its copies; its drop is
     paired. Without a second class among the films there is nothing to exchange, and only
-    'composite'. rule, data, classifier: as in the Evaluation of the same films.
+    'composite'. rule, data, classifier: as in the Evaluation of the same films. promises: what
+    becomes of prediction sets and of operating points; none of a classifier that was not calibrated
+    or was calibrated on these films.
     """
 
     n: int
@@ -56,6 +91,7 @@ class Shift:
     rule: str = ""
     data: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
+    promises: tuple[Promise, ...] = ()
 
     FORMAT: ClassVar[int] = 1
 
@@ -91,7 +127,8 @@ def measure_shift(
     """
     model, rows, about = subject_of(classifier, dataset, split, rule)
     run = shift_run(model, dataset, rows, draws=draws, progress=progress)
-    return replace(summarise_shift(model.tree, run, about["split"]), **about)
+    kept = () if chosen_on(model, dataset)[rows].any() else keep_promises(model, run)
+    return replace(summarise_shift(model.tree, run, about["split"]), **about, promises=kept)
 
 
 def shift_run(
@@ -135,6 +172,68 @@ def shift_run(
                 yield shifted(one, "composite", seed=s, index=row)
 
     return classify_copies(classifier, dataset, rows, keys, changed, "Shifted films", progress)
+
+
+def keep_promises(classifier: Classifier, run: StressRun) -> tuple[Promise, ...]:
+    """What shifted films leave of the prediction sets and of the two usual operating points.
+
+    Both are chosen on the validation images that the classifier carries; where it carries none, or
+    they are too few, nothing was promised.
+    """
+    if classifier.validation is None:
+        return ()
+    tree, known = classifier.tree, classifier.validation_predictions()
+    by_kind: dict[str, list[Predictions]] = {}
+    for (kind, _), predictions in run.stressed.items():
+        by_kind.setdefault(kind, []).append(predictions)
+
+    def promise(
+        name: str, measure: str, promised: float | None, share: Callable[[Predictions], Estimate]
+    ) -> Promise:
+        kinds = {kind: _over_copies([share(p) for p in each]) for kind, each in by_kind.items()}
+        return Promise(name, measure, promised, share(run.clean), kinds)
+
+    sets = fit_conformal(tree, *known, COVERAGE)
+    found = [
+        promise(
+            f"prediction sets for {COVERAGE:.0%}",
+            "coverage",
+            COVERAGE,
+            lambda predictions: measure_conformal(sets, run.truth, predictions).covered,
+        )
+    ]
+    for wanted in parse_operating_points(PRESETS, tree):
+        point = fit_operating_point(wanted, tree, *known)
+        if point.chosen is None or point.chosen.threshold is None:
+            continue
+        for measure in ("sensitivity", "specificity"):
+            found.append(
+                promise(
+                    str(point),
+                    measure,
+                    getattr(point.chosen.expected, measure).value,
+                    partial(_of_point, point, tree, run.truth, measure),
+                )
+            )
+    return tuple(found)
+
+
+def _of_point(
+    point: OperatingPoint, tree: LabelTree, truth: IntArray, measure: str, predictions: Predictions
+) -> Estimate:
+    found: Estimate = getattr(
+        measure_operating_point(point, tree, truth, predictions).measured, measure
+    )
+    return found
+
+
+def _over_copies(each: Sequence[Estimate]) -> Estimate:
+    """The share of films over all copies of them, with its interval over films."""
+    values = [found.value for found in each if found.value is not None]
+    if len(values) < len(each):
+        return next(found for found in each if found.value is None)
+    n = each[0].n
+    return wilson(sum(values) / len(values) * n, n)
 
 
 def summarise_shift(tree: LabelTree, run: StressRun, split: str, seed: int = 0) -> Shift:

@@ -70,6 +70,20 @@ def _show_shift(shift: Shift, title: str) -> dict[str, Any]:
         "shift": shift,
         "range": expected_range(shift),
         "table": Table(f"Shifted films of {title}", [Column("films", wrap=True), *_MEASURED], rows),
+        "promises": Table(
+            f"What holds on shifted films of {title}",
+            [
+                Column("chosen on validation images", wrap=True),
+                "measure",
+                "promised",
+                "films as they are",
+                *(Column(_KINDS.get(kind, kind), wrap=True) for kind in shift.kinds),
+            ],
+            [
+                [kept.name, kept.measure, kept.promised, kept.clean, *kept.kinds.values()]
+                for kept in shift.promises
+            ],
+        ),
     }
 
 
