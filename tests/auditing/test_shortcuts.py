@@ -6,20 +6,14 @@ import numpy as np
 import pytest
 
 from hilum.auditing.findings import Finding
+from hilum.auditing.probe import FOLDS, LIMIT, _draws, _folds, probe, thin, units_of
 from hilum.auditing.shortcuts import (
-    FOLDS,
-    LIMIT,
     LUNGS,
     SIDE,
     Shortcut,
-    _draws,
-    _folds,
     left_findings,
     measure_shortcuts,
-    probe,
     shortcut_findings,
-    thin,
-    units_of,
 )
 from hilum.labels import LabelTree
 from hilum.phantoms.anatomy import anatomy_of, sample_patient
