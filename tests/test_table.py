@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import jinja2
 import pytest
@@ -161,7 +162,10 @@ def test_words_stand_at_the_left() -> None:
 def test_text_fits_a_terminal(width: int) -> None:
     estimate = Estimate(0.8, 0.609, 0.911)
     prose = "what it is, in several words of which none is broken"
-    rows = [["normal", estimate, 7, estimate, prose], ["covid", None, 12, estimate, ""]]
+    rows: list[list[Any]] = [
+        ["normal", estimate, 7, estimate, prose],
+        ["covid", None, 12, estimate, ""],
+    ]
     lines = (
         Table("A caption of some words", ["", "A", "n", "B", "about"], rows)
         .text(width)
