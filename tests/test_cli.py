@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 from functools import partial
@@ -267,11 +268,9 @@ def test_every_verb_has_help_with_an_example(verb):
     assert f"Example: hilum {verb}" in result.output
 
 
-def test_version_and_unknown_verbs(run):
+def test_version_and_no_verb(run):
     assert run("--version")[1].startswith("hilum 0.")
-    code, _, err = run("trian")
-    assert code == 2
-    assert "train" in err
+    assert "audit" in run()[1]
 
 
 @pytest.mark.parametrize(
@@ -288,6 +287,10 @@ def test_version_and_unknown_verbs(run):
         (["get", "covidx-ray"], "get"),
         (["models", "covid"], "Did you mean 'covinet'|Known"),
         (["report", "."], "run"),
+        (["train"], "Missing argument 'data'. See: hilum train --help"),
+        (["train", ".", "--nope"], "No such option: --nope. See: hilum train --help"),
+        (["models", "--batch", "x"], "Invalid value for '--batch': .* See: hilum models --help"),
+        (["trian"], r"No such command 'trian'\. Did you mean 'train'\? See: hilum --help"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, run, arguments, said):
@@ -298,6 +301,25 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, run, a
     assert err.startswith("hilum: ")
     assert re.search(said, err)
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("tra", ["train"]),
+        ("train --see", ["--seed"]),
+        ("train DATA --recipe covinet-f", ["covinet-flat"]),
+        ("search qui", ["quick"]),
+        ("study batch", ["batch-size"]),
+        ("get ker", ["kermany"]),
+    ],
+)
+def test_a_shell_completes_verbs_options_and_names(monkeypatch, run, line, offered):
+    monkeypatch.setenv("_HILUM_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"hilum {line}")
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
+    code, out, _ = run()
+    assert (code, out.split()) == (0, offered)
 
 
 def test_debug_shows_the_traceback(run):
@@ -330,10 +352,13 @@ def test_a_reader_that_goes_away_is_no_error():
     process.wait(timeout=60)
 
 
-def test_in_a_terminal_tables_are_coloured_and_progress_is_shown(tmp_path, data):
+def test_a_terminal_of_80_columns_gets_one_live_table_and_nothing_wraps(tmp_path, data):
+    import fcntl
     import pty
+    import termios
 
     leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = hilum(
         "train", data, "--out", tmp_path / "run", *QUICK,
         stdout=follower, stderr=follower, env={**os.environ, "TERM": "xterm-256color"},
@@ -350,8 +375,14 @@ def test_in_a_terminal_tables_are_coloured_and_progress_is_shown(tmp_path, data)
         shown += part
     assert process.wait() == 0
     text = shown.decode()
-    assert "\033[" in text
+    assert "\033[1m" in text
     assert "flat: epoch 1 of 1" in text
+    lines = re.split(r"[\r\n]+", re.sub(r"\033\[[\d;?]*[A-Za-z]", "", text))
+    assert any(line.split() == ["train", "train", "monitored", "monitored"] for line in lines)
+    assert any(line.startswith("flat") and " 1/1 " in line for line in lines)
+    commands = [line for line in lines if "hilum train " in line]  # to be copied, never broken
+    assert max(len(line) for line in lines if line not in commands) <= 80
+    assert commands[0].endswith("--resume")
     assert Path(tmp_path / "run/classifier").exists()
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import jinja2
 import pytest
@@ -146,6 +147,35 @@ def test_text_is_aligned() -> None:
         "<covid>       0              — no image",
     ]
     assert Table("Nothing", ["a", "b"], []).text() == "Nothing\na  b"
+
+
+def test_words_stand_at_the_left() -> None:
+    table = Table("t", ["", "layer", "shape"], [["a", "conv", "1 x 32"], ["b", "linear", "8"]])
+    assert table.text().splitlines()[1:] == [
+        "   layer    shape",
+        "a  conv    1 x 32",
+        "b  linear       8",
+    ]
+
+
+@pytest.mark.parametrize("width", [30, 44, 60, 80])
+def test_text_fits_a_terminal(width: int) -> None:
+    estimate = Estimate(0.8, 0.609, 0.911)
+    prose = "what it is, in several words of which none is broken"
+    rows: list[list[Any]] = [
+        ["normal", estimate, 7, estimate, prose],
+        ["covid", None, 12, estimate, ""],
+    ]
+    lines = (
+        Table("A caption of some words", ["", "A", "n", "B", "about"], rows)
+        .text(width)
+        .splitlines()
+    )
+    assert max(map(len, lines)) <= width
+    assert sum(line.startswith("normal") for line in lines) == {30: 4, 44: 3, 60: 2, 80: 2}[width]
+    shown = " ".join(" ".join(lines).split())
+    assert shown.count("0.800 (0.609 to 0.911)") == 3
+    assert all(word in shown for word in prose.split())
 
 
 def test_the_style_of_a_column_holds_for_its_numbers() -> None:

@@ -6,12 +6,15 @@ coloured; in a pipe they are plain text, so that ``hilum … | grep`` and log fi
 
 import json
 import os
+import re
 import shlex
+import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from hilum.auditing.findings import Finding
@@ -22,6 +25,14 @@ if TYPE_CHECKING:
     from hilum.training.checkpoint import Row
 
 
+#: Sentences are wrapped at so many characters in a terminal, however wide it is.
+LINE = 80
+#: What may be copied: a command at a line's end, and one within a sentence with its options.
+_COMMAND = re.compile(
+    r"(?:^\s*|: )(?:\$ )?hilum [a-z].*$"
+    r"|\b(?:pip install|hilum) (?:'[^']*'|[\w.\[\]-]+)(?: (?:--?[a-z][\w-]*|'[^']*'|\S*[/.=]\S+))*"
+)
+_BULLETS = " -→"
 #: So many warnings are printed; the report has all.
 HEEDED = 3
 
@@ -29,30 +40,48 @@ HEEDED = 3
 def print_table(
     caption: str, columns: Sequence["str | Column"], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Print a table. columns, rows: as of hilum.table.Table."""
+    """Print a table, in a terminal within its width. columns, rows: as of hilum.table.Table."""
     from hilum.table import Table
 
-    table = Table(caption, columns, rows)
-    if not sys.stdout.isatty():
-        print_lines(table.text() + "\n")
-        return
-    from rich.console import Console
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    grid = Grid(title=caption, title_justify="left", title_style="bold", header_style="cyan")
-    for k, column in enumerate(columns):
-        name = column if isinstance(column, str) else column.name
-        grid.add_column(name, justify="right" if k else "left")
-    for row in rows:
-        void = ["dim" if getattr(cell, "kind", "") == "void" else "" for cell in row]
-        grid.add_row(*map(Text, table.strings(row), void))
-    Console().print(grid)
+    width = _width(sys.stdout)
+    text = Table(caption, columns, rows).text(width)
+    if width is not None:
+        said = len(Table(caption, [], []).text(width))
+        text = f"\033[1m{text[:said]}\033[0m{text[said:]}"
+    sys.stdout.write(f"{text}\n\n")
 
 
 def print_lines(*texts: str) -> None:
-    """Print lines of results."""
-    sys.stdout.writelines(f"{text}\n" for text in texts)
+    """Print lines of results; a terminal gets them wrapped."""
+    sys.stdout.writelines(f"{_for(sys.stdout, text)}\n" for text in texts)
+
+
+def _width(stream: TextIO) -> int | None:
+    """The columns of a terminal; None where a stream leads elsewhere."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def _for(stream: TextIO, text: str) -> str:
+    """A text as a stream shows it: a terminal in lines of at most 80 characters."""
+    width = _width(stream)
+    return text if width is None else wrapped(text, min(width, LINE))
+
+
+def wrapped(text: str, width: int = LINE) -> str:
+    """A text in lines of at most so many characters; the lines that it has stay apart.
+
+    No word, path or command is broken, so that it can be copied: those may be longer. What follows
+    a bullet stands below its text.
+    """
+    lines = []
+    for line in text.split("\n"):
+        kept = _COMMAND.sub(lambda found: found[0].replace(" ", "\0"), line)
+        indent = line[: len(line) - len(line.lstrip(_BULLETS))]
+        lines += textwrap.wrap(
+            kept, width, subsequent_indent=" " * len(indent), break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]  # fmt: skip
+    return "\n".join(lines).replace("\0", " ")
 
 
 def command(*words: object) -> str:
@@ -82,10 +111,7 @@ def print_write_up(result: "WriteUp", data: object) -> None:
     if result.warnings:
         print_lines("Heed:")
         for text in result.warnings[:HEEDED]:
-            print_lines(
-                textwrap.fill(text, 80, initial_indent="  - ", subsequent_indent="    ",
-                              break_long_words=False, break_on_hyphens=False)
-            )  # fmt: skip
+            print_lines(wrapped(f"  - {text}"))
         if (more := len(result.warnings) - HEEDED) > 0:
             print_lines(f"  and {more} more, in the report")
         print_lines("")
@@ -116,18 +142,19 @@ def print_json(value: Any, **beside: Any) -> None:
 
     plain = to_plain(value)
     plain = {**plain, **beside} if beside else plain
-    print_lines(json.dumps(plain, indent=2, ensure_ascii=False))
+    sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 
 def say(*texts: str) -> None:
-    """Print messages for a person."""
-    sys.stderr.writelines(f"{text}\n" for text in texts)
+    """Print messages for a person; a terminal gets them wrapped."""
+    sys.stderr.writelines(f"{_for(sys.stderr, text)}\n" for text in texts)
 
 
 def refuse(text: str) -> None:
     """Print why something was refused."""
     red, plain = ("\033[1;31m", "\033[0m") if sys.stderr.isatty() else ("", "")
-    say(f"{red}hilum:{plain} {text}")
+    begun = _for(sys.stderr, f"hilum: {text}").removeprefix("hilum:")
+    sys.stderr.write(f"{red}hilum:{plain}{begun}\n")
 
 
 def print_finding(finding: "Finding") -> None:
@@ -174,24 +201,93 @@ def say_epoch(row: "Row") -> None:
 @contextmanager
 def progress_bar() -> Iterator["Progress | None"]:
     """A progress bar on standard error while something runs; None where that is no terminal."""
+    with training_table() as (progress, _):
+        yield progress
+
+
+@contextmanager
+def training_table() -> Iterator[tuple["Progress | None", "Callable[[Row], None]"]]:
+    """What shows a training on standard error: its progress, and the rows of its history.
+
+    In a terminal a table has a line for each decision, which changes with every epoch, and below
+    it is the progress bar; both are gone when the training ends. Elsewhere there is no bar, and
+    every epoch is a line.
+    """
     if not sys.stderr.isatty():
-        yield None
+        yield None, say_epoch
         return
-    from rich.console import Console
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column as BarsColumn
+    from rich.text import Text
 
-    said = TextColumn("{task.description}")
-    columns = (said, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        shown = ""
+    # what is done may be cut, so that the line never wraps
+    said = TextColumn("{task.description}", table_column=BarsColumn(no_wrap=True, ratio=1))
+    bar = Bar(said, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), expand=True)
+    task = bar.add_task("", total=None, visible=False)
+    trained = Trained()
+    shown = ""
 
-        def update(what: str, done: int, total: int) -> None:
-            nonlocal shown
-            if what != shown:
-                bar.reset(task, description=what, total=total)
-                shown = what
-            bar.update(task, completed=done)
+    def update(what: str, done: int, total: int) -> None:
+        nonlocal shown
+        if what != shown:
+            bar.reset(task, description=what, total=total, visible=True)
+            live.refresh()
+            shown = what
+        bar.update(task, completed=done)
 
-        yield update
+    def add(row: "Row") -> None:
+        trained.add(row, time.monotonic())
+        live.update(Group(Text(trained.text(shutil.get_terminal_size().columns)), bar))
+
+    with Live(bar, console=Console(stderr=True), transient=True) as live:
+        yield update, add
+
+
+class Trained:
+    """The table of a training under way: the last epoch of each decision."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._began = self._left = 0.0
+        self._seen = 0
+
+    def add(self, row: "Row", now: float) -> None:
+        """Add an epoch that has just ended. now: seconds, from any moment on."""
+        before = self._rows[-1] if self._rows else None
+        if before and before["decision"] == row["decision"] and before["epoch"] < row["epoch"]:
+            self._rows[-1] = row
+        else:
+            self._rows.append(row)
+            self._began, self._seen = now - row["seconds"], 0
+        self._seen += 1
+        self._left = (now - self._began) / self._seen * (row["epochs"] - row["epoch"])
+
+    def text(self, width: int) -> str:
+        """The table in so many columns; the time left is that of the decision in training."""
+        from hilum.table import Column, Table
+        from hilum.wording import Style, duration
+
+        figures = ("train_loss", "train_accuracy", "monitor_loss", "monitor_accuracy")
+        names = ("loss", "accuracy", "loss", "accuracy")
+        columns: list[str | Column] = [
+            "",
+            "epoch",
+            *(Column(n, style=Style(3)) for n in names),
+            "images/s",
+            "left",
+        ]
+        rows = [
+            [
+                row["decision"],
+                f"{row['epoch']}/{row['epochs']}",
+                *(row[figure] for figure in figures),
+                f"{row['images_per_second']:.0f}",
+                duration(self._left) if self._left and row is self._rows[-1] else None,
+            ]
+            for row in self._rows
+        ]
+        over = ["", "", "train", "train", "monitored", "monitored", "", ""]
+        return Table("Training", columns, rows, over=over).text(width)

@@ -5,15 +5,19 @@ import csv
 import importlib
 import io
 import re
-from collections.abc import Collection, Sequence
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 from hilum.errors import HilumError
 from hilum.wording import PLAIN, Cell, Content, Style, is_estimate
 
 _NAME_LENGTH = 80
+#: Prose is not wrapped into a column of fewer characters.
+_NARROWEST = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,31 @@ class Table:
             writer.writerow([cell.csv(column.style) for cell, column in self._cells(row)])
         return out.getvalue()
 
-    def text(self) -> str:
-        """The caption, the headings and the rows as lines of aligned text."""
+    def text(self, width: int | None = None) -> str:
+        """The caption, the headings and the rows as lines of aligned text.
+
+        Numbers stand at the right, words at the left. width: of a terminal; what is wider has its
+        prose wrapped, and columns that still do not fit follow below, with the rows' names again.
+        """
         rows = [self.strings(row) for row in (*self._headings().values(), *self.rows)]
-        left = [k == 0 or bool(column.kind) for k, column in enumerate(self._columns())]
-        for k, to_left in enumerate(left):
-            width = max((len(row[k]) for row in rows), default=0)
+        columns = self._columns()
+        left = [k == 0 or bool(c.kind) or self._is_words(k) for k, c in enumerate(columns)]
+        wide = [max((len(row[k]) for row in rows), default=0) for k in range(len(columns))]
+        rooms = _rooms(wide, left, width)
+        rows = [line for row in rows for line in _wrapped(row, rooms)]
+        wide = [max((len(row[k]) for row in rows), default=0) for k in range(len(columns))]
+        lines = [self.caption] if width is None else textwrap.wrap(self.caption, width)
+        for n, block in enumerate(_side_by_side(wide, width)):
+            lines += [""] * (n > 0)
             for row in rows:
-                row[k] = row[k].ljust(width) if to_left else row[k].rjust(width)
-        return "\n".join([self.caption, *("  ".join(row).rstrip() for row in rows)])
+                cells = [row[k].ljust(wide[k]) if left[k] else row[k].rjust(wide[k]) for k in block]
+                lines.append("  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+    def _is_words(self, k: int) -> bool:
+        """Whether a column holds words, some of which do not begin as a number does."""
+        cells = [self._cells(row)[k][0].content for row in self.rows]
+        return any(isinstance(cell, str) and cell[:1].isalpha() for cell in cells)
 
     def strings(self, row: Row) -> list[str]:
         """A row as plain text, a string per column."""
@@ -163,3 +183,38 @@ class Table:
             group = "</tbody><tbody>" if part == "body" and i and cells[0][0].span > 1 else ""
             lines.append(f"{group}{''.join(tags)}</tr>")
         return "".join(lines)
+
+
+def _rooms(wide: Sequence[int], left: Sequence[bool], width: int | None) -> dict[int, int]:
+    """The columns whose words are to be wrapped, and into how many characters each.
+
+    They share what the others leave of the width, or where that is too little have a block each.
+    """
+    prose = [k for k in range(1, len(wide)) if left[k] and wide[k] > _NARROWEST]
+    gaps = 2 * (len(wide) - 1)
+    if width is None or not prose or sum(wide) + gaps <= width:
+        return {}
+    share = (width - gaps - sum(w for k, w in enumerate(wide) if k not in prose)) // len(prose)
+    room = share if share >= _NARROWEST else max(_NARROWEST, width - wide[0] - 2)
+    return {k: room for k in prose if wide[k] > room}
+
+
+def _wrapped(row: list[str], rooms: Mapping[int, int]) -> list[list[str]]:
+    """A row as so many as its cells have lines when they are wrapped. rooms: as of _rooms."""
+    cells = [
+        textwrap.wrap(cell, rooms[k], break_long_words=False, break_on_hyphens=False)
+        if k in rooms else [cell]
+        for k, cell in enumerate(row)
+    ]  # fmt: skip
+    return [list(line) for line in zip_longest(*cells, fillvalue="")]
+
+
+def _side_by_side(wide: Sequence[int], width: int | None) -> list[list[int]]:
+    """The columns in blocks that fit a width, each of which begins with the first column."""
+    blocks = [[0][: len(wide)]]
+    for k in range(1, len(wide)):
+        used = sum(wide[i] + 2 for i in blocks[-1]) + wide[k]
+        if width is not None and used > width and len(blocks[-1]) > 1:
+            blocks.append([0])
+        blocks[-1].append(k)
+    return blocks

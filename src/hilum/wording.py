@@ -31,7 +31,8 @@ class Style:
 
     sign: stands behind the number, and in an interval behind the upper bound: '79.2 % (59.5 to
     90.8 %)'. unit: words behind the number alone: '4.1 points (1.2 to 7.0)'. plus: numbers above 0
-    have a sign, bounds have none. minus: what stands before numbers below 0.
+    have a sign, bounds have none. minus: what stands before numbers below 0. between: what stands
+    between bounds, in words.
     """
 
     digits: int = 3
@@ -40,6 +41,7 @@ class Style:
     unit: str = ""
     plus: bool = False
     minus: str = "-"
+    between: str = " to "
 
     def number(self, value: float) -> str:
         """A value with its sign or unit: '0.792', '79.2 %', '4.1 points'."""
@@ -53,8 +55,7 @@ class Style:
         """
         if estimate.low is None or estimate.high is None:
             return ""
-        low, high = self._digits(estimate.low), self._digits(estimate.high)
-        return f"{low}{' to ' if low.startswith(self.minus) else between}{high}{self.sign}"
+        return self._interval(estimate.low, estimate.high, between)
 
     def words(self, estimate: Estimated, *, flip: bool = False) -> str:
         """'0.746 (0.703 to 0.789)', '0.746' without an interval, or 'undefined (why)'.
@@ -68,7 +69,11 @@ class Style:
         if estimate.low is None or estimate.high is None:
             return text
         low, high = (estimate.high, estimate.low) if flip else (estimate.low, estimate.high)
-        return f"{text} ({style._digits(low)} to {style._digits(high)}{self.sign})"
+        return f"{text} ({style._interval(low, high, self.between)})"
+
+    def _interval(self, lower: float, upper: float, between: str) -> str:
+        low, high = self._digits(lower), self._digits(upper)
+        return f"{low}{' to ' if low.startswith(self.minus) else between}{high}{self.sign}"
 
     def _digits(self, value: float) -> str:
         # Adding 0 turns the -0.0 that rounding may leave into 0.0.
@@ -78,6 +83,8 @@ class Style:
 
 PLAIN = Style()
 SIGNED = Style(plus=True)
+#: Where several estimates stand side by side in 80 columns: '0.88 (0.53–0.98)'.
+NARROW = Style(2, between="–")
 #: A share as per cent; a thin space that does not break stands before the sign.
 PERCENT = Style(1, 100, sign="\N{NARROW NO-BREAK SPACE}%")
 #: A difference of shares, in hundredths.

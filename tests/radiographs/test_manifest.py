@@ -57,6 +57,40 @@ def test_other_names_of_the_columns(tmp_path: Path, header: str) -> None:
     assert seen(read_layout(data(tmp_path, header, row)))[0][:3] == ("a.png", "train", "normal")
 
 
+@pytest.mark.parametrize("folder", ["films", "."])
+@pytest.mark.parametrize("layout", [None, "manifest"])
+def test_a_table_of_any_name_labels_a_folder(
+    tmp_path: Path, folder: str, layout: str | None
+) -> None:
+    for name in ("a.png", "b.png"):  # in folders of patients, which are no labels
+        (tmp_path / folder / f"P{name}").mkdir(parents=True)
+        (tmp_path / folder / f"P{name}" / name).touch()
+    (tmp_path / "patients.csv").write_text("patient,smoker\n7,no\n")  # names no image
+    (tmp_path / "findings 2024.csv").write_text("image_id,finding\na,normal\nb,covid\n")
+
+    listing = read_layout(tmp_path, layout)
+
+    assert listing.root == tmp_path
+    assert [(f.path.name, f.labels) for f in listing.found] == [
+        ("a.png", ("normal",)), ("b.png", ("covid",))
+    ]  # fmt: skip
+    (tmp_path / "other.csv").write_text("path,label,class\na.png,normal,0\n")
+    with pytest.raises(DataError, match=r"findings 2024\.csv and other\.csv all label images"):
+        read_layout(tmp_path, layout)
+    if folder == "films":
+        note = read_layout(tmp_path / folder).notes[-1]
+        assert "the names of its folders. If findings 2024.csv, which lies beside it" in note
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_folders_of_splits_go_before_a_table_of_any_name(tmp_path: Path, split: str) -> None:
+    (tmp_path / split / "normal").mkdir(parents=True)
+    (tmp_path / split / "normal" / "a.png").touch()
+    (tmp_path / "details.csv").write_text("path,label\na.png,covid\n")
+    (found,) = read_layout(tmp_path).found
+    assert (found.split, found.labels) == (split, ("normal",))
+
+
 @pytest.mark.parametrize(
     ("header", "read"),
     [

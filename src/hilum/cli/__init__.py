@@ -8,7 +8,7 @@ import pickle
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,6 @@ app = typer.Typer(
     help="From a folder of chest radiographs to a classifier that says how far it can be trusted.",
     epilog="Research software: not a medical device. Try first: hilum demo",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -82,13 +81,36 @@ def _in_words(error: Exception) -> str:
     return f"{where}: {sentence.format(reason=reason)} With --debug it is shown where."
 
 
+#: What typer raises of words that it does not understand. It does not name the class itself, which
+#: is one of Click's, or of its own copy of that.
+_USAGE: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "UsageError"
+)
+
+
+def _misunderstood(error: Any) -> str:
+    """What is wrong with a command line, and where it says how it should be."""
+    verb = error.ctx.command.name if error.ctx and error.ctx.parent else ""
+    words = error.format_message()
+    words += "" if words.endswith((".", "?")) else "."
+    return f"{words} See: {console.command('hilum', *([verb] if verb else []), '--help')}"
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 some files failed, 2 refused, 130 interrupted."""
     debug = "--debug" in sys.argv
     sys.argv = [a for a in sys.argv if a != "--debug"]
+    sys.argv += [] if sys.argv[1:] else ["--help"]
     keep_freed_memory()
     try:
-        app()
+        # not standalone: typer would end the process by itself, and say what is wrong its own way
+        sys.exit(app(prog_name="hilum", standalone_mode=False))
+    except _USAGE as error:
+        console.refuse(_misunderstood(error))
+        sys.exit(2)
+    except typer.Abort:
+        console.refuse("Interrupted.")
+        sys.exit(130)
     except (HilumError, OSError, RecursionError, MemoryError, pickle.UnpicklingError) as error:
         if debug:
             raise

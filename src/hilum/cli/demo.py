@@ -26,8 +26,8 @@ def demo(
     from hilum.pipeline import run_demo
 
     out = out or Path("demo" if data is None else f"demo-{data.resolve().name}")
-    with console.progress_bar() as progress:
-        result = run_demo(out, data, progress=progress, on_epoch=console.say_epoch)
+    with console.training_table() as (progress, on_epoch):
+        result = run_demo(out, data, progress=progress, on_epoch=on_epoch)
     if as_json:
         console.print_json(result)
         return

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hilum.evaluation.shift import Shift
     from hilum.evaluation.stress import Stress as Stressed
     from hilum.records import Estimate
+    from hilum.table import Column
 
 
 class Stress(StrEnum):
@@ -140,11 +141,12 @@ def evaluate(
         console.print_lines(f"Note: {notes.pop(0)}\n")  # it bears on all that follows
     if result.split != split:
         console.say(f"{run.data} has no split '{split}': all its images are evaluated.")
+    measures = ("precision", "recall", "AUROC")  # the others are in the files
     console.print_table(
         f"{run.data}, {result.split}: {result.n} images, rule {result.rule}",
-        ["class", "images", "precision", "recall", "specificity", "F1", "AUROC"],
+        ["class", "images", *_narrow(*measures)],
         [
-            [name, m.support, m.precision, m.recall, m.specificity, m.f1, m.auroc]
+            [name, m.support, *(getattr(m, measure.lower()) for measure in measures)]
             for name, m in result.per_class.items()
         ],
     )
@@ -176,7 +178,7 @@ def evaluate(
     if drop:
         console.print_table(
             f"Against {drop.internal['name']}, {drop.internal['split']}",
-            ["measure", "there", "here", "drop"],
+            ["measure", *_narrow("there", "here", "there less here")],
             [[d.name, d.internal, d.external, d.drop] for d in drop.drops],
         )
     if stressed:
@@ -218,6 +220,7 @@ def _describe_shift(shift: "Shift") -> str:
 
 def _print_operating_points(operating: "OperatingAssessment") -> None:
     rows: list[list[Any]] = []
+    predictive: list[list[Any]] = []
     unmet = []
     for row in operating.rows:
         chosen, at = row.point.chosen, row.at_prevalence
@@ -225,19 +228,32 @@ def _print_operating_points(operating: "OperatingAssessment") -> None:
             unmet.append(row.summary())
             continue
         m = row.result.measured
-        mark = "" if chosen.satisfied else " *"
-        figures = (m.sensitivity, m.specificity, m.ppv, m.npv)
-        rows.append([f"{row.point}{mark}", chosen.threshold, *figures])
+        name = f"{row.point}{'' if chosen.satisfied else ' *'}"
+        rows.append([name, chosen.threshold, m.sensitivity, m.specificity])
+        predictive.append([name, "here", m.ppv, m.npv])
         if at:
-            rows.append([f"  at a prevalence of {at.prevalence:g}", *[""] * 3, at.ppv, at.npv])
+            predictive.append([name, f"{at.prevalence:g}", at.ppv, at.npv])
         if not chosen.satisfied:
             unmet.append(f"* {row.point}: {chosen.reason}")
     console.print_table(
         "Operating points, chosen on the classifier's validation images",
-        ["positive for", "from", "sensitivity", "specificity", "PPV", "NPV"],
+        ["positive for", "from", *_narrow("sensitivity", "specificity")],
         rows,
     )
+    console.print_table(
+        "Predictive values, which hang on how common it is",
+        ["positive for", "common", *_narrow("PPV", "NPV")],
+        predictive,
+    )
     console.print_lines(*unmet, *operating.notes)
+
+
+def _narrow(*names: str) -> "list[Column]":
+    """Columns of estimates with two decimals, so that three of them fit a terminal."""
+    from hilum.table import Column
+    from hilum.wording import NARROW
+
+    return [Column(name, style=NARROW) for name in names]
 
 
 def _text(estimate: "Estimate") -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hilum import console
-from hilum.cli.options import Json
+from hilum.cli.options import Json, names_from
 
 if TYPE_CHECKING:
     from hilum.fetching.catalogue import DataSet
@@ -17,7 +17,11 @@ EXAMPLE = "hilum get chest-xray-150 · hilum get pneumoniamnist --size 64 --out 
 
 def get(
     name: Annotated[
-        str | None, typer.Argument(help="A data set. [dim]Default: list them.[/dim]")
+        str | None,
+        typer.Argument(
+            help="A data set. [dim]Default: list them.[/dim]",
+            autocompletion=names_from("hilum.fetching.catalogue", "known_sets"),
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="A new folder. [dim]Default: the data set's name.[/dim]")

@@ -1,6 +1,7 @@
 """Arguments and options that several verbs share, and the data set that they name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,21 @@ if TYPE_CHECKING:
     from hilum.labels import LabelTree
     from hilum.radiographs.dataset import Dataset
     from hilum.radiographs.pixels import Progress
+
+
+def names_from(module: str, function: str) -> Callable[[str], list[str]]:
+    """What a shell completes a name with: those that a function gives, loaded when it asks."""
+
+    def begin_with(incomplete: str) -> list[str]:
+        known = getattr(import_module(module), function)()
+        names = [getattr(thing, "name", thing) for thing in known]
+        return [name for name in names if name.startswith(incomplete)]
+
+    return begin_with
+
+
+recipes = names_from("hilum.recipe", "recipe_names")
+
 
 Data = Annotated[
     Path,

@@ -15,6 +15,7 @@ from hilum.cli.options import (
     Layout,
     SkipDamaged,
     open_data,
+    recipes,
 )
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ _LISTED = 10
 
 
 def search(
-    recipe: Annotated[str, typer.Argument(help="A built-in recipe or a TOML file.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A built-in recipe or a TOML file.", autocompletion=recipes)
+    ],
     data: Data,
     space: Annotated[
         Path, typer.Option(help="TOML file: a table with low and high, or choices, for each key.")

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum import console
-from hilum.cli.options import Classes, Device, Exclude, Json, Layout, SkipDamaged, open_data
+from hilum.cli.options import (
+    Classes,
+    Device,
+    Exclude,
+    Json,
+    Layout,
+    SkipDamaged,
+    names_from,
+    open_data,
+)
 
 if TYPE_CHECKING:
     from hilum.studies.results import StudyResult
@@ -17,7 +26,11 @@ EXAMPLE = "hilum study batch-size DATA --seeds 5 --jobs 2"
 
 def study(
     name: Annotated[
-        str | None, typer.Argument(help="A built-in study (--list) or a TOML file.")
+        str | None,
+        typer.Argument(
+            help="A built-in study (--list) or a TOML file.",
+            autocompletion=names_from("hilum.studies.study", "study_names"),
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Argument(help="Folder of radiographs, or a table or NPZ file.")

@@ -19,6 +19,7 @@ from hilum.cli.options import (
     SkipDamaged,
     Split,
     open_data,
+    recipes,
 )
 
 EXAMPLE = "hilum train DATA · hilum train DATA --recipe quick --out runs/first"
@@ -48,7 +49,8 @@ def train(
         str | None,
         typer.Option(
             help="A built-in recipe or a TOML file. [dim]Default: default; with --resume, "
-            "the run's own.[/dim]"
+            "the run's own.[/dim]",
+            autocompletion=recipes,
         ),
     ] = None,
     settings: Annotated[
@@ -111,7 +113,7 @@ def train(
     chosen = {"monitor": monitor, "seed": seed, "device": device}
     assignments = [f"{key}={value}" for key, value in chosen.items() if value is not None]
     wanted = Recipe.load(name).override([*(settings or []), *assignments])
-    with console.progress_bar() as progress:
+    with console.training_table() as (progress, on_epoch):
         dataset = open_data(
             data,
             classes=classes,
@@ -132,7 +134,7 @@ def train(
             allow=allow or (),
             resume=resume,
             progress=progress,
-            on_epoch=console.say_epoch,
+            on_epoch=on_epoch,
             on_copies=console.say_copies,
         )
         written = None

@@ -66,12 +66,13 @@ def _images(folder: Path, split: str, others: list[PurePath]) -> list[Found]:
         if not labels:
             raise DataError(
                 f"{folder}: holds images without a label ({names[0]}, …): move each into a "
-                "folder named after its label."
+                "folder named after its label, or give the table (CSV) that lists them with their "
+                "labels, from a folder above them."
             )
         if _NOT_A_LABEL.fullmatch(labels[-1]):
             raise DataError(
                 f"{directory}: '{labels[-1]}' is no label, so the labels of these images stand "
-                "elsewhere; add a manifest.csv with the columns path and label, or move each "
+                "elsewhere; add a table (CSV) with the columns path and label, or move each "
                 "image into a folder named after its label."
             )
         found += [Found(Path(directory) / name, split, labels) for name in names]

@@ -74,6 +74,25 @@ _BY_PATH: Roles = {"image": _PATHS, **_SAID}
 _UIDS: Roles = {"image": Names(("SOPInstanceUID",)), "study": Names(("StudyInstanceUID",))}
 
 
+def labels_images(table: Path) -> bool:
+    """Whether a table names images, by paths or by a UID of DICOM, and gives each a label.
+
+    One in which two columns do so counts, too: reading it says which.
+    """
+    try:
+        header = column_names(table)
+    except DataError:
+        return False
+
+    def has(names: Names) -> bool:
+        try:
+            return find_columns(table, header, {"": names}, ())[""] is not None
+        except DataError:  # several do
+            return True
+
+    return has(_SAID["label"]) and any(map(has, (_PATHS, *_UIDS.values())))
+
+
 def _has_uids_only(table: Path) -> bool:
     """Whether a table names images by a UID of DICOM, and by no path."""
     roles = {**_UIDS, "path": Names(_PATHS.sure)}
@@ -190,7 +209,7 @@ def _files_by_uid(root: Path, precise: bool) -> dict[str, list[Path]]:
 
 MANIFEST = Layout(
     name="manifest",
-    looks="manifest.csv or labels.csv (or .parquet) with the columns path and label",
+    looks="a CSV or Parquet file, such as manifest.csv, with the columns path and label",
     names=("*.csv", "*.parquet"),
     matches=_matches_manifest,
     read=_read_manifest,

@@ -1,5 +1,6 @@
 """Which layout a data set has: by the names at its top, and never by guessing between two."""
 
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from hilum.radiographs.layouts import (
 )
 from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
 from hilum.radiographs.layouts.listing import Layout, Listing, seen
+from hilum.radiographs.layouts.tables import TABLE_SUFFIXES
+from hilum.wording import listed
 
 #: Layouts of their own kind; at most one of them may fit.
 SPECIFIC: tuple[Layout, ...] = (
@@ -25,6 +28,8 @@ SPECIFIC: tuple[Layout, ...] = (
 )  # fmt: skip
 #: Folder trees, which almost anything looks like, are tried where none of the others fits.
 GENERAL: tuple[Layout, ...] = (folders.SPLIT_FOLDERS, folders.LABEL_FOLDERS)
+#: What a folder may be although a table of any name lies in it.
+_BEFORE_TABLES = (*SPECIFIC, folders.SPLIT_FOLDERS)
 LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*SPECIFIC, *GENERAL)}
 
 
@@ -34,9 +39,11 @@ def read_layout(
     """List the labelled images of a data set, whatever its layout.
 
     data: a folder, or a CSV, Parquet or NPZ file. layout: a name of LAYOUTS to read it as;
-    without it the layout is recognised. In folder trees the images are in natural order of
-    their names, and hidden files, ``masks`` and what systems leave are ignored. DICOM files give
-    their patients and views, whatever the layout (see dicom_facts).
+    without it the layout is recognised. A folder that is of no layout of its own kind, and not
+    divided into splits, is read as the only table at its top that labels images, whatever that is
+    called. In folder trees the images are in natural order of their names, and hidden files,
+    ``masks`` and what systems leave are ignored. DICOM files give their patients and views,
+    whatever the layout (see dicom_facts).
     keep_identifiers: groups of DICOM files are PatientIDs, not salted hashes.
 
     Raises DataError where there is no such data, no layout fits, several do, or the one that
@@ -45,10 +52,18 @@ def read_layout(
     data = Path(data)
     if not data.exists():
         raise DataError(f"{data}: there is no such folder.")
-    kinds = _recognise(data) if layout is None else [_named(layout, data)]
+    place = _labelled_by(data, layout) or data
+    kinds = _recognise(place) if layout is None else [_named(layout, place)]
     for kind in kinds:
-        listing = kind.read(data)
+        listing = kind.read(place)
         if listing.found:
+            beside = _tables(data.resolve().parent) if kind is folders.LABEL_FOLDERS else []
+            if beside:
+                note = (
+                    f"Labels are the names of its folders. If {beside[0].name}, which lies beside "
+                    "it, is to give them, give that table as the data."
+                )
+                listing = replace(listing, notes=(*listing.notes, note))
             listing = add_dicom_facts(listing, kind, keep_identifiers=keep_identifiers)
             if not listing.found:
                 raise DataError(f"{data}: no image is left. {' '.join(listing.sentences)}")
@@ -60,6 +75,33 @@ def read_layout(
         f"such as train/normal and val/normal, or normal and pneumonia, holding {KINDS} or "
         f"DICOM files, or one of the layouts in docs/data.md.{_nearest(data)}"
     )
+
+
+def _labelled_by(data: Path, layout: str | None) -> Path | None:
+    """The table that labels a folder's images where no layout of its own kind does; None if none.
+
+    layout: the one that is named, if any: only those by a table have such a table. Raises
+    DataError where there are two.
+    """
+    wanted = layout is None or (layout in LAYOUTS and LAYOUTS[layout].by_table)
+    if not wanted or data.is_file() or any(kind.matches(data) for kind in _BEFORE_TABLES):
+        return None
+    tables = _tables(data)
+    if len(tables) > 1:
+        raise DataError(
+            f"{data}: {listed(t.name for t in tables)} all label images; give the one that is "
+            "meant as the data, or keep one of them in the folder."
+        )
+    return tables[0] if tables else None
+
+
+def _tables(folder: Path) -> list[Path]:
+    """The tables at the top of a folder that label images, whatever they are called."""
+    try:
+        files = [p for p in sorted(folder.iterdir()) if p.suffix.casefold() in TABLE_SUFFIXES]
+    except OSError:
+        return []
+    return [p for p in files if p.is_file() and manifest.labels_images(p)]
 
 
 def _recognise(data: Path) -> list[Layout]:

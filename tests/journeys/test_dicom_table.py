@@ -1,0 +1,74 @@
+"""A researcher with DICOM files and a table: to a report, another hospital's films, and CSV."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tests.command import run_command
+from tests.radiographs.dicoms import dicom, save
+
+SMALL = ["--set", "image_size=32", "--set", "epochs=3", "--set", "passes=0", "--device", "cpu"]
+COLUMNS = ["image_id", "patient", "age", "sex", "view", "finding"]
+
+
+def write_hospital(root: Path, findings: tuple[str, str], patients: int, seed: int) -> None:
+    """Three films of each patient in a folder of their own, and findings.csv above these."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for k in range(3 * patients):
+        patient, name = f"P{k // 3:03}", f"IM{k:04}"
+        ill = k // 3 % 2
+        film = rng.integers(800, 1800, (40, 36)).astype(np.uint16)
+        film[20 * ill + 6 :, 6:18][:9] += 1800
+        uid = f"1.2.{seed}.{k}"
+        made = dicom(film, SOPInstanceUID=uid, PatientID=patient, PatientName=f"Doe^{patient}")
+        save(root / "films" / patient / f"{name}.dcm", made)
+        view = ("PA", "AP")[k % 2]
+        rows.append(
+            [name, patient, f"{20 + 2 * (k // 3):03}Y", "FM"[k // 6 % 2], view, findings[ill]]
+        )
+    with (root / "findings.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+
+
+def test_from_sixty_films_and_a_table_to_an_external_evaluation(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("hilum.explanation.split.METHOD", "gradcam")  # occlusion takes long
+    monkeypatch.setattr("hilum.explanation.split.METHODS", ("gradcam",))
+    monkeypatch.chdir(tmp_path)
+    write_hospital(Path("study"), ("No finding", "Pneumonia"), 20, seed=1)
+    write_hospital(Path("elsewhere"), ("normal", "Infiltration"), 10, seed=2)
+    mapping = "normal=No finding, Infiltration=Pneumonia"
+    commands = [
+        ["train", "study", *SMALL],
+        ["evaluate", "runs/study-1", "elsewhere", "--map", mapping],
+        ["report", "runs/study-1"],
+        ["predict", "runs/study-1", "elsewhere", "--out", "predictions.csv", "--runtime", "torch"],
+    ]
+
+    said = []
+    for command in commands:
+        code, out, err = run_command(monkeypatch, capsys, *command)
+        assert code == 0, err
+        said.append((out, err))
+
+    read = "image_id (image), finding (label), patient (patient), view (view), age (age), sex (sex)"
+    assert f"Columns read: {read}; not read: none." in said[0][1]
+    heeded = " ".join(said[0][0].split())
+    assert "60 images were divided, in 20 groups (patients): " in heeded
+    assert "elsewhere, all: 30 images" in said[1][0]
+    folder = Path("runs/study-1/evaluation/external-elsewhere-all")
+    assessed = json.loads((folder / "assessment.json").read_text())
+    found = {a["name"]: [(s["name"], s["n"]) for s in a["subgroups"]]
+             for a in assessed["subgroups"]["attributes"]}  # fmt: skip
+    assert found["age"] == [("18 to 39", 30)]
+    assert found["sex"] == [("F", 18), ("M", 12)]
+    assert found["view"] == [("AP", 15), ("PA", 15)]
+    page = Path("runs/study-1/report.html").read_text()
+    assert "elsewhere" in page
+    with Path("predictions.csv").open() as file:
+        predicted = list(csv.DictReader(file))
+    assert len(predicted) == 30
+    assert {row["predicted"] for row in predicted} <= {"No finding", "Pneumonia"}
+    assert not any("Doe" in str(row) for row in predicted)
