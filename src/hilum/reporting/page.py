@@ -1,6 +1,8 @@
 """How every page is rendered: escaping, strict names, the filters of numbers, and the file."""
 
+import base64
 import datetime
+import hashlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -31,14 +33,21 @@ def page_environment() -> jinja2.Environment:
         "number": PLAIN.number,
         "duration": duration,
         "listed": listed,
+        "digest": _digest,
     }
     return environment
+
+
+def _digest(script: str) -> str:
+    """What lets a page's policy run this script and no other."""
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
 
 
 def write_page(out: Path, template: str, /, what: str = "page", **values: Any) -> Path:
     """Render a template and write it as one self-contained file; return where.
 
-    It loads nothing and runs no script. out: its folder is made. what: what the file is, for the
+    It loads nothing, and runs no script but that of the template, if any, whose digest its policy
+    names. out: its folder is made. what: what the file is, for the
     refusal. values: for the template, which also gets the time as ``made``. A file name that is
     not valid Unicode cannot stand in UTF-8: its odd bytes become '?'. Raises HilumError where it
     cannot be written.

@@ -39,7 +39,7 @@ from hilum.reporting.sections.explanations import (
     show_explanations,
     show_radiographs,
 )
-from hilum.reporting.sections.forms import fill_checklist, write_cards
+from hilum.reporting.sections.forms import fill_form
 from hilum.reporting.sections.front import (
     show_confusion,
     show_measures,
@@ -119,9 +119,9 @@ SECTIONS = (
         describe_reading,
         "How radiologists read COVID-19 pneumonia",
     ),
-    Section("model-card", "Model card", write_cards),
-    Section("claim", "CLAIM 2024", fill_checklist("claim-2024"), template="checklist"),
-    Section("tripod", "TRIPOD+AI", fill_checklist("tripod-ai"), template="checklist"),
+    Section("model-card", "Model card", fill_form("model-card", each=True), template="form"),
+    Section("claim", "CLAIM 2024", fill_form("claim-2024"), template="form"),
+    Section("tripod", "TRIPOD+AI", fill_form("tripod-ai"), template="form"),
     Section("provenance", "Provenance", tell_provenance, "Provenance, and how to reproduce this"),
 )
 
@@ -140,8 +140,8 @@ def write_report(
     """Write one self-contained HTML file about runs; several are set side by side.
 
     First stands what a reader needs, then, folded, an appendix with everything else. The file loads
-    nothing and runs no script. Of this machine it holds the names of the run folders, not their
-    paths.
+    nothing; its one script saves what is typed into its forms. Of this machine it holds the names
+    of the run folders, not their paths.
 
     Args:
         runs: One or several RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where
