@@ -3,7 +3,8 @@
 import base64
 import datetime
 import hashlib
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,24 @@ from hilum.errors import HilumError
 from hilum.files import write_atomically
 from hilum.reporting.svg import number_charts
 from hilum.wording import PERCENT, PLAIN, duration, listed
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of a page: sections/TEMPLATE.html.j2 shows as `part` what collect gives.
+
+    title: in the table of contents. collect: makes the part of what the page is about; None leaves
+    the section out. heading: its own, if it is not the title; "heading" in a part goes before both.
+    template: the anchor, if not given. front: stands in the first part, and not folded away in the
+    appendix.
+    """
+
+    anchor: str
+    title: str
+    collect: Callable[[Any], Any]
+    heading: str = ""
+    template: str = ""
+    front: bool = False
 
 
 @cache

@@ -5,7 +5,6 @@ shows them, and a line in SECTIONS.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import image_source
 from hilum.radiographs.pixels import Progress
 from hilum.records import several
-from hilum.reporting.page import write_page
+from hilum.reporting.page import Section, write_page
 from hilum.reporting.runs import Run, read_runs
 from hilum.reporting.sections.data import (
     describe_data,
@@ -61,23 +60,6 @@ from hilum.training.folder import data_root
 from hilum.wording import listed
 
 __all__ = ["ImageSource", "write_report"]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A section of the report: sections/TEMPLATE.html.j2 shows as `part` what collect gives.
-
-    title: in the table of contents. collect: None leaves the section out. heading: its own, if it
-    is not the title; "heading" in a part goes before both. template: the anchor, if not given.
-    front: stands in the first part, and not folded away in the appendix.
-    """
-
-    anchor: str
-    title: str
-    collect: Callable[[Subject], Any]
-    heading: str = ""
-    template: str = ""
-    front: bool = False
 
 
 #: In the order in which they are read: what a reader needs, then the appendix.
