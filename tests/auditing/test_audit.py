@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum.auditing.audit import Audit, run_audit, write_audit
+from hilum.auditing.audit import SYNTHETIC, Audit, run_audit, write_audit
+from hilum.auditing.findings import Finding
 from hilum.auditing.leaks import duplicate_findings, patient_findings
 from hilum.auditing.patients import patient_groups, patients_across_splits
 from hilum.errors import DataError, HilumError
@@ -17,7 +18,7 @@ from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
 from hilum.radiographs.layouts import FROM_DICOM
 from hilum.records import Record
-from hilum.reporting.audit_page import preprocessing_samples, write_audit_page
+from hilum.reporting.audit_page import give_verdict, preprocessing_samples, write_audit_page
 from tests.command import run_command
 from tests.reporting.test_report import HOSTILE, Page
 
@@ -88,7 +89,17 @@ def test_the_page_shows_findings_and_pictures(audited, faulty, tmp_path):
     page = Page(file.read_text(encoding="utf-8"))
 
     assert "Synthetic phantoms" in page.words
-    assert "1 group of identical images across splits" in page.words
+    assert (
+        "not report figures on them as they stand. 1 group of identical images across splits; "
+        "1 group of identical images with different labels. First: remove the copies"
+    ) in page.words
+    shown = [img["alt"] for img in page.of("img")]
+    assert sum(alt.endswith(f": example of {name}: 24 images") for alt in shown for name in
+               ("normal", "covid", "non-covid")) == 3 * 2  # fmt: skip
+    evidence = [alt.split(",")[0] for alt in shown if ": evidence of" in alt]
+    assert evidence == [
+        f"Radiograph {name}" for f in audit.findings[:2] for name in f.evidence[0].split(" = ")
+    ]
     assert "AUROC (0.5 is chance)" in page.words
     assert page.svgs_without_title == 0
     assert all(i["src"].startswith("data:image/jpeg") and i["alt"] for i in page.of("img"))
@@ -102,6 +113,32 @@ def test_the_page_shows_findings_and_pictures(audited, faulty, tmp_path):
     inside = {a["href"].removeprefix("#") for a in links if "download" not in a}
     assert inside <= set(ids)
     assert not page.of("script")
+
+
+WARNING = Finding("warning", "shortcut", "A border tells", "Why. And more.", "Crop. Then test.")
+PASSED = Finding("passed", "leak", "No image stands in two splits", "Neither …")
+UNDIVIDED = Finding("note", "undivided", "All images are in one split", "…", "Divide.")
+SOURCE = Finding("critical", "provenance", "This is X", "Labels lie. More.", "Rename them. Then …")
+
+
+@pytest.mark.parametrize(
+    ("findings", "answer", "rest"),
+    [
+        ([SOURCE, WARNING, PASSED], "but not report", ["Labels lie.", "First: rename them."]),
+        ([WARNING, PASSED], "if what the warnings say", ["A border tells.", "First: crop."]),
+        ([WARNING] * 5, "if what", ["A border tells; " * 3 + "and 2 more.", "First: crop."]),
+        ([WARNING, UNDIVIDED], "once they are divided", ["A border tells.", "First: crop."]),
+        ([SYNTHETIC, PASSED], "say nothing about patients",
+         ["Checked and found in order: no image stands in two splits."]),
+        ([UNDIVIDED], "once they are divided", []),
+        ([PASSED], "nothing was found that speaks against it",
+         ["Checked and found in order: no image stands in two splits."]),
+    ],
+)  # fmt: skip
+def test_the_verdict_is_of_the_gravest_findings(findings, answer, rest):
+    first, *others = give_verdict(findings)
+    assert answer in first
+    assert others == rest
 
 
 def test_the_page_without_pictures_says_so(audited, tmp_path):

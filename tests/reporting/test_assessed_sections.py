@@ -151,27 +151,31 @@ def test_without_temperatures_the_reason_stands_there(make_run):
 # ---- operating points ----------------------------------------------------------------------------
 
 
-def test_points_stand_side_by_side_with_expected_measured_and_their_difference(make_run):
+def test_points_stand_with_expected_measured_and_their_difference(make_run):
     run = make_run()
     found = assess_run(run)
     (item,) = show_operating_points(subject(run))["shown"]
     ((name, target),) = item["targets"].items()
     assert name == found.operating.rows[0].point.target
-    titles = [cell.content for cell in target["table"].over[1:]]
-    assert titles[:2] == ["public-health", "clinic"]
-    table = {getattr(name, "content", name): cells for name, *cells in target["table"].rows}
-    for column, row in enumerate(found.operating.rows):
-        expected, measured, difference = table["Specificity"][3 * column : 3 * column + 3]
+    table = list(target["table"].rows)
+    heads = [i for i, row in enumerate(table) if len(row) == 1]
+    assert [table[i][0].content.split(":")[0] for i in heads[:2]] == ["public-health", "clinic"]
+    for start, end, row in zip(heads, [*heads[1:], None], found.operating.rows, strict=True):
+        cells = {name: values for name, *values in table[start + 1 : end]}
+        expected, measured, difference = cells["Specificity"]
+        assert expected == row.point.chosen.expected.specificity
         assert measured == row.result.measured.specificity
         assert difference.value == pytest.approx(measured.value - expected.value)
         assert difference.low == -row.result.drop.specificity.high
         counts = row.result.counts
-        called = table["Called positive, rightly"][column].content
-        assert called.startswith(f"{counts.tp + counts.fp} of {counts.n}, {counts.tp} of ")
-    at, measured, drop = table["PPV (precision) at a prevalence of 0.02"][:3]
-    assert drop == ""
-    assert measured == found.operating.rows[0].at_prevalence.ppv
-    assert at == found.operating.rows[0].at_prevalence.expected_ppv
+        assert table[start][0].content.endswith(
+            f"{counts.tp + counts.fp} of {counts.n} called positive, "
+            f"with {counts.tp} of the {counts.tp + counts.fn} that are"
+        )
+        at, measured, none = cells["PPV (precision) at a prevalence of 0.02"]
+        assert none == ""
+        assert measured == row.at_prevalence.ppv
+        assert at == row.at_prevalence.expected_ppv
 
 
 def test_a_demand_that_is_not_met_is_said(make_run):

@@ -117,3 +117,26 @@ def test_the_index_stays_and_marks_where_one_is(browser: Browser, report: Path) 
         bold = "const bold = a => getComputedStyle(a).fontWeight == 650"
         page.wait_for_function(f"() => {{ {bold}; return {marked} == '#{anchor}'; }}")
         assert page.locator("nav").bounding_box()["y"] == 0
+
+
+def test_a_form_is_typed_into_saved_and_printed(
+    browser: Browser, report: Path, tmp_path: Path
+) -> None:
+    page = browser.open(report).page
+    page.click("nav a[href='#model-card']")
+    page.locator("#model-card .write").first.click()
+    page.keyboard.type("<b>A. Author</b>\nat a hospital")
+    with page.expect_download() as waiting:
+        page.locator("#model-card .save").click()
+    assert waiting.value.suggested_filename == report.name
+    saved = tmp_path / "saved.html"
+    waiting.value.save_as(saved)
+
+    again = browser.open(saved)
+    typed = again.page.locator("#model-card .write").first
+    assert typed.inner_text() == "<b>A. Author</b>\nat a hospital"
+    assert again.page.locator("#model-card .save").is_visible()  # and it can be gone on with
+    again.page.emulate_media(media="print")
+    assert typed.is_visible()
+    assert not again.page.locator("#claim").is_visible()
+    again.check_quiet()

@@ -5,27 +5,31 @@ import pytest
 from hilum.reporting.runs import read_runs
 from hilum.reporting.sections.data import read_audit
 from hilum.reporting.sections.results import cautions
-from hilum.reporting.sections.summary import compare_runs, describe_run, give_verdict
+from hilum.reporting.sections.summary import describe_run, give_verdict, summarise_runs
 from hilum.reporting.subject import Subject
 from tests.reporting.assessments import evaluate_also
 
 
-def test_intervals_that_do_not_overlap_are_called_that(make_run):
-    # 25 of 25 has the Wilson interval 0.867 to 1; 12 of 25 has 0.300 to 0.665.
-    runs = read_runs([make_run("a", wrong=()), make_run("b", strategy="flat", wrong=range(13))])
-    (sentence,) = compare_runs(runs)
-    assert "do not overlap" in sentence
-    assert "alone is right for 13 and covinet-flat alone for 0" in sentence
+def test_runs_are_compared_on_the_radiographs_of_the_main_evaluation(make_run):
+    folders = make_run("a", wrong=()), make_run("b", strategy="flat", wrong=range(13))
+    for folder in folders:
+        evaluate_also(folder)
+    found = summarise_runs(Subject(read_runs(folders)))
+    (pair,) = found["pairs"]
+    assert (pair["split"], pair["n"], pair["both"], pair["neither"]) == ("test", 25, 12, 0)
+    assert (pair["test"].only_a, pair["test"].only_b) == (13, 0)
 
 
 def test_other_radiographs_are_not_compared(make_run):
     runs = read_runs([make_run("a"), make_run("b", counts=(8, 8, 8), wrong=(0,))])
-    (sentence,) = compare_runs(runs)
-    assert "evaluated on different radiographs of val (25 and 24)" in sentence
+    found = summarise_runs(Subject(runs))
+    assert found["pairs"] == []
+    assert found["different"] == [f"{runs[0].name} and {runs[1].name} on val"]
 
 
 def test_runs_without_a_common_split_are_not_compared(make_run):
-    assert compare_runs(read_runs([make_run("a"), make_run("b", split="test")])) == []
+    found = summarise_runs(Subject(read_runs([make_run("a"), make_run("b", split="test")])))
+    assert (found["pairs"], found["different"]) == ([], [])
 
 
 def test_a_run_is_described(make_run):

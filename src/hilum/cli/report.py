@@ -51,7 +51,12 @@ def report(
         typer.Option(help="Explain evaluated splits that have no explanations yet; takes minutes."),
     ] = True,
     full: Annotated[
-        bool, typer.Option("--full", help="Leave the appendix open, so that it is printed too.")
+        bool,
+        typer.Option(
+            "--full",
+            help="Leave the appendix open, so that it is printed too, but for the tables of every "
+            "epoch and folded pictures.",
+        ),
     ] = False,
     device: Device = None,
 ) -> None:

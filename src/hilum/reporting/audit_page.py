@@ -1,6 +1,7 @@
 """The page of an audit: its findings, with pictures, as one self-contained HTML file."""
 
 from collections.abc import Mapping, Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,14 @@ from matplotlib.axes import Axes
 
 from hilum.auditing.audit import Audit
 from hilum.auditing.describe import Description, decision_counts
-from hilum.auditing.findings import SEVERITIES
+from hilum.auditing.findings import SEVERITIES, Finding
 from hilum.auditing.shortcuts import Shortcut
 from hilum.errors import HilumError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.records import PixelArray, Record
 from hilum.reporting.charts import class_bars, radiograph_uri
-from hilum.reporting.page import write_page
+from hilum.reporting.page import Section, write_page
 from hilum.reporting.sections.data import counts_table
 from hilum.reporting.subject import ImageSource
 from hilum.reporting.svg import INK, SERIES, draw_interval, draw_svg, lay_rows
@@ -33,6 +34,22 @@ Samples = Mapping[str, Sequence[tuple[str, PixelArray]]]
 SAMPLES = 6
 GROUPS = 8
 
+#: Beside the verdict: how many examples of each class there are where classes are few, how many
+#: findings with radiographs, and how many radiographs of each.
+_EXAMPLES, _FEW = 2, 4
+_FINDINGS, _EVIDENCE = 2, 4
+
+_WORDS = {
+    "samples": "Evenly spread over the files of each class; none was chosen by hand.",
+    "extremes": "Images that differ most from the rest are the first to look at: wrong exposures, "
+    "cut or turned images, and files that are no chest radiograph at all.",
+    "preprocessing": "What each way of preprocessing makes of the same radiograph. A recipe "
+    "switches it on; it then travels with the classifier.",
+    "augmentation": "What augmentation “full” may make of a radiograph in training: each part "
+    "alone, then all together in some epochs. Mirroring exchanges the sides of the heart. Mixup, "
+    "which takes a second radiograph, is not shown.",
+}
+
 
 def write_audit_page(
     audit: Audit,
@@ -42,39 +59,96 @@ def write_audit_page(
     preprocessing: Samples | None = None,
     augmentation: Samples | None = None,
 ) -> Path:
-    """Write the findings with pictures, as write_page does.
+    """Write a verdict and the findings, with pictures, as write_page does.
 
     images: gives the (H, W) uint8 pixels of radiographs by name; None leaves the pictures out, and
     the page says so. preprocessing: for some radiographs, by name, what every preprocessing makes
     of them, named. augmentation: what training would make of them, likewise.
     """
-    described = audit.description
-    tree = described.tree
-    splits = [(split, list(counts.values())) for split, counts in described.counts.items()]
-    of_looks: Columns = [
-        "class", Column("brightness", style=Style(0)), Column("contrast", style=Style(0)),
-        Column("dark margin", style=PERCENT),
-    ]  # fmt: skip
-    looks: Rows = [
-        [name, *(float(found[key]) for key in ("brightness", "contrast", "margin"))]
-        for name, found in described.per_class().items()
-    ]
-    files = [*_files(described), ("fingerprint", audit.data["fingerprint"])]
+    tally = [(s, sum(f.severity == s for f in audit.findings)) for s in SEVERITIES]
+    shown = _pictures(audit, images) if images else {}
+    parts = {
+        "verdict": {
+            "sentences": give_verdict(audit.findings), "tally": tally, "strips": shown.get("strips")
+        },
+        "findings": audit.findings,
+        "shortcuts": _shortcuts(audit),
+        "content": _content(audit),
+        **shown,
+        **{
+            part: {"words": _WORDS[part], "shown": _cards(samples)}
+            for part, samples in (("preprocessing", preprocessing), ("augmentation", augmentation))
+            if samples
+        },
+    }  # fmt: skip
     return write_page(
         out,
         "audit.html.j2",
+        sections=[(s, part) for s in _SECTIONS if (part := s.collect(parts)) is not None],
+        title=f"Audit of {audit.data['name']}",
         audit=audit,
-        tally=[(s, sum(f.severity == s for f in audit.findings)) for s in SEVERITIES],
-        splits=list(described.counts),
-        counts=counts_table("Images per class and split", tree.classes, splits),
-        charts=_charts(described),
-        looks=Table("Brightness and contrast per class", of_looks, looks),
-        files=Table("Files", ("", ""), files, kind="facts"),
-        shortcuts=_shortcuts(audit),
-        pictures=_pictures(audit, images) if images else None,
-        preprocessing=_cards(preprocessing or {}),
-        augmentation=_cards(augmentation or {}),
+        full=False,
     )
+
+
+def _section(anchor: str, title: str = "", **settings: Any) -> Section:
+    return Section(anchor, title or anchor.capitalize(), methodcaller("get", anchor), **settings)
+
+
+#: In the order in which they are read: what a reader needs, then the appendix.
+_SECTIONS = (
+    _section("verdict", heading="Can one train on these data, and report?", front=True),
+    _section("findings", front=True),
+    _section("shortcuts", front=True),
+    _section("content", "What is there"),
+    *(_section(anchor, template="pictures") for anchor in ("samples", "extremes", "duplicates")),
+    *(_section(anchor, template="drawn") for anchor in ("preprocessing", "augmentation")),
+)
+
+
+def give_verdict(findings: Sequence[Finding]) -> list[str]:
+    """Whether one can train on the data and report figures on them, in at most three sentences.
+
+    findings: as an audit orders them. Only the gravest are named, with the first thing to do.
+    """
+    critical, warnings, _, passed = (
+        [f for f in findings if f.severity == severity] for severity in SEVERITIES
+    )
+    codes = {finding.code for finding in findings}
+    if critical:
+        answer = "One can train on these data, but not report figures on them as they stand."
+    elif "undivided" in codes:
+        answer = (
+            "One can train on these data, but report figures on them only once they are divided "
+            "and audited again: all images are in one split."
+        )
+    elif warnings:
+        answer = (
+            "One can train on these data and report figures on them, if what the warnings say "
+            "stands beside them."
+        )
+    elif "synthetic" in codes:
+        answer = "One can train on these phantoms; figures on them say nothing about patients."
+    else:
+        answer = (
+            "One can train on these data and report figures on them: nothing was found that speaks "
+            "against it."
+        )
+    if grave := critical or warnings:
+        reasons = [_first_sentence(f.meaning if f.code == "provenance" else f.title) for f in grave]
+        more = f"; and {len(reasons) - 3} more" * (len(reasons) > 3)
+        step = _first_sentence(grave[0].advice)
+        return [answer, f"{'; '.join(reasons[:3])}{more}.", f"First: {_low(step)}."]
+    checks = "; ".join(_low(finding.title) for finding in passed)
+    return [answer, *([f"Checked and found in order: {checks}."] if checks else [])]
+
+
+def _first_sentence(text: str) -> str:
+    return text.split(". ")[0].rstrip(".")
+
+
+def _low(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def preprocessing_samples(dataset: Dataset) -> dict[str, list[tuple[str, PixelArray]]]:
@@ -110,6 +184,29 @@ def augmentation_samples(dataset: Dataset) -> dict[str, list[tuple[str, PixelArr
 def _one_of_each_class(dataset: Dataset) -> list[Record]:
     middle = [np.flatnonzero(dataset.labels == k) for k in range(len(dataset.tree.classes))]
     return [dataset.records[rows[len(rows) // 2]] for rows in middle]
+
+
+def _content(audit: Audit) -> dict[str, Any]:
+    """Counts per class and split, and how images and files are."""
+    described = audit.description
+    splits = [(split, list(counts.values())) for split, counts in described.counts.items()]
+    of_looks: Columns = [
+        "class", Column("brightness", style=Style(0)), Column("contrast", style=Style(0)),
+        Column("dark margin", style=PERCENT),
+    ]  # fmt: skip
+    looks: Rows = [
+        [name, *(float(found[key]) for key in ("brightness", "contrast", "margin"))]
+        for name, found in described.per_class().items()
+    ]
+    files = [*_files(described), ("fingerprint", audit.data["fingerprint"])]
+    return {
+        "ratio": described.ratio(),
+        "splits": list(described.counts),
+        "counts": counts_table("Images per class and split", described.tree.classes, splits),
+        "charts": _charts(described),
+        "looks": Table("Brightness and contrast per class", of_looks, looks),
+        "files": Table("Files", ("", ""), files, kind="facts"),
+    }
 
 
 def _charts(described: Description) -> list[dict[str, str]]:
@@ -188,16 +285,19 @@ def _auroc_bars(found: Sequence[Shortcut]) -> str:
 
 
 def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
-    """Samples of each class, the extremes, and groups of duplicates, read once."""
-    described = audit.description
-    labels = described.labels
-    rows: dict[str, dict[str, list[int]]] = {"samples": {}, "extremes": {}, "duplicates": {}}
-    for k, name in enumerate(described.tree.classes):
+    """What stands beside the verdict, samples, the extremes, and groups of copies; read once."""
+    described, labels = audit.description, audit.description.labels
+    classes = described.tree.classes
+    samples: dict[str, list[int]] = {}
+    for k, name in enumerate(classes):
         members = [int(i) for i in (labels == k).nonzero()[0]]
         step = max(1, len(members) // SAMPLES)
-        rows["samples"][name] = members[step // 2 :: step][:SAMPLES]  # spread, none chosen by hand
-    rows["extremes"] = {kind: list(found) for kind, found in described.extremes().items() if found}
-    groups = [
+        samples[name] = members[step // 2 :: step][:SAMPLES]  # spread, none chosen by hand
+    of_each = _EXAMPLES if len(classes) <= _FEW else 1
+    examples = {
+        f"{name}: {described.totals[name]:,} images": samples[name][:of_each] for name in classes
+    }
+    copies = [
         (kind, group)
         for kind, found in (
             ("nearly identical", audit.duplicates.near),
@@ -208,10 +308,21 @@ def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
         for group in found
     ]
     # Those that matter most first: across splits, then with several labels.
-    groups.sort(key=lambda item: (not item[1].across_splits, not item[1].conflicting_labels))
-    for i, (kind, group) in enumerate(groups[:GROUPS], start=1):
-        rows["duplicates"][f"{i}. {kind}"] = [int(m) for m in group.members[:4]]
-    wanted = sorted({i for part in rows.values() for shown in part.values() for i in shown})
+    copies.sort(key=lambda item: (not item[1].across_splits, not item[1].conflicting_labels))
+    shown = {
+        f"{i}. {kind}": [int(m) for m in group.members[:4]]
+        for i, (kind, group) in enumerate(copies[:GROUPS], start=1)
+    }
+    of = f"{len(shown)} of {len(copies):,} groups" if len(copies) > len(shown) else "All groups"
+    extremes = {kind: list(found) for kind, found in described.extremes().items() if found}
+    parts = {
+        "examples": ("example", "", examples),
+        "evidence": ("evidence", "", _evidence(audit)),
+        "samples": ("sample", _WORDS["samples"], samples),
+        "extremes": ("extreme", _WORDS["extremes"], extremes),
+        "duplicates": ("copy", f"{of}, at most four images of each; audit.json names all.", shown),
+    }
+    wanted = sorted({i for *_, named in parts.values() for rows in named.values() for i in rows})
     read = images([described.records[i].name for i in wanted])
     if len(read) != len(wanted):
         raise HilumError(f"The page asked for {len(wanted)} images and was given {len(read)}.")
@@ -219,16 +330,39 @@ def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
         i: {
             **_picture(pixels),
             "record": described.records[i],
-            "label": described.tree.classes[labels[i]],
+            "label": classes[labels[i]],
             "brightness": round(float(described.looks.brightness[i])),
             "margin": float(described.looks.margin[i]),
         }
         for i, pixels in zip(wanted, read, strict=True)
     }
+    found = {
+        part: {
+            "kind": kind,
+            "words": words,
+            "shown": {name: [cards[i] for i in rows] for name, rows in named.items()},
+        }
+        for part, (kind, words, named) in parts.items()
+        if named
+    }
     return {
-        part: {name: [cards[i] for i in shown] for name, shown in named.items()}
-        for part, named in rows.items()
-    } | {"groups": len(groups)}
+        "strips": [found.pop(part) for part in ("examples", "evidence") if part in found],
+        **found,
+    }
+
+
+def _evidence(audit: Audit) -> dict[str, list[int]]:
+    """The radiographs that the gravest findings name, by the findings' titles."""
+    places = {record.name: i for i, record in enumerate(audit.description.records)}
+    grave = (f for f in audit.findings if f.severity in ("critical", "warning"))
+    named = {
+        f.title: [
+            places[name] for line in f.evidence for name in line.split(" = ") if name in places
+        ]
+        for f in grave
+    }
+    found = {title: rows[:_EVIDENCE] for title, rows in named.items() if rows}
+    return dict(list(found.items())[:_FINDINGS])
 
 
 def _picture(pixels: PixelArray) -> dict[str, Any]:

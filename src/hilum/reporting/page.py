@@ -1,7 +1,10 @@
 """How every page is rendered: escaping, strict names, the filters of numbers, and the file."""
 
+import base64
 import datetime
-from dataclasses import replace
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,24 @@ from hilum.errors import HilumError
 from hilum.files import write_atomically
 from hilum.reporting.svg import number_charts
 from hilum.wording import PERCENT, PLAIN, duration, listed
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section of a page: sections/TEMPLATE.html.j2 shows as `part` what collect gives.
+
+    title: in the table of contents. collect: makes the part of what the page is about; None leaves
+    the section out. heading: its own, if it is not the title; "heading" in a part goes before both.
+    template: the anchor, if not given. front: stands in the first part, and not folded away in the
+    appendix.
+    """
+
+    anchor: str
+    title: str
+    collect: Callable[[Any], Any]
+    heading: str = ""
+    template: str = ""
+    front: bool = False
 
 
 @cache
@@ -31,14 +52,21 @@ def page_environment() -> jinja2.Environment:
         "number": PLAIN.number,
         "duration": duration,
         "listed": listed,
+        "digest": _digest,
     }
     return environment
+
+
+def _digest(script: str) -> str:
+    """What lets a page's policy run this script and no other."""
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
 
 
 def write_page(out: Path, template: str, /, what: str = "page", **values: Any) -> Path:
     """Render a template and write it as one self-contained file; return where.
 
-    It loads nothing and runs no script. out: its folder is made. what: what the file is, for the
+    It loads nothing, and runs no script but that of the template, if any, whose digest its policy
+    names. out: its folder is made. what: what the file is, for the
     refusal. values: for the template, which also gets the time as ``made``. A file name that is
     not valid Unicode cannot stand in UTF-8: its odd bytes become '?'. Raises HilumError where it
     cannot be written.

@@ -5,7 +5,6 @@ shows them, and a line in SECTIONS.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import image_source
 from hilum.radiographs.pixels import Progress
 from hilum.records import several
-from hilum.reporting.page import write_page
+from hilum.reporting.page import Section, write_page
 from hilum.reporting.runs import Run, read_runs
 from hilum.reporting.sections.data import (
     describe_data,
@@ -39,7 +38,7 @@ from hilum.reporting.sections.explanations import (
     show_explanations,
     show_radiographs,
 )
-from hilum.reporting.sections.forms import fill_checklist, write_cards
+from hilum.reporting.sections.forms import fill_form
 from hilum.reporting.sections.front import (
     show_confusion,
     show_measures,
@@ -61,23 +60,6 @@ from hilum.training.folder import data_root
 from hilum.wording import listed
 
 __all__ = ["ImageSource", "write_report"]
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A section of the report: sections/TEMPLATE.html.j2 shows as `part` what collect gives.
-
-    title: in the table of contents. collect: None leaves the section out. heading: its own, if it
-    is not the title; "heading" in a part goes before both. template: the anchor, if not given.
-    front: stands in the first part, and not folded away in the appendix.
-    """
-
-    anchor: str
-    title: str
-    collect: Callable[[Subject], Any]
-    heading: str = ""
-    template: str = ""
-    front: bool = False
 
 
 #: In the order in which they are read: what a reader needs, then the appendix.
@@ -119,9 +101,9 @@ SECTIONS = (
         describe_reading,
         "How radiologists read COVID-19 pneumonia",
     ),
-    Section("model-card", "Model card", write_cards),
-    Section("claim", "CLAIM 2024", fill_checklist("claim-2024"), template="checklist"),
-    Section("tripod", "TRIPOD+AI", fill_checklist("tripod-ai"), template="checklist"),
+    Section("model-card", "Model card", fill_form("model-card", each=True), template="form"),
+    Section("claim", "CLAIM 2024", fill_form("claim-2024"), template="form"),
+    Section("tripod", "TRIPOD+AI", fill_form("tripod-ai"), template="form"),
     Section("provenance", "Provenance", tell_provenance, "Provenance, and how to reproduce this"),
 )
 
@@ -140,8 +122,8 @@ def write_report(
     """Write one self-contained HTML file about runs; several are set side by side.
 
     First stands what a reader needs, then, folded, an appendix with everything else. The file loads
-    nothing and runs no script. Of this machine it holds the names of the run folders, not their
-    paths.
+    nothing; its one script saves what is typed into its forms. Of this machine it holds the names
+    of the run folders, not their paths.
 
     Args:
         runs: One or several RUN folders as training leaves them, with RUN/evaluation/SPLIT/ where

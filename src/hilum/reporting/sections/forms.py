@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hilum.codec import from_plain
 from hilum.errors import HilumError
@@ -21,8 +21,7 @@ from hilum.reporting.sections.data import known_source
 from hilum.reporting.sections.probabilities import was_scaled
 from hilum.reporting.sections.summary import describe_result, describe_run
 from hilum.reporting.subject import Subject
-from hilum.table import Column, Columns, Row, Table
-from hilum.wording import Cell, listed, moment
+from hilum.wording import listed, moment
 
 Condition = Callable[[Subject, Run], bool]
 
@@ -103,27 +102,26 @@ def list_limits(subject: Subject) -> list[str]:
     ]
 
 
-# ---- checklists ----------------------------------------------------------------------------
+# ---- forms ---------------------------------------------------------------------------------
 
 Status = Literal["filled", "partly", "for the author to write"]
-STATUSES: tuple[Status, ...] = ("filled", "partly", "for the author to write")
-_TO_WRITE = Cell(STATUSES[-1], kind="open")
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item of a checklist.
+    """One item of a form.
 
-    number: as published. section: of the paper. text: what is asked, in our words. anchor: the
-    section of the report where it is answered, or ''. filled, partly: names of conditions.
+    asks: what is asked, in our words, where its name does not say it. anchor: the section of the
+    report where it is answered, or ''. filled, partly: names of conditions. says: what a run is
+    known to say there, by its name, or a text that is true of all.
     """
 
-    number: str
-    section: str
-    text: str
+    asks: str = ""
     anchor: str = ""
     filled: tuple[str, ...] = ()
     partly: tuple[str, ...] = ()
+    says: str = ""
 
     def status(self, holds: frozenset[str]) -> Status:
         """How far the report answers it: with every condition in filled, else in partly, or not."""
@@ -135,72 +133,78 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Checklist:
-    """A published checklist: what it is called, where it was published, and its items."""
+class Form:
+    """A published form: what it is called, where it was published, and its items by group."""
 
     name: str
     title: str
     source: str
     note: str
-    items: tuple[Item, ...]
+    group: dict[str, dict[str, Item]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What answers an item of a form.
+
+    name: of the item. says: the answer itself, or '' where the section at the item's anchor has it.
+    """
+
+    name: str
+    item: Item
+    says: str
+    status: Status
 
 
 @cache
-def read_checklist(name: str) -> Checklist:
-    """One of the checklists in texts/, such as 'claim-2024'."""
+def read_form(name: str) -> Form:
+    """One of the forms in texts/, such as 'claim-2024'."""
     content = read_packaged("reporting", "texts", f"{name}.toml")
-    content["items"] = content.pop("item")
-    return from_plain(Checklist, content, what="a checklist", error=HilumError)
+    return from_plain(Form, content, what="a form", error=HilumError)
 
 
-def fill_checklist(name: str) -> Callable[[Subject], dict[str, Any]]:
-    """What makes a checklist's section: its items with their status, and how many are of each."""
+def fill_form(name: str, *, each: bool = False) -> Callable[[Subject], dict[str, Any]]:
+    """What makes a form's section: its items with what answers them, and how many are of each.
 
-    def row(item: Item, status: Status) -> Row:
-        answer = Cell(status, href=f"#{item.anchor}", unseen=f", see the section {item.anchor}")
-        filled = answer if status != _TO_WRITE.content else _TO_WRITE
-        return [item.number, Cell(item.text, small=item.section), filled]
+    each: a form for each run, and not one for all of them.
+    """
 
     def collect(subject: Subject) -> dict[str, Any]:
-        checklist = read_checklist(name)
-        holds = holding(subject)
-        found = [(item, item.status(holds)) for item in checklist.items]
-        tally = Counter(status for _, status in found)
+        form, holds = read_form(name), holding(subject)
+        known = {run.name: _known(run) for run in subject.runs} if each else {"": {}}
+        sheets = {whose: _fill(form, holds, said) for whose, said in known.items()}
+        tally = Counter(
+            answer.status
+            for groups in sheets.values()
+            for answers in groups.values()
+            for answer in answers
+        )
         return {
-            "checklist": checklist,
+            "form": form,
+            "sheets": sheets,
             "tally": {status: tally[status] for status in STATUSES},
-            "table": Table(
-                f"Checklist {checklist.name}",
-                ["item", "what is asked", "status"],
-                [row(*each) for each in found],
-                kind="facts checklist",
-            ),
         }
 
     return collect
 
 
-# ---- the model card ------------------------------------------------------------------------
+def _fill(form: Form, holds: frozenset[str], known: Mapping[str, str]) -> dict[str, list[Answer]]:
+    """What answers every item, by group. known: what a run says, by its name."""
+
+    def answer(name: str, item: Item) -> Answer:
+        says = known.get(item.says, item.says)
+        return Answer(name, item, says, "filled" if says else item.status(holds))
+
+    return {
+        group: [answer(name, item) for name, item in items.items()]
+        for group, items in form.group.items()
+    }
+
 
 _RULES = {
     "route": "route: the most probable option of each decision, from the root down",
     "argmax": "argmax: the most probable class",
 }
-
-
-def write_cards(subject: Subject) -> dict[str, Table]:
-    """A card per run: the groups of the paper in its order, each with its fields."""
-    return {run.name: _card(run) for run in subject.runs}
-
-
-def _card(run: Run) -> Table:
-    known, rows = _known(run), list[Row]()
-    for group in read_packaged("reporting", "texts", "model-card.toml")["group"]:
-        rows.append([Cell(group["name"], span=2, kind="group")])
-        for name, value in group["fields"].items():
-            rows.append([name, known.get(value, value) or _TO_WRITE])
-    columns: Columns = ["field", Column("content", "text")]
-    return Table(f"Model card of {run.name}", columns, rows, kind="facts")
 
 
 def _known(run: Run) -> dict[str, str]:

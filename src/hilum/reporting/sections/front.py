@@ -78,7 +78,7 @@ def show_confusion(subject: Subject) -> list[dict[str, Any]] | None:
 def _confusion(run: Run, result: SplitResult) -> dict[str, Any]:
     found, assessed = result.evaluation, result.assessment
     top = assessed.calibration.classes.top_label if assessed else None
-    title = f"Confusion matrix of {run.name} on {result.split}, in the first part"
+    title = f"Confusion matrix of {run.name} on {result.split}"
     diagram = reliability_diagram(top, of="what is predicted") if top and top.bins else None
     return {
         "run": run,

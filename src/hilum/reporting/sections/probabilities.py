@@ -212,39 +212,31 @@ def _demanded(row: OperatingRow) -> str:
 
 
 def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
-    """Three columns for each point: expected, measured, and measured less expected."""
-    over, thresholds, called, prevalence = [], [], [], ""
-    measured: dict[str, list[Any]] = {measure: [] for measure in MEASURES}
-    elsewhere: dict[str, list[Any]] = {"ppv": [], "npv": []}
+    """The points one below the other: what was expected, measured, and measured less expected."""
+    rows = list[Row]()
     for row in points:
         chosen, result, at = row.point.chosen, row.result, row.at_prevalence
         if chosen is None or chosen.threshold is None or result is None:
             raise ValueError(f"'{row.point}' has no threshold or was not measured.")
         unmet = "" if chosen.satisfied else " (not met; the nearest)"
-        over.append(Cell(_demanded(row) + unmet, span=3))
-        thresholds.append(Cell(PLAIN.number(chosen.threshold), span=3, kind="across"))
         n = result.counts
-        text = f"{n.tp + n.fp:,} of {n.n:,}, {n.tp:,} of {n.tp + n.fn:,} positive"
-        called.append(Cell(text, span=3, kind="across"))
-        for measure, cells in measured.items():
-            cells += [getattr(of, measure) for of in (chosen.expected, result.measured)]
-            cells.append(turned(getattr(result.drop, measure)))
-        if at:  # of all points, or of none
-            prevalence = f" at a prevalence of {at.prevalence:g}"
-        for measure, cells in elsewhere.items() if at else ():
-            cells += [getattr(at, f"expected_{measure}"), getattr(at, measure), ""]
-    rows: Rows = [
-        ["From a probability of", *thresholds],
-        *([Cell(_OF_POINT[m], kind="wrap"), *cells] for m, cells in measured.items()),
-        *(
-            [Cell(f"{_OF_POINT[m]}{prevalence}", kind="wrap"), *cells]
-            for m, cells in elsewhere.items()
-            if cells
-        ),
-        ["Called positive, rightly", *called],
-    ]
-    columns: Columns = ["expected", "measured", Column("difference", style=SIGNED)] * len(points)
-    return Table(label, ["measure", *columns], rows, kind="points", over=["demanded", *over])
+        text = (
+            f"{_demanded(row)}{unmet}: from a probability of {PLAIN.number(chosen.threshold)}, "
+            f"{n.tp + n.fp:,} of {n.n:,} called positive, with {n.tp:,} of the {n.tp + n.fn:,} "
+            "that are"
+        )
+        rows.append([Cell(text, span=4, kind="group wrap")])
+        for measure in MEASURES:
+            both = [getattr(values, measure) for values in (chosen.expected, result.measured)]
+            rows.append([_OF_POINT[measure], *both, turned(getattr(result.drop, measure))])
+        if at:
+            of = f"at a prevalence of {at.prevalence:g}"
+            rows.append([f"{_OF_POINT['ppv']} {of}", at.expected_ppv, at.ppv, ""])
+            rows.append([f"{_OF_POINT['npv']} {of}", at.expected_npv, at.npv, ""])
+    columns: Columns = [
+        Column("demanded", wrap=True), "expected", "measured", Column("difference", style=SIGNED),
+    ]  # fmt: skip
+    return Table(label, columns, rows, kind="points")
 
 
 # ---- abstention ----------------------------------------------------------------------------

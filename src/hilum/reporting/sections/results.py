@@ -20,7 +20,7 @@ MakeCell = Callable[[Estimate], Content | Cell]
 
 
 def result_sections(subject: Subject) -> list[dict[str, Any]]:
-    """Confusion matrices, measures and decisions, per split and run."""
+    """Measures and decisions per split and run; what the first part shows is left to it."""
     return [_split_section(split, subject.runs) for split in subject.splits]
 
 
@@ -39,7 +39,9 @@ def _split_section(split: str, runs: Sequence[Run]) -> dict[str, Any]:
     evaluations = {run.name: result.evaluation for run, result in evaluated}
     return {
         "split": split,
-        "overall": overall_table(f"Overall measures on {split}", evaluations, cell),
+        "overall": None
+        if all(result is run.main for run, result in evaluated)
+        else overall_table(f"Overall measures on {split}", evaluations, cell),
         "runs": [_result(run, result, cell) for run, result in evaluated],
         "methods": _methods(evaluations.values()),
         "notes": notes,
@@ -63,9 +65,9 @@ def _result(run: Run, result: SplitResult, cell: MakeCell) -> dict[str, Any]:
         "run": run.name,
         "of": found,
         "cautions": cautions(run, result),
-        "matrix": confusion_table(
-            f"Confusion matrix of {on}", found.classes, found.confusion_matrix
-        ),
+        "matrix": None
+        if result is run.main
+        else confusion_table(f"Confusion matrix of {on}", found.classes, found.confusion_matrix),
         "measures": measures,
         "decisions": Table(f"Decisions of {on}", columns, decisions),
         "matrices": {

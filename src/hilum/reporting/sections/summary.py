@@ -1,13 +1,12 @@
 """The report's first section: what was trained on what, and the verdict in three sentences."""
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping
 from typing import Any
 
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.data import class_charts, count_looks
 from hilum.reporting.sections.elsewhere import expected_range
-from hilum.reporting.sections.results import cautions
+from hilum.reporting.sections.results import cautions, compare_pairs
 from hilum.reporting.subject import Subject, name_external
 from hilum.wording import PERCENT, listed
 
@@ -15,7 +14,8 @@ _95 = "95\N{NARROW NO-BREAK SPACE}%"
 
 
 def summarise_runs(subject: Subject) -> dict[str, Any]:
-    """A card per run with its main result and verdict, and what the runs say about each other."""
+    """A card per run with its main result and verdict, and the first run beside the others."""
+    main, compared = subject.runs[0].main, compare_pairs(subject) or {"pairs": (), "different": ()}
     return {
         "runs": [
             {
@@ -28,7 +28,8 @@ def summarise_runs(subject: Subject) -> dict[str, Any]:
             for run in subject.runs
         ],
         "charts": class_charts(subject),
-        "sentences": compare_runs(subject.runs),
+        "pairs": [pair for pair in compared["pairs"] if main and pair.split == main.split],
+        "different": compared["different"],
     }
 
 
@@ -134,53 +135,3 @@ def describe_result(result: SplitResult) -> str:
         f"{PERCENT.number(accuracy.value)}{bounds}, where always naming the most frequent class "
         f"would be right for {most:,}."
     )
-
-
-# ---- runs beside each other ----------------------------------------------------------------
-
-
-def compare_runs(runs: Sequence[Run]) -> list[str]:
-    """For every pair of runs whose main evaluations are of the same split, what can be said.
-
-    Overlapping intervals are called that, and no winner is named from them.
-    """
-    return [
-        _compare(a, a.main, b, b.main)
-        for a, b in combinations(runs, 2)
-        if a.main and b.main and a.main.split == b.main.split
-    ]
-
-
-def _compare(a: Run, first: SplitResult, b: Run, second: SplitResult) -> str:
-    split = first.split
-    n, m = first.evaluation.n, second.evaluation.n
-    known = bool(first.verdicts and second.verdicts)
-    if n != m or (known and first.verdicts.keys() != second.verdicts.keys()):
-        return (
-            f"{a.name} and {b.name} were evaluated on different radiographs of {split} "
-            f"({n:,} and {m:,}), so their figures cannot be compared directly."
-        )
-    one, two = first.evaluation.accuracy, second.evaluation.accuracy
-    if one.low is None or one.high is None or two.low is None or two.high is None:
-        return f"On {split}, {a.name} and {b.name} have no intervals to compare."
-    text = (
-        f"On {split}, the {_95} intervals of the accuracy of {a.name} ({PERCENT.bounds(one)}) and "
-        f"{b.name} ({PERCENT.bounds(two)}) "
-    )
-    if one.low <= two.high and two.low <= one.high:
-        text += "overlap: these intervals do not show that either is better."
-    else:
-        text += (
-            "do not overlap: the choice of radiographs alone hardly explains the difference. "
-            "Another seed, or another hospital, may still change it."
-        )
-    if known:
-        right_a, right_b = (
-            {name for name, verdict in result.verdicts.items() if verdict.correct}
-            for result in (first, second)
-        )
-        text += (
-            f" Of the {n:,} radiographs, {a.name} alone is right for {len(right_a - right_b):,} "
-            f"and {b.name} alone for {len(right_b - right_a):,}."
-        )
-    return text
