@@ -62,6 +62,8 @@ def test_it_opens_without_a_fault(browser: Browser, report: Path, size: str, dar
     visit.check_fits()
     visit.check_quiet()
     assert visit.page.locator("img[src=x]").count() == 0
+    moved = "tables => tables.filter(t => t.scrollWidth > t.clientWidth).length"
+    assert visit.page.locator("#operating-points .scroll").evaluate_all(moved) == 0
 
 
 @pytest.mark.parametrize(("size", "dark"), [("phone", False), ("desktop", True)])
