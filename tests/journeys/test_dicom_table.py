@@ -58,6 +58,8 @@ def test_from_sixty_films_and_a_table_to_an_external_evaluation(tmp_path, monkey
     heeded = " ".join(said[0][0].split())
     assert "60 images were divided, in 20 groups (patients): " in heeded
     assert "elsewhere, all: 30 images" in said[1][0]
+    assert "Against study, test" in said[1][0]
+    assert all(len(line) <= 80 for line in said[1][0].partition("Accuracy: ")[0].splitlines())
     folder = Path("runs/study-1/evaluation/external-elsewhere-all")
     assessed = json.loads((folder / "assessment.json").read_text())
     found = {a["name"]: [(s["name"], s["n"]) for s in a["subgroups"]]
