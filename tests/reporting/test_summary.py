@@ -16,8 +16,8 @@ def test_runs_are_compared_on_the_radiographs_of_the_main_evaluation(make_run):
         evaluate_also(folder)
     found = summarise_runs(Subject(read_runs(folders)))
     (pair,) = found["pairs"]
-    assert (pair["split"], pair["n"], pair["both"], pair["neither"]) == ("test", 25, 12, 0)
-    assert (pair["test"].only_a, pair["test"].only_b) == (13, 0)
+    assert (pair.split, pair.n, pair.both, pair.neither) == ("test", 25, 12, 0)
+    assert (pair.mcnemar.only_a, pair.mcnemar.only_b) == (13, 0)
 
 
 def test_other_radiographs_are_not_compared(make_run):

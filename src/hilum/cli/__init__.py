@@ -104,7 +104,7 @@ def main() -> None:
     keep_freed_memory()
     try:
         # not standalone: typer would end the process by itself, and say what is wrong its own way
-        sys.exit(app(prog_name="hilum", standalone_mode=False))
+        sys.exit(app(prog_name="hilum", standalone_mode=False) or 0)
     except _USAGE as error:
         console.refuse(_misunderstood(error))
         sys.exit(2)
