@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from hilum import cli
 from hilum.errors import HilumError
+from hilum.exporting.runtime import run_by_onnx
 from hilum.networks.registry import create_network
 from tests.command import run_command
 from tests.spots import write_spots
@@ -442,8 +443,9 @@ def test_a_full_disk_leaves_no_half_made_classifier(tmp_path, monkeypatch, run, 
 
 #: What starting takes long for, and most verbs do not use.
 _HEAVY = {
-    "captum", "fastapi", "matplotlib", "onnx", "optuna", "pandas", "sklearn", "scipy.ndimage",
-    "scipy.spatial", "scipy.stats", "torch._dynamo", "torch._inductor", "torch.onnx",
+    "captum", "fastapi", "matplotlib", "onnx", "onnxscript", "optuna", "pandas", "sklearn",
+    "scipy.ndimage", "scipy.optimize", "scipy.spatial", "scipy.stats", "torch", "torch._dynamo",
+    "torch._inductor", "torch.onnx",
 }  # fmt: skip
 
 
@@ -452,20 +454,24 @@ _HEAVY = {
     [
         (("--help",), set()),
         (("train", "--help"), set()),
-        (("predict", "{run}", "{image}"), {"torch"}),
-        # the intervals of calibration are found by scipy.optimize, which takes these along
-        (("evaluate", "{run}", "{data}", "--out", "{out}"), {"torch", "scipy.spatial"}),
+        (("predict", "{run}", "{image}"), set()),  # by ONNX Runtime
+        (("predict", "{run}", "{image}", "--runtime", "torch"), {"torch"}),
+        (
+            ("evaluate", "{run}", "{data}", "--out", "{out}"),
+            # the intervals of calibration are found by scipy.optimize, which takes these along
+            {"torch", "scipy.optimize", "scipy.spatial"},
+        ),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else "",
 )
 def test_a_verb_imports_no_heavy_library_that_it_does_not_use(spots, tmp_path, verb, may):
-    untrained(spots).save(tmp_path / "run")
+    run_by_onnx(classifier := untrained(spots))  # translates its networks
+    classifier.save(tmp_path / "run")
     places = {"run": tmp_path / "run", "image": spots.records[0].path, "data": spots.root}
     words = [word.format(out=tmp_path / "out", **places) for word in verb]
-    heavy = _HEAVY | {"torch"}
     program = (
         "import atexit, sys; from hilum.cli import main\n"
-        f"atexit.register(lambda: print('imported', *({heavy!r} & set(sys.modules))))\n"
+        f"atexit.register(lambda: print('imported', *({_HEAVY!r} & set(sys.modules))))\n"
         f"sys.argv = {['hilum', *words]!r}; main()"
     )
 

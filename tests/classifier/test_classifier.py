@@ -100,7 +100,7 @@ def test_arrays_of_other_sizes_are_resized():
 
 
 def test_more_images_than_a_chunk(monkeypatch):
-    monkeypatch.setattr("hilum.classifier.classifier._CHUNK", 2)
+    monkeypatch.setattr("hilum.classifier.decider._CHUNK", 2)
     seen = []
     found = make().predict(IMAGES, progress=lambda *args: seen.append(args))
     assert len(found) == 5

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from hilum.cli.export import export
 from hilum.errors import ClassifierError, DataError
-from hilum.exporting.onnx import run_session, start_session
+from hilum.exporting.session import run_session, start_session
 from tests.exporting.conftest import make
 
 

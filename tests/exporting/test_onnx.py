@@ -1,7 +1,6 @@
 """One ONNX file says what the classifier says, and holds what is needed to use it."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ from hilum.classifier.classifier import Classifier
 from hilum.codec import to_plain
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.exporting.graph import ClassifierGraph, output_names, parse_input
-from hilum.exporting.onnx import check_onnx, export_onnx, run_session, start_session
+from hilum.exporting.onnx import check_onnx, export_onnx
+from hilum.exporting.session import run_session, start_session
 from hilum.labels import LabelTree
 from tests.exporting.conftest import make
 
@@ -157,17 +157,6 @@ def test_exporting_leaves_the_classifier_as_it_was(classifier, exported):
     assert isinstance(classifier, Classifier)
     assert not any(network.training for network in classifier.networks.values())
     assert all(p.requires_grad for n in classifier.networks.values() for p in n.parameters())
-
-
-@pytest.mark.parametrize("library", ["onnx", "onnxscript", "onnxruntime"])
-def test_a_missing_library_is_one_sentence(tmp_path, monkeypatch, classifier, library):
-    monkeypatch.setitem(sys.modules, library, None)
-    if library == "onnxruntime":
-        with pytest.raises(ClassifierError, match=r"'onnxruntime'.*pip install 'hilum\[onnx\]'"):
-            start_session(b"")
-        return
-    with pytest.raises(ClassifierError, match=rf"'{library}'.*pip install 'hilum\[onnx\]'"):
-        export_onnx(classifier, tmp_path / "a.onnx", operate=())
 
 
 def test_an_unknown_input_and_a_foreign_model():

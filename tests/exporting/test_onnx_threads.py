@@ -7,8 +7,6 @@ from hilum.errors import ClassifierError
 from hilum.exporting.runtime import run_by_onnx
 from tests.exporting.conftest import make
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
-
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_a_cascade_says_what_pytorch_says(cache, threads):

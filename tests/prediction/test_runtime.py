@@ -1,22 +1,21 @@
 """Rows by ONNX Runtime are those by PyTorch, and one file holds rows by one of them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hilum.errors import ClassifierError, DataError
-from hilum.exporting.runtime import run_by_onnx
+from hilum.exporting.runtime import load_to_predict, run_by_onnx
 from hilum.prediction.journal import journal_path
 from hilum.prediction.predict import predict_files
 from tests.prediction.test_predict import rows_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
-
 
 @pytest.fixture
 def plain(calibrated):
-    """Its networks are translated once, which takes seconds, and then in the cache of all tests."""
+    """Its networks are translated once, and then in the cache of all tests."""
     return calibrated
 
 
@@ -71,22 +70,32 @@ def runtime_of(out):
     return json.loads(journal_path(out).read_bytes())["made_by"]["runtime"]
 
 
-def test_auto_takes_onnx_where_it_pays(tmp_path, folder, predict, monkeypatch):
+def test_auto_takes_onnx_where_there_is_no_gpu(tmp_path, folder, predict, monkeypatch):
     good, out = folder / "infected", tmp_path / "p.csv"
     assert predict(good, "--out", out, "--runtime", "auto")[0] == 0
     assert runtime_of(out) == "onnx"
 
-    def refuse(classifier):
+    def refuse(*_):
         raise ClassifierError("ONNX Runtime says something else.")
 
+    monkeypatch.setattr("hilum.exporting.runtime.load_kept", lambda path: None)
     monkeypatch.setattr("hilum.exporting.runtime.run_by_onnx", refuse)
     code, _, err = predict(good, "--out", out, "--runtime", "auto", "--restart")
     assert (code, runtime_of(out)) == (0, "torch")
     assert err.startswith("PyTorch runs the networks: ONNX Runtime says something else.\n")
-    assert predict(good, "--runtime", "auto")[0] == 0  # printed: a few rows, not worth it
     code, _, err = predict(good, "--out", out, "--runtime", "onnx", "--restart")
     assert (code, "says something else" in err) == (2, True)
 
-    monkeypatch.setattr("hilum.exporting.runtime.find_spec", lambda name: None)
-    assert predict(good, "--out", out, "--runtime", "auto", "--restart")[2].startswith("Written")
-    assert runtime_of(out) == "torch"
+
+@pytest.mark.parametrize(
+    ("device", "gpu", "kept"),
+    [("auto", False, True), ("auto", True, False), ("cpu", True, True), ("mps", False, False)],
+)
+def test_pytorch_is_passed_over_only_where_the_cpu_computes(monkeypatch, device, gpu, kept):
+    monkeypatch.setattr("hilum.exporting.runtime._no_gpu", lambda: not gpu)
+    monkeypatch.setattr("hilum.exporting.runtime.load_kept", lambda path: "kept")
+    monkeypatch.setattr("hilum.exporting.runtime.load_to_run", lambda *_, **__: ("", "run", "kind"))
+
+    found = load_to_predict(Path("c"), "auto", device, say=print)
+
+    assert found == (("kept", "onnx") if kept else ("run", "kind"))

@@ -9,6 +9,7 @@ __all__ = [
     "calibrate",
     "classifier",
     "conformal",
+    "decider",
     "files",
     "gate",
     "importing",
@@ -18,4 +19,5 @@ __all__ = [
     "reference",
     "threshold",
     "validation",
+    "weights",
 ]

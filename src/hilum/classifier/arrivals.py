@@ -28,9 +28,9 @@ one patient, which count as independent, make the tests too sure.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from math import erfc, lgamma
 
 import numpy as np
-from scipy.special import gammaln, ndtr
 
 from hilum.classifier.gate import Gate
 from hilum.errors import ClassifierError
@@ -120,7 +120,7 @@ def judge_arrivals(
     p_value = _chance_of_flags(flagged, n, allowed, m)
     odder = _odder(tally, m)
     spread = np.sqrt((n + m + 1) / (12 * n * m))
-    odder_p_value = float(ndtr(-(_value(odder) - 0.5 - 0.5 / (n * m)) / spread))
+    odder_p_value = 0.5 * erfc((_value(odder) - 0.5 - 0.5 / (n * m)) / (spread * np.sqrt(2)))
     warning = ""
     pictures = f"the {n:,} pictures of {of}" if of else f"these {n:,} pictures"
     if _speaks(tally.share, p_value, _TIMES * gate.false_alarms):
@@ -167,8 +167,10 @@ def _chance_of_flags(flagged: int, n: int, allowed: int, m: int) -> float:
 
 
 def _log_choose(n: int, k: IntArray | int) -> FloatArray:
-    found: FloatArray = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return found
+    def log_factorial(counts: IntArray | int) -> FloatArray:
+        return np.array([lgamma(count + 1) for count in np.atleast_1d(counts)])
+
+    return log_factorial(n) - log_factorial(k) - log_factorial(n - k)
 
 
 def _odder(tally: Tally, m: int) -> Estimate:

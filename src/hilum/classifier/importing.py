@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.files import load_tensors
+from hilum.classifier.weights import load_tensors
 from hilum.errors import ClassifierError, nearest
 from hilum.files import sha256
 from hilum.labels import FLAT, LabelTree, Rule, Strategy

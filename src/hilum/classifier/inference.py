@@ -8,18 +8,16 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy
 import torch
 from torch import nn
 
+from hilum.classifier.reference import FeatureArray
 from hilum.errors import ClassifierError
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, PixelArray
 from hilum.transforms.augment import mix_bits
 from hilum.transforms.preprocess import Preprocessing
-
-FeatureArray = npt.NDArray[np.float32]
 
 #: More features than this are reduced to this many; see project for what that costs.
 MAX_FEATURES = 512

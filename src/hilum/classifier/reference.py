@@ -13,10 +13,11 @@ import numpy.typing as npt
 import scipy
 
 from hilum.classifier.files import pack_arrays, unpacked
-from hilum.classifier.inference import FeatureArray
 from hilum.classifier.validation import Keys
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.records import FloatArray, IntArray, evenly_spaced
+
+FeatureArray = npt.NDArray[np.float32]
 
 #: At most so many images, at equal steps through the data set, and so many dimensions, are kept.
 MAX_IMAGES = 5000

@@ -81,7 +81,8 @@ def _onnx(
 ) -> None:
     from hilum.codec import to_plain
     from hilum.exporting.graph import parse_input
-    from hilum.exporting.onnx import OPSET, export_onnx, images_to_check
+    from hilum.exporting.onnx import export_onnx, images_to_check
+    from hilum.exporting.session import OPSET
 
     kind, images = parse_input(takes), images_to_check(check)
     agreement = export_onnx(model, file, takes=kind, operate=operate, radiographs=images)

@@ -65,7 +65,7 @@ Runtime = Annotated[
     str,
     typer.Option(
         help="What runs the networks: torch, onnx (ONNX Runtime, on the CPU), or auto: onnx where "
-        "it is installed and pays."
+        "there is no GPU."
     ),
 ]
 Split = Annotated[

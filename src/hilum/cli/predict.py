@@ -65,23 +65,19 @@ def predict(
     """
     from hilum.classifier.arrivals import judge_arrivals
     from hilum.errors import DataError, Interrupted
-    from hilum.exporting.runtime import load_to_run, run_by
+    from hilum.exporting.runtime import load_to_predict
     from hilum.prediction.predict import predict_each, predict_files
     from hilum.prediction.table import StudyNames, Table
     from hilum.radiographs.layouts import no_images
 
-    model, run, kind = load_to_run(
-        classifier, runtime, device, run_by, many=out is not None, say=console.say
-    )
+    model, kind = load_to_predict(classifier, runtime, device, say=console.say)
     lines = sys.stdin.buffer
     others: list[PurePath] = []
     if out is None:
         if restart:
             raise DataError("--restart begins a file anew: name it with --out.")
         table = Table.of(model, operate or (), coverage, StudyNames(Path(), keep_identifiers))
-        found = predict_each(
-            model, inputs, table, stdin=lines, classify=run.predict_pixels, others=others
-        )
+        found = predict_each(model, inputs, table, stdin=lines, others=others)
         rows = list(islice(found, _SHOWN + 1))
         if len(rows) > _SHOWN:
             raise DataError(f"More than {_SHOWN} images: write them to a file with --out.")
@@ -101,7 +97,6 @@ def predict(
                     restart=restart,
                     keep_identifiers=keep_identifiers,
                     stdin=lines,
-                    classify=run.predict_pixels,
                     runtime=kind,
                     others=others,
                     progress=progress,

@@ -68,7 +68,6 @@ def serve(
             lambda model, kind: create_app(
                 model, token=token, limits=limits, runtime=kind, origins=origins
             ),
-            many=True,
             say=console.say,
         )
         shown = f"[{host}]" if ":" in host else host

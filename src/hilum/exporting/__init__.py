@@ -3,4 +3,4 @@
 What is exported to ONNX is compared with the classifier before it is written.
 """
 
-__all__ = ["card", "graph", "onnx", "runtime"]
+__all__ = ["card", "graph", "onnx", "runtime", "session", "translation"]

@@ -23,6 +23,7 @@ from hilum.codec import to_plain
 from hilum.errors import ClassifierError, DataError
 from hilum.exporting.card import shareable
 from hilum.exporting.graph import ClassifierGraph, Input, logits_name, output_names
+from hilum.exporting.session import OPSET, run_session, start_session
 from hilum.files import safe_name, write_atomically
 from hilum.phantoms.phantom import LABELS, render_phantom
 from hilum.radiographs.image import read_radiograph
@@ -32,16 +33,11 @@ from hilum.statistics.targets import findings
 
 if TYPE_CHECKING:
     import onnx
-    import onnxruntime  # type: ignore[import-untyped]
 
-#: The version of ONNX's operators: what PyTorch's exporter makes without converting it further,
-#: and what ONNX Runtime reads since 1.14 (2023).
-OPSET = 18
 #: The largest difference between two probabilities that is allowed.
 TOLERANCE = 1e-4
 
 _RADIOGRAPHS = 32  # of those that were given, at equal steps
-_ERRORS_ONLY = 3  # of ONNX Runtime's log levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +74,8 @@ def export_onnx(
 
     The file's metadata hold, as JSON: hilum.labels, classes, decisions, strategy, rule,
     preprocessing, temperatures, input, outputs, operating_points, provenance, version.
-    Raises ClassifierError where the preprocessing cannot be expressed (graph.ClassifierGraph),
-    ONNX is not installed, or the file and the classifier disagree; the file is then not written.
+    Raises ClassifierError where the preprocessing cannot be expressed (graph.ClassifierGraph), or
+    the file and the classifier disagree; the file is then not written.
     """
     graph = ClassifierGraph(classifier, takes)
     height, width = classifier.preprocessing.image_size
@@ -194,13 +190,9 @@ def trace_onnx(
 
     example: an input (at least 2 along each of the first len(axes) axes, which stay free under
     these names). takes, outputs: the names of the input and the outputs.
-    Raises ClassifierError where onnx and onnxscript are not installed.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 - PyTorch's exporter needs it and says so less clearly
-    except ImportError as error:
-        raise missing_onnx(error) from None
+    import onnx
+
     with _without_exporter_noise():
         program = torch.onnx.export(
             module,
@@ -306,44 +298,3 @@ def _operating_points(
         return []
     truth, predictions = classifier.validation_predictions()
     return [to_plain(fit_operating_point(point, tree, truth, predictions)) for point in points]
-
-
-def start_session(model: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
-    """Load a model. threads: how many compute one operation, at least 1.
-
-    Raises ClassifierError where ONNX Runtime is not installed or cannot read the model.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_onnx(error) from None
-    if threads < 1:
-        raise ClassifierError(f"ONNX Runtime needs at least 1 thread; got {threads}.")
-    options = onnxruntime.SessionOptions()
-    # Left alone, it takes every core, whatever the process was given.
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that wait for work would keep a core busy that another network or a decoder needs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions share no base but this
-        first = str(error).splitlines()[0]
-        raise ClassifierError(f"ONNX Runtime cannot read the model ({first}).") from None
-
-
-def run_session(
-    session: "onnxruntime.InferenceSession", batch: npt.NDArray[Any]
-) -> list[npt.NDArray[Any]]:
-    """All outputs of a model with one input."""
-    name = session.get_inputs()[0].name
-    found: list[npt.NDArray[Any]] = session.run(None, {name: np.ascontiguousarray(batch)})
-    return found
-
-
-def missing_onnx(error: ImportError) -> ClassifierError:
-    """What to say where a library for ONNX is not installed."""
-    return ClassifierError(
-        f"ONNX needs the package '{error.name}', which is not installed: pip install 'hilum[onnx]'."
-    )

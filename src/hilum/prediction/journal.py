@@ -21,15 +21,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from hilum.classifier.classifier import Classifier
-from hilum.classifier.files import pack_weights
+from hilum.classifier.decider import Decider
 from hilum.codec import read_plain
 from hilum.errors import DataError
 from hilum.files import FileMark, sha256, write_atomically
 from hilum.radiographs.pixels import image_digest, image_mark
 
 
-def classifier_digest(classifier: Classifier) -> str:
+def classifier_digest(classifier: Decider) -> str:
     """SHA-256 of weights, labels, preprocessing, rule and calibration, in hexadecimal.
 
     Of a classifier that was moved, copied or saved anew it stays the same; where it came from is
@@ -44,10 +43,10 @@ def classifier_digest(classifier: Classifier) -> str:
         "networks": {
             name: [
                 c.network_names[name],
-                sha256(pack_weights(network.state_dict())),
+                digest,
                 c.temperatures.get(name, 1.0),
             ]
-            for name, network in c.networks.items()
+            for name, digest in c.weights_sha256().items()
         },
         "validation": sha256(c.validation.to_bytes()) if c.validation else None,
         "gate": sha256(c.gate.to_bytes()) if c.gate else None,

@@ -12,7 +12,7 @@ from typing import Any
 import filelock
 
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
-from hilum.classifier.classifier import Classifier
+from hilum.classifier.decider import Decider
 from hilum.errors import DataError
 from hilum.files import new_file
 from hilum.prediction.arrivals import tally_table
@@ -63,7 +63,7 @@ class Summary:
 
 
 def predict_files(
-    classifier: Classifier,
+    classifier: Decider,
     inputs: Sequence[str],
     out: Path,
     *,
@@ -103,7 +103,7 @@ def predict_files(
     made_by = {
         "classifier": classifier_digest(classifier),
         "runtime": runtime,
-        "device": classifier.device.type,
+        "device": classifier.device_type,
         "columns": list(table.columns),
         "coverage": table.conformal.coverage if table.conformal else None,
         "identifiers": "kept" if keep_identifiers else "hashed",
@@ -135,7 +135,7 @@ def predict_files(
 
 
 def predict_each(
-    classifier: Classifier,
+    classifier: Decider,
     inputs: Sequence[str],
     table: Table,
     *,
@@ -150,7 +150,7 @@ def predict_each(
     return (prediction for answer in answers for prediction in table.predictions(answer))
 
 
-def _reader(classifier: Classifier) -> Any:
+def _reader(classifier: Decider) -> Any:
     colour = classifier.gate is not None
     return partial(read_file, transform=classifier.preprocessing, colour=colour)
 

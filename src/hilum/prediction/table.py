@@ -25,8 +25,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hilum.classifier.classifier import Classifier
 from hilum.classifier.conformal import COVERAGE, Conformal, fit_conformal, refer
+from hilum.classifier.decider import Decider
 from hilum.classifier.operating_points import (
     OperatingPoint,
     apply_operating_point,
@@ -116,7 +116,7 @@ class Table:
     @classmethod
     def of(
         cls,
-        classifier: Classifier,
+        classifier: Decider,
         operate: Sequence[str] = (),
         coverage: float | None = None,
         studies: StudyNames | None = None,

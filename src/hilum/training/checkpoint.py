@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from hilum.classifier.files import load_tensors
+from hilum.classifier.weights import load_tensors
 from hilum.errors import TrainingError
 from hilum.files import sha256, write_atomically
 
