@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.auditing.audit import Audit, run_audit, write_audit
-from hilum.auditing.duplicates import find_clusters, members_of
+from hilum.auditing.duplicates import find_together
 from hilum.auditing.split_table import write_split
 from hilum.auditing.splits import Split, make_split, parse_shares
 from hilum.classifier.calibrate import calibrate_on
@@ -29,7 +29,7 @@ from hilum.records import Progress, several
 from hilum.reporting.audit_page import write_audit_page
 from hilum.reporting.runs import Epoch, read_runs
 from hilum.table import Row, Table
-from hilum.training.folder import as_pair
+from hilum.training.folder import RECIPE_FILE, as_pair
 
 _ONNX, _FOLDER = "onnx", "safetensors"
 
@@ -83,7 +83,7 @@ class Run(Displayed):
     @cached_property
     def recipe(self) -> Recipe:
         """What it was trained by. Raises RecipeError where there is none."""
-        return as_recipe(self.folder / "recipe.toml")
+        return as_recipe(self.folder / RECIPE_FILE)
 
     @cached_property
     def classifier(self) -> Classifier:
@@ -174,16 +174,15 @@ def split(
             written.
     """
     data = as_dataset(dataset, progress=progress)
-    blocks = {} if block_size is None else {"block_size": block_size}
     made = make_split(
         data,
         proportions=parse_shares(parts) if isinstance(parts, str) else parts,
         folds=folds,
         seed=seed,
         group_by=group_by,
-        keep_together=members_of(find_clusters(data, progress=progress)),
+        block_size=block_size,
+        keep_together=find_together(data, progress=progress),
         keep_test=keep_test,
-        **blocks,
     )
     if out is not None:
         write_split(made, Path(out))

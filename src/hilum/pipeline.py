@@ -6,8 +6,8 @@ from pathlib import Path
 
 from hilum.auditing.audit import Audit, run_audit, write_audit
 from hilum.classifier.classifier import Classifier
-from hilum.evaluation.assess import Assessment, read_assessment
-from hilum.evaluation.files import EVALUATION_FILE, Evaluation, read_evaluation
+from hilum.evaluation.assess import ASSESSMENT_FILE, Assessment, read_assessment
+from hilum.evaluation.files import EVALUATION_FILE, Evaluation, most_telling, read_evaluation
 from hilum.evaluation.run import evaluate_run
 from hilum.explanation.split import explain_split, missing_explanations
 from hilum.labels import ROOT, LabelTree
@@ -18,7 +18,7 @@ from hilum.radiographs.pixels import Progress
 from hilum.recipe import Recipe
 from hilum.reporting.report import write_report
 from hilum.training.checkpoint import Row
-from hilum.training.folder import as_divided
+from hilum.training.folder import RECIPE_FILE, as_divided
 from hilum.training.run import train
 from hilum.transforms.augment import training_view
 
@@ -63,19 +63,9 @@ def write_up(
     Raises EvaluationError, DataError.
     """
     dataset = as_divided(dataset, runs[0])
-    split = next((s for s in ("test", "val") if s in dataset.splits), None)
-    evaluations: dict[str, Evaluation] = {}
-    assessment: Assessment | None = None
-    for run in runs if split else ():
-        classifier = Classifier.load(run, device=device)
-        folder = run / "evaluation" / str(split)
-        if not (folder / EVALUATION_FILE).is_file():
-            evaluate_run(run, classifier, dataset, str(split), progress=progress)
-        if folder in missing_explanations(run):
-            explain_split(classifier, dataset, str(split), folder, progress=progress)
-        evaluations[run.name] = read_evaluation(folder / EVALUATION_FILE)
-        assessment = assessment or read_assessment(folder / "assessment.json")
-    recipe = Recipe.load(runs[0] / "recipe.toml")
+    split = most_telling(s for s in dataset.splits if s != "train")
+    found = {run.name: _held_out(run, dataset, split, device, progress) for run in runs if split}
+    recipe = Recipe.load(runs[0] / RECIPE_FILE)
     audit = run_audit(dataset, trained=training_view(recipe, dataset.tree), progress=progress)
     report = write_report(
         runs,
@@ -83,9 +73,22 @@ def write_up(
         images=image_source(dataset.root),
         audit=write_audit(audit, out / "audit"),
     )
-    first = next(iter(evaluations.values()), None)
-    warnings = _warnings(dataset, audit, first, assessment)
+    evaluations = {name: evaluation for name, (evaluation, _) in found.items()}
+    warnings = _warnings(dataset, audit, *next(iter(found.values()), (None, None)))
     return WriteUp(report, tuple(runs), split, evaluations, warnings)
+
+
+def _held_out(
+    run: Path, dataset: Dataset, split: str, device: str, progress: Progress | None
+) -> tuple[Evaluation, Assessment]:
+    """What a run's evaluation of a split says, made and explained where it is not there yet."""
+    classifier = Classifier.load(run, device=device)
+    folder = run / "evaluation" / split
+    if not (folder / EVALUATION_FILE).is_file():
+        evaluate_run(run, classifier, dataset, split, progress=progress)
+    if folder in missing_explanations(run):
+        explain_split(classifier, dataset, split, folder, progress=progress)
+    return read_evaluation(folder / EVALUATION_FILE), read_assessment(folder / ASSESSMENT_FILE)
 
 
 def _warnings(

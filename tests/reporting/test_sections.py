@@ -11,7 +11,6 @@ from hilum.networks.registry import create_network
 from hilum.reporting.report import write_report
 from hilum.reporting.runs import read_runs
 from hilum.reporting.sections.data import describe_reading
-from hilum.reporting.sections.results import compare_pairs
 from hilum.reporting.sections.training import describe_networks, settings_table
 from hilum.reporting.subject import Subject
 
@@ -25,7 +24,7 @@ def subject(*runs):
 
 def test_runs_are_compared_image_by_image(make_run):
     a, b = make_run("a", wrong=(0, 1, 8)), make_run("b", wrong=(0, 9, 10, 11))
-    (pair,) = (compare_pairs(subject(a, b)) or {})["pairs"]
+    (pair,) = (subject(a, b).compared or {})["pairs"]
     # Both wrong: 0. Only a wrong: 1 and 8. Only b wrong: 9, 10 and 11.
     assert (pair.both, pair.neither) == (25 - 6, 1)
     assert (pair.mcnemar.only_a, pair.mcnemar.only_b) == (3, 2)
@@ -41,7 +40,7 @@ def test_runs_are_compared_image_by_image(make_run):
 
 
 def test_a_difference_that_never_varies_has_no_interval(make_run):
-    (pair,) = (compare_pairs(subject(make_run("a"), make_run("b"))) or {})["pairs"]
+    (pair,) = (subject(make_run("a"), make_run("b")).compared or {})["pairs"]
     for found in pair.differences:
         assert found.difference.value == 0
         assert found.difference.low is None
@@ -51,7 +50,7 @@ def test_a_difference_that_never_varies_has_no_interval(make_run):
 def test_other_radiographs_are_not_compared(make_run, tmp_path):
     a = make_run("a", name="first")
     b = make_run("b", name="second", counts=(8, 9, 9), wrong=(2,))
-    found = compare_pairs(subject(a, b))
+    found = subject(a, b).compared
     assert found == {"pairs": [], "different": ["first and second on val"]}
     with pytest.raises(HilumError, match="not evaluated on the same radiographs"):
         write_report([a, b], tmp_path / "r.html", compare=True)
@@ -60,7 +59,7 @@ def test_other_radiographs_are_not_compared(make_run, tmp_path):
 
 def test_one_run_is_compared_with_nothing(make_run, tmp_path):
     run = make_run()
-    assert compare_pairs(subject(run)) is None
+    assert subject(run).compared is None
     with pytest.raises(HilumError, match="at least two runs"):
         write_report([run], tmp_path / "r.html", compare=True)
 

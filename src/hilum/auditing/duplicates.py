@@ -162,6 +162,11 @@ def find_clusters(dataset: Dataset, *, progress: Progress | None = None) -> IntA
     return clusters
 
 
+def find_together(dataset: Dataset, *, progress: Progress | None = None) -> list[list[int]]:
+    """The positions of images that show one radiograph, which no division may tear apart."""
+    return members_of(find_clusters(dataset, progress=progress))
+
+
 def members_of(clusters: IntArray) -> list[list[int]]:
     """The positions in each cluster of several images, ascending."""
     members = defaultdict[int, list[int]](list)

@@ -7,9 +7,8 @@ from typing import get_args
 from hilum.auditing.duplicates import (
     Duplicates,
     Group,
-    find_clusters,
     find_identical,
-    members_of,
+    find_together,
 )
 from hilum.auditing.findings import Finding, Severity
 from hilum.auditing.patients import PatientInfo, Resemblance, patient_groups, patients_across_splits
@@ -241,7 +240,7 @@ def find_copies(
     parts: (N,) of each record, 'train' or another; '' for one that is in none of them. Decodes
     every file as find_duplicates does, if that was not done for these files before.
     """
-    together = members_of(find_clusters(dataset, progress=progress))
+    together = find_together(dataset, progress=progress)
     placed = ([row for row in rows if parts[row]] for rows in together)
     torn = [rows for rows in placed if {"train"} < {parts[row] for row in rows}]
     return Copies(len(torn), _lines([dataset.records[row].name for row in g] for g in torn))

@@ -102,7 +102,7 @@ def near_pairs(
     cells = list(zip(_members(asking, n_pivots), _members(nearest, n_pivots), strict=True))
 
     def blocks(members: IntArray, turned: bool) -> Iterator[_Block]:
-        sign = _MIRROR[_LOWEST] if turned else np.ones(len(_LOWEST), dtype=np.float32)
+        sign = _MIRROR[_LOWEST] if turned else np.float32(1)
         near = asking if turned else nearest
         for start in range(0, len(members), _BLOCK):
             at = members[start : start + _BLOCK]

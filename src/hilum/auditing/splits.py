@@ -240,8 +240,8 @@ def _draw(
     labels = Counter(zip(groups, dataset.labels.tolist(), strict=True))
     strata: dict[int, list[Group]] = {}  # a group of several classes counts as of its commonest
     of_class: dict[Group, int] = {}
-    for (group, label), n in sorted(labels.items(), key=lambda item: (-item[1], item[0][1])):
-        if n and group not in kept and group not in of_class:
+    for (group, label), _ in sorted(labels.items(), key=lambda item: (-item[1], item[0][1])):
+        if group not in kept and group not in of_class:
             of_class[group] = label
             strata.setdefault(label, []).append(group)
     parts: dict[Group, str] = {}

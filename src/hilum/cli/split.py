@@ -49,7 +49,7 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Divide a data set by patients or blocks of file numbers; copies stay together."""
-    from hilum.auditing.duplicates import find_clusters, members_of
+    from hilum.auditing.duplicates import find_together
     from hilum.auditing.split_table import write_split
     from hilum.auditing.splits import count_parts, make_split, parse_shares
 
@@ -63,7 +63,7 @@ def split(
             skip_damaged=skip_damaged,
             progress=progress,
         )
-        clusters = find_clusters(dataset, progress=progress)
+        together = find_together(dataset, progress=progress)
     made = make_split(
         dataset,
         proportions=parse_shares(parts) if parts else None,
@@ -71,7 +71,7 @@ def split(
         seed=seed,
         group_by=group_by,
         block_size=block_size,
-        keep_together=members_of(clusters),
+        keep_together=together,
         keep_test=keep_test,
     )
     write_split(made, out)

@@ -102,13 +102,13 @@ def train(
     from hilum.pipeline import write_up
     from hilum.recipe import Recipe
     from hilum.table import Column
-    from hilum.training.folder import new_run_folder, read_history
+    from hilum.training.folder import RECIPE_FILE, new_run_folder, read_history
     from hilum.training.run import train as run_training
     from hilum.wording import Style
 
     if resume and out is None:
         raise HilumError("--resume goes on with the run in --out: name its folder.")
-    own = out / "recipe.toml" if out else Path()
+    own = out / RECIPE_FILE if out else Path()
     name = recipe or (str(own) if resume and own.exists() else "default")
     chosen = {"monitor": monitor, "seed": seed, "device": device}
     assignments = [f"{key}={value}" for key, value in chosen.items() if value is not None]

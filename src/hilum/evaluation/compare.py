@@ -15,6 +15,7 @@ from hilum.errors import EvaluationError, plural
 from hilum.evaluation.files import (
     EVALUATION_FILE,
     PREDICTIONS_FILE,
+    most_telling,
     read_evaluation,
     read_predictions,
 )
@@ -25,9 +26,6 @@ from hilum.statistics.comparison import McNemar, delong, holm, mcnemar_exact
 from hilum.statistics.intervals import bootstrap
 from hilum.table import Column, Row, Table
 from hilum.wording import SIGNED, listed
-
-#: Which evaluation is compared where several could be.
-_ORDER = ("test", "val")
 
 _CHANCE = 0.05
 
@@ -242,10 +240,9 @@ def _evaluations(folder: Path) -> dict[str, Path]:
 
 def _common(folders: Sequence[Path], found: Sequence[dict[str, Path]], split: str | None) -> str:
     shared = [name for name in found[0] if all(name in other for other in found)]
-    if split in shared:
-        return str(split)
-    if split is None and shared:
-        return min(shared, key=lambda name: (_ORDER.index(name) if name in _ORDER else 9, name))
+    chosen = most_telling(shared) if split is None else split
+    if chosen in shared:
+        return chosen
     has = "; ".join(f"{f}: {listed(sorted(e))}" for f, e in zip(folders, found, strict=True))
     what = f"evaluated on '{split}'" if split else "evaluated on the same images"
     raise EvaluationError(f"Not all of them were {what}. There are: {has}.")

@@ -17,7 +17,7 @@ formula. A text that begins so is written with a ``'`` in front, and so is one t
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -226,6 +226,15 @@ def read_evaluation(path: Path) -> Evaluation:
     return read_plain(
         path, Evaluation, what="an evaluation", error=EvaluationError, errors=ODD_NAMES
     )
+
+
+def most_telling(names: Iterable[str]) -> str | None:
+    """Of the splits or evaluations of a run, the one that says most about new images.
+
+    It is test, or else val, or the first of the others by name; None of none.
+    """
+    order = ("test", "val")
+    return min(names, key=lambda n: (order.index(n) if n in order else len(order), n), default=None)
 
 
 def read_predictions(path: Path, tree: LabelTree | None = None) -> tuple[IntArray, Predictions]:

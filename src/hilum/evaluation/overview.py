@@ -4,15 +4,14 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hilum.errors import EvaluationError, HilumError, nearest
-from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
+from hilum.evaluation.files import EVALUATION_FILE, most_telling, read_evaluation
 from hilum.evaluation.ledger import read_ledger
 from hilum.records import Estimate
 from hilum.training.folder import FACTS_FILE, read_facts
-
-#: Which evaluation of a run is told, the most telling first.
-_ORDER = ("test", "val")
+from hilum.wording import listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +35,11 @@ class RunRow:
     finished: str | None = None
     note: str = ""
 
-    def words(self) -> dict[str, str]:
-        """What can be filtered by."""
-        return {name: str(getattr(self, name) or "") for name in FILTERS}
-
 
 FILTERS = ("run", "recipe", "data", "split")
-#: What rows can be sorted by.
-SORTS = ("run", "recipe", "data", "accuracy", "looks", "seconds", "finished")
+#: What rows can be sorted by, those last that begin with the largest or the newest.
+SORTS = ("run", "recipe", "data", "seconds", "accuracy", "looks", "finished")
+_FALLING = SORTS[-3:]
 
 
 def list_runs(folder: Path, *, where: Sequence[str] = (), sort: str = "run") -> tuple[RunRow, ...]:
@@ -60,14 +56,23 @@ def list_runs(folder: Path, *, where: Sequence[str] = (), sort: str = "run") -> 
         raise EvaluationError(f"Runs cannot be sorted by '{sort}'.{nearest(sort, SORTS)}")
     wanted = [_filter(text) for text in where]
     rows = [_row(path) for path in _run_folders(folder)]
-    rows = [r for r in rows if all(text in r.words()[name].casefold() for name, text in wanted)]
-    return tuple(sorted(rows, key=lambda row: _rank(row, sort)))
+    rows = [
+        row
+        for row in rows
+        if all(text in str(getattr(row, name) or "").casefold() for name, text in wanted)
+    ]
+    known = [row for row in rows if _value(row, sort) is not None]
+    unknown = [row for row in rows if _value(row, sort) is None]
+    known.sort(key=lambda row: _value(row, sort), reverse=sort in _FALLING)
+    return (*known, *unknown)
 
 
 def _filter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or name not in FILTERS:
-        raise EvaluationError(f"'{text}' is no filter; write recipe=default, for {FILTERS}.")
+        raise EvaluationError(
+            f"'{text}' is no filter; write recipe=default, or the same of {listed(FILTERS)}."
+        )
     return name, value.casefold()
 
 
@@ -83,7 +88,7 @@ def _row(run: Path) -> RunRow:
     try:
         facts = read_facts(run) or {}
         found = {f.parent.name: f for f in sorted(run.glob(f"evaluation/*/{EVALUATION_FILE}"))}
-        split = next((s for s in (*_ORDER, *found) if s in found), None)
+        split = most_telling(found)
         evaluation = read_evaluation(found[split]) if split else None
         finished = facts.get("finished")
         return RunRow(
@@ -101,13 +106,6 @@ def _row(run: Path) -> RunRow:
         return RunRow(str(run), note=str(error))
 
 
-def _rank(row: RunRow, sort: str) -> tuple[bool, object]:
-    """For sorting: what is not known comes last."""
-    value = getattr(row, sort)
-    if sort == "accuracy":
-        value = row.accuracy.value if row.accuracy else None
-    if value is None:
-        return True, 0
-    if sort == "finished":
-        return False, [-ord(c) for c in value]
-    return False, -value if sort in ("accuracy", "looks") else value
+def _value(row: RunRow, sort: str) -> Any:
+    """What a row is sorted by; None where it is not known."""
+    return row.accuracy and row.accuracy.value if sort == "accuracy" else getattr(row, sort)

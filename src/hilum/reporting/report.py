@@ -5,6 +5,7 @@ shows them, and a line in SECTIONS.
 """
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ from hilum.reporting.sections.probabilities import (
     show_roc,
 )
 from hilum.reporting.sections.published import compare_published
-from hilum.reporting.sections.results import compare_pairs, result_sections
+from hilum.reporting.sections.results import result_sections
 from hilum.reporting.sections.summary import summarise_runs
 from hilum.reporting.sections.training import describe_networks, draw_curves, settings_table
 from hilum.reporting.subject import ImageSource, Subject
@@ -76,7 +77,12 @@ SECTIONS = (
     Section("operating", "Operating point", show_operating, "Where to draw the line", front=True),
     Section("errors", "Where it errs", show_errors, front=True),
     Section("limits", "What limits it", tell_limits, front=True),
-    Section("comparison", "Comparison", compare_pairs, "Comparison on the same radiographs"),
+    Section(
+        "comparison",
+        "Comparison",
+        attrgetter("compared"),
+        "Comparison on the same radiographs",
+    ),
     Section("data", "Data", describe_data, "The data"),
     Section("audit", "Audit", lambda subject: {"audit": subject.audit}, "Is the data sound?"),
     Section("networks", "Networks", describe_networks),
@@ -150,16 +156,15 @@ def write_report(
         images = image_source(images.root if isinstance(images, Dataset) else Path(images))
     found = read_audit(Path(audit), read) if audit else None
     subject = Subject(read, images, found, label_errors)
-    parts = {section: section.collect(subject) for section in SECTIONS}
+    parts = [(section, section.collect(subject)) for section in SECTIONS]
     if compare:
-        found = next(part for section, part in parts.items() if section.collect is compare_pairs)
-        _refuse_incomparable(subject, found)
+        _refuse_incomparable(subject)
     synthetic = [run.name for run in subject.runs if run.synthetic]
     return write_page(
         folders[0] / "report.html" if out is None else Path(out),
         "report.html.j2",
         what="report",
-        sections=[(section, part) for section, part in parts.items() if part is not None],
+        sections=[(section, part) for section, part in parts if part is not None],
         title=title or f"Report on {listed(run.name for run in subject.runs)}",
         synthetic=synthetic,
         all_synthetic=len(synthetic) == len(subject.runs),
@@ -219,10 +224,10 @@ def report_on(
     )
 
 
-def _refuse_incomparable(subject: Subject, found: dict[str, Any] | None) -> None:
-    if found is None:
+def _refuse_incomparable(subject: Subject) -> None:
+    if subject.compared is None:
         raise HilumError("A comparison needs at least two runs; one was given.")
-    if not found["pairs"]:
+    if not subject.compared["pairs"]:
         evaluated = "; ".join(
             f"{run.name}: {listed(r.split for r in run.results) or 'no split'}"
             for run in subject.runs

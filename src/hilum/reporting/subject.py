@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from hilum.errors import EvaluationError
 from hilum.evaluation.assess import SAME_IMAGES, Assessment
+from hilum.evaluation.compare import PairedComparison, compare_evaluations
 from hilum.evaluation.label_errors import LabelErrors
 from hilum.records import PixelArray
 from hilum.reporting.runs import Run, SplitResult
@@ -76,6 +79,31 @@ class Subject:
     def splits(self) -> list[str]:
         """The splits that any run was evaluated on, in the order in which they are told."""
         return list(dict.fromkeys(r.split for run in self.runs for r in run.results))
+
+    @cached_property
+    def compared(self) -> dict[str, Any] | None:
+        """Every run against the first, on every split whose radiographs both were evaluated on.
+
+        None for a single run. different: what could not be compared, because the radiographs, their
+        truth or the classes differ or single predictions are missing.
+        """
+        if not self.several:
+            return None
+        first, *others = self.runs
+        pairs: list[PairedComparison] = []
+        different: list[str] = []
+        for one in first.results:
+            for run in others:
+                if run.result(one.split) is None:
+                    continue
+                a, b = (r.folder / "evaluation" / one.split for r in (first, run))
+                try:
+                    pair = compare_evaluations(a, b, (first.name, run.name), one.split)
+                except EvaluationError:
+                    different.append(f"{first.name} and {run.name} on {one.split}")
+                else:
+                    pairs.append(pair)
+        return {"pairs": pairs, "different": different}
 
     def assessed(self) -> list[Assessed]:
         """Every assessment, run by run.

@@ -19,9 +19,9 @@ from typing import Any
 import filelock
 import torch
 
-from hilum.auditing.duplicates import find_clusters, members_of
+from hilum.auditing.duplicates import find_together
 from hilum.auditing.split_table import read_split, split_table
-from hilum.auditing.splits import apply_split, count_parts, make_split
+from hilum.auditing.splits import Split, apply_split, count_parts, make_split
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
@@ -84,40 +84,42 @@ class Division:
         return cls.read(run / SPLIT_FILE, split.get("fold"))
 
     @classmethod
-    def make(cls, dataset: Dataset, progress: Progress | None = None) -> "Division":
-        """What `hilum split` makes of data without a part to monitor; their test part is kept.
+    def make(cls, dataset: Dataset, progress: Progress | None = None) -> tuple["Division", str]:
+        """What `hilum split` makes of data without a part to monitor, and a sentence that says it.
 
-        Its seed is always the same, so that all runs of some data are divided alike. Raises
-        DataError where the data are too few to be divided.
+        Their test part is kept. Its seed is always the same, so that all runs of some data are
+        divided alike. Raises DataError where the data are too few to be divided.
         """
-        copies = members_of(find_clusters(dataset, progress=progress))
-        keep_test = "test" in dataset.splits
-        split = make_split(dataset, keep_together=copies, keep_test=keep_test)
-        return cls(Path(SPLIT_FILE), split_table(split), None)
+        split = make_split(
+            dataset,
+            keep_together=find_together(dataset, progress=progress),
+            keep_test="test" in dataset.splits,
+        )
+        return cls(Path(SPLIT_FILE), split_table(split), None), _describe(dataset, split)
 
     def apply(self, dataset: Dataset) -> Dataset:
         """The data set with its images in the parts of this table. Raises DataError."""
         return apply_split(dataset, read_split(self.path, dataset, self.table), self.fold)
 
-    def describe(self, dataset: Dataset) -> str:
-        """A sentence on how Division.make divided a data set."""
-        split = read_split(self.path, dataset, self.table)
-        counts = count_parts(dataset, split)
-        groups = set(split.groups.values())
-        kinds = listed(_GROUPS[kind] for kind in sorted({g.partition(":")[0] for g in groups}))
-        sizes = listed(f"{sum(n.values()):,} to {part}" for part, n in counts.items())
-        held_out = counts[split.names[-1]]
-        fewest = min(held_out, key=lambda name: held_out[name])
-        few = f" Only {held_out[fewest]:,} of {fewest} are held out, on which figures say little."
-        return (
-            f"The data name no val part, so their {len(dataset.records):,} images were divided, in "
-            f"{plural(len(groups), 'group')} ({kinds}): {sizes}."
-            + (few if held_out[fewest] < _FEW else "")
-        )
-
     def to_plain(self) -> dict[str, Any]:
         """What run.json says of it."""
         return {"file": self.path.name, "sha256": sha256(self.table), "fold": self.fold}
+
+
+def _describe(dataset: Dataset, split: Split) -> str:
+    """A sentence on how Division.make divided a data set."""
+    counts = count_parts(dataset, split)
+    groups = set(split.groups.values())
+    kinds = listed(_GROUPS[kind] for kind in sorted({g.partition(":")[0] for g in groups}))
+    sizes = listed(f"{sum(n.values()):,} to {part}" for part, n in counts.items())
+    held_out = counts[split.names[-1]]
+    fewest = min(held_out, key=lambda name: held_out[name])
+    few = f" Only {held_out[fewest]:,} of {fewest} are held out, on which figures say little."
+    return (
+        f"The data name no val part, so their {len(dataset.records):,} images were divided, in "
+        f"{plural(len(groups), 'group')} ({kinds}): {sizes}."
+        + (few if held_out[fewest] < _FEW else "")
+    )
 
 
 def as_divided(dataset: Dataset, run: Path) -> Dataset:

@@ -105,8 +105,8 @@ def train(
         allow = {*several(allow), *(read_facts(out) or {}).get("allowed", [])}
     undivided = "train" in dataset.splits and "val" not in dataset.splits
     if division is None and not resume and undivided and recipe.monitor == "val":
-        division = Division.make(dataset, progress)
-        dataset = replace(dataset, notes=(*dataset.notes, division.describe(dataset)))
+        division, said = Division.make(dataset, progress)
+        dataset = replace(dataset, notes=(*dataset.notes, said))
     data = division.apply(dataset) if division else dataset
     plan = make_plan(data, recipe, several(allow))
     with lock_run(out):

@@ -26,6 +26,9 @@ from hilum.labels import LabelTree
 from hilum.recipe import Recipe
 from hilum.records import FloatArray, IntArray, PixelArray
 from hilum.settings import Augmentation
+from hilum.transforms.preprocess import Preprocessing
+
+_AT_ONCE = 256  # images, where all of a data set are changed
 
 MIRRORED = (
     "augmentation.mirror exchanges left and right in half of the training images, and with them "
@@ -67,9 +70,6 @@ def _mix_one(z: int) -> int:
     z = (z ^ (z >> 30)) * _FIRST % _WORD
     z = (z ^ (z >> 27)) * _SECOND % _WORD
     return z ^ (z >> 31)
-
-
-_AT_ONCE = 256  # images, where all of a data set are changed
 
 
 @dataclass(frozen=True)
@@ -177,19 +177,20 @@ def training_view(
     epoch (all but mixup) and standardised; z-scores from -2.7 to 2.6 become 0 to 255.
     """
     doses = recipe.settings(recipe.networks(tree)[0].name).augmentation
-    scored = recipe.preprocessing.standardise == "z-score"
-    return recipe.name, lambda pixels: _as_trained(pixels, doses, scored)
+    preprocessing = Preprocessing.from_recipe(recipe)
+    return recipe.name, lambda pixels: _as_trained(pixels, doses, preprocessing)
 
 
-def _as_trained(pixels: PixelArray, doses: Augmentation, scored: bool) -> PixelArray:
+def _as_trained(
+    pixels: PixelArray, doses: Augmentation, preprocessing: Preprocessing
+) -> PixelArray:
     seen = np.empty(pixels.shape, dtype=np.uint8)
     for start in range(0, len(pixels), _AT_ONCE):
         indices = np.arange(start, min(start + _AT_ONCE, len(pixels)))
         batch = torch.from_numpy(np.array(pixels[indices]))
         x = augment(batch, doses, seed=0, epoch=1, indices=indices).float()
-        if scored:
-            variance, mean = torch.var_mean(x, dim=(1, 2), correction=0, keepdim=True)
-            x = (x - mean) / variance.sqrt().clamp(min=1e-3) * 48 + 128
+        if preprocessing.standardise == "z-score":
+            x = preprocessing.to_input(x).squeeze(1) * 48 + 128
         seen[indices] = x.clamp(0, 255).round().to(torch.uint8).numpy()
     return seen
 

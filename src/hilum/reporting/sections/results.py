@@ -5,8 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from hilum.auditing.leaks import Copies
-from hilum.errors import EvaluationError
-from hilum.evaluation.compare import PairedComparison, compare_evaluations
 from hilum.evaluation.files import ClassMeasures, Evaluation
 from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.records import Estimate
@@ -178,28 +176,3 @@ def _methods(evaluations: Iterable[Evaluation]) -> list[tuple[str, str]]:
                 found[estimate.method].append(name)
     proper = {"wilson": "Wilson"}
     return [(proper.get(method, method), listed(names)) for method, names in found.items()]
-
-
-def compare_pairs(subject: Subject) -> dict[str, Any] | None:
-    """Every run against the first, on every split whose radiographs both were evaluated on.
-
-    None for a single run. different: what could not be compared, because the radiographs, their
-    truth or the classes differ or single predictions are missing.
-    """
-    if not subject.several:
-        return None
-    first, *others = subject.runs
-    pairs: list[PairedComparison] = []
-    different: list[str] = []
-    for one in first.results:
-        for run in others:
-            if run.result(one.split) is None:
-                continue
-            a, b = (r.folder / "evaluation" / one.split for r in (first, run))
-            try:
-                pair = compare_evaluations(a, b, (first.name, run.name), one.split)
-            except EvaluationError:
-                different.append(f"{first.name} and {run.name} on {one.split}")
-            else:
-                pairs.append(pair)
-    return {"pairs": pairs, "different": different}

@@ -6,7 +6,7 @@ from typing import Any
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.data import class_charts, count_looks
 from hilum.reporting.sections.elsewhere import expected_range
-from hilum.reporting.sections.results import cautions, compare_pairs
+from hilum.reporting.sections.results import cautions
 from hilum.reporting.subject import Subject, name_external
 from hilum.wording import PERCENT, listed
 
@@ -15,7 +15,7 @@ _95 = "95\N{NARROW NO-BREAK SPACE}%"
 
 def summarise_runs(subject: Subject) -> dict[str, Any]:
     """A card per run with its main result and verdict, and the first run beside the others."""
-    main, compared = subject.runs[0].main, compare_pairs(subject) or {"pairs": (), "different": ()}
+    main, compared = subject.runs[0].main, subject.compared or {"pairs": (), "different": ()}
     return {
         "runs": [
             {
