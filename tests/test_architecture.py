@@ -26,6 +26,8 @@ LAYERS = (
     "display",
     "records",
     "codec",
+    "decisions",
+    "notation",
     "labels",
     "settings",
     "recipe",

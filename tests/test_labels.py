@@ -1,5 +1,6 @@
 """The label tree: properties over random trees of any depth, and every refusal."""
 
+import itertools
 import json
 from random import Random
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hilum.decisions import FLAT, ROOT, Decision
 from hilum.errors import LabelError
-from hilum.labels import FLAT, NEGATIVE_NAMES, ROOT, Decision, LabelTree, Node, natural_order
+from hilum.labels import NEGATIVE_NAMES, LabelTree, natural_order, says_nothing_found
+from hilum.notation import Node
 from hilum.records import FloatArray
 
 LINE = "normal, infected(covid, non-covid)"
@@ -19,14 +22,20 @@ TREE = LabelTree.from_text(LINE)
 # ---- random trees and probabilities ----------------------------------------------------------
 
 NAMES = st.text(
-    st.characters(exclude_characters="(),/\\", exclude_categories=["Cs"]), min_size=1, max_size=8
-).filter(lambda name: name == name.strip() and name != ROOT)
+    st.characters(exclude_characters="(){},/\\", exclude_categories=["Cs"]), min_size=1, max_size=8
+).filter(
+    lambda name: name == name.strip() and name not in (ROOT, FLAT) and not says_nothing_found(name)
+)
 
 
 @st.composite
-def trees(draw: st.DrawFn, max_leaves: int = 9) -> LabelTree:
-    """A tree of any shape: leaves are split into further leaves, at random places."""
+def trees(draw: st.DrawFn, max_leaves: int = 9, findings: bool = True) -> LabelTree:
+    """A tree of any shape: leaves are split into further leaves, at random places.
+
+    findings: whether nodes may have some beside.
+    """
     names = iter(draw(st.lists(NAMES, unique=True, min_size=20, max_size=20)))
+    numbers = itertools.count(1)
     shape: list[Any] = [[], []]  # a leaf is an empty list
     leaves = shape[:]
     while leaves and len(leaves) < max_leaves and draw(st.booleans()):
@@ -35,9 +44,13 @@ def trees(draw: st.DrawFn, max_leaves: int = 9) -> LabelTree:
         leaves.extend(leaf)
 
     def nodes(items: list[Any]) -> tuple[Node, ...]:
-        return tuple(Node(next(names), nodes(item)) for item in items)
+        return tuple(Node(next(names), nodes(item), beside()) for item in items)
 
-    return LabelTree(nodes(shape))
+    def beside() -> tuple[str, ...]:
+        some = draw(st.integers(0, 2)) if findings and draw(st.booleans()) else 0
+        return tuple(f"finding {next(numbers)}" for _ in range(some))
+
+    return LabelTree(nodes(shape), beside())
 
 
 @st.composite
@@ -138,7 +151,7 @@ def test_a_tree_survives_text_and_json(tree: LabelTree) -> None:
     assert str(tree) == tree.to_text()
 
 
-@given(trees(), st.randoms(use_true_random=False))
+@given(trees(findings=False), st.randoms(use_true_random=False))
 def test_folders_give_the_same_tree_in_any_order(tree: LabelTree, random: Random) -> None:
     paths = [*tree.paths, *tree.paths]
     random.shuffle(paths)
@@ -200,6 +213,71 @@ def test_targets() -> None:
     assert TREE.flat.targets(labels).tolist() == [0, 1, 2, 1]
     assert root.targets(labels).dtype == np.int64
     assert root.targets(labels[:0]).shape == (0,)
+
+
+# ---- findings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "classes", "cascade"),
+    [
+        ("{effusion, mass}", ("root",), {ROOT: ("effusion", "mass")}),
+        (
+            "normal, abnormal{effusion, mass}",
+            ("normal", "abnormal"),
+            {ROOT: ("normal", "abnormal"), "abnormal": ("effusion", "mass")},
+        ),
+        (
+            "normal, infected(covid, non-covid){effusion}, {device}",
+            ("normal", "covid", "non-covid"),
+            {
+                ROOT: ("normal", "infected", "device"),
+                "infected": ("covid", "non-covid", "effusion"),
+            },
+        ),
+    ],
+)
+def test_findings_stand_beside_a_choice_or_alone(
+    line: str, classes: tuple[str, ...], cascade: dict[str, tuple[str, ...]]
+) -> None:
+    tree = LabelTree.from_text(line)
+    assert tree.to_text() == line
+    assert tree.classes == classes
+    assert {d.name: d.answers for d in tree.networks("cascade")} == cascade
+    (flat,) = tree.networks("flat")
+    names = tuple(finding.name for finding in tree.findings)
+    assert flat.answers == (*(classes if tree.decisions else ()), *names)
+    assert flat.outputs == len(flat.answers)
+    assert [tree.finding(name).index for name in names] == list(range(len(names)))
+    with pytest.raises(LabelError, match="no finding 'efusion'"):
+        tree.finding("efusion")
+
+
+@given(trees())
+def test_a_finding_is_asked_of_the_classes_below_its_label(tree: LabelTree) -> None:
+    for k, finding in enumerate(tree.findings):
+        assert finding.index == k
+        reached = [i for i, path in enumerate(tree.paths) if finding.below in (ROOT, *path)]
+        assert list(finding.classes) == reached
+
+
+def test_what_is_not_asked_or_not_known_is_not_taught() -> None:
+    tree = LabelTree.from_text("normal, abnormal{effusion, mass}")
+    labels, marks = np.array([0, 1, 1]), np.array([[0, 0], [1, -1], [-2, 0]])
+    nan = np.nan
+    np.testing.assert_equal(
+        tree.flat.shares(labels, marks), [[1, 0, nan, nan], [0, 1, 1, nan], [0, 1, nan, 0]]
+    )
+    _, abnormal = tree.networks("cascade")
+    np.testing.assert_equal(abnormal.shares(labels, marks), [[nan, nan], [1, nan], [nan, 0]])
+
+
+def test_a_findings_probability_is_multiplied_along_its_path() -> None:
+    tree = LabelTree.from_text("normal, infected(covid, non-covid){effusion}, {device}")
+    probs = np.array([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]])
+    given_asked = {"effusion": np.array([0.4, 0.4]), "device": np.array([0.1, 0.2])}
+    found = tree.finding_probs(probs, given_asked)
+    np.testing.assert_allclose(found, [[0.1, 0.2], [0.2, 0.4]])  # device first: it is the root's
 
 
 def test_probabilities_by_hand() -> None:
@@ -282,6 +360,15 @@ def test_nothing_found_comes_first_at_every_depth() -> None:
         ("normal, root", "No label may be called 'root'"),
         ("normal, lung/left", "'lung/left' may not hold"),
         ("normal, lung\\left", "may not hold"),
+        ("{effusion, mass", "Unbalanced or misplaced parentheses in"),
+        ("effusion, mass}", "Unbalanced or misplaced parentheses in"),
+        ("{}", "Expected a label but found } in"),
+        ("normal, {a}, {b}", "Findings of the root stand twice"),
+        ("{effusion(left, right), mass}", "a choice cannot stand within findings"),
+        ("normal{effusion}", "decision 'root' needs at least two labels; found only 'normal'"),
+        ("normal, abnormal{normal}", "'normal' stands twice"),
+        ("{No_Finding, mass}", "'No_Finding' is no finding"),
+        ("{flat, mass}", "No finding may be called 'flat'"),
     ],
 )
 def test_a_line_that_is_no_tree_is_refused(text: str, message: str) -> None:
@@ -334,6 +421,9 @@ def test_folders_that_are_no_tree_are_refused(paths: list[tuple[str, ...]], mess
         ["normal", {"infected": ["a", "b"], "other": ["c", "d"]}],
         ["normal", {3: ["a", "b"]}],
         ["normal", ["a", "b"]],
+        [{"{}": ["a"]}, {"{}": ["b"]}],
+        [{"{}": [3]}],
+        [{"{}": []}],
     ],
 )
 def test_json_that_is_no_tree_is_refused(data: object) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
+from hilum.decisions import Decision
 from hilum.errors import RecipeError
-from hilum.labels import Decision, LabelTree
+from hilum.labels import LabelTree
 from hilum.recipe import (
     Recipe,
     differences,

@@ -5,10 +5,13 @@
 follow from any tree: ``flat`` (one network over all classes) and ``cascade`` (one network per
 decision). Two rules turn probabilities into a class: ``route`` (the best option at each decision,
 from the root down) and ``argmax`` (the most probable leaf).
+
+Beside a choice, or instead of one, a node may have *findings*, each present or absent for itself:
+``{effusion, mass}``, or ``normal, abnormal{effusion, mass}``, where they are asked for only of
+what is abnormal. Where a tree has nothing but findings of the root, it has one class, ``root``.
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,14 +20,14 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from hilum.decisions import FLAT, ROOT, Decision, Finding
 from hilum.errors import LabelError, nearest
+from hilum.notation import Node, parse_line, parse_lists, write_line, write_lists
 from hilum.records import FloatArray, IntArray
 
 Strategy = Literal["flat", "cascade"]
 Rule = Literal["route", "argmax"]
 
-ROOT = "root"
-FLAT = "flat"
 
 #: Names for "nothing found", which come first unless the user orders the labels.
 NEGATIVE_NAMES = frozenset(
@@ -32,36 +35,7 @@ NEGATIVE_NAMES = frozenset(
      "no findings", "nofinding", "nofindings"}
 )  # fmt: skip
 
-_SPECIAL = re.compile(r"[(),]")
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A label, in composed form (NFC), and the labels below it; a leaf has none."""
-
-    name: str
-    children: tuple["Node", ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", unicodedata.normalize("NFC", self.name))
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A choice between options, made by one network.
-
-    name: 'root', the label that it divides, or 'flat' for the one decision over all classes.
-    options: what it chooses between. members: for each option the class indices below it.
-    """
-
-    name: str
-    options: tuple[str, ...]
-    members: tuple[tuple[int, ...], ...]
-
-    def targets(self, labels: IntArray) -> IntArray:
-        """Which option each class index belongs to: (N,) indices, -1 where it belongs to none."""
-        table = {c: i for i, classes in enumerate(self.members) for c in classes}
-        return np.array([table.get(int(label), -1) for label in labels], dtype=np.int64)
+_SPECIAL = re.compile(r"[(){},/\\]")
 
 
 @dataclass(frozen=True)
@@ -69,38 +43,52 @@ class LabelTree:
     """An ordered tree of labels. Immutable; equal trees have equal names in equal order.
 
     Args:
-        children: The options at the root, at least two.
+        children: The options at the root, at least two, or none where it has findings.
+        own_findings: Those of the root.
 
     Raises:
-        LabelError: A name is empty or repeated, or holds a comma, a parenthesis or a slash; or a
-            decision has one option.
+        LabelError: A name is empty or repeated, or holds a comma, a bracket or a slash; a decision
+            has one option; or a finding has a name for "nothing found".
     """
 
-    children: tuple[Node, ...]
+    children: tuple[Node, ...] = ()
+    own_findings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
 
-        def check(parent: str, nodes: tuple[Node, ...]) -> None:
-            if len(nodes) < 2:
+        def check_name(name: str, parent: str) -> None:
+            if not name.strip() or name != name.strip():
+                raise LabelError(f"Empty label, or blanks around it, below '{parent}'.")
+            if _SPECIAL.search(name):
+                raise LabelError(f"The label '{name}' may not hold ( ) {{ }} , / or \\.")
+            if name == ROOT:
+                raise LabelError("No label may be called 'root': the first decision is.")
+            if name in seen:
+                raise LabelError(f"The label '{name}' stands twice in the tree.")
+            seen.add(name)
+
+        def check(parent: str, nodes: tuple[Node, ...], findings: tuple[str, ...]) -> None:
+            if len(nodes) == 1 or not (nodes or findings):
                 found = f"only '{nodes[0].name}'" if nodes else "none"
                 raise LabelError(
                     f"The decision '{parent}' needs at least two labels; found {found}."
                 )
             for node in nodes:
-                if not node.name.strip() or node.name != node.name.strip():
-                    raise LabelError(f"Empty label, or blanks around it, below '{parent}'.")
-                if _SPECIAL.search(node.name) or "/" in node.name or "\\" in node.name:
-                    raise LabelError(f"The label '{node.name}' may not hold ( ) , / or \\.")
-                if node.name == ROOT:
-                    raise LabelError("No label may be called 'root': the first decision is.")
-                if node.name in seen:
-                    raise LabelError(f"The label '{node.name}' stands twice in the tree.")
-                seen.add(node.name)
-                if node.children:
-                    check(node.name, node.children)
+                check_name(node.name, parent)
+                if node.children or node.findings:
+                    check(node.name, node.children, node.findings)
+            for name in findings:
+                check_name(name, parent)
+                if says_nothing_found(name):
+                    raise LabelError(
+                        f"'{name}' is no finding: an image of which none is present has nothing "
+                        "found. Leave it out, and it is read so."
+                    )
+                if name == FLAT:
+                    raise LabelError("No finding may be called 'flat': a decision is.")
 
-        check(ROOT, self.children)
+        check(ROOT, self.children, self.own_findings)
 
     # ---- making one ------------------------------------------------------------------------
 
@@ -114,38 +102,7 @@ class LabelTree:
         Raises:
             LabelError: The line is no tree.
         """
-        tokens = [t.strip() for t in re.split(r"([(),])", text)]
-        tokens = [t for t in tokens if t]
-        position = 0
-
-        def parse(depth: int) -> tuple[Node, ...]:
-            nonlocal position
-            nodes: list[Node] = []
-            while True:
-                if position >= len(tokens) or tokens[position] in "(),":
-                    got = tokens[position] if position < len(tokens) else "the end"
-                    raise LabelError(f"Expected a label but found {got} in: {text}")
-                name = tokens[position]
-                position += 1
-                below: tuple[Node, ...] = ()
-                if position < len(tokens) and tokens[position] == "(":
-                    position += 1
-                    below = parse(depth + 1)
-                nodes.append(Node(name, below))
-                end = tokens[position] if position < len(tokens) else ""
-                position += 1
-                if end == ",":
-                    continue
-                if end == ")" and depth > 0:
-                    return tuple(nodes)
-                if end == "" and depth == 0:
-                    return tuple(nodes)
-                raise LabelError(
-                    f"Unbalanced or misplaced parentheses in: {text}. "
-                    "Write for example: normal, infected(covid, non-covid)"
-                )
-
-        return cls(parse(0))
+        return cls(*parse_line(text))
 
     @classmethod
     def from_paths(cls, paths: Iterable[Sequence[str]]) -> "LabelTree":
@@ -185,39 +142,20 @@ class LabelTree:
         Raises:
             LabelError: The data have another form.
         """
-
-        def node(item: Any) -> Node:
-            if isinstance(item, str):
-                return Node(item)
-            if isinstance(item, dict) and len(item) == 1:
-                ((name, below),) = item.items()
-                if isinstance(name, str) and isinstance(below, list) and below:
-                    return Node(name, tuple(node(b) for b in below))
-            raise LabelError(f"Not a label tree: {item!r}")
-
-        if not isinstance(data, list):
-            raise LabelError(f"Not a label tree: {data!r}")
-        return cls(tuple(node(item) for item in data))
+        return cls(*parse_lists(data))
 
     # ---- writing it down -------------------------------------------------------------------
 
     def to_text(self) -> str:
         """One line that from_text reads back to an equal tree."""
-
-        def text(nodes: tuple[Node, ...]) -> str:
-            return ", ".join(
-                n.name + (f"({text(n.children)})" if n.children else "") for n in nodes
-            )
-
-        return text(self.children)
+        return write_line(self.children, self.own_findings)
 
     def to_json(self) -> list[Any]:
-        """Nested lists: ["normal", {"infected": ["covid", "non-covid"]}]."""
+        """Nested lists, such as ["normal", {"infected": ["covid", "non-covid"]}].
 
-        def item(node: Node) -> Any:
-            return {node.name: [item(c) for c in node.children]} if node.children else node.name
-
-        return [item(n) for n in self.children]
+        Findings are one more entry, {"{}": ["effusion", "mass"]}.
+        """
+        return write_lists(self.children, self.own_findings)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -226,7 +164,10 @@ class LabelTree:
 
     @cached_property
     def paths(self) -> tuple[tuple[str, ...], ...]:
-        """For each class, in order, the labels that lead to it: ("infected", "covid")."""
+        """For each class, in order, the labels that lead to it: ("infected", "covid").
+
+        () of the class of a tree that has nothing but findings.
+        """
 
         def walk(prefix: tuple[str, ...], nodes: tuple[Node, ...]) -> list[tuple[str, ...]]:
             found: list[tuple[str, ...]] = []
@@ -235,32 +176,47 @@ class LabelTree:
                 found += walk(path, node.children) if node.children else [path]
             return found
 
-        return tuple(walk((), self.children))
+        return tuple(walk((), self.children)) or ((),)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The leaves, in order."""
-        return tuple(path[-1] for path in self.paths)
+        """The leaves, in order; 'root' alone where there is nothing to choose."""
+        return tuple(path[-1] if path else ROOT for path in self.paths)
+
+    @cached_property
+    def _inner(self) -> tuple[Decision, ...]:
+        """Everything that is decided, parents before children."""
+        found: list[Decision] = []
+        column = 0
+
+        def below(path: tuple[str, ...]) -> tuple[int, ...]:
+            return tuple(i for i, p in enumerate(self.paths) if p[: len(path)] == path)
+
+        def walk(path: tuple[str, ...], nodes: tuple[Node, ...], names: tuple[str, ...]) -> None:
+            nonlocal column
+            name = path[-1] if path else ROOT
+            findings = tuple(
+                Finding(own, column + k, name, below(path)) for k, own in enumerate(names)
+            )
+            column += len(names)
+            members = tuple(below((*path, n.name)) for n in nodes)
+            found.append(Decision(name, tuple(n.name for n in nodes), members, findings))
+            for node in nodes:
+                if node.children or node.findings:
+                    walk((*path, node.name), node.children, node.findings)
+
+        walk((), self.children, self.own_findings)
+        return tuple(found)
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
-        """The inner nodes, parents before children: what a cascade has one network each for."""
-        found: list[Decision] = []
+        """The choices, parents before children; none where a tree has nothing but findings."""
+        return tuple(decision for decision in self._inner if decision.options)
 
-        def walk(name: str, prefix: tuple[str, ...], nodes: tuple[Node, ...]) -> None:
-            members = tuple(
-                tuple(
-                    i for i, p in enumerate(self.paths) if p[: len(prefix) + 1] == (*prefix, n.name)
-                )
-                for n in nodes
-            )
-            found.append(Decision(name, tuple(n.name for n in nodes), members))
-            for node in nodes:
-                if node.children:
-                    walk(node.name, (*prefix, node.name), node.children)
-
-        walk(ROOT, (), self.children)
-        return tuple(found)
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, in the order of their columns."""
+        return tuple(finding for decision in self._inner for finding in decision.findings)
 
     @cached_property
     def options(self) -> dict[str, tuple[str, ...]]:
@@ -269,8 +225,9 @@ class LabelTree:
 
     @cached_property
     def flat(self) -> Decision:
-        """The one decision of the flat strategy, over all classes."""
-        return Decision(FLAT, self.classes, tuple((i,) for i in range(len(self.classes))))
+        """The one decision of the flat strategy, over all classes and findings."""
+        options = self.classes if self.decisions else ()
+        return Decision(FLAT, options, tuple((i,) for i in range(len(options))), self.findings)
 
     def networks(self, strategy: Strategy) -> tuple[Decision, ...]:
         """The decisions that get a network each under a strategy.
@@ -285,7 +242,7 @@ class LabelTree:
             raise LabelError(
                 f"There is no strategy '{strategy}'.{nearest(strategy, get_args(Strategy))}"
             )
-        return (self.flat,) if strategy == "flat" else self.decisions
+        return (self.flat,) if strategy == "flat" else self._inner
 
     def class_index(self, name: str) -> int:
         """The index of a class.
@@ -299,6 +256,21 @@ class LabelTree:
         if name not in self.classes:
             raise LabelError(f"There is no class '{name}'.{nearest(name, self.classes)}")
         return self.classes.index(name)
+
+    def finding(self, name: str) -> Finding:
+        """A finding by its name.
+
+        Args:
+            name: Of the finding.
+
+        Raises:
+            LabelError: There is no such finding; the nearest is named.
+        """
+        for finding in self.findings:
+            if finding.name == name:
+                return finding
+        names = [finding.name for finding in self.findings]
+        raise LabelError(f"There is no finding '{name}'.{nearest(name, names)}")
 
     # ---- probabilities ---------------------------------------------------------------------
 
@@ -318,6 +290,22 @@ class LabelTree:
             for option, members in enumerate(decision.members):
                 probs[:, members] *= options[:, option, None]
         return probs
+
+    def finding_probs(self, probs: FloatArray, given: Mapping[str, FloatArray]) -> FloatArray:
+        """The probability of each finding: that it is asked for, times that it is then present.
+
+        Args:
+            probs: (N, C) of the classes.
+            given: Of each finding (N,), given that it is asked for.
+
+        Returns:
+            (N, F) in [0, 1], in the order of the findings.
+        """
+        found = np.ones((len(probs), len(self.findings)))
+        for finding in self.findings:
+            reached = probs[:, finding.classes].sum(axis=1)
+            found[:, finding.index] = np.clip(reached, 0, 1) * given[finding.name]
+        return found
 
     def decision_probs(self, leaf_probs: FloatArray) -> dict[str, FloatArray]:
         """The options' conditional probabilities that class probabilities imply.
@@ -370,6 +358,11 @@ def _first_largest(values: FloatArray | npt.NDArray[np.bool_]) -> IntArray:
     return columns
 
 
+def says_nothing_found(name: str) -> bool:
+    """Whether a label is a name for "nothing found", such as 'Normal' or 'No Finding'."""
+    return re.sub(r"[\s_-]+", " ", name.casefold()).strip() in NEGATIVE_NAMES
+
+
 def parse_rule(text: str) -> Rule:
     """A rule by its name. Raises LabelError for another text."""
     if text not in ("route", "argmax"):
@@ -379,5 +372,4 @@ def parse_rule(text: str) -> Rule:
 
 def natural_order(name: str) -> tuple[bool, str, str]:
     """Sort key of labels: a name for "nothing found" first, then alphabetically."""
-    plain = re.sub(r"[\s_-]+", " ", name.casefold()).strip()
-    return (plain not in NEGATIVE_NAMES, name.casefold(), name)
+    return (not says_nothing_found(name), name.casefold(), name)

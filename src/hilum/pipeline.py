@@ -6,11 +6,12 @@ from pathlib import Path
 
 from hilum.auditing.audit import Audit, run_audit, write_audit
 from hilum.classifier.classifier import Classifier
+from hilum.decisions import ROOT
 from hilum.evaluation.assess import ASSESSMENT_FILE, Assessment, read_assessment
 from hilum.evaluation.files import EVALUATION_FILE, Evaluation, most_telling, read_evaluation
 from hilum.evaluation.run import evaluate_run
 from hilum.explanation.split import explain_split, missing_explanations
-from hilum.labels import ROOT, LabelTree
+from hilum.labels import LabelTree
 from hilum.phantoms.phantom import write_phantoms
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source

@@ -19,10 +19,11 @@ from pydantic import (
     model_validator,
 )
 
+from hilum.decisions import FLAT, Decision
 from hilum.display import Displayed, paragraphs
 from hilum.errors import RecipeError, nearest, plural
 from hilum.files import is_file, read_packaged
-from hilum.labels import FLAT, Decision, LabelTree, Rule, Strategy
+from hilum.labels import LabelTree, Rule, Strategy
 from hilum.parsing import DEEPEST_KEY, parse_toml, read_toml
 from hilum.records import several
 from hilum.settings import Augmentation, PreprocessingSettings, Settings, key_meanings

@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from hilum.decisions import Decision
 from hilum.errors import RecipeError, nearest
-from hilum.labels import Decision
 
 Crop = Literal["none", "body", "lungs"]
 Contrast = Literal[

@@ -15,9 +15,10 @@ from hilum.classifier.files import ClassifierFile, read_part
 from hilum.classifier.gate import Gate
 from hilum.classifier.reference import Reference
 from hilum.classifier.validation import Validation
+from hilum.decisions import FLAT
 from hilum.display import Displayed
 from hilum.errors import ClassifierError, LabelError
-from hilum.labels import FLAT, LabelTree, Rule, Strategy
+from hilum.labels import LabelTree, Rule, Strategy
 from hilum.radiographs.gather import Images, gather_images, image_name
 from hilum.radiographs.image import Source, read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel

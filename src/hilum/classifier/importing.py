@@ -8,9 +8,10 @@ import torch
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.weights import load_tensors
+from hilum.decisions import FLAT
 from hilum.errors import ClassifierError, nearest
 from hilum.files import sha256
-from hilum.labels import FLAT, LabelTree, Rule, Strategy
+from hilum.labels import LabelTree, Rule, Strategy
 from hilum.networks.registry import create_network_to_load
 from hilum.transforms.preprocess import Preprocessing
 

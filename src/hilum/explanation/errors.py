@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from hilum.classifier.classifier import Classifier, check_labels
+from hilum.decisions import Decision
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import Method
 from hilum.explanation.neighbours import (
@@ -19,7 +20,7 @@ from hilum.explanation.neighbours import (
 from hilum.explanation.network import deciding_network
 from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
-from hilum.labels import Decision, LabelTree
+from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, Predictions

@@ -9,6 +9,7 @@ import numpy as np
 
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.codec import write_plain
+from hilum.decisions import Decision
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import METHODS, Method, parse_method
 from hilum.explanation.errors import name_probs, parting
@@ -35,7 +36,6 @@ from hilum.explanation.pictures import thumbnail_png
 from hilum.explanation.sanity import check_sanity
 from hilum.files import ODD_NAMES, safe_name, write_atomically
 from hilum.given import Data, Trained, as_classifier
-from hilum.labels import Decision
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
 from hilum.radiographs.dataset import Dataset

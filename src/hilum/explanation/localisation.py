@@ -11,11 +11,11 @@ from typing import ClassVar
 import numpy as np
 
 from hilum.classifier.classifier import Classifier, check_labels
+from hilum.decisions import Decision
 from hilum.errors import DataError, EvaluationError
 from hilum.explanation.attribution import METHODS, Method, attribute
 from hilum.explanation.feature_maps import MapArray
 from hilum.explanation.network import open_network
-from hilum.labels import Decision
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress

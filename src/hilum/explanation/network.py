@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from hilum.classifier.classifier import Classifier
+from hilum.decisions import Decision
 from hilum.errors import DataError, EvaluationError, nearest
-from hilum.labels import Decision
 from hilum.networks.ensemble import split_network
 from hilum.records import PixelArray
 from hilum.transforms.preprocess import Preprocessing

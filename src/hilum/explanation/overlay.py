@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hilum.classifier.classifier import Classifier
+from hilum.decisions import Decision
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import METHOD_NAMES, METHODS, SIGNED, Method, attribute
 from hilum.explanation.feature_maps import MapArray
 from hilum.explanation.pictures import ColourMap, colour, to_png
-from hilum.labels import Decision
 from hilum.radiographs.pixels import Progress
 from hilum.records import IntArray, PixelArray
 

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from hilum.classifier.classifier import Classifier
+from hilum.decisions import FLAT
 from hilum.errors import ClassifierError, nearest
 from hilum.files import safe_name
-from hilum.labels import FLAT, LabelTree
+from hilum.labels import LabelTree
 from hilum.settings import Resize
 
 #: What the graph takes: 'images', decoded grey radiographs of any size, or 'pixels', what the

@@ -9,12 +9,12 @@ import numpy as np
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.inference import compute_features
+from hilum.decisions import Decision
 from hilum.errors import EvaluationError, LabelError, nearest
 from hilum.explanation.attribution import SIGNED, attribute, parse_method
 from hilum.explanation.feature_maps import MapArray
 from hilum.explanation.overlay import draw_overlay, scale_map
 from hilum.explanation.pictures import colour, thumbnail_png, to_png, to_text
-from hilum.labels import Decision
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
 from hilum.records import PixelArray, Predictions

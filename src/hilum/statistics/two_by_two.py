@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hilum.errors import EvaluationError
-from hilum.labels import LabelTree, Node
+from hilum.labels import LabelTree
+from hilum.notation import Node
 from hilum.records import BoolArray, Estimate
 from hilum.statistics.intervals import mover_ratio, wilson
 from hilum.statistics.targets import Target

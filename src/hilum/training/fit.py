@@ -17,9 +17,10 @@ from torch import nn
 from torch.nn.functional import one_hot
 
 from hilum.classifier.inference import compute_logits
+from hilum.decisions import Decision
 from hilum.device import Format, as_channels_last
 from hilum.errors import Interrupted, TrainingError
-from hilum.labels import Decision, LabelTree
+from hilum.labels import LabelTree
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress

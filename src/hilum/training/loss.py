@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hilum.labels import Decision, LabelTree
+from hilum.decisions import Decision
+from hilum.labels import LabelTree
 from hilum.records import IntArray
 from hilum.settings import Settings
 

@@ -9,9 +9,9 @@ import torch
 from hilum.auditing.leaks import refuse_unsound
 from hilum.auditing.patients import joined_groups
 from hilum.auditing.provenance import recognise
+from hilum.decisions import Decision
 from hilum.device import choose_device, choose_format
 from hilum.errors import TrainingError
-from hilum.labels import Decision
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe

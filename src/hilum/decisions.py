@@ -1,0 +1,71 @@
+"""What one network decides: a choice between options, findings, or both."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hilum.records import FloatArray, IntArray
+
+ROOT = "root"
+FLAT = "flat"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is present or absent, beside all other findings.
+
+    index: its column among the tree's findings. below: the label whose finding it is, or 'root'.
+    classes: the indices of the classes of which it is asked; an image of another does not have it.
+    """
+
+    name: str
+    index: int
+    below: str
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one network decides: a choice between options, findings, or both.
+
+    name: 'root', the label that it divides, or 'flat' for the one decision over all classes.
+    options: what it chooses between, none or at least two. members: for each option the class
+    indices below it. findings: what it says to be present or absent. Its network's outputs are
+    those of the options, and then of the findings.
+    """
+
+    name: str
+    options: tuple[str, ...]
+    members: tuple[tuple[int, ...], ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers its network gives for an image."""
+        return len(self.options) + len(self.findings)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The names of its network's outputs: of the options, and then of the findings."""
+        return (*self.options, *(finding.name for finding in self.findings))
+
+    def targets(self, labels: IntArray) -> IntArray:
+        """Which option each class index belongs to: (N,) indices, -1 where it belongs to none."""
+        table = {c: i for i, classes in enumerate(self.members) for c in classes}
+        return np.array([table.get(int(label), -1) for label in labels], dtype=np.int64)
+
+    def shares(self, labels: IntArray, marks: IntArray) -> FloatArray:
+        """What its network should say of images: (N, outputs), 1, 0, or NaN where it is not known.
+
+        labels: (N,) class indices. marks: (N, F) of the tree's findings, PRESENT, ABSENT or below
+        0 where it is not known.
+        """
+        chosen = self.targets(labels)[:, None]
+        options = np.where(chosen < 0, np.nan, chosen == np.arange(len(self.options)))
+        columns = [
+            np.where(
+                np.isin(labels, f.classes) & (marks[:, f.index] >= 0), marks[:, f.index], np.nan
+            )
+            for f in self.findings
+        ]
+        return np.column_stack([options, *columns]).astype(np.float64)
