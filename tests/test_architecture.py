@@ -25,6 +25,7 @@ LAYERS = (
     "table",
     "display",
     "records",
+    "predictions",
     "codec",
     "decisions",
     "notation",

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hilum.records import Estimate, Predictions
+from hilum.predictions import Predictions
+from hilum.records import Estimate
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hilum.records import FloatArray, IntArray
+from hilum.records import ABSENT, FloatArray, IntArray
 
 ROOT = "root"
 FLAT = "flat"
@@ -22,6 +22,15 @@ class Finding:
     index: int
     below: str
     classes: tuple[int, ...]
+
+    def truth(self, labels: IntArray, marks: IntArray) -> IntArray:
+        """Whether images have it: (N,) PRESENT, ABSENT, or below 0 where that is not known.
+
+        labels: (N,) class indices. marks: (N, F) of all findings. An image of a class of which it
+        is not asked does not have it.
+        """
+        asked = np.isin(labels, self.classes)
+        return np.asarray(np.where(asked, marks[:, self.index], ABSENT), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,6 +201,11 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     each decision on one shared backbone; an option's probability is that of its classes. Without
     weights and smoothing both are the same loss. Not for cascades, whose networks learn one
     decision each."""
+    findings_loss: Literal["cross-entropy", "focal", "asymmetric"] = "cross-entropy"
+    """Of findings, each present or absent. `focal`: what is decided well already counts less (Lin
+    et al. 2017, doi:10.1109/ICCV.2017.324). `asymmetric`: so it is for absent findings alone, and
+    those below a probability of 0.05 count nothing (Ridnik et al. 2021,
+    doi:10.1109/ICCV48922.2021.00015). Probabilities then need calibrating."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target that is spread evenly over the options."""
     augmentation: Augmentation = Augmentation()

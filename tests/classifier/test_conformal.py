@@ -19,7 +19,8 @@ from hilum.classifier.conformal import (
 from hilum.codec import from_plain, to_plain
 from hilum.errors import ClassifierError, EvaluationError
 from hilum.labels import LabelTree
-from hilum.records import FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import FloatArray, IntArray
 from tests.plain import again
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")

@@ -15,7 +15,7 @@ from hilum.classifier.threshold import PRESETS, Demand
 from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError, LabelError
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from hilum.statistics.intervals import wilson
 from hilum.statistics.two_by_two import TwoByTwo
 from tests.plain import again

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 
 
 def cascade_predictions(tree, choices, names=None):

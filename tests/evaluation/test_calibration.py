@@ -10,7 +10,7 @@ from hilum.evaluation.calibration import (
     measure_calibration,
 )
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from tests.plain import again
 
 

@@ -14,7 +14,7 @@ from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import write_evaluation
 from hilum.evaluation.overview import list_runs
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from hilum.statistics.comparison import delong, mcnemar_exact
 from tests.command import run_command
 

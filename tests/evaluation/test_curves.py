@@ -7,7 +7,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from hilum.errors import EvaluationError
 from hilum.evaluation.curves import measure_curves
 from hilum.evaluation.evaluate import evaluate_predictions
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from tests.plain import again
 
 

@@ -7,7 +7,7 @@ from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError, LabelError
 from hilum.evaluation.curves import THRESHOLDS, DecisionCurve, measure_decision_curves, net_benefit
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from hilum.statistics.intervals import wilson
 from tests.plain import again
 

@@ -10,7 +10,7 @@ from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from tests.calls import count_calls
 from tests.plain import again
 

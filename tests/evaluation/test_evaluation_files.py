@@ -18,7 +18,7 @@ from hilum.evaluation.files import (
     write_evaluation,
 )
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 
 
 def case(tree, n, seed=0):

@@ -12,9 +12,9 @@ from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate, evaluate_predictions
 from hilum.evaluation.external import ExternalDrop, compare_external
 from hilum.labels import LabelTree
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.label_map import parse_label_map
-from hilum.records import Predictions
 from tests.plain import again
 from tests.spots import write_spots
 from tests.untrained import untrained

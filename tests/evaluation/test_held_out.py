@@ -7,7 +7,7 @@ from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import predictions_csv, read_held_out, write_evaluation
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 
 
 def table(path, tree, truth, probs, names):

@@ -7,7 +7,7 @@ from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.label_errors import LabelErrors, find_label_errors
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from tests.plain import again
 
 PAIR = LabelTree.from_text("a, b")

@@ -8,7 +8,7 @@ from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from tests.plain import again
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")

@@ -21,8 +21,8 @@ from hilum.evaluation.stress import (
     write_stress,
 )
 from hilum.labels import LabelTree
+from hilum.predictions import Predictions
 from hilum.radiographs.image import read_radiograph
-from hilum.records import Predictions
 from hilum.statistics.intervals import bootstrap, wilson
 from hilum.transforms.corrupt import CORRUPTIONS, STRENGTHS, corrupt, select_corruptions
 from tests.plain import again

@@ -10,7 +10,7 @@ from hilum.errors import EvaluationError
 from hilum.evaluation.bands import Bands
 from hilum.evaluation.subgroups import Subgroups, measure_subgroups
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from hilum.statistics.intervals import wilson
 from tests.plain import again
 

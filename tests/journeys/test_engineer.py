@@ -16,8 +16,8 @@ from PIL import Image
 
 from hilum import cli
 from hilum.classifier.classifier import Classifier
+from hilum.predictions import Prediction
 from hilum.radiographs.dataset import open_dataset
-from hilum.records import Prediction
 from tests.spots import write_spots
 from tests.untrained import untrained
 

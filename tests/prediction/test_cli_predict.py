@@ -10,7 +10,7 @@ from hilum.classifier.conformal import ODD
 from hilum.cli.predict import print_predictions
 from hilum.labels import LabelTree
 from hilum.prediction.table import Table
-from hilum.records import Prediction
+from hilum.predictions import Prediction
 
 
 def test_some_files_that_fail_are_exit_code_1(tmp_path, folder, predict):

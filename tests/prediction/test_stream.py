@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hilum.prediction.stream import Reading, predict_stream, read_file
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 
 
 def paths(n):

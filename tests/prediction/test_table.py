@@ -14,7 +14,7 @@ from hilum.labels import LabelTree
 from hilum.prediction.predict import predict_each
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table, encode_csv, encode_header
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 

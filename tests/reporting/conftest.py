@@ -12,7 +12,8 @@ import pytest
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import Evaluation, write_evaluation
 from hilum.labels import LabelTree
-from hilum.records import IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import IntArray
 
 LABELS = "normal, infected(covid, non-covid)"
 CASCADE = """\

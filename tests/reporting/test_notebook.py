@@ -16,9 +16,10 @@ from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.explanation.errors import ErrorGallery, collect_errors
 from hilum.explanation.explain import explain
 from hilum.labels import LabelTree
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
-from hilum.records import Estimate, Predictions
+from hilum.records import Estimate
 from hilum.reporting.notebook import (
     show_confusion,
     show_counterpart,

@@ -19,9 +19,10 @@ import sqlalchemy
 from hilum.codec import read_plain, to_plain
 from hilum.errors import DataError, EvaluationError, Interrupted, StudyError
 from hilum.evaluation.files import read_predictions
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe, differences
-from hilum.records import Estimate, Predictions
+from hilum.records import Estimate
 from hilum.search.results import SearchResult, best_of, measure_importance
 from hilum.search.search import plan_search, run_search
 from hilum.search.space import Space

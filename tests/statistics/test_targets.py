@@ -3,7 +3,7 @@ import pytest
 
 from hilum.errors import LabelError
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from hilum.statistics.targets import Target, findings, labels_of
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from hilum.studies.folds import HeldOut
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")

@@ -7,7 +7,7 @@ from sklearn import metrics as oracle
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.labels import LabelTree
-from hilum.records import Predictions
+from hilum.predictions import Predictions
 from hilum.studies.measures import Measure
 from tests.studies.held_out import TREE, predictions
 

@@ -15,12 +15,13 @@ from hilum.classifier.gate import fit_gate
 from hilum.classifier.inference import compute_features, compute_logits
 from hilum.classifier.reference import MAX_IMAGES, Reference
 from hilum.classifier.temperature import fit_temperature
+from hilum.classifier.threshold import best_f1_threshold
 from hilum.classifier.validation import Keys, Validation, image_keys
 from hilum.codec import to_plain
 from hilum.errors import ClassifierError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, PixelArray, evenly_spaced
+from hilum.records import MISSING, PRESENT, FloatArray, IntArray, PixelArray, evenly_spaced
 
 
 def calibrate_on(
@@ -79,21 +80,55 @@ def calibrate(
         )
         for name, network in classifier.networks.items()
     }
-    truth = dataset.labels[validation_rows]
+    truth, marks = dataset.labels[validation_rows], dataset.marks[validation_rows]
     temperatures, fits = {}, {}
-    for decision in classifier.tree.networks(classifier.strategy):
-        targets = decision.targets(truth)
+
+    def fit(name: str, values: FloatArray, targets: IntArray) -> None:
         mine = targets >= 0
-        fitted = fit_temperature(logits[decision.name][mine], targets[mine])
-        temperatures[decision.name] = fitted.value
-        fits[decision.name] = to_plain(fitted)
+        fitted = fit_temperature(values[mine], targets[mine])
+        temperatures[name] = fitted.value
+        fits[name] = to_plain(fitted)
+
+    for decision in classifier.tree.networks(classifier.strategy):
+        values, k = logits[decision.name], len(decision.options)
+        if k:
+            fit(decision.name, values[:, :k], decision.targets(truth))
+        for finding, own in zip(decision.findings, values[:, k:].T, strict=True):
+            asked = np.isin(truth, finding.classes)
+            against_absent = np.column_stack([np.zeros_like(own), own])
+            fit(finding.name, against_absent, np.where(asked, marks[:, finding.index], MISSING))
     about = {**_about(dataset), "split": split, "n": len(truth)}
+    classifier = replace(classifier, temperatures=temperatures, thresholds={})
     return replace(
         classifier,
-        temperatures=temperatures,
-        validation=Validation(truth, logits, about, _keys(dataset, validation_rows)),
+        thresholds=_thresholds(classifier, truth, marks, logits),
+        validation=Validation(
+            truth,
+            logits,
+            about,
+            _keys(dataset, validation_rows),
+            marks if classifier.tree.findings else None,
+        ),
         provenance={**classifier.provenance, "calibration": {**about, "temperatures": fits}},
     )
+
+
+def _thresholds(
+    classifier: Classifier, truth: IntArray, marks: IntArray, logits: dict[str, FloatArray]
+) -> dict[str, float]:
+    """By finding, from which probability on it is called present; F1 is highest so.
+
+    Those of which there are too few images keep 0.5, and are left out.
+    """
+    probs = classifier.decide(logits).finding_probs
+    found = {}
+    for finding in classifier.tree.findings:
+        present = finding.truth(truth, marks)
+        known = present >= 0
+        threshold = best_f1_threshold(probs[known, finding.index], present[known] == PRESENT)
+        if threshold is not None:
+            found[finding.name] = threshold
+    return found
 
 
 def remember(

@@ -14,6 +14,7 @@ from torch import nn
 from hilum.classifier.decider import PARTS, Decider, read_facts
 from hilum.classifier.files import (
     ClassifierFile,
+    FindingEntry,
     NetworkEntry,
     classifier_folder,
     read_classifier_file,
@@ -45,7 +46,10 @@ class Classifier(Decider):
             ensemble are joined in one (networks/ensemble.py).
         network_names: Their registered names.
         provenance: Where it came from, as plain JSON values.
-        temperatures: By network, what its logits are divided by; 1 where none is given.
+        temperatures: By network, what the logits of its options are divided by, and by finding
+            what its own is; 1 where none is given.
+        thresholds: By finding, from which probability on it is called present; 0.5 where none is
+            given.
         validation: What the networks said of images that trained none of them, if calibrated.
         reference: What it remembers of its training images, if calibrated.
         gate: Judges whether an image is like them, if calibrated.
@@ -115,7 +119,7 @@ class Classifier(Decider):
             written = write_part(folder, f"{safe_name(name)}.safetensors", weights)
             entries[name] = NetworkEntry(
                 name=self.network_names[name],
-                outputs=len(decision.options),
+                outputs=decision.outputs,
                 weights=written.file,
                 sha256=written.sha256,
                 temperature=self.temperatures.get(name, 1.0),
@@ -133,6 +137,13 @@ class Classifier(Decider):
             rule=self.rule,
             preprocessing=self.preprocessing,
             networks=entries,
+            findings={
+                f.name: FindingEntry(
+                    temperature=self.temperatures.get(f.name, 1.0),
+                    threshold=self.thresholds.get(f.name, 0.5),
+                )
+                for f in self.tree.findings
+            },
             **parts,
             provenance=self.provenance,
         )

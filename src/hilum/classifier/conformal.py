@@ -22,7 +22,8 @@ import numpy as np
 
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import bootstrap, wilson
 

@@ -19,10 +19,11 @@ from hilum.decisions import FLAT
 from hilum.display import Displayed
 from hilum.errors import ClassifierError, LabelError
 from hilum.labels import LabelTree, Rule, Strategy
+from hilum.predictions import Predictions
 from hilum.radiographs.gather import Images, gather_images, image_name
 from hilum.radiographs.image import Source, read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import FloatArray, IntArray, PixelArray, Predictions
+from hilum.records import FloatArray, IntArray, PixelArray
 from hilum.transforms.preprocess import Preprocessing, check_pixels
 
 #: What calibration gives a classifier: the files and what reads them. Weights never have such a
@@ -49,7 +50,10 @@ class Decider(Displayed):
         preprocessing: What makes an image a network's input.
         network_names: The registered names of the networks, by the decision's name.
         provenance: Where it came from, as plain JSON values.
-        temperatures: By network, what its logits are divided by; 1 where none is given.
+        temperatures: By network, what the logits of its options are divided by, and by finding
+            what its own is; 1 where none is given.
+        thresholds: By finding, from which probability on it is called present; 0.5 where none is
+            given.
         validation: What the networks said of images that trained none of them, if calibrated.
         reference: What it remembers of its training images, if calibrated.
         gate: Judges whether an image is like them, if calibrated.
@@ -62,6 +66,7 @@ class Decider(Displayed):
     network_names: dict[str, str]
     provenance: dict[str, Any] = field(default_factory=dict)
     temperatures: dict[str, float] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
     validation: Validation | None = None
     reference: Reference | None = None
     gate: Gate | None = None
@@ -167,26 +172,36 @@ class Decider(Displayed):
         Returns:
             The predictions of N images, in their order.
         """
-        probs_of = {
-            name: _softmax(values / self.temperatures.get(name, 1.0))
-            for name, values in logits.items()
-        }
-        if self.strategy == "flat":
-            probs = probs_of[FLAT]
-            decision_probs = self.tree.decision_probs(probs)
+        options, given = {}, {}
+        for decision in self.tree.networks(self.strategy):
+            values, k = logits[decision.name], len(decision.options)
+            if k:
+                temperature = self.temperatures.get(decision.name, 1.0)
+                options[decision.name] = _softmax(values[:, :k] / temperature)
+            for finding, own in zip(decision.findings, values[:, k:].T, strict=True):
+                given[finding.name] = _sigmoid(own / self.temperatures.get(finding.name, 1.0))
+        n = len(next(iter(logits.values())))
+        if not self.tree.decisions:
+            probs, predicted = np.ones((n, 1)), np.zeros(n, dtype=np.int64)
+        elif self.strategy == "flat":
+            probs = options[FLAT]
+            options = self.tree.decision_probs(probs)
             predicted = probs.argmax(axis=1).astype(np.int64)
         else:
-            probs = self.tree.leaf_probs(probs_of)
-            decision_probs = probs_of
-            predicted = self.tree.choose(probs_of, self.rule)
-        found = tuple(names) if len(names) else ("",) * len(probs)
+            probs = self.tree.leaf_probs(options)
+            predicted = self.tree.choose(options, self.rule)
+        findings = tuple(finding.name for finding in self.tree.findings)
+        finding_probs = self.tree.finding_probs(probs, given)
         return Predictions(
-            found,
+            tuple(names) if len(names) else ("",) * n,
             probs,
-            decision_probs,
+            options,
             predicted,
             classes=self.tree.classes,
             options=self.tree.options,
+            findings=findings,
+            finding_probs=finding_probs,
+            present=finding_probs >= [self.thresholds.get(name, 0.5) for name in findings],
         )
 
     def without_temperatures(self, predictions: Predictions) -> Predictions:
@@ -199,8 +214,21 @@ class Decider(Displayed):
             Those of the same images.
         """
         of = {FLAT: predictions.probs} if self.strategy == "flat" else predictions.decision_probs
-        with np.errstate(divide="ignore"):  # log 0 is minus infinity, and softmax gives 0 back
-            logits = {name: np.log(of[name]) * self.temperatures.get(name, 1) for name in of}
+        logits = {}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # log 0 is minus infinity, and softmax gives 0 back
+            for decision in self.tree.networks(self.strategy):
+                columns = []
+                if decision.options:
+                    temperature = self.temperatures.get(decision.name, 1)
+                    columns = list((np.log(of[decision.name]) * temperature).T)
+                for finding in decision.findings:
+                    reached = predictions.probs[:, finding.classes].sum(axis=1)
+                    given = np.minimum(predictions.finding_probs[:, finding.index] / reached, 1)
+                    given = np.where(reached > 0, given, 0.5)  # it does not count there
+                    odds = np.log(given) - np.log1p(-given)
+                    columns.append(odds * self.temperatures.get(finding.name, 1))
+                logits[decision.name] = np.column_stack(columns)
         return replace(self, temperatures={}).decide(logits, predictions.names)
 
     def validation_predictions(self) -> tuple[IntArray, Predictions]:
@@ -230,6 +258,13 @@ def _softmax(logits: FloatArray) -> FloatArray:
     return powers
 
 
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    """Each number as a probability, without overflow."""
+    powers = np.exp(-np.abs(logits))
+    probs: FloatArray = np.where(logits >= 0, 1.0, powers) / (1 + powers)
+    return probs
+
+
 def read_facts(folder: Path, content: ClassifierFile) -> dict[str, Any]:
     """The fields of a Decider, from a classifier's folder and its classifier.json.
 
@@ -243,10 +278,10 @@ def read_facts(folder: Path, content: ClassifierFile) -> dict[str, Any]:
     names = [decision.name for decision in tree.networks(content.strategy)]
     for decision in tree.networks(content.strategy):
         entry = content.networks.get(decision.name)
-        if entry is None or entry.outputs != len(decision.options):
+        if entry is None or entry.outputs != decision.outputs:
             raise ClassifierError(
                 f"{folder}: classifier.json has no fitting network for the decision "
-                f"'{decision.name}' ({', '.join(decision.options)})."
+                f"'{decision.name}' ({', '.join(decision.answers)})."
             )
     parts = {}
     for name, (_, kind) in PARTS.items():
@@ -261,6 +296,8 @@ def read_facts(folder: Path, content: ClassifierFile) -> dict[str, Any]:
         "preprocessing": content.preprocessing,
         "network_names": {name: content.networks[name].name for name in names},
         "provenance": content.provenance,
-        "temperatures": {name: content.networks[name].temperature for name in names},
+        "temperatures": {name: content.networks[name].temperature for name in names}
+        | {name: finding.temperature for name, finding in content.findings.items()},
+        "thresholds": {name: finding.threshold for name, finding in content.findings.items()},
         **parts,
     }

@@ -39,7 +39,7 @@ class NetworkEntry(BaseModel, frozen=True, extra="forbid"):
     """
 
     name: str
-    outputs: int = Field(ge=2)
+    outputs: int = Field(ge=1)
     weights: str = Field(pattern=r"^[\w.-]+\.safetensors$")
     sha256: str
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -47,8 +47,18 @@ class NetworkEntry(BaseModel, frozen=True, extra="forbid"):
     mirror: bool = False
 
 
+class FindingEntry(BaseModel, frozen=True, extra="forbid"):
+    """A finding: its own temperature, and from which probability on it is called present."""
+
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    threshold: float = Field(default=0.5, ge=0, le=1)
+
+
 class ClassifierFile(BaseModel, frozen=True, extra="forbid"):
-    """What classifier.json holds. validation, reference, gate: None where it was not calibrated."""
+    """What classifier.json holds.
+
+    findings: by name. validation, reference, gate: None where it was not calibrated.
+    """
 
     format: Literal[1] = 1
     labels: list[Any]
@@ -56,6 +66,7 @@ class ClassifierFile(BaseModel, frozen=True, extra="forbid"):
     rule: Rule
     preprocessing: Preprocessing
     networks: dict[str, NetworkEntry]
+    findings: dict[str, FindingEntry] = Field(default_factory=dict)
     validation: FileEntry | None = None
     reference: FileEntry | None = None
     gate: FileEntry | None = None

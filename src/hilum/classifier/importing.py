@@ -49,7 +49,7 @@ def import_checkpoints(
         state, facts = _read_state(path)
         module = create_network_to_load(
             network,
-            outputs=len(decision.options),
+            outputs=decision.outputs,
             image_size=image_size,
             allow_code=True,  # the caller named it, not a file
         )
@@ -58,7 +58,7 @@ def import_checkpoints(
         except (RuntimeError, TypeError, AttributeError) as error:
             raise ClassifierError(
                 f"{path}: these weights do not fit the network '{network}' with "
-                f"{len(decision.options)} outputs at {image_size[0]} x {image_size[1]}: {error}"
+                f"{decision.outputs} outputs at {image_size[0]} x {image_size[1]}: {error}"
             ) from None
         networks[decision.name] = module
         sources[decision.name] = facts

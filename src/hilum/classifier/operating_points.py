@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from hilum.classifier.threshold import PRESETS, Chosen, Demand, choose_threshold
 from hilum.errors import EvaluationError, nearest
 from hilum.labels import LabelTree
-from hilum.records import BoolArray, Estimate, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import BoolArray, Estimate, IntArray
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import mover_difference
 from hilum.statistics.targets import Target, findings

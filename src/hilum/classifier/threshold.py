@@ -279,3 +279,25 @@ def _note(demand: Demand, expected: Measures, n: int) -> str:
     if estimate.n < needed:
         text += f" Even without an error that takes {needed} {whole}; there are {estimate.n}."
     return text
+
+
+#: Below this many images with a finding, and without, no threshold is chosen by them.
+LEAST_OF_EACH = 10
+
+
+def best_f1_threshold(scores: FloatArray, present: BoolArray) -> float | None:
+    """From which score on to call a finding present, so that F1 is highest.
+
+    scores: (M,) probabilities. present: (M,) whether it truly is. Half way between two scores that
+    differ; of equally good ones the highest. None where fewer than 10 images have it, or have not.
+    Source: Lipton et al. 2014, doi:10.1007/978-3-662-44851-9_15
+    """
+    if min(present.sum(), (~present).sum()) < LEAST_OF_EACH:
+        return None
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(present[order])
+    f1 = 2 * hits / (np.arange(1, len(scores) + 1) + present.sum())
+    ends = np.flatnonzero(np.append(ranked[:-1] > ranked[1:], True))  # equal scores go together
+    last = ends[int(np.argmax(f1[ends]))]
+    below = ranked[last + 1] if last + 1 < len(ranked) else 0.0
+    return float((ranked[last] + below) / 2)

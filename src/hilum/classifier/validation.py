@@ -30,13 +30,15 @@ class Validation:
     ('flat' under that strategy), its (M, options) outputs before any temperature; of all M
     images, also those whose class does not lie below the decision. about: the data set ('name',
     'fingerprint'), the 'split' and the number 'n', as JSON values. seen: (M,) image_keys, by which
-    the images are known again; None in files of earlier versions.
+    the images are known again; None in files of earlier versions. marks: (M, F) int64 of the
+    tree's findings, as of records; None where it has none.
     """
 
     truth: IntArray
     logits: dict[str, FloatArray]
     about: dict[str, Any]
     seen: Keys | None = None
+    marks: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -47,6 +49,8 @@ class Validation:
         arrays |= {f"logits.{k}": v.astype(np.float32) for k, v in self.logits.items()}
         if self.seen is not None:
             arrays["seen"] = self.seen
+        if self.marks is not None:
+            arrays["marks"] = self.marks.astype(np.int8)
         return pack_arrays("about", self.about, arrays)
 
     @classmethod
@@ -54,5 +58,7 @@ class Validation:
         """The inverse of to_bytes. Raises ClassifierError, naming source, for other content."""
         with unpacked("about", data, source) as (about, arrays):
             truth, seen = arrays.pop("truth"), arrays.pop("seen", None)
+            marks = arrays.pop("marks", None)
             logits = {k.removeprefix("logits."): v.astype(np.float64) for k, v in arrays.items()}
-            return cls(truth, logits, about, seen)
+            marks = None if marks is None else marks.astype(np.int64)
+            return cls(truth, logits, about, seen, marks)

@@ -13,7 +13,7 @@ from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
 if TYPE_CHECKING:
     from hilum.classifier.arrivals import Arrivals
     from hilum.prediction.table import Table
-    from hilum.records import Prediction
+    from hilum.predictions import Prediction
 
 EXAMPLE = "hilum predict runs/first image.png folder/ --out predictions.csv"
 

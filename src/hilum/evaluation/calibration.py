@@ -7,7 +7,8 @@ import numpy as np
 
 from hilum.evaluation.measures import Sample, samples_of
 from hilum.labels import LabelTree
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import calibration as scores
 from hilum.statistics.calibration import calibration_intercept, calibration_slope
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson

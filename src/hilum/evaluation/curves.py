@@ -9,7 +9,8 @@ import numpy as np
 from hilum.errors import EvaluationError
 from hilum.evaluation.measures import Sample, samples_of
 from hilum.labels import LabelTree
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import curves as lines
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import (

@@ -16,9 +16,10 @@ from hilum.evaluation.measures import Sample, measure_label, measure_overall, sa
 from hilum.evaluation.overlap import trained_on
 from hilum.given import Data, Trained
 from hilum.labels import LabelTree, Rule, Strategy, parse_rule
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset, describe_damage
 from hilum.radiographs.pixels import Progress
-from hilum.records import BoolArray, IntArray, Predictions
+from hilum.records import BoolArray, IntArray
 from hilum.statistics import metrics
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
 from hilum.training.folder import as_pair

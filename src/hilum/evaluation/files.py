@@ -30,7 +30,8 @@ from hilum.errors import EvaluationError, plural
 from hilum.evaluation.measures import OVERALL
 from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
 from hilum.labels import LabelTree, Rule, Strategy
-from hilum.records import Estimate, FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import Estimate, FloatArray, IntArray
 from hilum.statistics.checks import check_predictions
 from hilum.table import Row, Table
 

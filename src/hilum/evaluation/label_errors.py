@@ -14,7 +14,8 @@ import numpy as np
 
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.checks import check_predictions
 
 #: How often labels are drawn from the probabilities, to say how many chance would find.

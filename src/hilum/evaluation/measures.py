@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from hilum.labels import LabelTree
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import metrics
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.intervals import bootstrap, wilson

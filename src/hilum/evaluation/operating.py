@@ -10,7 +10,8 @@ from hilum.classifier.operating_points import (
     measure_operating_point,
 )
 from hilum.labels import LabelTree
-from hilum.records import Estimate, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import Estimate, IntArray
 from hilum.statistics.targets import Target
 from hilum.statistics.two_by_two import check_prevalence, predictive_values
 

@@ -36,10 +36,11 @@ from hilum.evaluation.stress import (
     subject_of,
 )
 from hilum.labels import LabelTree, Rule
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
-from hilum.records import Estimate, IntArray, PixelArray, Predictions
+from hilum.records import Estimate, IntArray, PixelArray
 from hilum.statistics.intervals import wilson
 from hilum.transforms.shift import SHIFTS, exchange_acquisition, shifted
 

@@ -17,10 +17,11 @@ from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import describe_classifier, describe_data
 from hilum.evaluation.measures import OVERALL, samples_of
 from hilum.labels import LabelTree, Rule
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import Estimate, FloatArray, IntArray, PixelArray, Predictions
+from hilum.records import Estimate, FloatArray, IntArray, PixelArray
 from hilum.statistics import metrics
 from hilum.statistics.intervals import RESAMPLES, percentile_interval, resample, wilson
 from hilum.transforms.corrupt import (

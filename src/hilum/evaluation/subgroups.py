@@ -17,10 +17,11 @@ from hilum.auditing.shortcuts import SIDE
 from hilum.errors import EvaluationError
 from hilum.evaluation.bands import Bands, cut_cells, cut_tertiles
 from hilum.labels import LabelTree
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_header
 from hilum.radiographs.pixels import Progress, Thumbnail, in_parallel
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray, Predictions
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.comparison import holm
 from hilum.statistics.intervals import wilson

@@ -21,9 +21,10 @@ from hilum.explanation.network import deciding_network
 from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
 from hilum.labels import LabelTree
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray, Predictions
+from hilum.records import FloatArray
 
 #: How many errors have pictures: 25 kB and three thumbnails each, so that a report stays small.
 PICTURED: Final = 12

@@ -38,11 +38,12 @@ from hilum.files import ODD_NAMES, safe_name, write_atomically
 from hilum.given import Data, Trained, as_classifier
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.gather import Images, gather_images, image_name
 from hilum.radiographs.image import read_picture
 from hilum.radiographs.pixels import Progress
-from hilum.records import PixelArray, Predictions, several
+from hilum.records import PixelArray, several
 from hilum.training.folder import as_pair
 
 #: How many phantoms the localisation scores rest on.

@@ -32,9 +32,10 @@ from hilum.explanation.network import deciding_network, last_network
 from hilum.explanation.overlay import Drawing, draw_attributions
 from hilum.explanation.sanity import SanityCheck, check_sanity
 from hilum.files import ODD_NAMES, sha256
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, PixelArray, Predictions
+from hilum.records import IntArray, PixelArray
 from hilum.training.folder import as_divided
 
 #: Beside evaluation.json.

@@ -26,9 +26,10 @@ from hilum.exporting.graph import ClassifierGraph, Input, logits_name, output_na
 from hilum.exporting.session import OPSET, run_session, start_session
 from hilum.files import safe_name, write_atomically
 from hilum.phantoms.phantom import LABELS, render_phantom
+from hilum.predictions import Predictions
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.layouts import list_images
-from hilum.records import PixelArray, Predictions, evenly_spaced
+from hilum.records import PixelArray, evenly_spaced
 from hilum.statistics.targets import findings
 
 if TYPE_CHECKING:

@@ -40,8 +40,8 @@ from hilum.prediction.table import (
     encode_header,
     write_parquet,
 )
+from hilum.predictions import Prediction
 from hilum.radiographs.pixels import Progress
-from hilum.records import Prediction
 
 
 @dataclass(frozen=True, slots=True)

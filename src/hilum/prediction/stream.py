@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hilum.errors import DataError
+from hilum.predictions import Predictions
 from hilum.radiographs.decoding import read_guarded
 from hilum.radiographs.pixels import PixelTransform
-from hilum.records import PixelArray, Predictions
+from hilum.records import PixelArray
 
 #: The step of inference that a runtime provides: pixels (N, H, W) uint8, as the classifier's
 #: preprocessing stores them, to predictions of N images.

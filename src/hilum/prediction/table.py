@@ -37,8 +37,8 @@ from hilum.errors import DataError
 from hilum.files import ODD_NAMES, new_file, sha256, to_cell
 from hilum.labels import LabelTree
 from hilum.prediction.stream import Answers
+from hilum.predictions import Prediction, Predictions
 from hilum.radiographs.cache import salt_of, salted_name
-from hilum.records import Prediction, Predictions
 
 
 @dataclass(frozen=True)

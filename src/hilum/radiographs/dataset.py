@@ -15,6 +15,8 @@ from hilum.display import Displayed, paragraphs
 from hilum.errors import DataError, LabelError, in_lines, plural
 from hilum.labels import LabelTree
 from hilum.phantoms.phantom import is_phantom
+from hilum.radiographs.completeness import check_complete
+from hilum.radiographs.finding_map import describe_unplaced, match_findings, without_several
 from hilum.radiographs.label_map import NO_MAPPING, match_classes
 from hilum.radiographs.layouts import (
     FROM_LIST,
@@ -32,8 +34,18 @@ from hilum.radiographs.pixels import (
     open_pixels,
 )
 from hilum.radiographs.typos import refuse_typos
-from hilum.records import IntArray, PixelArray, Progress, Record, several
-from hilum.table import Table
+from hilum.records import (
+    ABSENT,
+    MISSING,
+    PRESENT,
+    UNCERTAIN,
+    IntArray,
+    PixelArray,
+    Progress,
+    Record,
+    several,
+)
+from hilum.table import Row, Table
 
 #: What files are decoded to, to see whether they can be: small, and the audit needs it too.
 _TRIED = Thumbnail(48)
@@ -80,6 +92,13 @@ class Dataset(Displayed):
         return np.array([r.label for r in self.records], dtype=np.int64)
 
     @cached_property
+    def marks(self) -> IntArray:
+        """(N, F) of every record what is known of each finding: see Record.marks."""
+        return np.array([r.marks for r in self.records], dtype=np.int64).reshape(
+            len(self.records), len(self.tree.findings)
+        )
+
+    @cached_property
     def splits(self) -> tuple[str, ...]:
         """The splits that hold images, in the order train, val, test."""
         present = {r.split for r in self.records}
@@ -90,20 +109,22 @@ class Dataset(Displayed):
         """SHA-256 over every file's content, split and label: equal for equal data."""
         digest = hashlib.sha256()
         for record, content in zip(self.records, self.digests, strict=True):
-            digest.update(
-                f"{record.split}\t{self.tree.classes[record.label]}\t{content}\n".encode()
-            )
+            digest.update(f"{record.split}\t{self._label_of(record)}\t{content}\n".encode())
         return digest.hexdigest()
 
     @cached_property
     def content(self) -> str:
         """SHA-256 over every file's content and label, however the files are divided."""
-        classes = self.tree.classes
         lines = (
-            f"{classes[r.label]}\t{content}\n"
+            f"{self._label_of(r)}\t{content}\n"
             for r, content in zip(self.records, self.digests, strict=True)
         )
         return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+    def _label_of(self, record: Record) -> str:
+        """Its class, and what is known of each finding."""
+        marks = " ".join(map(str, record.marks))
+        return self.tree.classes[record.label] + (f" {marks}" if marks else "")
 
     def indices(self, split: str) -> IntArray:
         """Positions of a split's records; 'all' gives every record.
@@ -136,6 +157,24 @@ class Dataset(Displayed):
             for split in self.splits
         }
 
+    def finding_counts(self) -> dict[str, dict[str, dict[str, int]]]:
+        """Of each split and finding, how many images have it, do not, and of how many who knows.
+
+        Under 'present', 'absent', 'uncertain' and 'missing'.
+        """
+        names = {"present": PRESENT, "absent": ABSENT, "uncertain": UNCERTAIN, "missing": MISSING}
+        found = {}
+        for split in self.splits:
+            marks = self.marks[self.indices(split)]
+            found[split] = {
+                finding.name: {
+                    name: int((marks[:, finding.index] == mark).sum())
+                    for name, mark in names.items()
+                }
+                for finding in self.tree.findings
+            }
+        return found
+
     def take(self, rows: Sequence[int]) -> "Dataset":
         """The data set of some of the records, in the order of the rows."""
         return replace(
@@ -153,8 +192,17 @@ class Dataset(Displayed):
 
     def _in_full(self) -> Iterator[str | Table]:
         counts = self.counts()
-        columns = ["split", *self.tree.classes, "all"]
-        yield Table("", columns, [[s, *of.values(), sum(of.values())] for s, of in counts.items()])
+        columns = ["split", *self.tree.classes * bool(self.tree.decisions), "all"]
+        rows: list[Row] = [
+            [s, *list(of.values()) * bool(self.tree.decisions), sum(of.values())]
+            for s, of in counts.items()
+        ]
+        yield Table("", columns, rows)
+        if self.tree.findings:
+            told = self.finding_counts()
+            columns = ["present in", *(f.name for f in self.tree.findings)]
+            rows = [[s, *(n["present"] for n in of.values())] for s, of in told.items()]
+            yield Table("", columns, rows)
         yield paragraphs(f"Read as {self.layout}.", *self.notes)
 
     def pixels(self, transform: PixelTransform, progress: Progress | None = None) -> PixelArray:
@@ -219,7 +267,29 @@ def open_dataset(
     found = _without_excluded(listing.found, root, several(exclude))
     left_out = listing.left_out
     notes = list(listing.sentences)
-    if tree is None:
+    marks: list[tuple[int, ...]] = [()] * len(found)
+    by_finding = bool(listing.findings) and not all(f.labels for f in found)
+    if tree is None and by_finding and not rename:
+        tree = LabelTree((), listing.findings)
+        notes.append(
+            "Images have several labels, or none: each is read as a finding that is present or "
+            "absent. Labels without braces read images of one label alone."
+        )
+    elif by_finding and not (tree and tree.findings):
+        found, several_labels = without_several(found)
+        left_out = (*left_out, *several_labels)
+        notes += [left.note for left in several_labels]
+    if tree is not None and tree.findings:
+        placed, marks, said = match_findings(root, found, listing.findings, tree, rename)
+        kept = [k for k, label in enumerate(placed) if label is not None]
+        if len(kept) < len(found):
+            said.append(describe_unplaced(len(found) - len(kept)))
+        found, marks = [found[k] for k in kept], [marks[k] for k in kept]
+        labels = [label for label in placed if label is not None]
+        notes += said
+        if not found:
+            raise DataError(f"{root}: every image is left out.")
+    elif tree is None:
         if rename:
             raise DataError(
                 f"{root}: labels can be renamed only to classes of a tree that is given."
@@ -236,6 +306,7 @@ def open_dataset(
         found = [f for f, label in zip(found, matched, strict=True) if label is not None]
         labels = [label for label in matched if label is not None]
         notes += mapped
+        marks = [()] * len(found)
         if not found:
             raise DataError(f"{root}: every image is left out.")
     records = tuple(
@@ -247,8 +318,9 @@ def open_dataset(
             group=f.group,
             source=f.source,
             attributes=f.attributes,
+            marks=mark,
         )
-        for f, label in zip(found, labels, strict=True)
+        for f, label, mark in zip(found, labels, marks, strict=True)
     )
     records = tuple(sorted(records, key=record_order))
     damaged: dict[str, str] = {}
@@ -258,10 +330,7 @@ def open_dataset(
         names = tuple(f"{name} ({reason})" for name, reason in damaged.items())
         left_out = (*left_out, LeftOut(describe_damage(damaged), names))
         notes.append(describe_damage(damaged))
-    if every_class:
-        _check_classes(root, tree, records, damaged)
-    else:
-        notes += _missing_classes(tree, records)
+    notes += check_complete(root, tree, records, describe_damage(damaged), every_class=every_class)
     if not skip_damaged:
         digests = content_digests(data, [r.path for r in records], progress)
     return Dataset(
@@ -315,39 +384,3 @@ def _without_excluded(
     if not kept:
         raise DataError(f"{root}: every image is excluded.")
     return kept
-
-
-def _check_classes(
-    root: Path, tree: LabelTree, records: Sequence[Record], damaged: Mapping[str, str]
-) -> None:
-    without = f" {describe_damage(damaged)}" if damaged else ""
-    counts = Counter((r.split, r.label) for r in records)
-    for split in [s for s in SPLITS if any(r.split == s for r in records)]:
-        for label, name in enumerate(tree.classes):
-            n = counts[split, label]
-            if n == 0:
-                elsewhere = {s: counts[s, label] for s in SPLITS if counts[s, label]}
-                seen = ", ".join(f"{s} has {k}" for s, k in elsewhere.items()) or "no split has any"
-                raise DataError(
-                    f"{root}: the split '{split}' has no image of the class '{name}' ({seen}). "
-                    f"Every split needs every class.{without}"
-                )
-            if n == 1 and split == "train":
-                raise DataError(
-                    f"{root}: the class '{name}' has a single image in '{split}'; "
-                    f"training needs at least 2, and many more to learn anything.{without}"
-                )
-
-
-def _missing_classes(tree: LabelTree, records: Sequence[Record]) -> list[str]:
-    """What an evaluation of these records cannot say, in sentences."""
-    present = {(r.split, r.label) for r in records}
-    found = []
-    for split in [s for s in SPLITS if any(r.split == s for r in records)]:
-        absent = [n for i, n in enumerate(tree.classes) if (split, i) not in present]
-        if absent:
-            found.append(
-                f"The split '{split}' has no image of {', '.join(absent)}: measures that need one "
-                "are undefined."
-            )
-    return found

@@ -11,7 +11,8 @@ from threading import Thread
 import numpy as np
 
 from hilum.prediction.stream import Classify
-from hilum.records import PixelArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import PixelArray
 from hilum.serving.limits import Limits, Problem
 
 _RETRY_AFTER = 1

@@ -17,7 +17,8 @@ from hilum.explanation.overlay import draw_overlay, scale_map
 from hilum.explanation.pictures import colour, thumbnail_png, to_png, to_text
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
-from hilum.records import PixelArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import PixelArray
 from hilum.serving.schemas import Explanation, HeatMap, Neighbour
 
 _NEAREST: Final = 5

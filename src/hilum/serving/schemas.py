@@ -12,7 +12,8 @@ from hilum.classifier.threshold import PRESETS
 from hilum.codec import to_plain
 from hilum.labels import LabelTree
 from hilum.prediction.table import Table
-from hilum.records import IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import IntArray
 from hilum.serving.limits import Limits
 from hilum.statistics.targets import Target, findings, labels_of
 from hilum.statistics.two_by_two import TwoByTwo

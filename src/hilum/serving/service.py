@@ -15,8 +15,8 @@ from hilum.errors import DataError, HilumError
 from hilum.exporting.runtime import Runtime, run_by
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
+from hilum.predictions import Prediction
 from hilum.radiographs.decoding import Decoders
-from hilum.records import Prediction
 from hilum.serving.batching import Batcher
 from hilum.serving.bodies import Upload
 from hilum.serving.explaining import Explainer

@@ -6,7 +6,8 @@ import numpy as np
 
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
-from hilum.records import FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import FloatArray, IntArray
 
 
 def check_classes(name: str, values: IntArray, n_classes: int) -> None:

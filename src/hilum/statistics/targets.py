@@ -9,7 +9,8 @@ import numpy as np
 
 from hilum.errors import LabelError, nearest
 from hilum.labels import LabelTree, natural_order
-from hilum.records import BoolArray, FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from hilum.auditing.patients import group_name, joined_groups
 from hilum.auditing.splits import apply_split, make_split
 from hilum.errors import EvaluationError, StudyError, nearest
 from hilum.labels import LabelTree
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.layouts import SPLITS
-from hilum.records import BoolArray, IntArray, Predictions
+from hilum.records import BoolArray, IntArray
 from hilum.statistics.checks import check_predictions
 
 

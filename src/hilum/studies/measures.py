@@ -23,7 +23,8 @@ from hilum.errors import EvaluationError, nearest
 from hilum.evaluation import measures
 from hilum.evaluation.measures import OneAgainstRest
 from hilum.labels import LabelTree
-from hilum.records import BoolArray, FloatArray, IntArray, Predictions
+from hilum.predictions import Predictions
+from hilum.records import BoolArray, FloatArray, IntArray
 from hilum.statistics.targets import Target, labels_of
 
 #: By the name that a measure is parsed to, which is its name for people in lower case.

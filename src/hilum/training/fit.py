@@ -24,14 +24,15 @@ from hilum.labels import LabelTree
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, PixelArray
+from hilum.records import FloatArray, IntArray, PixelArray
 from hilum.settings import Settings
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row, fitting
 from hilum.training.interrupt import StopRequest
-from hilum.training.loss import make_loss
+from hilum.training.loss import count_right, make_loss
 from hilum.training.optim import AveragedWeights, Schedule, make_optimizer
 from hilum.training.order import (
     Visits,
+    kinds_of,
     own_randomness,
     plan_epoch,
     resize,
@@ -53,12 +54,13 @@ class Samples:
     """What a decision learns from, or is monitored on.
 
     pixels: (N, H, W) uint8, of the whole data set. rows: (M,) positions in it.
-    targets: (M,) option indices. names: of all N, for messages.
+    targets: (M,) option indices, or of a decision with findings (M, outputs) as of the loss.
+    names: of all N, for messages.
     """
 
     pixels: PixelArray
     rows: IntArray
-    targets: IntArray
+    targets: IntArray | FloatArray
     names: Sequence[str]
 
 
@@ -131,7 +133,7 @@ class _Loop:
         settings, device = task.settings, task.machine.device
         network = create_network(
             settings.network,
-            outputs=len(task.decision.options),
+            outputs=task.decision.outputs,
             image_size=task.preprocessing.image_size,
         )
         self.network = as_channels_last(network, device)
@@ -142,6 +144,7 @@ class _Loop:
         self.optimizer = make_optimizer(settings, self.network.parameters())
         self.schedule = Schedule(settings, self.optimizer, self.steps)
         self.loss = make_loss(task.decision, settings, task.tree, self.train.targets, device)
+        self.kinds = kinds_of(self.train.targets, len(task.decision.options))
         self.resident = _on_device(self.train.pixels, device)
         self.epoch = 0
         self.step = 0
@@ -175,7 +178,7 @@ class _Loop:
     def run_epoch(self, stop: StopRequest, progress: Progress | None) -> bool:
         """Train an epoch from the current step on; False if it was stopped on the way."""
         epoch, n = self.epoch + 1, len(self.train.rows)
-        visits = plan_epoch(self.settings, self.seed, self.decision.name, epoch, self.train.targets)
+        visits = plan_epoch(self.settings, self.seed, self.decision.name, epoch, self.kinds)
         self.running.setdefault("learning_rate", self.schedule.learning_rate)  # of its first step
         check_every = _CHECK_EVERY.get(self.machine.device.type, 50)
         what = f"{self.decision.name}: epoch {epoch} of {self.settings.epochs}"
@@ -249,7 +252,10 @@ class _Loop:
             other_pixels, other_targets = self._read(partners)
             pixels = mix(pixels, other_pixels, share)
             k = len(self.decision.options)
-            targets = mix(one_hot(main_targets, k), one_hot(other_targets, k), share)
+            both = (main_targets, other_targets)
+            if not self.decision.findings:
+                both = (one_hot(main_targets, k), one_hot(other_targets, k))
+            targets = mix(*both, share)
         pixels = augment(pixels, doses, seed=self.seed, epoch=epoch, indices=indices)
         x = resize(
             self.preprocessing.to_input(pixels),
@@ -274,13 +280,13 @@ class _Loop:
             self.averaged.update(self.network, (epoch - 1) * self.steps + self.step)
         last = self.step + 1 == self.steps and epoch == self.settings.epochs
         self.schedule.after_batch(last=last)
-        correct = (logits.detach().argmax(dim=1) == main_targets).sum()
+        correct = count_right(logits.detach(), main_targets, len(self.decision.options))
         return loss.detach(), self.loss.weight_of(targets), correct
 
     def _read(self, positions: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels (B, H, W) uint8 and targets (B,) of training samples, on the device."""
+        """Pixels (B, H, W) uint8 and targets, (B,) or (B, outputs), of training samples, on the device."""
         device, rows = self.machine.device, self.train.rows[positions]
-        targets = torch.from_numpy(self.train.targets[positions]).to(device)
+        targets = _on(device, self.train.targets[positions])
         if self.resident is None:
             return torch.from_numpy(self.train.pixels[rows]).to(device), targets
         return self.resident[torch.from_numpy(rows).to(device)], targets
@@ -294,9 +300,10 @@ class _Loop:
         network = self.averaged.network if self.averaged else self.network
         network = join_networks([network], mirror=self.settings.mirror_test)
         logits = compute_logits(network, pixels, self.preprocessing, device, progress=progress)
-        targets = torch.from_numpy(samples.targets).to(device)
-        loss = self.loss(torch.from_numpy(logits).to(device), targets)
-        return loss.item(), float((logits.argmax(axis=1) == samples.targets).mean())
+        targets = _on(device, samples.targets)
+        answers = torch.from_numpy(logits).to(device)
+        right = count_right(answers, targets, len(self.decision.options))
+        return self.loss(answers, targets).item(), right.item() / len(samples.rows)
 
     def _not_finite(self, epoch: int, step: int, positions: IntArray) -> str:
         files = [self.train.names[row] for row in self.train.rows[positions]]
@@ -312,3 +319,9 @@ def _on_device(pixels: PixelArray, device: torch.device) -> torch.Tensor | None:
     if device.type != "cuda" or pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
         return None
     return torch.from_numpy(np.array(pixels)).to(device)
+
+
+def _on(device: torch.device, targets: IntArray | FloatArray) -> torch.Tensor:
+    """Targets as the loss takes them: int64 indices, or float32 shares."""
+    found = torch.from_numpy(targets).to(device)
+    return found.float() if found.is_floating_point() else found

@@ -1,4 +1,9 @@
-"""The loss of one decision, or of all decisions of the label tree by one network."""
+"""The loss of one decision, or of all decisions of the label tree by one network.
+
+What a batch should be said to be, its targets, are (B,) option indices of a choice. Of a decision
+with findings, and under mixup, they are (B, outputs) float32: the share of each option, then of
+each finding how present it is, NaN where that is not known.
+"""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,8 +13,9 @@ import torch
 from torch.nn import functional
 
 from hilum.decisions import Decision
+from hilum.errors import RecipeError
 from hilum.labels import LabelTree
-from hilum.records import IntArray
+from hilum.records import FloatArray, IntArray
 from hilum.settings import Settings
 
 
@@ -21,19 +27,50 @@ class Loss(Protocol):
     def weight_of(self, targets: torch.Tensor) -> torch.Tensor: ...
 
 
+def count_right(logits: torch.Tensor, targets: torch.Tensor, options: int) -> torch.Tensor:
+    """How many images of a batch are decided rightly.
+
+    options: how many of the outputs are those of a choice. Of an image with findings the share of
+    what is known counts: the option, and each finding that is called present above a logit of 0.
+    """
+    if targets.ndim == 1:
+        return (logits.argmax(dim=1) == targets).sum()
+    findings = targets[:, options:]
+    known = ~findings.isnan()
+    right = (((logits[:, options:] > 0) == (findings > 0.5)) & known).sum(dim=1).double()
+    asked = known.sum(dim=1).double()
+    if options:
+        chosen = logits[:, :options].argmax(dim=1) == targets[:, :options].argmax(dim=1)
+        right, asked = right + chosen, asked + 1
+    return (right / asked.clamp(min=1)).sum()
+
+
 def make_loss(
+    decision: Decision,
+    settings: Settings,
+    tree: LabelTree,
+    targets: IntArray | FloatArray,
+    device: torch.device,
+) -> Loss:
+    """The loss that settings ask for.
+
+    decision: what the network decides; with the loss over 'decisions' that is the flat one of the
+    tree. targets: of the training samples, which class weights may count: (M,) option indices of
+    the decision, or with findings (M, outputs). Raises RecipeError where class weights do not fit
+    the options.
+    """
+    if decision.findings:
+        return FindingsLoss(decision, settings, tree, np.asarray(targets, np.float64), device)
+    return _of_options(decision, settings, tree, np.asarray(targets, np.int64), device)
+
+
+def _of_options(
     decision: Decision,
     settings: Settings,
     tree: LabelTree,
     targets: IntArray,
     device: torch.device,
 ) -> Loss:
-    """The loss that settings ask for.
-
-    decision: what the network decides; with the loss over 'decisions' that is the flat one of the
-    tree. targets: (M,) of the training samples, option indices of the decision, which class weights
-    may count. Raises RecipeError where class weights do not fit the options.
-    """
     counts = np.bincount(targets, minlength=len(decision.options))
     if settings.sampling == "balanced":  # what counts is how often each option is visited
         counts = np.full_like(counts, 1)
@@ -134,6 +171,76 @@ class JointLoss:
     def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
         """What a batch's mean loss counts in the mean over all samples: its weight at the root."""
         return _weight_of(targets, self.at_root)
+
+
+class FindingsLoss:
+    """Binary cross-entropy of findings, each for itself, and the loss of a choice beside them.
+
+    An image's loss is that of its option, if there is a choice, plus the mean over all findings of
+    their losses, where one that is not known counts 0. With class weights 'balanced' a finding that
+    is present weighs as much more as it is rarer: negatives / positives of the training samples.
+    Label smoothing moves what is wanted towards 0.5, as for a choice of two.
+
+    findings_loss: 'focal' multiplies each loss by (1 - p)^2 of the answer that is wanted (Lin et
+    al. 2017, doi:10.1109/ICCV.2017.324); 'asymmetric' by p^4 of the probability less 0.05 where a
+    finding is absent, and by nothing where it is present (Ridnik et al. 2021,
+    doi:10.1109/ICCV48922.2021.00015).
+    """
+
+    def __init__(
+        self,
+        decision: Decision,
+        settings: Settings,
+        tree: LabelTree,
+        targets: FloatArray,
+        device: torch.device,
+    ) -> None:
+        k = len(decision.options)
+        self.options, self.kind = k, settings.findings_loss
+        self.label_smoothing = settings.label_smoothing
+        self.choice = None
+        if k:
+            chosen = targets[:, :k].argmax(axis=1)
+            self.choice = _of_options(decision, settings, tree, chosen, device)
+        elif settings.class_weights not in ("none", "balanced"):
+            raise RecipeError(
+                f"class_weights gives numbers, but the decision '{decision.name}' has findings "
+                "alone: use 'none' or 'balanced'."
+            )
+        self.positive = None
+        if settings.class_weights == "balanced" and settings.sampling != "balanced":
+            present = np.nansum(targets[:, k:], axis=0)
+            absent = np.nansum(1 - targets[:, k:], axis=0)
+            weights = (np.maximum(absent, 1) / np.maximum(present, 1)).astype(np.float32)
+            self.positive = torch.from_numpy(weights).to(device)
+
+    def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The mean loss of a batch. logits: (B, outputs). targets: (B, outputs) float32."""
+        logits, k = logits.float(), self.options
+        wanted, given = targets[:, k:], logits[:, k:]
+        known = ~wanted.isnan()
+        wanted = torch.where(known, wanted, 0.5)
+        wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / 2
+        # of each finding the loss if it is present, and if it is absent
+        present, absent = functional.softplus(-given), functional.softplus(given)
+        if self.kind == "focal":
+            p = given.sigmoid()
+            present, absent = present * (1 - p) ** 2, absent * p**2
+        elif self.kind == "asymmetric":
+            p = (given.sigmoid() - 0.05).clamp(min=0)
+            absent = -torch.log1p(-p) * p**4
+        if self.positive is not None:
+            present = present * self.positive
+        losses = torch.where(known, wanted * present + (1 - wanted) * absent, 0.0)
+        total = losses.mean(dim=1).sum()
+        if self.choice is not None:
+            shares = targets[:, :k]
+            total = total + self.choice(logits[:, :k], shares) * self.choice.weight_of(shares)
+        return total / len(targets)
+
+    def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
+        """What a batch's mean loss counts in the mean over all samples: how many it has."""
+        return torch.tensor(float(len(targets)), device=targets.device)
 
 
 def _weight_of(targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from hilum.errors import RecipeError
-from hilum.records import IntArray
+from hilum.records import FloatArray, IntArray
 from hilum.settings import Settings
 
 #: The share of the epochs over which images grow; in the rest they have their full size.
@@ -38,11 +38,27 @@ class Visits:
 def plan_epoch(
     settings: Settings, seed: int, decision: str, epoch: int, targets: IntArray
 ) -> Visits:
-    """The visits of an epoch (from 1) under a decision's sampling. targets: (n,) option indices."""
+    """The visits of an epoch (from 1) under a decision's sampling. targets: (n,) as of kinds_of."""
     if settings.sampling == "balanced":
         return balanced_order(seed, decision, epoch, targets)
     order = sample_order(seed, decision, epoch, len(targets))
     return Visits(order, np.zeros_like(order))
+
+
+def kinds_of(targets: IntArray | FloatArray, options: int) -> IntArray:
+    """What balanced sampling takes as equal: (n,) option indices.
+
+    targets: as of training's Samples. An image with findings counts for the rarest that it has, or
+    else for its option, if there is a choice, or for none.
+    """
+    if targets.ndim == 1:
+        return np.asarray(targets, dtype=np.int64)
+    present = targets[:, options:] > 0.5  # NaN is not
+    rarity = np.where(present, present.sum(axis=0), len(targets) + 1)
+    kinds = np.where(present.any(axis=1), rarity.argmin(axis=1), present.shape[1])
+    if options:
+        kinds = np.where(present.any(axis=1), kinds, kinds + targets[:, :options].argmax(axis=1))
+    return np.asarray(kinds, dtype=np.int64)
 
 
 def sample_order(seed: int, decision: str, epoch: int, n: int) -> IntArray:

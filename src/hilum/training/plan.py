@@ -15,7 +15,7 @@ from hilum.errors import TrainingError
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
-from hilum.records import IntArray, PixelArray
+from hilum.records import FloatArray, IntArray, PixelArray
 from hilum.settings import Settings
 from hilum.training.fit import Machine, Samples, Task
 from hilum.training.loss import make_loss
@@ -63,10 +63,8 @@ class Plan:
         """
 
         def samples(rows: IntArray) -> Samples:
-            targets = decision.targets(self.dataset.labels[rows])
-            mine = targets >= 0
             names = [record.name for record in self.dataset.records]
-            return Samples(pixels, rows[mine], targets[mine], names)
+            return Samples(pixels, *_samples(decision, self.dataset, rows), names)
 
         return Task(
             decision,
@@ -104,14 +102,13 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
     settings_of: dict[str, Settings] = {}
     for decision in decisions:  # settings that do not fit are refused before the first epoch
         settings = recipe.settings(decision.name)
-        targets = decision.targets(dataset.labels[train_rows])
-        targets = targets[targets >= 0]
+        _, targets = _samples(decision, dataset, train_rows)
         make_loss(decision, settings, dataset.tree, targets, torch.device("cpu"))
         epochs = settings.epochs_for(len(targets))
         settings_of[decision.name] = settings.model_copy(update={"epochs": epochs})
         with torch.device("meta"):
             network = create_network(
-                settings.network, outputs=len(decision.options), image_size=recipe.image_size
+                settings.network, outputs=decision.outputs, image_size=recipe.image_size
             )
         if settings.start_size < 1:
             first = size_in(1, epochs, settings.start_size, recipe.image_size)
@@ -138,6 +135,19 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         tuple(notes),
         source.name if source else None,
     )
+
+
+def _samples(
+    decision: Decision, dataset: Dataset, rows: IntArray
+) -> tuple[IntArray, IntArray | FloatArray]:
+    """The rows that a decision is asked of, and what it should say of them, as of Samples."""
+    labels = dataset.labels[rows]
+    if not decision.findings:
+        targets = decision.targets(labels)
+        return rows[targets >= 0], targets[targets >= 0]
+    shares = decision.shares(labels, dataset.marks[rows])
+    known = ~np.isnan(shares).all(axis=1)
+    return rows[known], shares[known]
 
 
 def hold_out_blocks(

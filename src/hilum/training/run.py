@@ -221,7 +221,7 @@ def _assemble(
             chosen = last if epoch == last.epoch else folder.of_epoch(epoch)
             member = create_network_to_load(
                 settings.network,
-                outputs=len(decision.options),
+                outputs=decision.outputs,
                 image_size=plan.recipe.image_size,
             )
             with fitting(folder.folder):
@@ -234,7 +234,7 @@ def _assemble(
         selected[decision.name] = epochs[0] if len(epochs) == 1 else epochs
         facts["networks"][decision.name] = {
             "name": settings.network,
-            "outputs": len(decision.options),
+            "outputs": decision.outputs,
             "parameters": sum(p.numel() for p in network.parameters()),
         }
     facts |= {

@@ -57,7 +57,8 @@ class Found:
     path: the file; of an image inside an NPZ file ``FILE.npz/ARRAY/INDEX``. split: 'train', 'val'
     or 'test'. labels: on the way to the class, outermost first. group: the patient, where the
     data say so. source: the collection it comes from, where the data say so. attributes: what
-    else they say, under the names of COLUMNS.
+    else they say, under the names of COLUMNS. marks: of each of the listing's findings PRESENT,
+    ABSENT, UNCERTAIN or MISSING (records); labels are then () where several are present.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Found:
     group: str | None = None
     source: str | None = None
     attributes: Attributes = NO_ATTRIBUTES
+    marks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ class Listing:
 
     root: the folder below which all of them lie. layout: the name of the layout. found: in the
     order of the layout. notes: what the reader decided, in sentences for people. left_out: what it
-    left out, by reason. patients_from: what gave the groups of those that have one.
+    left out, by reason. patients_from: what gave the groups of those that have one. findings: the
+    names of what may be present in an image, any number of them; () where labels exclude each
+    other.
     """
 
     root: Path
@@ -99,6 +103,7 @@ class Listing:
     notes: tuple[str, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     patients_from: str = FROM_LIST
+    findings: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> tuple[str, ...]:

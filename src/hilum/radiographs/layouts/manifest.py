@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hilum.errors import DataError, Problems, plural
 from hilum.radiographs.layouts.dicom_facts import study_facts
+from hilum.radiographs.layouts.findings import CELLS, Marked, name_of
 from hilum.radiographs.layouts.listing import (
     COLUMNS,
     SPLITS,
@@ -24,11 +25,14 @@ from hilum.radiographs.layouts.tables import (
     Table,
     column_names,
     find_columns,
+    findings_in,
     label_tables,
     labels_in,
+    read_cells,
     read_table,
     split_in,
 )
+from hilum.records import ABSENT, MISSING, PRESENT
 
 _SAID: Roles = {
     "label": Names(
@@ -72,6 +76,23 @@ _PATHS = Names(
 _BY_PATH: Roles = {"image": _PATHS, **_SAID}
 #: What names a DICOM image in a table, the more precise first.
 _UIDS: Roles = {"image": Names(("SOPInstanceUID",)), "study": Names(("StudyInstanceUID",))}
+_FEWEST_FINDINGS = 2  # columns of marks: one alone may be anything, such as whether somebody smokes
+
+
+def finding_columns(table: Path, roles: Roles) -> tuple[str, ...]:
+    """The columns that each tell of a finding, by 1, 0 or -1; () where a column gives the label."""
+    header = column_names(table)
+    at = find_columns(table, header, roles, ())
+    if at.get("label") is not None:
+        return ()
+    played = {i for i in at.values() if i is not None}
+    others = [name for i, name in enumerate(header) if i not in played and name.strip()]
+    cells = read_cells(table, others)
+    names = [
+        name.strip() for name in others
+        if any(cells[name]) and all(cell.casefold() in CELLS for cell in cells[name])
+    ]  # fmt: skip
+    return tuple(names) if len(names) >= _FEWEST_FINDINGS else ()
 
 
 def labels_images(table: Path) -> bool:
@@ -126,34 +147,48 @@ class _Listed:
         self.file, self.root = file, file.parent
         self.problems = Problems(file)
         self.images = NamedImages(self.root, self.problems)
-        self.table: Table = read_table(file, roles, required, self.problems)
-        self._found: list[Found] = []
+        self.columns = finding_columns(file, roles)
+        roles = {**roles, **{name: Names((name,)) for name in self.columns}}
+        if self.columns:
+            roles = {role: names for role, names in roles.items() if role != "label"}
+            required = tuple(role for role in required if role != "label")
+        self.table: Table = read_table(file, roles, required, self.problems, several=True)
+        self._marked = Marked(self.problems, MISSING if self.columns else ABSENT)
         self._splits: dict[str, dict[str, str]] = {}
         self._without_split = 0
 
     def add(self, path: Path, line: int, row: Mapping[str, str]) -> None:
-        labels = labels_in(line, row, self.problems)
+        if self.columns:
+            said = {name: CELLS[row[name].casefold()] for name in self.columns}
+            labels: tuple[str, ...] = ()
+        else:
+            findings = findings_in(row)
+            said = dict.fromkeys(map(name_of, findings), PRESENT)
+            labels = labels_in(line, row, self.problems) if len(findings) == 1 else ()
         split, patient = split_in(line, row, self.problems), row["patient"] or None
         self.images.add(path, line, labels)
         self._without_split += not row["split"]
         if patient:
             self._splits.setdefault(patient, {}).setdefault(split, f"line {line}")
         source, attributes = row["source"] or None, attributes_of(row)
-        self._found.append(Found(path, split, labels, patient, source, attributes))
+        self._marked.add(Found(path, split, labels, patient, source, attributes), said, line)
 
     def listing(self, layout: Layout, left_out: tuple[LeftOut, ...] = ()) -> Listing:
         """Raises DataError with every problem."""
         if not layout.by_uid:  # of PatientIDs none is named; see dicom_facts
             note_divided_patients(self.problems, self._splits)
+        marked, findings = self._marked.finish(self.columns or None)
         self.problems.check()
         left_out = (*self.table.left_out, *left_out)
-        if not self._found:
+        if not marked:
             raise DataError(f"{self.file}: lists no image. {' '.join(x.note for x in left_out)}")
         notes = [self.table.note]
-        if 0 < self._without_split < len(self._found):
+        if 0 < self._without_split < len(marked):
             notes.append(f"{plural(self._without_split, 'image')} without a split read as train.")
-        found = tuple(sorted(self._found, key=lambda f: SPLITS.index(f.split)))
-        return Listing(self.root, layout.name, found, tuple(notes), left_out)
+        found = tuple(sorted(marked, key=lambda f: SPLITS.index(f.split)))
+        if all(len(image.labels) for image in found) and not self.columns:
+            findings = ()  # each label excludes the others
+        return Listing(self.root, layout.name, found, tuple(notes), left_out, findings=findings)
 
 
 def _read_manifest(data: Path) -> Listing:

@@ -6,6 +6,7 @@ Source: Wang et al. 2017, doi:10.1109/CVPR.2017.369.
 from pathlib import Path
 
 from hilum.errors import DataError, Problems
+from hilum.radiographs.layouts.findings import Marked
 from hilum.radiographs.layouts.listing import (
     COLUMNS,
     Found,
@@ -14,7 +15,8 @@ from hilum.radiographs.layouts.listing import (
     attributes_of,
 )
 from hilum.radiographs.layouts.named import NamedImages
-from hilum.radiographs.layouts.tables import Names, read_lines, read_table
+from hilum.radiographs.layouts.tables import Names, findings_in, read_lines, read_table
+from hilum.records import ABSENT, PRESENT
 
 _TABLE = "Data_Entry_2017*.csv"
 _LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
@@ -41,15 +43,15 @@ def _read(root: Path) -> Listing:
     (table,) = tables
     splits = _official_split(root)
     problems = Problems(table)
-    read = read_table(table, _ROLES, ("image", "label", "patient"), problems)
+    read = read_table(table, _ROLES, ("image", "label", "patient"), problems, several=True)
     images = NamedImages(root, problems, bare=True)
-    found: list[Found] = []
+    marked = Marked(problems, ABSENT)
     for line, row in read.rows:
-        name, labels = row["image"], (row["label"],)
+        name, findings = row["image"], findings_in(row)
         path = images.path(name, line)
         if path is None:
             continue
-        images.add(path, line, labels)
+        images.add(path, line, findings)
         split = splits.get(name) if splits else "train"
         if split is None:
             problems.add(
@@ -58,7 +60,9 @@ def _read(root: Path) -> Listing:
                 f"line {line}: {name}",
             )
         else:
-            found.append(Found(path, split, labels, row["patient"], None, attributes_of(row)))
+            image = Found(path, split, (), row["patient"], None, attributes_of(row))
+            marked.add(image, dict.fromkeys(findings, PRESENT), line)
+    found, names = marked.finish()
     problems.check()
     notes = [read.note]
     if not splits:
@@ -66,7 +70,7 @@ def _read(root: Path) -> Listing:
             f"There is neither {' nor '.join(_LISTS)}, so every image is read as train; the "
             "published test set is not kept apart."
         )
-    return Listing(root, LAYOUT.name, tuple(found), tuple(notes), read.left_out)
+    return Listing(root, LAYOUT.name, found, tuple(notes), read.left_out, findings=names)
 
 
 def _official_split(root: Path) -> dict[str, str]:

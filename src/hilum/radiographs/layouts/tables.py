@@ -7,7 +7,7 @@ import csv
 import importlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -62,12 +62,20 @@ class Table:
     left_out: tuple[LeftOut, ...]
 
 
-def read_table(file: Path, roles: Roles, required: Sequence[str], problems: Problems) -> Table:
+def read_table(
+    file: Path,
+    roles: Roles,
+    required: Sequence[str],
+    problems: Problems,
+    *,
+    several: bool = False,
+) -> Table:
     """Read the columns that play a role; a note tells of the others.
 
     Column names are compared without regard to case, blanks, hyphens and underscores. Texts are
     in composed form, and equal numbers are one text (see same_numbers). The role 'label' is that
-    of the findings: rows without one, or with several, are left out.
+    of the findings: rows without one, or with several, are left out. several: those with
+    several are kept; findings_in tells them.
 
     required: roles that must have a column and in every row, but for labels, a cell that says
     something.
@@ -96,7 +104,7 @@ def read_table(file: Path, roles: Roles, required: Sequence[str], problems: Prob
         role: _cells(role, columns[i]) if i is not None else [""] * len(lines)
         for role, i in at.items()
     }
-    return _sorted_out(lines, said, header, at, required, problems)
+    return _sorted_out(lines, said, header, at, required, problems, several)
 
 
 def _sorted_out(
@@ -106,6 +114,7 @@ def _sorted_out(
     at: Mapping[str, int | None],
     required: Sequence[str],
     problems: Problems,
+    keep_several: bool,
 ) -> Table:
     rows: list[Row] = []
     unlabelled: list[str] = []
@@ -119,13 +128,14 @@ def _sorted_out(
         if empty:
             continue
         name = f"line {line}" + (f" ({row['image']})" if row.get("image") else "")
-        findings = {part.strip() for part in _BETWEEN.split(row["label"])} - {""}
-        if not findings:
+        findings = findings_in(row) if "label" in row else ()
+        if not findings and "label" in row:
             unlabelled.append(name)
-        elif len(findings) > 1:
+        elif len(findings) > 1 and not keep_several:
             several.append(name)
         else:
-            rows.append((line, {**row, "label": findings.pop()}))
+            label = {"label": findings[0]} if len(findings) == 1 else {}
+            rows.append((line, {**row, **label}))
     left_out = []
     if unlabelled:
         note = f"{plural(len(unlabelled), 'row')} without a label left out."
@@ -189,6 +199,24 @@ def find_columns(
     return columns
 
 
+def read_cells(file: Path, names: Collection[str]) -> dict[str, list[str]]:
+    """The cells of some columns, by the column's name as it stands in the header.
+
+    Rows that have another number of cells than the header are passed over. Raises DataError where
+    the file cannot be read.
+    """
+    exact = {name: Names((name,)) for name in names}
+    rows = _parquet(file, exact) if file.suffix.casefold() == ".parquet" else _csv(file)
+    header = next(rows, (1, []))[1]
+    at = {name: header.index(name) for name in names}
+    found: dict[str, list[str]] = {name: [] for name in names}
+    for _, row in rows:
+        if len(row) == len(header):
+            for name, i in at.items():
+                found[name].append(nfc(row[i].strip()))
+    return found
+
+
 def label_tables(data: Path) -> list[Path]:
     """The tables that label a data folder's images, or the table that is given itself."""
     if data.is_file():
@@ -212,6 +240,11 @@ def labels_in(line: int, row: Mapping[str, str], problems: Problems) -> tuple[st
             f"line {line}: '{row['label']}'",
         )
     return labels
+
+
+def findings_in(row: Mapping[str, str]) -> tuple[str, ...]:
+    """All that the cell of labels tells, each once, in its order."""
+    return tuple(dict.fromkeys(p for part in _BETWEEN.split(row["label"]) if (p := part.strip())))
 
 
 def split_in(line: int, row: Mapping[str, str], problems: Problems) -> str:
