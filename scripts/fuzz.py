@@ -129,7 +129,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
         return Reader([(table.name, table.read_bytes())], (damage_table, damage_bytes), read)
 
     def predictions() -> Reader:
-        from hilum.evaluation.files import read_predictions
+        from hilum.evaluation.predictions_file import read_predictions
 
         table = next(trained(folder).rglob("predictions.csv"))
         seeds = [(table.name, table.read_bytes())]

@@ -7,7 +7,8 @@ import pytest
 
 from hilum.errors import DataError, EvaluationError
 from hilum.evaluation.evaluate import evaluate
-from hilum.evaluation.files import read_evaluation, read_predictions
+from hilum.evaluation.files import read_evaluation
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.run import train

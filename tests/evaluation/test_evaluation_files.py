@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate_predictions
-from hilum.evaluation.files import (
-    predictions_csv,
-    read_evaluation,
-    read_predictions,
-    write_evaluation,
-)
+from hilum.evaluation.files import read_evaluation, write_evaluation
+from hilum.evaluation.predictions_file import predictions_csv, read_predictions
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 

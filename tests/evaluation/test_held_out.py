@@ -5,7 +5,8 @@ import pytest
 
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import evaluate_predictions
-from hilum.evaluation.files import predictions_csv, read_held_out, write_evaluation
+from hilum.evaluation.files import read_held_out, write_evaluation
+from hilum.evaluation.predictions_file import predictions_csv
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 

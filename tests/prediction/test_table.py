@@ -9,7 +9,7 @@ from PIL import Image
 
 from hilum.classifier.conformal import NONE, ODD, SEVERAL, Conformal, fit_conformal
 from hilum.errors import ClassifierError, EvaluationError
-from hilum.evaluation.files import predictions_csv
+from hilum.evaluation.predictions_file import predictions_csv
 from hilum.labels import LabelTree
 from hilum.prediction.predict import predict_each
 from hilum.prediction.stream import Answers

@@ -15,9 +15,10 @@ from hilum.evaluation.bands import Bands
 from hilum.evaluation.calibration import compare_calibration, measure_calibration
 from hilum.evaluation.curves import measure_curves, measure_decision_curves
 from hilum.evaluation.external import EXTERNAL_FILE, compare_external
-from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, read_predictions
+from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
 from hilum.evaluation.gate import GateScore
 from hilum.evaluation.operating import assess_operating_points
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.evaluation.subgroups import measure_subgroups
 from hilum.labels import LabelTree
 from hilum.statistics.intervals import wilson

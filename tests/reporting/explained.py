@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hilum.evaluation.files import read_evaluation, read_predictions
+from hilum.evaluation.files import read_evaluation
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.explanation.errors import ErrorCase, ErrorGallery, ErrorPictures
 from hilum.explanation.localisation import NO_MASKS, Localisation
 from hilum.explanation.neighbours import Neighbour

@@ -10,8 +10,8 @@ import pytest
 from hilum.classifier.conformal import fit_conformal, measure_conformal
 from hilum.errors import HilumError
 from hilum.evaluation.assess import SAME_IMAGES
-from hilum.evaluation.files import read_predictions
 from hilum.evaluation.ledger import Look
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.evaluation.subgroups import Subgroups
 from hilum.labels import LabelTree
 from hilum.records import Estimate

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from hilum.errors import HilumError
-from hilum.evaluation.files import EVALUATION_FILE, read_evaluation, read_predictions
+from hilum.evaluation.files import EVALUATION_FILE, read_evaluation
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.evaluation.shift import summarise_shift, write_shift
 from hilum.evaluation.stress import StressRun, summarise_stress, write_stress
 from hilum.labels import LabelTree

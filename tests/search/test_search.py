@@ -18,7 +18,7 @@ import sqlalchemy
 
 from hilum.codec import read_plain, to_plain
 from hilum.errors import DataError, EvaluationError, Interrupted, StudyError
-from hilum.evaluation.files import read_predictions
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe, differences

@@ -14,7 +14,8 @@ import pytest
 
 from hilum.codec import to_plain
 from hilum.errors import EvaluationError, HilumError, Interrupted, RecipeError, StudyError
-from hilum.evaluation.files import read_evaluation, read_predictions
+from hilum.evaluation.files import read_evaluation
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.radiographs.dataset import open_dataset
 from hilum.studies.folds import divide
 from hilum.studies.results import StudyResult, read_study

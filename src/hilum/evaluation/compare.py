@@ -12,14 +12,9 @@ import numpy as np
 
 from hilum.display import Displayed
 from hilum.errors import EvaluationError, plural
-from hilum.evaluation.files import (
-    EVALUATION_FILE,
-    PREDICTIONS_FILE,
-    most_telling,
-    read_evaluation,
-    read_predictions,
-)
+from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, most_telling, read_evaluation
 from hilum.evaluation.measures import OVERALL, Measure, Sample
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.given import Place
 from hilum.records import Estimate, FloatArray, IntArray
 from hilum.statistics.comparison import McNemar, delong, holm, mcnemar_exact

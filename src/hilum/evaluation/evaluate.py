@@ -11,7 +11,9 @@ from hilum.auditing.leaks import find_copies
 from hilum.auditing.provenance import recognise
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier, check_labels
+from hilum.errors import EvaluationError
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
+from hilum.evaluation.findings import as_choice, called_together, measure_findings
 from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
 from hilum.evaluation.overlap import trained_on
 from hilum.given import Data, Trained
@@ -69,12 +71,14 @@ class SplitRun:
     """What a classifier said of a split, and how it did.
 
     classifier: under the rule that was asked for. rows: (N,) positions in the data set. truth:
-    (N,) class indices. arrivals: what the gate says of those that did not train it, together.
+    (N,) class indices. marks: (N, F) what is known of the
+    findings. arrivals: what the gate says of those that did not train it, together.
     """
 
     classifier: Classifier
     rows: IntArray
     truth: IntArray
+    marks: IntArray
     predictions: Predictions
     evaluation: Evaluation
     arrivals: Arrivals | None
@@ -82,7 +86,7 @@ class SplitRun:
     def write(self, out: Path) -> None:
         """Write predictions.csv and evaluation.json into a folder."""
         tree = self.classifier.tree
-        write_evaluation(self.evaluation, self.truth, self.predictions, tree, out)
+        write_evaluation(self.evaluation, self.truth, self.predictions, tree, out, self.marks)
 
 
 def run_split(
@@ -101,7 +105,7 @@ def run_split(
     names = tuple(dataset.records[row].name for row in rows)
     pixels = dataset.pixels(classifier.preprocessing, progress)
     predictions = classifier.predict_pixels(pixels[rows], names, progress)
-    truth = dataset.labels[rows]
+    truth, marks = dataset.labels[rows], dataset.marks[rows]
     trained = trained_on(classifier, dataset)
     arrivals = judge_arrivals(
         classifier.gate,
@@ -119,8 +123,17 @@ def run_split(
         notes=[*warnings, *_notes(classifier, dataset, rows, trained, split, progress)],
         data=describe_data(dataset),
         classifier=describe_classifier(classifier),
+        marks=marks,
+        groups=patients_of(dataset, rows),
     )
-    return SplitRun(classifier, rows, truth, predictions, evaluation, arrivals)
+    return SplitRun(classifier, rows, truth, marks, predictions, evaluation, arrivals)
+
+
+def patients_of(dataset: Dataset, rows: IntArray) -> tuple[str, ...] | None:
+    """The patient of each of some images, or None where not all of them are known."""
+    groups = [dataset.records[row].group for row in rows]
+    known = tuple(group for group in groups if group is not None)
+    return known if len(known) == len(groups) else None
 
 
 def describe_data(dataset: Dataset) -> dict[str, Any]:
@@ -197,6 +210,8 @@ def evaluate_predictions(
     data: Mapping[str, Any] | None = None,
     classifier: Mapping[str, Any] | None = None,
     seed: int = 0,
+    marks: IntArray | None = None,
+    groups: tuple[str, ...] | None = None,
 ) -> Evaluation:
     """Every measure of a classification, each with its 95 % interval. A pure function.
 
@@ -210,8 +225,38 @@ def evaluate_predictions(
 
     Proportions (accuracy, precision, recall, specificity) carry Wilson intervals, all other
     measures bootstrap intervals, stratified by true class. All take the images as independent.
+
+    marks: (N, F) what is known of the tree's findings, if it has some: each is evaluated as a
+    choice between its absence and presence, on the images of which it is known. groups: (N,) the
+    patient of each image; intervals of findings then draw patients.
     """
     sample, alone = samples_of(tree, truth, predictions)
+    return _evaluate(
+        tree,
+        sample,
+        alone,
+        split=split,
+        seed=seed,
+        rule=rule,
+        strategy=strategy,
+        data=dict(data or {}),
+        classifier=dict(classifier or {}),
+        notes=tuple(notes),
+        **_of_findings(tree, truth, marks, predictions, groups, split, seed),
+    )
+
+
+def _evaluate(
+    tree: LabelTree,
+    sample: Sample,
+    alone: Mapping[str, Sample],
+    *,
+    split: str,
+    seed: int,
+    rule: Rule = "argmax",
+    strategy: Strategy = "flat",
+    **recorded: Any,
+) -> Evaluation:
     found = _measure(sample, seed)
     decisions = {}
     for decision in tree.decisions:
@@ -236,10 +281,42 @@ def evaluate_predictions(
         rule=rule,
         strategy=strategy,
         intervals={"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": seed},
-        data=dict(data or {}),
-        classifier=dict(classifier or {}),
-        notes=tuple(notes),
+        **recorded,
     )
+
+
+def _of_findings(
+    tree: LabelTree,
+    truth: IntArray,
+    marks: IntArray | None,
+    predictions: Predictions,
+    groups: tuple[str, ...] | None,
+    split: str,
+    seed: int,
+) -> dict[str, Any]:
+    if not tree.findings:
+        return {}
+    if marks is None:
+        raise EvaluationError(f"'{tree}' has findings: give the marks of the images.")
+    each = {}
+    for finding in tree.findings:
+        side = as_choice(finding, truth, marks, predictions)
+        if not len(side.truth):
+            continue
+        sample, alone = samples_of(
+            side.tree,
+            side.truth,
+            side.predictions,
+            None if groups is None else tuple(np.array(groups)[side.known].tolist()),
+        )
+        each[finding.name] = _evaluate(side.tree, sample, alone, split=split, seed=seed)
+    return {
+        "findings": each,
+        "over_findings": measure_findings(
+            tree, truth, marks, predictions, groups=groups, seed=seed
+        ),
+        "called_together": called_together(tree, truth, marks, predictions),
+    }
 
 
 def _measure(sample: Sample, seed: int) -> dict[str, Any]:

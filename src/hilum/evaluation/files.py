@@ -1,22 +1,5 @@
-"""What an evaluation found, and its files: ``evaluation.json`` and ``predictions.csv``.
+"""What an evaluation found, and its files: ``evaluation.json`` and ``predictions.csv``."""
 
-``predictions.csv`` is UTF-8, comma-separated, one line per radiograph:
-
-- ``path``, ``truth``, ``predicted``, and ``correct`` (1 or 0);
-- ``p(CLASS)`` for each class: its probability;
-- ``DECISION/OPTION`` for each option of each decision: its probability, given that the decision
-  is reached. For example ``root/normal, root/infected, infected/covid, infected/non-covid``.
-
-Labels hold neither parentheses nor slashes, so the two kinds of column cannot be confused.
-Probabilities are written in full: reading them back gives the same bits.
-
-A spreadsheet runs a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line break as a
-formula. A text that begins so is written with a ``'`` in front, and so is one that begins with a
-``'`` itself, so that dropping one leading ``'`` always gives back the text.
-"""
-
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -28,10 +11,11 @@ from hilum.codec import read_plain, to_plain, write_plain
 from hilum.display import Displayed, paragraphs
 from hilum.errors import EvaluationError, plural
 from hilum.evaluation.measures import OVERALL
-from hilum.files import ODD_NAMES, from_cell, to_cell, write_atomically
+from hilum.evaluation.predictions_file import predictions_csv, read_predictions
+from hilum.files import ODD_NAMES, write_atomically
 from hilum.labels import LabelTree, Rule, Strategy
 from hilum.predictions import Predictions
-from hilum.records import Estimate, FloatArray, IntArray
+from hilum.records import Estimate, IntArray
 from hilum.statistics.checks import check_predictions
 from hilum.table import Row, Table
 
@@ -122,7 +106,10 @@ class Evaluation(Displayed, _Measured):
     measures.OVERALL. per_class: each class against the rest. decisions: each decision alone, by
     name. rule, strategy: how probabilities became classes. intervals: confidence, resamples and
     seed behind the intervals. data: the data set (name, fingerprint). classifier: what it is and
-    where it came from. notes: sentences a reader must know.
+    where it came from. notes: sentences a reader must know. findings: of each its evaluation as a
+    choice between 'negative' and itself, on the images of which it is known. over_findings: by
+    findings.OVER_FINDINGS. called_together: rows are the findings that images truly have, the last
+    of images without any; columns how many of them are called each.
     """
 
     n: int
@@ -139,8 +126,16 @@ class Evaluation(Displayed, _Measured):
     data: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    findings: dict[str, "Evaluation"] = field(default_factory=dict)
+    over_findings: dict[str, Estimate] = field(default_factory=dict)
+    called_together: Matrix = ()
 
     FORMAT: ClassVar[int] = 1
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there are classes to choose from, and not findings alone."""
+        return len(self.classes) > 1
 
     @property
     def errors(self) -> int:
@@ -149,28 +144,47 @@ class Evaluation(Displayed, _Measured):
 
     def _in_one_line(self) -> str:
         of = f"{self.data.get('name', 'unnamed data')} ({self.split})"
-        accuracy = self.accuracy.in_words()
-        return f"Evaluation of {plural(self.n, 'image')} of {of}: accuracy {accuracy}"
+        told = f"accuracy {self.accuracy.in_words()}" if self.chooses else (
+            f"mean AUROC of {plural(len(self.findings), 'finding')} "
+            + self.over_findings["macro_auroc"].in_words()
+        )  # fmt: skip
+        return f"Evaluation of {plural(self.n, 'image')} of {of}: {told}"
 
     def _in_full(self) -> Iterator[str | Table]:
-        measures: list[Row] = [[OVERALL[key].name, e] for key, e in self.overall.items()]
-        yield Table("With 95 % intervals", ["measure", ""], measures)
-        called = [f"called {name}" for name in self.classes]
-        matrix = zip(self.classes, self.confusion_matrix, strict=True)
-        rows: list[Row] = [[f"truly {name}", *row] for name, row in matrix]
-        yield Table("Confusion matrix", ["", *called], rows)
+        if self.chooses:
+            measures: list[Row] = [[OVERALL[key].name, e] for key, e in self.overall.items()]
+            yield Table("With 95 % intervals", ["measure", ""], measures)
+            called = [f"called {name}" for name in self.classes]
+            matrix = zip(self.classes, self.confusion_matrix, strict=True)
+            rows: list[Row] = [[f"truly {name}", *row] for name, row in matrix]
+            yield Table("Confusion matrix", ["", *called], rows)
+        if self.findings:
+            yield self.findings_table()
         yield paragraphs(*self.notes)
 
-
-_FIRST_COLUMNS = ["path", "truth", "predicted", "correct"]
+    def findings_table(self) -> Table:
+        """A row for each finding: images with it, of how many, and its main measures."""
+        columns = ["finding", "present", "of", "AUROC", "sensitivity", "specificity", "PPV", "NPV"]
+        rows: list[Row] = []
+        for name, own in self.findings.items():
+            here, negative = own.per_class[name], own.per_class[own.classes[0]]
+            measures = (here.auroc, here.recall, here.specificity, here.precision)
+            rows.append([name, here.support, own.n, *measures, negative.precision])
+        return Table("Findings", columns, rows)
 
 
 def write_evaluation(
-    evaluation: Evaluation, truth: IntArray, predictions: Predictions, tree: LabelTree, out: Path
+    evaluation: Evaluation,
+    truth: IntArray,
+    predictions: Predictions,
+    tree: LabelTree,
+    out: Path,
+    marks: IntArray | None = None,
 ) -> None:
     """Write ``predictions.csv`` and ``evaluation.json`` into the folder out, which is made.
 
-    predictions: with the radiographs' paths below the data root. The table comes first, so that an
+    predictions: with the radiographs' paths below the data root. marks: (N, F) of the tree's
+    findings, where it has some. The table comes first, so that an
     ``evaluation.json`` that is there is whole. Raises EvaluationError where the parts do not fit
     together or a file cannot be written.
     """
@@ -181,7 +195,7 @@ def write_evaluation(
             f"There are {len(truth)} true classes for an evaluation of {evaluation.n} images: give "
             "one per image."
         )
-    table = predictions_csv(predictions, tree, truth=truth)
+    table = predictions_csv(predictions, tree, truth=truth, marks=marks)
     try:
         write_atomically(out / PREDICTIONS_FILE, table.encode("utf-8", ODD_NAMES))
     except OSError as error:
@@ -189,37 +203,6 @@ def write_evaluation(
     write_plain(
         out / EVALUATION_FILE, evaluation, error=EvaluationError, indent=2, errors=ODD_NAMES
     )
-
-
-def predictions_csv(
-    predictions: Predictions, tree: LabelTree, *, truth: IntArray | None = None
-) -> str:
-    """The text of a ``predictions.csv``; see the head of this file for its columns.
-
-    truth: (N,) class indices; where they are not known, the columns truth and correct are left
-    out.
-    """
-    first = _FIRST_COLUMNS if truth is not None else ["path", "predicted"]
-    header = [
-        *first,
-        *(f"p({name})" for name in tree.classes),
-        *(f"{d.name}/{option}" for d in tree.decisions for option in d.options),
-    ]
-    probs = np.hstack(
-        [predictions.probs, *(predictions.decision_probs[d.name] for d in tree.decisions)]
-    ).astype(np.float64)
-    buffer = io.StringIO(newline="")
-    # Texts are always quoted: a carriage return within a path would end the line otherwise.
-    writer = csv.writer(buffer, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    writer.writerow([to_cell(name) for name in header])
-    for i, name in enumerate(predictions.names):
-        predicted = to_cell(tree.classes[predictions.predicted[i]])
-        row: list[str | int | float] = [to_cell(name), predicted]
-        if truth is not None:
-            correct = int(truth[i] == predictions.predicted[i])
-            row = [to_cell(name), to_cell(tree.classes[truth[i]]), predicted, correct]
-        writer.writerow([*row, *probs[i].tolist()])
-    return buffer.getvalue()
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -236,74 +219,6 @@ def most_telling(names: Iterable[str]) -> str | None:
     """
     order = ("test", "val")
     return min(names, key=lambda n: (order.index(n) if n in order else len(order), n), default=None)
-
-
-def read_predictions(path: Path, tree: LabelTree | None = None) -> tuple[IntArray, Predictions]:
-    """Read a ``predictions.csv``: the true classes (N,) and the predictions of N images.
-
-    Class indices follow the order of the ``p(…)`` columns, which is that of the label tree.
-    tree: whose classes it must have. Raises EvaluationError, with the line, if it is missing,
-    damaged or foreign.
-    """
-    try:
-        # A spreadsheet that saved the table may have put a byte order mark in front.
-        with path.open(encoding="utf-8-sig", errors=ODD_NAMES, newline="") as file:
-            rows = list(csv.reader(file, strict=True))
-    except OSError as error:
-        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
-    except csv.Error as error:
-        raise EvaluationError(
-            f"{path} is not a table of comma-separated values: {error}."
-        ) from None
-    header = [from_cell(cell) for cell in rows[0]] if rows else []
-    classes = [c[2:-1] for c in header if c.startswith("p(") and c.endswith(")")]
-    if tree and tuple(classes) != tree.classes:
-        raise EvaluationError(
-            f"{path}: its classes are {', '.join(classes) or 'none'}; expected "
-            f"{', '.join(tree.classes)}."
-        )
-    options = [c for c in header[4 + len(classes) :] if c.count("/") == 1]
-    expected = [*_FIRST_COLUMNS, *(f"p({c})" for c in classes), *options]
-    if header != expected or not classes or not options:
-        raise EvaluationError(
-            f"{path} is not a table of predictions: expected the columns "
-            f"{', '.join(_FIRST_COLUMNS)}, then p(CLASS) and DECISION/OPTION; "
-            f"found {', '.join(header) or 'none'}."
-        )
-    index = {name: k for k, name in enumerate(classes)}
-    names: list[str] = []
-    labels = np.empty((len(rows) - 1, 2), dtype=np.int64)
-    probs = np.empty((len(rows) - 1, len(header) - 4), dtype=np.float64)
-    for i, row in enumerate(rows[1:]):
-        try:
-            if len(row) != len(header):
-                raise ValueError
-            names.append(from_cell(row[0]))
-            labels[i] = [index[from_cell(cell)] for cell in row[1:3]]
-            probs[i] = [float(cell) for cell in row[4:]]
-            if not np.isfinite(probs[i]).all():
-                raise ValueError
-        except (ValueError, KeyError):
-            raise EvaluationError(
-                f"{path}, row {i + 2}: expected {len(header)} cells, labels among "
-                f"{', '.join(classes)} and finite numbers; found: "
-                f"{', '.join(row)}"
-            ) from None
-    decisions: dict[str, FloatArray] = {}
-    named: dict[str, tuple[str, ...]] = {}
-    for decision in dict.fromkeys(option.split("/")[0] for option in options):
-        columns = [j for j, o in enumerate(options) if o.split("/")[0] == decision]
-        decisions[decision] = probs[:, len(classes) :][:, columns]
-        named[decision] = tuple(options[j].split("/")[1] for j in columns)
-    predictions = Predictions(
-        tuple(names),
-        probs[:, : len(classes)],
-        decisions,
-        labels[:, 1],
-        classes=tuple(classes),
-        options=named,
-    )
-    return labels[:, 0], predictions
 
 
 def read_held_out(paths: Sequence[Path], tree: LabelTree) -> tuple[IntArray, Predictions]:

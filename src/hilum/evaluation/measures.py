@@ -16,19 +16,24 @@ from hilum.predictions import Predictions
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import metrics
 from hilum.statistics.checks import check_predictions
-from hilum.statistics.intervals import bootstrap, wilson
+from hilum.statistics.intervals import bootstrap, cluster_bootstrap, wilson
 
 #: How an interval is made: of a proportion, or by resampling.
 Interval = Literal["wilson", "bootstrap"]
 
 
 class Sample(NamedTuple):
-    """A choice between C options on N images: truth, predicted (N,) indices, and probs (N, C)."""
+    """A choice between C options on N images: truth, predicted (N,) indices, and probs (N, C).
+
+    groups: (N,) the patient of each image, which intervals draw whole; None takes the images as
+    independent.
+    """
 
     truth: IntArray
     predicted: IntArray
     probs: FloatArray
     options: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
 
     def matrices(self, counts: IntArray) -> IntArray:
         """(R, C, C) confusion matrices of resamples, rows are the truth; counts: (R, N)."""
@@ -37,11 +42,15 @@ class Sample(NamedTuple):
 
 
 def samples_of(
-    tree: LabelTree, truth: IntArray, predictions: Predictions
+    tree: LabelTree,
+    truth: IntArray,
+    predictions: Predictions,
+    groups: tuple[str, ...] | None = None,
 ) -> tuple[Sample, dict[str, Sample]]:
     """The choice between all classes, and that of each decision alone, by its name.
 
     A decision's is of the images whose true class lies below it, by its most probable option.
+    groups: the patient of each image, for intervals that are to allow for them.
     """
     truth = np.asarray(truth)
     check_predictions(tree, truth, predictions)
@@ -51,8 +60,9 @@ def samples_of(
         below = targets >= 0
         probs = predictions.decision_probs[decision.name][below]
         top = probs.argmax(axis=1).astype(np.int64)
-        alone[decision.name] = Sample(targets[below], top, probs, decision.options)
-    return Sample(truth, predictions.predicted, predictions.probs, tree.classes), alone
+        own = None if groups is None else tuple(np.array(groups)[below].tolist())
+        alone[decision.name] = Sample(targets[below], top, probs, decision.options, own)
+    return Sample(truth, predictions.predicted, predictions.probs, tree.classes, groups), alone
 
 
 def _accuracies(sample: Sample, counts: IntArray) -> FloatArray:
@@ -230,10 +240,11 @@ def measure_overall(
     n = len(sample.truth)
     once = np.ones((1, n), dtype=np.int64)
     found = {}
+    alone = "" if len(names) > 1 else "there is nothing to choose between"
     for key, measure in OVERALL.items():
         of_resamples = partial(measure.replicates, sample)
-        reason = measure.undefined(matrix, names)
-        if measure.interval == "wilson" and not reason:
+        reason = alone or measure.undefined(matrix, names)
+        if measure.interval == "wilson" and not reason and sample.groups is None:
             found[key] = wilson(round(float(of_resamples(once)[0]) * n), n)
         else:
             found[key] = _resampled(of_resamples, sample, reason, seed)
@@ -252,7 +263,7 @@ def measure_label(sample: Sample, k: int, name: str, seed: int) -> dict[str, Est
     found = {}
     for key, measure in OF_A_LABEL.items():
         reason = next((lacking[need] for need in measure.needs if lacking[need]), "")
-        if measure.ratio and measure.interval == "wilson" and not reason:
+        if measure.ratio and measure.interval == "wilson" and not reason and not sample.groups:
             part, whole = measure.ratio(once)
             found[key] = wilson(int(part[0]), int(whole[0]))
         else:
@@ -267,4 +278,6 @@ def _resampled(
     n = len(sample.truth)
     if reason:
         return Estimate.undefined(reason, n)
+    if sample.groups is not None:
+        return cluster_bootstrap(of_resamples, sample.groups, strata=sample.truth, seed=seed)
     return bootstrap(of_resamples, n, strata=sample.truth, seed=seed)

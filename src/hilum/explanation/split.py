@@ -14,12 +14,8 @@ import numpy as np
 from hilum.classifier.classifier import Classifier
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError, HilumError
-from hilum.evaluation.files import (
-    EVALUATION_FILE,
-    PREDICTIONS_FILE,
-    read_evaluation,
-    read_predictions,
-)
+from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, read_evaluation
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.explanation.attribution import METHODS, Method
 from hilum.explanation.errors import PICTURED, ErrorGallery, collect_errors
 from hilum.explanation.feature_maps import (

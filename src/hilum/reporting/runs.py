@@ -15,13 +15,8 @@ from hilum.codec import from_plain, read_plain
 from hilum.errors import EvaluationError, HilumError
 from hilum.evaluation.assess import ASSESSMENT_FILE, Assessment, read_assessment
 from hilum.evaluation.external import EXTERNAL_FILE, ExternalDrop
-from hilum.evaluation.files import (
-    EVALUATION_FILE,
-    PREDICTIONS_FILE,
-    Evaluation,
-    read_evaluation,
-    read_predictions,
-)
+from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation, read_evaluation
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.evaluation.shift import SHIFT_FILE, Shift, read_shift
 from hilum.evaluation.stress import STRESS_FILE, Stress, read_stress
 from hilum.labels import LabelTree, Strategy

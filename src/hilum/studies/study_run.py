@@ -15,12 +15,8 @@ import filelock
 from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError, HilumError, StudyError
 from hilum.evaluation.evaluate import evaluate
-from hilum.evaluation.files import (
-    EVALUATION_FILE,
-    PREDICTIONS_FILE,
-    read_evaluation,
-    read_predictions,
-)
+from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, read_evaluation
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.files import sha256
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset

@@ -284,7 +284,7 @@ class _Loop:
         return loss.detach(), self.loss.weight_of(targets), correct
 
     def _read(self, positions: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Pixels (B, H, W) uint8 and targets, (B,) or (B, outputs), of training samples, on the device."""
+        """Of training samples pixels (B, H, W) uint8 and targets, (B,) or (B, outputs)."""
         device, rows = self.machine.device, self.train.rows[positions]
         targets = _on(device, self.train.targets[positions])
         if self.resident is None:

@@ -13,7 +13,8 @@ import numpy as np
 from hilum.auditing.provenance import known_sources
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import evaluate_predictions
-from hilum.evaluation.files import PREDICTIONS_FILE, Evaluation, read_predictions
+from hilum.evaluation.files import PREDICTIONS_FILE, Evaluation
+from hilum.evaluation.predictions_file import read_predictions
 from hilum.recipe import Recipe, differences
 from hilum.records import Estimate
 from hilum.reporting.runs import Run, SplitResult

@@ -1,0 +1,173 @@
+"""Findings as evaluations see them: each is a choice between being absent and being present.
+
+So everything that is measured of a choice (measures, calibration, curves, operating points,
+prediction sets, subgroups) is measured of every finding by the same code, on the images of which
+it is known whether they have it. What is said of all findings together stands here.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from hilum.decisions import ROOT, Finding
+from hilum.labels import LabelTree
+from hilum.notation import Node
+from hilum.predictions import Predictions
+from hilum.records import PRESENT, BoolArray, Estimate, FloatArray, IntArray
+from hilum.statistics import metrics
+from hilum.statistics.intervals import bootstrap, cluster_bootstrap
+
+#: The class of images that do not have a finding, in its own evaluation.
+NEGATIVE = "negative"
+
+
+class Side(NamedTuple):
+    """A finding as a choice between 'negative' and its own name.
+
+    known: (N,) which images it is known of; of those M, truth: (M,) 0 or 1, and predictions.
+    """
+
+    tree: LabelTree
+    known: BoolArray
+    truth: IntArray
+    predictions: Predictions
+
+
+def as_choice(finding: Finding, truth: IntArray, marks: IntArray, predictions: Predictions) -> Side:
+    """A finding of N images as a choice.
+
+    truth: (N,) class indices. marks: (N, F) of all findings.
+    """
+    present = finding.truth(truth, marks)
+    known = present >= 0
+    tree = LabelTree((Node(NEGATIVE), Node(finding.name)))
+    own = predictions.finding_probs[known, finding.index]
+    probs = np.column_stack([1 - own, own])
+    p_values = predictions.gate_p_values
+    return Side(
+        tree,
+        known,
+        present[known],
+        Predictions(
+            tuple(np.array(predictions.names, dtype=object)[known].tolist()),
+            probs,
+            {ROOT: probs},
+            predictions.present[known, finding.index].astype(np.int64),
+            None if p_values is None else p_values[known],
+            tree.classes,
+            tree.options,
+        ),
+    )
+
+
+class _Known(NamedTuple):
+    """All findings of N images: whether known, present and called, (N, F) bool, and scores."""
+
+    known: BoolArray
+    present: BoolArray
+    called: BoolArray
+    scores: FloatArray
+
+
+def _macro(
+    measure: Callable[[BoolArray, FloatArray, IntArray], FloatArray],
+    of: _Known,
+    counts: IntArray,
+) -> FloatArray:
+    """The mean over findings of a measure of scores, each on the images that it is known of."""
+    columns = [
+        measure(of.present[known, k], of.scores[known, k], counts[:, known])
+        for k, known in enumerate(of.known.T)
+    ]
+    return np.asarray(np.mean(columns, axis=0), dtype=np.float64)
+
+
+def _f1(of: _Known, counts: IntArray) -> FloatArray:
+    """(R, F): 2 TP / (2 TP + FP + FN) of each finding; 0 where it is called and present in none."""
+    hit = counts @ (of.known & of.present & of.called)
+    told = counts @ (of.known & of.present) + counts @ (of.known & of.called)
+    return np.asarray(2 * hit / np.maximum(told, 1), dtype=np.float64)
+
+
+def _macro_f1(of: _Known, counts: IntArray) -> FloatArray:
+    return np.asarray(_f1(of, counts).mean(axis=1), dtype=np.float64)
+
+
+def _micro_f1(of: _Known, counts: IntArray) -> FloatArray:
+    hit = (counts @ (of.known & of.present & of.called)).sum(axis=1)
+    told = (counts @ (of.known & of.present) + counts @ (of.known & of.called)).sum(axis=1)
+    return np.asarray(2 * hit / np.maximum(told, 1), dtype=np.float64)
+
+
+def _hamming(of: _Known, counts: IntArray) -> FloatArray:
+    right = (of.known & (of.present == of.called)).sum(axis=1)
+    return metrics.ratios(counts @ right, counts @ of.known.sum(axis=1))
+
+
+def _exact(of: _Known, counts: IntArray) -> FloatArray:
+    whole = of.known.all(axis=1)
+    right = whole & (of.present == of.called).all(axis=1)
+    return metrics.ratios(counts @ right, counts @ whole)
+
+
+#: Measures over all findings, in the order of tables, with their names in these.
+OVER_FINDINGS: dict[str, tuple[str, Callable[[_Known, IntArray], FloatArray]]] = {
+    "macro_auroc": ("AUROC, mean over findings", partial(_macro, metrics.aurocs)),
+    "macro_average_precision": (
+        "Average precision, mean over findings",
+        partial(_macro, metrics.average_precisions),
+    ),
+    "macro_f1": ("F1, mean over findings", _macro_f1),
+    "micro_f1": ("F1 over all findings of all images (micro)", _micro_f1),
+    "right_findings": ("Findings called rightly (1 - Hamming loss)", _hamming),
+    "exact_match": ("Images of which every finding is called rightly", _exact),
+}
+
+
+def measure_findings(
+    tree: LabelTree,
+    truth: IntArray,
+    marks: IntArray,
+    predictions: Predictions,
+    *,
+    groups: Sequence[str] | None,
+    seed: int,
+) -> dict[str, Estimate]:
+    """Every measure of OVER_FINDINGS, with its bootstrap interval.
+
+    Findings that all images have, or none has, as far as is known, are left out of the means.
+    groups: (N,) the patient of each image, which are then drawn whole; None draws images.
+    """
+    found = [f.truth(truth, marks) for f in tree.findings]
+    both = [k for k, own in enumerate(found) if {0, PRESENT} <= set(own.tolist())]
+    if not both:
+        reason = "no finding is known to be present in one image and absent in another"
+        return {key: Estimate.undefined(reason, len(truth)) for key in OVER_FINDINGS}
+    own = np.column_stack([found[k] for k in both])
+    of = _Known(
+        own >= 0, own == PRESENT, predictions.present[:, both], predictions.finding_probs[:, both]
+    )
+    estimates = {}
+    for key, (_, measure) in OVER_FINDINGS.items():
+        replicates = partial(measure, of)
+        estimates[key] = (
+            bootstrap(replicates, len(truth), seed=seed)
+            if groups is None
+            else cluster_bootstrap(replicates, groups, seed=seed)
+        )
+    return estimates
+
+
+def called_together(
+    tree: LabelTree, truth: IntArray, marks: IntArray, predictions: Predictions
+) -> tuple[tuple[int, ...], ...]:
+    """(F, F): of the images that truly have a finding (rows), how many are called each (columns).
+
+    The last row is of images that are known to have none.
+    """
+    own = np.column_stack([f.truth(truth, marks) for f in tree.findings])
+    called = predictions.present.astype(np.int64)
+    rows = [*(own == PRESENT).T, (own == 0).all(axis=1)]
+    return tuple(tuple((row.astype(np.int64) @ called).tolist()) for row in rows)
