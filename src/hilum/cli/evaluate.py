@@ -20,7 +20,10 @@ from hilum.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from hilum.evaluation.assess import Assessment
+    from hilum.evaluation.files import Evaluation
     from hilum.evaluation.operating import OperatingAssessment
+    from hilum.evaluation.run import EvaluationRun
     from hilum.evaluation.shift import Shift
     from hilum.evaluation.stress import Stress as Stressed
     from hilum.records import Estimate
@@ -135,15 +138,39 @@ def evaluate(
     if as_json:
         console.print_json(run, reading=dataset.reading())
         return
-    result, assessment, stressed, drop = run.evaluation, run.assessment, run.stress, run.external
+    result, assessment = run.evaluation, run.assessment
     notes = [*result.notes, *([describe_looks(run.looks)] if run.looks else [])]
     if assessment.arrivals and assessment.arrivals.warning:
         console.print_lines(f"Note: {notes.pop(0)}\n")  # it bears on all that follows
     if result.split != split:
         console.say(f"{run.data} has no split '{split}': all its images are evaluated.")
+    if result.findings:
+        _print_findings(result, f"{run.data}, {result.split}: {result.n} images")
+    if result.chooses:
+        _print_choice(result, assessment, f"{run.data}, {result.split}: {result.n} images")
+    _print_rest(run, notes)
+
+
+def _print_findings(result: "Evaluation", caption: str) -> None:
+    from hilum.evaluation.findings import OVER_FINDINGS
+
+    columns = _narrow("AUROC", "sensitivity", "specificity")
+    rows = []
+    for name, own in result.findings.items():
+        m = own.per_class[name]
+        rows.append([name, f"{m.support} of {own.n}", m.auroc, m.recall, m.specificity])
+    console.print_table(caption, ["finding", "present", *columns], rows)
+    console.print_table(
+        "Over all findings",
+        ["", ""],
+        [[OVER_FINDINGS[key][0], value] for key, value in result.over_findings.items()],
+    )
+
+
+def _print_choice(result: "Evaluation", assessment: "Assessment", caption: str) -> None:
     measures = ("precision", "recall", "AUROC")  # the others are in the files
     console.print_table(
-        f"{run.data}, {result.split}: {result.n} images, rule {result.rule}",
+        f"{caption}, rule {result.rule}",
         ["class", "images", *_narrow(*measures)],
         [
             [name, m.support, *(getattr(m, measure.lower()) for measure in measures)]
@@ -175,6 +202,10 @@ def evaluate(
             f"{_text(sets.covered)}; referred: {_text(sets.referred)}; right on the rest: "
             f"{_text(sets.answered)}"
         )
+
+
+def _print_rest(run: "EvaluationRun", notes: "list[str]") -> None:
+    assessment, stressed, drop = run.assessment, run.stress, run.external
     if drop:
         console.print_table(
             f"Against {drop.internal['name']}, {drop.internal['split']}",

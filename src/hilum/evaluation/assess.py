@@ -5,17 +5,22 @@ with the reason.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.conformal import COVERAGE, ConformalResult, fit_conformal, measure_conformal
-from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier.operating_points import (
+    OperatingPoint,
+    fit_operating_point,
+    parse_operating_points,
+)
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
 from hilum.display import Displayed, paragraphs
 from hilum.errors import EvaluationError, plural
+from hilum.evaluation.bands import Bands
 from hilum.evaluation.calibration import (
     Calibration,
     CalibrationChange,
@@ -25,16 +30,19 @@ from hilum.evaluation.calibration import (
 from hilum.evaluation.curves import Curves, DecisionCurve, measure_curves, measure_decision_curves
 from hilum.evaluation.evaluate import SplitRun, run_split
 from hilum.evaluation.files import Evaluation
+from hilum.evaluation.findings import NEGATIVE, as_choice
 from hilum.evaluation.gate import GateScore, score_gate
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.evaluation.overlap import chosen_on, trained_on
 from hilum.evaluation.subgroups import Subgroups, collect_attributes, measure_subgroups
 from hilum.given import Data, Trained
-from hilum.labels import Rule
+from hilum.labels import LabelTree, Rule
+from hilum.notation import Node
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import several
+from hilum.records import IntArray, several
 from hilum.training.folder import as_pair
 
 ASSESSMENT_FILE = "assessment.json"
@@ -59,7 +67,8 @@ class Assessment(Displayed):
     probabilities as they are; temperature: what temperature scaling changed in it. conformal:
     prediction sets; gate: what it flags. missing: for each part that is None, why. arrivals: what
     the gate says of the images together; None without a gate or of few images, and in files of
-    earlier versions.
+    earlier versions. findings: of each the same, as a choice between 'negative' and itself; the
+    gate's parts stand in the whole alone.
     """
 
     n: int
@@ -75,6 +84,7 @@ class Assessment(Displayed):
     subgroups: Subgroups | None
     missing: dict[str, str]
     arrivals: Arrivals | None = None
+    findings: dict[str, "Assessment"] = field(default_factory=dict)
 
     FORMAT: ClassVar[int] = 1
 
@@ -124,31 +134,93 @@ def assess(
         DataError: Where the split does not exist.
     """
     classifier, dataset = as_pair(classifier, dataset, progress)
-    points = parse_operating_points([*PRESETS, *several(operate)], classifier.tree)
+    tree, texts = classifier.tree, tuple(several(operate))
+    names = [finding.name for finding in tree.findings]
+    own = [text for text in texts if text.partition(":")[0].strip() in names]
+    others = [text for text in texts if text not in own]
+    for name in names:  # refuses before anything is computed
+        asked = [text for text in own if _is_of(text, name)]
+        parse_operating_points(asked, LabelTree((Node(NEGATIVE), Node(name))))
+    points = parse_operating_points([*PRESETS, *others], tree) if tree.decisions or others else []
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)
-    tree, truth, predictions = classifier.tree, run.truth, run.predictions
     missing: dict[str, str] = {}
+    gate = _score_gate(run, dataset, missing, progress)
+    attributes = collect_attributes(dataset, run.rows, progress)
     same = _same_images(run, dataset)
+    validation = run.classifier.validation
+    known = run.classifier.validation_predictions() if validation else None
+    before = run.classifier.without_temperatures(run.predictions)
+    whole = _assess(
+        tree, run.truth, run.predictions, before, known, points, attributes,
+        prevalence=prevalence, coverage=coverage, split=split, same=same,
+    )  # fmt: skip
+    each = {}
+    for finding in tree.findings:
+        side = as_choice(finding, run.truth, run.marks, run.predictions)
+        if not len(side.truth):
+            continue
+        plain = as_choice(finding, run.truth, run.marks, before)
+        told = None
+        if validation is not None and known is not None and validation.marks is not None:
+            found = as_choice(finding, known[0], validation.marks, known[1])
+            told = (found.truth, found.predictions) if len(found.truth) else None
+        asked = [text for text in own if _is_of(text, finding.name)]
+        each[finding.name] = _assess(
+            side.tree, side.truth, side.predictions, plain.predictions, told,
+            parse_operating_points([*PRESETS, *asked], side.tree),
+            {n: replace(bands, index=bands.index[side.known]) for n, bands in attributes.items()},
+            prevalence=None, coverage=coverage, split=split, same=same,
+        )  # fmt: skip
+    assessment = replace(
+        whole,
+        gate=gate,
+        missing={**whole.missing, **missing},
+        arrivals=run.arrivals,
+        findings=each,
+    )
+    if out is not None:
+        run.write(Path(out))
+        write_assessment(assessment, Path(out))
+    return run.evaluation, assessment
+
+
+def _is_of(text: str, name: str) -> bool:
+    """Whether an operating point is asked for a label of this name."""
+    return text.partition(":")[0].strip() == name
+
+
+def _assess(
+    tree: LabelTree,
+    truth: IntArray,
+    predictions: Predictions,
+    before: Predictions,
+    known: tuple[IntArray, Predictions] | None,
+    points: Sequence[OperatingPoint],
+    attributes: Mapping[str, Bands],
+    *,
+    prevalence: Mapping[str, float] | None,
+    coverage: float,
+    split: str,
+    same: bool,
+) -> Assessment:
+    """All but what the gate says. before: at temperature 1. known: of the validation images."""
+    missing: dict[str, str] = {}
     temperature = operating = conformal = None
-    if run.classifier.validation is None:
+    if known is None:
         reason = "the classifier carries no validation figures; hilum calibrate gives it some"
         missing |= dict.fromkeys(("temperature", "operating", "conformal"), reason)
-    else:
-        known = run.classifier.validation_predictions()
+    elif len(tree.classes) > 1:
         fitted = [fit_operating_point(point, tree, *known) for point in points]
         operating = assess_operating_points(
             tree, fitted, truth, predictions, prevalence, same_images=same
         )
-        before = run.classifier.without_temperatures(predictions)
         temperature = compare_calibration(tree, truth, before, predictions)
         if same:
             missing["conformal"] = "prediction sets are chosen on these images: nothing to measure"
         else:
             sets = fit_conformal(tree, *known, coverage)
             conformal = measure_conformal(sets, truth, predictions)
-    gate = _score_gate(run, dataset, missing, progress)
-    attributes = collect_attributes(dataset, run.rows, progress)
-    assessment = Assessment(
+    return Assessment(
         n=len(truth),
         split=split,
         same_images=same,
@@ -158,15 +230,10 @@ def assess(
         decision_curves=measure_decision_curves(tree, truth, predictions, prevalence=prevalence),
         operating=operating,
         conformal=conformal,
-        gate=gate,
+        gate=None,
         subgroups=measure_subgroups(tree, truth, predictions, attributes),
         missing=missing,
-        arrivals=run.arrivals,
     )
-    if out is not None:
-        run.write(Path(out))
-        write_assessment(assessment, Path(out))
-    return run.evaluation, assessment
 
 
 def write_assessment(assessment: Assessment, out: Path) -> None:

@@ -5,7 +5,7 @@ new measure over all classes is a function in statistics.metrics and an entry in
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -268,7 +268,21 @@ def measure_label(sample: Sample, k: int, name: str, seed: int) -> dict[str, Est
             found[key] = wilson(int(part[0]), int(whole[0]))
         else:
             found[key] = _resampled(partial(measure.replicates, side), sample, reason, seed)
+            if measure.ratio and measure.interval == "wilson" and found[key].low is None:
+                found[key] = _of_patients(found[key], sample.groups)
     return found
+
+
+def _of_patients(share: Estimate, groups: Sequence[str] | None) -> Estimate:
+    """A share that all resamples of patients agree on, with Wilson's interval for as many patients.
+
+    As it is where it is undefined, or where images were drawn and not patients.
+    """
+    if share.value is None or groups is None:
+        return share
+    patients = len(set(groups))
+    found = wilson(share.value * patients, patients)
+    return replace(found, value=share.value, n=share.n, method="wilson of patients")
 
 
 def _resampled(

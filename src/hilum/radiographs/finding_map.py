@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hilum.errors import DataError, LabelError, nearest, plural
+from hilum.errors import DataError, nearest, plural
 from hilum.labels import LabelTree, says_nothing_found
-from hilum.radiographs.label_map import LEAVE_OUT, NO_MAPPING
+from hilum.radiographs.label_map import NO_MAPPING, check_targets
 from hilum.radiographs.layouts import Found, LeftOut
 from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN
 from hilum.wording import listed
@@ -24,7 +24,7 @@ def match_findings(
     """The class of each image, and the mark of each of the tree's findings.
 
     names: of the data's findings, in the order of found's marks. mapping: what some of them, or of
-    the labels, mean in the tree; LEAVE_OUT drops a finding. Of a tree without a choice every image
+    the labels, mean in the tree; "-" drops a finding. Of a tree without a choice every image
     is of its one class. Otherwise an image is of the class that its own label names; or of the one
     class of which all its findings are asked; or, with none, of that for "nothing found".
 
@@ -39,12 +39,7 @@ def match_findings(
             f"'{tree}' asks for findings that do not: give data that tell of several, or labels "
             "without braces."
         )
-    for target in mapping.values():
-        if target not in (*wanted, *tree.classes, LEAVE_OUT):
-            raise LabelError(
-                f"The mapping names '{target}', which is neither a class nor a finding of "
-                f"'{tree}'.{nearest(target, (*wanted, *tree.classes))}"
-            )
+    check_targets(mapping, tree)
     target_of = {name: mapping.get(name, name) for name in names}
     sources = {own: [k for k, n in enumerate(names) if target_of[n] == own] for own in wanted}
     absent = [own for own, columns in sources.items() if not columns]

@@ -38,7 +38,7 @@ def parse_label_map(text: str, tree: LabelTree) -> dict[str, str]:
             raise LabelError(
                 f"The mapping '{text}' maps '{label}' to '{mapping[label]}' and to '{target}'."
             )
-    _check_targets(mapping, tree)
+    check_targets(mapping, tree)
     return mapping
 
 
@@ -56,7 +56,7 @@ def match_classes(
     Raises DataError listing every label that is neither mapped nor a class, and every entry of
     the mapping that no label of the data bears; LabelError for a class that the tree lacks.
     """
-    _check_targets(mapping, tree)
+    check_targets(mapping, tree)
     classes = {name: name for name in tree.classes}
     used: dict[tuple[str, ...], tuple[str, str] | None] = {}
     for labels in {f.labels for f in found}:
@@ -82,12 +82,14 @@ def _named(way: tuple[str, ...], names: Mapping[str, str]) -> tuple[str, str] | 
     return next(((key, names[key]) for key in keys if key in names), None)
 
 
-def _check_targets(mapping: Mapping[str, str], tree: LabelTree) -> None:
+def check_targets(mapping: Mapping[str, str], tree: LabelTree) -> None:
+    """Raise LabelError where a mapping names what is neither a class nor a finding of a tree."""
     for label, target in mapping.items():
-        if target != LEAVE_OUT and target not in tree.classes:
+        known = (*tree.classes, *(finding.name for finding in tree.findings))
+        if target != LEAVE_OUT and target not in known:
             raise LabelError(
                 f"The mapping of '{label}': '{target}' is not a class of '{tree}'."
-                + nearest(target, tree.classes)
+                + nearest(target, known)
             )
 
 
