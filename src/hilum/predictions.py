@@ -23,7 +23,8 @@ class Prediction(Displayed):
     the decision is reached. calls: by operating point, whether it is called positive. held: the
     classes that cannot be ruled out; None without prediction sets. gate_p_value: None without a
     gate. referral: why a radiologist should look, '' where none need. findings: the probability
-    of each. present: those that are called present.
+    of each. present: those that are called present. possible: those that
+    cannot be ruled out; None where that is not known.
     """
 
     path: str
@@ -38,6 +39,7 @@ class Prediction(Displayed):
     referral: str = ""
     findings: dict[str, float] = field(default_factory=dict)
     present: tuple[str, ...] = ()
+    possible: tuple[str, ...] | None = None
 
     @property
     def status(self) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hilum.errors import LabelError
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
-from hilum.statistics.targets import Target, findings, labels_of
+from hilum.statistics.targets import Target, labels_of, positive_labels
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
 ROOT = np.array([[0.6, 0.4], [0.2, 0.8]])
@@ -42,7 +42,7 @@ def test_labels_and_findings_of_a_deep_tree():
         "No_Finding": (0,), "ill": (1, 2, 3), "flu": (1,), "covid": (2, 3), "mild": (2,),
         "severe": (3,),
     }  # fmt: skip
-    assert findings(tree) == ("ill", "flu", "covid", "mild", "severe")
+    assert positive_labels(tree) == ("ill", "flu", "covid", "mild", "severe")
     assert Target.parse("ill/covid", tree).members == (2, 3)
 
 

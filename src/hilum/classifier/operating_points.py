@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hilum.classifier.threshold import PRESETS, Chosen, Demand, choose_threshold
+from hilum.decisions import Finding
 from hilum.errors import EvaluationError, nearest
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.records import BoolArray, Estimate, IntArray
 from hilum.statistics.checks import check_predictions
+from hilum.statistics.findings import choice_of, predicted_choice
 from hilum.statistics.intervals import mover_difference
-from hilum.statistics.targets import Target, findings
+from hilum.statistics.targets import Target, positive_labels
 from hilum.statistics.two_by_two import MEASURES, Measures, TwoByTwo
 
 
@@ -76,13 +78,21 @@ def parse_operating_points(texts: Iterable[str], tree: LabelTree) -> tuple[Opera
         if preset not in PRESETS:
             points.append(OperatingPoint.parse(text, tree))
             continue
-        if not findings(tree):
+        if not positive_labels(tree):
             raise EvaluationError(
                 f"Every label of '{tree}' is a name for \"nothing found\": write which one "
                 f"'{preset}' is meant for, as in '{tree.classes[0]}: {preset}'."
             )
-        points += [OperatingPoint(label, PRESETS[preset], preset) for label in findings(tree)]
+        points += [
+            OperatingPoint(label, PRESETS[preset], preset) for label in positive_labels(tree)
+        ]
     return tuple(dict.fromkeys(points))
+
+
+def finding_of(text: str, tree: LabelTree) -> Finding | None:
+    """The finding that an operating point, or its target, is of; None where it is of a class."""
+    name = text.partition(":")[0].strip()
+    return next((finding for finding in tree.findings if finding.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +131,15 @@ def apply_operating_point(
 ) -> BoolArray:
     """Which of N images the point calls positive: (N,).
 
-    Of an option DECISION/OPTION: which it would, if the decision were reached.
+    Of an option DECISION/OPTION: which it would, if the decision were reached. tree: in which a
+    finding, too, may be the point's target.
     Raises EvaluationError where the point was not fitted, or its demands could not be met: what
     comes nearest to them is not what was asked for.
     """
     if not _fitted(point).satisfied:
         raise EvaluationError(f"'{point}' cannot be applied. {_fitted(point).reason}")
+    if finding := finding_of(point.target, tree):
+        return _call(point, choice_of(finding.name), predicted_choice(finding, predictions))
     return _call(point, tree, predictions)
 
 

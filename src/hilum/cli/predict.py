@@ -149,25 +149,33 @@ def print_predictions(
     if as_json:
         nested = [table.nest(p) for p in found]
         for one in nested:
-            for probs in (one.get("probs", {}), *one.get("decisions", {}).values()):
+            by = (one.get("probs", {}), one.get("findings", {}))
+            for probs in (*by, *one.get("decisions", {}).values()):
                 probs.update({name: round(p, 6) for name, p in probs.items()})
         console.print_json({"arrivals": arrivals, "predictions": nested}, reading=reading)
         return len(unread)
-    classes = table.tree.classes
+    classes = table.tree.classes if table.tree.decisions else ()
+    findings = [finding.name for finding in table.tree.findings]
+    said = [c for c in table.columns if c in ("predicted", "present")]
     # of what else there is, the table shows what is short
-    also = [c for c in table.columns if c in ("set", "referral")]
+    also = [c for c in table.columns if c in ("set", "possible", "referral")]
 
     def row(p: "Prediction") -> list[Any]:
-        more = {"set": "|".join(p.held or ()), "referral": p.referral}
-        cells: list[Any] = [*(p.probs.get(c, "") for c in classes), *(more[c] for c in also)]
+        more = {"set": "|".join(p.held or ()), "possible": "|".join(p.possible or ())}
+        more |= {"referral": p.referral}
+        cells: list[Any] = [*(p.probs.get(c, "") for c in classes)]
+        cells += [*(p.findings.get(f, "") for f in findings), *(more[c] for c in also)]
+        if p.reason:
+            return [p.path, p.status, *[""] * (len(said) - 1), *cells]
         if p.referral != ODD:
-            return [p.path, p.predicted or p.status, *cells]
+            words = {"predicted": p.predicted, "present": "|".join(p.present) or "none"}
+            return [p.path, *(words[c] for c in said), *cells]
         texts = (PLAIN.number(c) if isinstance(c, float) else c for c in cells if c != ODD)
-        return [p.path, "", *(Cell(f"({text})", kind="void") for text in texts), ODD]
+        return [p.path, *[""] * len(said), *(Cell(f"({text})", kind="void") for text in texts), ODD]
 
     console.print_table(
         "Predictions: research software, not a diagnosis",
-        ["image", "predicted", *classes, *also],
+        ["image", *said, *classes, *findings, *also],
         [row(p) for p in found],
     )
     odd = sum(p.referral == ODD for p in found)

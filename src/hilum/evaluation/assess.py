@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+
 from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.conformal import COVERAGE, ConformalResult, fit_conformal, measure_conformal
 from hilum.classifier.operating_points import (
@@ -16,6 +18,7 @@ from hilum.classifier.operating_points import (
     fit_operating_point,
     parse_operating_points,
 )
+from hilum.classifier.risk_control import RiskResult, measure_risk_control
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
 from hilum.display import Displayed, paragraphs
@@ -30,19 +33,18 @@ from hilum.evaluation.calibration import (
 from hilum.evaluation.curves import Curves, DecisionCurve, measure_curves, measure_decision_curves
 from hilum.evaluation.evaluate import SplitRun, run_split
 from hilum.evaluation.files import Evaluation
-from hilum.evaluation.findings import NEGATIVE, as_choice
 from hilum.evaluation.gate import GateScore, score_gate
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
 from hilum.evaluation.overlap import chosen_on, trained_on
 from hilum.evaluation.subgroups import Subgroups, collect_attributes, measure_subgroups
 from hilum.given import Data, Trained
 from hilum.labels import LabelTree, Rule
-from hilum.notation import Node
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import IntArray, several
+from hilum.records import PRESENT, IntArray, several
+from hilum.statistics.findings import as_choice, choice_of
 from hilum.training.folder import as_pair
 
 ASSESSMENT_FILE = "assessment.json"
@@ -67,7 +69,8 @@ class Assessment(Displayed):
     probabilities as they are; temperature: what temperature scaling changed in it. conformal:
     prediction sets; gate: what it flags. missing: for each part that is None, why. arrivals: what
     the gate says of the images together; None without a gate or of few images, and in files of
-    earlier versions. findings: of each the same, as a choice between 'negative' and itself; the
+    earlier versions. missed: how many findings are missed among those that cannot be ruled out.
+    findings: of each the same, as a choice between 'negative' and itself; the
     gate's parts stand in the whole alone.
     """
 
@@ -84,6 +87,7 @@ class Assessment(Displayed):
     subgroups: Subgroups | None
     missing: dict[str, str]
     arrivals: Arrivals | None = None
+    missed: RiskResult | None = None
     findings: dict[str, "Assessment"] = field(default_factory=dict)
 
     FORMAT: ClassVar[int] = 1
@@ -140,7 +144,7 @@ def assess(
     others = [text for text in texts if text not in own]
     for name in names:  # refuses before anything is computed
         asked = [text for text in own if _is_of(text, name)]
-        parse_operating_points(asked, LabelTree((Node(NEGATIVE), Node(name))))
+        parse_operating_points(asked, choice_of(name))
     points = parse_operating_points([*PRESETS, *others], tree) if tree.decisions or others else []
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)
     missing: dict[str, str] = {}
@@ -176,12 +180,25 @@ def assess(
         gate=gate,
         missing={**whole.missing, **missing},
         arrivals=run.arrivals,
+        missed=_missed(run, same),
         findings=each,
     )
     if out is not None:
         run.write(Path(out))
         write_assessment(assessment, Path(out))
     return run.evaluation, assessment
+
+
+def _missed(run: SplitRun, same: bool) -> RiskResult | None:
+    """What is missed among the findings that cannot be ruled out; None where that is chosen on."""
+    control = run.classifier.risk_control()
+    if control is None or same:
+        return None
+    tree = run.classifier.tree
+    present = np.column_stack([f.truth(run.truth, run.marks) == PRESENT for f in tree.findings])
+    return measure_risk_control(
+        control, run.predictions.finding_probs, run.predictions.present, present
+    )
 
 
 def _is_of(text: str, name: str) -> bool:

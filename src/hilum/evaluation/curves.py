@@ -22,7 +22,7 @@ from hilum.statistics.intervals import (
     wilson,
 )
 from hilum.statistics.metrics import aurocs
-from hilum.statistics.targets import Target, findings
+from hilum.statistics.targets import Target, positive_labels
 from hilum.statistics.two_by_two import check_prevalence
 
 #: Where bands are given: 1 - specificity for ROC, recall for precision-recall, which has no
@@ -236,7 +236,7 @@ def measure_decision_curves(
     if grid.ndim != 1 or not grid.size or not ((grid > 0) & (grid < 1)).all():
         raise EvaluationError("The thresholds of a decision curve lie above 0 and below 1.")
     curves = []
-    for name in findings(tree) if targets is None else targets:
+    for name in positive_labels(tree) if targets is None else targets:
         target = Target.parse(name, tree)
         judged = target.judged(truth)
         given = (prevalence or {}).get(target.name)

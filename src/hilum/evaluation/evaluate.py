@@ -13,7 +13,7 @@ from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
-from hilum.evaluation.findings import as_choice, called_together, measure_findings
+from hilum.evaluation.findings import called_together, measure_findings
 from hilum.evaluation.measures import Sample, measure_label, measure_overall, samples_of
 from hilum.evaluation.overlap import trained_on
 from hilum.given import Data, Trained
@@ -23,6 +23,7 @@ from hilum.radiographs.dataset import Dataset, describe_damage
 from hilum.radiographs.pixels import Progress
 from hilum.records import BoolArray, IntArray
 from hilum.statistics import metrics
+from hilum.statistics.findings import as_choice
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
 from hilum.training.folder import as_pair
 

@@ -1,9 +1,4 @@
-"""Findings as evaluations see them: each is a choice between being absent and being present.
-
-So everything that is measured of a choice (measures, calibration, curves, operating points,
-prediction sets, subgroups) is measured of every finding by the same code, on the images of which
-it is known whether they have it. What is said of all findings together stands here.
-"""
+"""What is measured of all findings together; of each alone see statistics.findings."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,55 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hilum.decisions import ROOT, Finding
 from hilum.labels import LabelTree
-from hilum.notation import Node
 from hilum.predictions import Predictions
 from hilum.records import PRESENT, BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import metrics
 from hilum.statistics.intervals import bootstrap, cluster_bootstrap
-
-#: The class of images that do not have a finding, in its own evaluation.
-NEGATIVE = "negative"
-
-
-class Side(NamedTuple):
-    """A finding as a choice between 'negative' and its own name.
-
-    known: (N,) which images it is known of; of those M, truth: (M,) 0 or 1, and predictions.
-    """
-
-    tree: LabelTree
-    known: BoolArray
-    truth: IntArray
-    predictions: Predictions
-
-
-def as_choice(finding: Finding, truth: IntArray, marks: IntArray, predictions: Predictions) -> Side:
-    """A finding of N images as a choice.
-
-    truth: (N,) class indices. marks: (N, F) of all findings.
-    """
-    present = finding.truth(truth, marks)
-    known = present >= 0
-    tree = LabelTree((Node(NEGATIVE), Node(finding.name)))
-    own = predictions.finding_probs[known, finding.index]
-    probs = np.column_stack([1 - own, own])
-    p_values = predictions.gate_p_values
-    return Side(
-        tree,
-        known,
-        present[known],
-        Predictions(
-            tuple(np.array(predictions.names, dtype=object)[known].tolist()),
-            probs,
-            {ROOT: probs},
-            predictions.present[known, finding.index].astype(np.int64),
-            None if p_values is None else p_values[known],
-            tree.classes,
-            tree.options,
-        ),
-    )
 
 
 class _Known(NamedTuple):

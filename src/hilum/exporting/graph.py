@@ -50,7 +50,8 @@ class ClassifierGraph(nn.Module):
         self.preprocessing = preprocessing
         self.tree, self.rule = classifier.tree, classifier.rule
         self.names = tuple(classifier.networks)
-        self.temperatures = [classifier.temperatures.get(name, 1.0) for name in self.names]
+        self.temperatures = classifier.temperatures
+        self.decisions = {d.name: d for d in self.tree.networks(classifier.strategy)}
         self.networks = nn.ModuleList(
             copy.deepcopy(network).to("cpu").eval() for network in classifier.networks.values()
         )
@@ -63,22 +64,36 @@ class ClassifierGraph(nn.Module):
             name: network(x).float()
             for name, network in zip(self.names, self.networks, strict=True)
         }
-        probs_of = {
-            name: torch.softmax(values.double() / temperature, dim=1)
-            for (name, values), temperature in zip(logits.items(), self.temperatures, strict=True)
-        }
+        probs_of, given = {}, {}
+        for name, values in logits.items():
+            decision, k = self.decisions[name], len(self.decisions[name].options)
+            if k:
+                own = values[:, :k].double() / self.temperatures.get(name, 1.0)
+                probs_of[name] = torch.softmax(own, dim=1)
+            for finding in decision.findings:
+                at = k + decision.findings.index(finding)
+                odds = values[:, at].double() / self.temperatures.get(finding.name, 1.0)
+                given[finding.name] = torch.sigmoid(odds)
+        chosen: tuple[torch.Tensor, ...] = ()
+        probs = None
         if FLAT in probs_of:
             probs = probs_of[FLAT]
             options = _decision_probs(self.tree, probs)
-            predicted = probs.argmax(dim=1)
-        else:
+            chosen = (probs.float(), probs.argmax(dim=1))
+        elif self.tree.decisions:
             probs, options = _leaf_probs(self.tree, probs_of), probs_of
             by_route = self.rule == "route"
             predicted = _route(self.tree, options) if by_route else probs.argmax(dim=1)
+            chosen = (probs.float(), predicted)
+        findings = []
+        for finding in self.tree.findings:
+            reached = None if probs is None else probs[:, list(finding.classes)].sum(dim=1)
+            own = given[finding.name]
+            findings.append(own if reached is None else reached.clamp(0, 1) * own)
         return (
-            probs.float(),
-            predicted,
+            *chosen,
             *(options[decision.name].float() for decision in self.tree.decisions),
+            *([torch.stack(findings, dim=1).float()] if findings else []),
             *logits.values(),
         )
 
@@ -86,18 +101,21 @@ class ClassifierGraph(nn.Module):
 def output_names(classifier: Classifier) -> dict[str, str]:
     """The graph's outputs in their order, and what each holds.
 
-    'probs' (N, C) float32; 'predicted' (N,) int64; 'decision_NAME' (N, options) float32 of every
-    decision of the tree, given that it is reached; 'logits_NAME' (N, options) float32 of every
-    network, before its temperature. A NAME with other characters than a-z, 0-9, _ and - is made
+    'probs' (N, C) float32 and 'predicted' (N,) int64 where there are classes to choose from;
+    'decision_NAME' (N, options) float32 of every decision of the tree, given that it is reached;
+    'findings' (N, F) float32 where there are some; 'logits_NAME' (N, outputs) float32 of every
+    network, before any temperature. A NAME with other characters than a-z, 0-9, _ and - is made
     plain, as in the file names of weights.
     """
+    tree = classifier.tree
+    chosen = {"probs": "probability of each class", "predicted": "index of the predicted class"}
     return {
-        "probs": "probability of each class",
-        "predicted": "index of the predicted class",
+        **(chosen if tree.decisions else {}),
         **{
             f"decision_{safe_name(d.name)}": f"probabilities of the options of '{d.name}'"
-            for d in classifier.tree.decisions
+            for d in tree.decisions
         },
+        **({"findings": "probability of each finding"} if tree.findings else {}),
         **{logits_name(name): f"logits of the network '{name}'" for name in classifier.networks},
     }
 

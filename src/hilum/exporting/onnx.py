@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import to_plain
 from hilum.errors import ClassifierError, DataError
@@ -30,7 +29,7 @@ from hilum.predictions import Predictions
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.layouts import list_images
 from hilum.records import PixelArray, evenly_spaced
-from hilum.statistics.targets import findings
+from hilum.statistics.targets import positive_labels
 
 if TYPE_CHECKING:
     import onnx
@@ -130,7 +129,8 @@ def check_onnx(
         found = run_session(session, batch if takes == "images" else pixels)
         outputs = dict(zip(output_names(classifier), found, strict=True))
         largest = max(largest, _difference(outputs, expected, reference))
-        differ = np.flatnonzero(outputs["predicted"] != expected.predicted)
+        predicted = outputs.get("predicted", expected.predicted)
+        differ = np.flatnonzero(predicted != expected.predicted)
         # not (… < …), so that a NaN does not pass
         if not largest < TOLERANCE or len(differ):
             size = "{1} x {2}".format(*batch.shape)
@@ -160,7 +160,11 @@ def _difference(
     decided = reference.decide(
         {n: outputs[logits_name(n)].astype(np.float64) for n in reference.networks}
     )
-    pairs = [(outputs["probs"], expected.probs), (decided.probs, expected.probs)]
+    pairs = [(outputs.get("probs", decided.probs), expected.probs)]
+    pairs += [(decided.probs, expected.probs)]
+    if reference.tree.findings:
+        wanted = expected.finding_probs
+        pairs += [(outputs["findings"], wanted), (decided.finding_probs, wanted)]
     for name, probs in expected.decision_probs.items():
         pairs += [(outputs[f"decision_{safe_name(name)}"], probs)]
     return float(max(np.abs(found - wanted).max() for found, wanted in pairs))
@@ -283,6 +287,13 @@ def _metadata(
         "outputs": output_names(classifier),
         "networks": classifier.network_names,
         "temperatures": {n: classifier.temperatures.get(n, 1.0) for n in classifier.networks},
+        "findings": {
+            f.name: {
+                "temperature": classifier.temperatures.get(f.name, 1.0),
+                "threshold": classifier.thresholds.get(f.name, 0.5),
+            }
+            for f in tree.findings
+        },
         "operating_points": _operating_points(classifier, operate),
         "provenance": shareable(classifier.provenance),
     }
@@ -291,11 +302,8 @@ def _metadata(
 def _operating_points(
     classifier: Classifier, operate: Iterable[str] | None
 ) -> list[dict[str, Any]]:
-    tree = classifier.tree
     if operate is None:
-        operate = PRESETS if classifier.validation is not None and findings(tree) else ()
-    points = parse_operating_points(operate, tree)
-    if not points:
-        return []
-    truth, predictions = classifier.validation_predictions()
-    return [to_plain(fit_operating_point(point, tree, truth, predictions)) for point in points]
+        tree = classifier.tree
+        any_of = bool(tree.findings) or bool(positive_labels(tree))
+        operate = PRESETS if classifier.validation is not None and any_of else ()
+    return [to_plain(point) for point in classifier.operating_points(operate)]

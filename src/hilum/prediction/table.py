@@ -1,10 +1,13 @@
 """The columns of a table of predictions, and its rows.
 
-- ``path``, ``predicted``, ``status`` ('ok' or 'failed') and ``reason`` (why it failed);
+- ``path``; ``predicted`` where there are classes; ``present`` where there are findings: those that
+  are called so, joined by ``|``;
+- ``status`` ('ok' or 'failed') and ``reason`` (why it failed);
 - ``study``: of a DICOM file the name of its study (StudyNames); empty of others;
-- ``p(CLASS)`` and ``DECISION/OPTION`` as in an evaluation's ``predictions.csv``;
+- ``p(CLASS)``, ``DECISION/OPTION`` and ``p(FINDING)`` as in an evaluation's ``predictions.csv``;
 - a column for each operating point, by its name: 1 where it calls the radiograph positive, else 0;
 - ``set``: the classes that cannot be ruled out, joined by ``|`` in the tree's order;
+- ``possible``: likewise the findings;
 - ``gate_p_value``: the share of training radiographs that are at least as odd;
 - ``referred`` (1 or 0) and ``referral``: whether a radiologist should look, and why.
 
@@ -30,9 +33,8 @@ from hilum.classifier.decider import Decider
 from hilum.classifier.operating_points import (
     OperatingPoint,
     apply_operating_point,
-    fit_operating_point,
-    parse_operating_points,
 )
+from hilum.classifier.risk_control import RiskControl
 from hilum.errors import DataError
 from hilum.files import ODD_NAMES, new_file, sha256, to_cell
 from hilum.labels import LabelTree
@@ -83,9 +85,10 @@ BETWEEN = "|"
 class Table:
     """What is said of each radiograph beyond its probabilities, and how it stands in a row.
 
-    points: fitted operating points. conformal: the thresholds of prediction sets. false_alarms:
-    the p-value from which on the gate flags. None where the classifier cannot say. studies: how
-    they are named; None where they are not named. columns: by name.
+    points: fitted operating points, of classes and of findings. conformal: the thresholds of
+    prediction sets. control: from where on findings cannot be ruled out. false_alarms: the p-value
+    from which on the gate flags. None where the classifier cannot say. studies: how they are named;
+    None where they are not named. columns: by name.
     """
 
     tree: LabelTree
@@ -93,20 +96,28 @@ class Table:
     conformal: Conformal | None = None
     false_alarms: float | None = None
     studies: StudyNames | None = None
+    control: RiskControl | None = None
     columns: dict[str, Kind] = field(init=False)
 
     def __post_init__(self) -> None:
         tree = self.tree
-        columns: dict[str, Kind] = dict.fromkeys(("path", "predicted", "status", "reason"), "text")
+        columns: dict[str, Kind] = dict.fromkeys(("path", *self._said(Prediction(""))), "text")
+        columns |= dict.fromkeys(("status", "reason"), "text")
         if self.studies:
             columns["study"] = "text"
-        columns |= dict.fromkeys((f"p({name})" for name in tree.classes), "number")
+        columns |= dict.fromkeys((f"p({name})" for name in self._classes), "number")
         options = (f"{d.name}/{option}" for d in tree.decisions for option in d.options)
         columns |= dict.fromkeys(options, "number")
+        columns |= dict.fromkeys((f"p({finding.name})" for finding in tree.findings), "number")
         columns |= dict.fromkeys(map(str, self.points), "flag")
         kinds: dict[str, Kind] = {"gate_p_value": "number", "referred": "flag"}
         columns |= {name: kinds.get(name, "text") for name in self._doubts(Prediction(""))}
         object.__setattr__(self, "columns", columns)
+
+    @property
+    def _classes(self) -> tuple[str, ...]:
+        """The classes that there are to choose from."""
+        return self.tree.classes if self.tree.decisions else ()
 
     @property
     def refers(self) -> bool:
@@ -123,7 +134,8 @@ class Table:
     ) -> "Table":
         """The table that a classifier can fill.
 
-        operate: operating points, as parse_operating_points reads them. coverage: of the
+        operate: operating points, as parse_operating_points reads them, of classes or findings.
+        coverage: of the
         prediction sets, in (0, 1); None takes 0.9 if the classifier can make sets at all.
         studies: how to name those of DICOM files, if at all.
         Raises ClassifierError where points or sets are asked of a classifier without validation
@@ -131,18 +143,18 @@ class Table:
         point cannot be met.
         """
         tree = classifier.tree
-        points: list[OperatingPoint] = []
+        points = classifier.operating_points(operate)
         conformal = None
         if operate or coverage is not None or classifier.validation is not None:
             truth, known = classifier.validation_predictions()
-            for point in parse_operating_points(operate, tree):
-                points.append(fit_operating_point(point, tree, truth, known))
-                apply_operating_point(points[-1], tree, known)  # refuses now what it would later
-            conformal = fit_conformal(
-                tree, truth, known, COVERAGE if coverage is None else coverage
-            )
+            for point in points:
+                apply_operating_point(point, tree, known)  # refuses now what it would later
+            if tree.decisions:
+                conformal = fit_conformal(
+                    tree, truth, known, COVERAGE if coverage is None else coverage
+                )
         alarms = classifier.gate.false_alarms if classifier.gate else None
-        return cls(tree, tuple(points), conformal, alarms, studies)
+        return cls(tree, points, conformal, alarms, studies, classifier.risk_control())
 
     def predictions(self, answers: Answers) -> list[Prediction]:
         """What is said of each input, in order.
@@ -163,15 +175,18 @@ class Table:
         """A prediction as one cell for each column."""
         p = prediction
         if p.reason:
-            return (p.path, None, p.status, p.reason, *[None] * (len(self.columns) - 4))
+            said = [None] * len(self._said(p))
+            left = len(self.columns) - len(said) - 3
+            return (p.path, *said, p.status, p.reason, *[None] * left)
         return (
             p.path,
-            p.predicted,
+            *self._said(p).values(),
             p.status,
             p.reason,
             *((p.study or None,) if self.studies else ()),
             *p.probs.values(),
             *(prob for options in p.decisions.values() for prob in options.values()),
+            *p.findings.values(),
             *map(int, p.calls.values()),
             *self._doubts(p).values(),
         )
@@ -180,18 +195,34 @@ class Table:
         """A prediction for a program: probabilities by class, and by decision and option."""
         p = prediction
         study = {"study": p.study or None} if self.studies else {}
-        about = {"path": p.path, "predicted": p.predicted or None, "status": p.status}
-        about |= {"reason": p.reason, **study}
+        about: dict[str, Any] = {"path": p.path}
+        about |= {"predicted": p.predicted or None} if self.tree.decisions else {}
+        about |= {"present": None if p.reason else p.present} if self.tree.findings else {}
+        about |= {"status": p.status, "reason": p.reason, **study}
         calls = {str(point): int(p.calls[str(point)]) if p.calls else None for point in self.points}
         doubts = dict.fromkeys(self._doubts(p)) if p.reason else self._doubts(p)
-        probs = {} if p.reason else {"probs": p.probs, "decisions": p.decisions}
+        probs: dict[str, Any] = {}
+        if not p.reason:
+            probs = {"probs": p.probs, "decisions": p.decisions} if self.tree.decisions else {}
+            probs |= {"findings": p.findings} if self.tree.findings else {}
         return {**about, **calls, **doubts, **probs}
+
+    def _said(self, prediction: Prediction) -> dict[str, Cell]:
+        """What is said in a word: the class, and which findings are present."""
+        cells: dict[str, Cell] = {}
+        if self.tree.decisions:
+            cells["predicted"] = prediction.predicted
+        if self.tree.findings:
+            cells["present"] = BETWEEN.join(prediction.present)
+        return cells
 
     def _doubts(self, prediction: Prediction) -> dict[str, Cell]:
         """The last columns: what cannot be ruled out, and whether a radiologist should look."""
         cells: dict[str, Cell] = {}
         if self.conformal:
             cells["set"] = BETWEEN.join(prediction.held or ())
+        if self.control:
+            cells["possible"] = BETWEEN.join(prediction.possible or ())
         if self.false_alarms is not None:
             cells["gate_p_value"] = prediction.gate_p_value
         if self.refers:
@@ -219,6 +250,10 @@ class Table:
             flagged = (p_values <= self.false_alarms) | answers.coloured
         referrals = refer(sets, flagged).reasons if self.refers else None
         calls = {str(p): apply_operating_point(p, self.tree, found) for p in self.points}
+        names = [finding.name for finding in self.tree.findings]
+        possible = (
+            self.control.possible(found.finding_probs, found.present) if self.control else None
+        )
         for i, one in enumerate(replace(found, classes=classes, options=self.tree.options)):
             held = tuple(c for c, is_in in zip(classes, sets[i], strict=True) if is_in)
             yield replace(
@@ -226,6 +261,9 @@ class Table:
                 study=self.studies.name(answers.studies[i]) if self.studies else "",
                 calls={point: bool(called[i]) for point, called in calls.items()},
                 held=held if self.conformal else None,
+                possible=None
+                if possible is None
+                else tuple(n for n, is_in in zip(names, possible[i], strict=True) if is_in),
                 referral="" if referrals is None else referrals[i],
             )
 

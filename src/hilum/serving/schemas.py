@@ -15,7 +15,7 @@ from hilum.prediction.table import Table
 from hilum.predictions import Predictions
 from hilum.records import IntArray
 from hilum.serving.limits import Limits
-from hilum.statistics.targets import Target, findings, labels_of
+from hilum.statistics.targets import Target, labels_of, positive_labels
 from hilum.statistics.two_by_two import TwoByTwo
 
 #: In the order in which they are offered: occlusion changes nothing inside the networks.
@@ -265,7 +265,7 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
         validation = ValidationFigures(
             n=len(truth), split=str(about.get("split", "")), name=str(about.get("name", ""))
         )
-        if findings(tree):
+        if positive_labels(tree):
             for name in presets:
                 points = parse_operating_points([name], tree)
                 fitted = [fit_operating_point(p, tree, truth, known) for p in points]

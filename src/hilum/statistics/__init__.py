@@ -8,6 +8,7 @@ __all__ = [
     "checks",
     "comparison",
     "curves",
+    "findings",
     "intervals",
     "metrics",
     "power",

@@ -87,6 +87,6 @@ def labels_of(tree: LabelTree) -> dict[str, tuple[int, ...]]:
     }
 
 
-def findings(tree: LabelTree) -> tuple[str, ...]:
+def positive_labels(tree: LabelTree) -> tuple[str, ...]:
     """The labels that are not a name for "nothing found" (labels.NEGATIVE_NAMES), in order."""
     return tuple(label for label in labels_of(tree) if natural_order(label)[0])
