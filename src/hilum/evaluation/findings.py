@@ -8,23 +8,43 @@ import numpy as np
 
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
-from hilum.records import PRESENT, BoolArray, Estimate, FloatArray, IntArray
+from hilum.records import ABSENT, PRESENT, BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import metrics
 from hilum.statistics.intervals import bootstrap, cluster_bootstrap
 
 
-class _Known(NamedTuple):
-    """All findings of N images: whether known, present and called, (N, F) bool, and scores."""
+class Known(NamedTuple):
+    """Findings of N images: whether known, present and called, (N, F) bool, and scores.
+
+    Of those alone that some of the images are known to have, and some not to have.
+    """
 
     known: BoolArray
     present: BoolArray
     called: BoolArray
     scores: FloatArray
 
+    @classmethod
+    def of(
+        cls, tree: LabelTree, truth: IntArray, marks: IntArray, predictions: Predictions
+    ) -> "Known":
+        """truth: (N,) class indices. marks: (N, F) of the tree's findings."""
+        own = np.column_stack([finding.truth(truth, marks) for finding in tree.findings])
+        both = (own == PRESENT).any(axis=0) & (own == ABSENT).any(axis=0)
+        own, said = own[:, both], predictions
+        return cls(own >= 0, own == PRESENT, said.present[:, both], said.finding_probs[:, both])
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be measured of them; '' where it can."""
+        if self.known.shape[1]:
+            return ""
+        return "no finding is known to be present in one image and absent in another"
+
 
 def _macro(
     measure: Callable[[BoolArray, FloatArray, IntArray], FloatArray],
-    of: _Known,
+    of: Known,
     counts: IntArray,
 ) -> FloatArray:
     """The mean over findings of a measure of scores, each on the images that it is known of."""
@@ -35,36 +55,36 @@ def _macro(
     return np.asarray(np.mean(columns, axis=0), dtype=np.float64)
 
 
-def _f1(of: _Known, counts: IntArray) -> FloatArray:
+def _f1(of: Known, counts: IntArray) -> FloatArray:
     """(R, F): 2 TP / (2 TP + FP + FN) of each finding; 0 where it is called and present in none."""
     hit = counts @ (of.known & of.present & of.called)
     told = counts @ (of.known & of.present) + counts @ (of.known & of.called)
     return np.asarray(2 * hit / np.maximum(told, 1), dtype=np.float64)
 
 
-def _macro_f1(of: _Known, counts: IntArray) -> FloatArray:
+def _macro_f1(of: Known, counts: IntArray) -> FloatArray:
     return np.asarray(_f1(of, counts).mean(axis=1), dtype=np.float64)
 
 
-def _micro_f1(of: _Known, counts: IntArray) -> FloatArray:
+def _micro_f1(of: Known, counts: IntArray) -> FloatArray:
     hit = (counts @ (of.known & of.present & of.called)).sum(axis=1)
     told = (counts @ (of.known & of.present) + counts @ (of.known & of.called)).sum(axis=1)
     return np.asarray(2 * hit / np.maximum(told, 1), dtype=np.float64)
 
 
-def _hamming(of: _Known, counts: IntArray) -> FloatArray:
+def _hamming(of: Known, counts: IntArray) -> FloatArray:
     right = (of.known & (of.present == of.called)).sum(axis=1)
     return metrics.ratios(counts @ right, counts @ of.known.sum(axis=1))
 
 
-def _exact(of: _Known, counts: IntArray) -> FloatArray:
+def _exact(of: Known, counts: IntArray) -> FloatArray:
     whole = of.known.all(axis=1)
     right = whole & (of.present == of.called).all(axis=1)
     return metrics.ratios(counts @ right, counts @ whole)
 
 
 #: Measures over all findings, in the order of tables, with their names in these.
-OVER_FINDINGS: dict[str, tuple[str, Callable[[_Known, IntArray], FloatArray]]] = {
+OVER_FINDINGS: dict[str, tuple[str, Callable[[Known, IntArray], FloatArray]]] = {
     "macro_auroc": ("AUROC, mean over findings", partial(_macro, metrics.aurocs)),
     "macro_average_precision": (
         "Average precision, mean over findings",
@@ -91,15 +111,9 @@ def measure_findings(
     Findings that all images have, or none has, as far as is known, are left out of the means.
     groups: (N,) the patient of each image, which are then drawn whole; None draws images.
     """
-    found = [f.truth(truth, marks) for f in tree.findings]
-    both = [k for k, own in enumerate(found) if {0, PRESENT} <= set(own.tolist())]
-    if not both:
-        reason = "no finding is known to be present in one image and absent in another"
-        return {key: Estimate.undefined(reason, len(truth)) for key in OVER_FINDINGS}
-    own = np.column_stack([found[k] for k in both])
-    of = _Known(
-        own >= 0, own == PRESENT, predictions.present[:, both], predictions.finding_probs[:, both]
-    )
+    of = Known.of(tree, truth, marks, predictions)
+    if of.reason:
+        return {key: Estimate.undefined(of.reason, len(truth)) for key in OVER_FINDINGS}
     estimates = {}
     for key, (_, measure) in OVER_FINDINGS.items():
         replicates = partial(measure, of)

@@ -181,7 +181,7 @@ def keep_promises(classifier: Classifier, run: StressRun) -> tuple[Promise, ...]
     Both are chosen on the validation images that the classifier carries; where it carries none, or
     they are too few, nothing was promised.
     """
-    if classifier.validation is None:
+    if classifier.validation is None or not classifier.tree.decisions:
         return ()
     tree, known = classifier.tree, classifier.validation_predictions()
     by_kind: dict[str, list[Predictions]] = {}

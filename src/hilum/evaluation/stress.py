@@ -6,6 +6,7 @@ pools the predictions of several runs in between.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from hilum.classifier.classifier import Classifier, check_labels
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import describe_classifier, describe_data
+from hilum.evaluation.findings import OVER_FINDINGS, Known
 from hilum.evaluation.measures import OVERALL, samples_of
 from hilum.labels import LabelTree, Rule
 from hilum.predictions import Predictions
@@ -36,7 +38,11 @@ STRESS_FILE = "stress.json"
 
 @dataclass(frozen=True, slots=True)
 class StressMeasures:
-    """Three measures of one thing, or the drops of the three."""
+    """Three measures of one thing, or the drops of the three.
+
+    Where labels are findings alone, accuracy is the share of findings called rightly, the AUROC is
+    the mean over findings, and there is nothing to balance.
+    """
 
     accuracy: Estimate
     balanced_accuracy: Estimate
@@ -124,6 +130,9 @@ def read_stress(path: Path) -> Stress:
     return read_plain(path, Stress, what="a stress test", error=EvaluationError)
 
 
+#: Takes (R, N) counts of resamples, and gives (R,) values.
+_Measure = Callable[[IntArray], FloatArray]
+
 #: Bytes of corrupted pixels held at a time.
 _HELD = 64_000_000
 
@@ -136,12 +145,13 @@ class StressRun:
     """What a classifier says of N radiographs as they are and of changed copies of them.
 
     truth: (N,) class indices. clean, and stressed by Setting: of the same images in the same
-    order.
+    order. marks: (N, F) of the tree's findings, where it has some.
     """
 
     truth: IntArray
     clean: Predictions
     stressed: Mapping[Setting, Predictions]
+    marks: IntArray | None = None
 
     @property
     def places(self) -> dict[str, list[int]]:
@@ -261,7 +271,8 @@ def classify_copies(
         Predictions.join([part.take(slice(i, None, copies)) for part in parts])
         for i in range(copies)
     ]
-    return StressRun(dataset.labels[rows], by_copy[0], dict(zip(keys, by_copy[1:], strict=True)))
+    stressed = dict(zip(keys, by_copy[1:], strict=True))
+    return StressRun(dataset.labels[rows], by_copy[0], stressed, dataset.marks[rows])
 
 
 def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0) -> Stress:
@@ -314,21 +325,45 @@ class Replicates:
 
     def __init__(self, tree: LabelTree, run: StressRun, seed: int) -> None:
         said = (run.clean, *run.stressed.values())
-        samples = [samples_of(tree, run.truth, copy)[0] for copy in said]
         self.n = len(run.truth)
-        self.successes = [int((s.predicted == s.truth).sum()) for s in samples]
-        matrix = metrics.confusion_matrix(run.truth, run.clean.predicted, len(tree.classes))
-        self.missing = {name: OVERALL[name].undefined(matrix, tree.classes) for name in MEASURES}
+        measures = self._of_choice(tree, run, said)
+        if not tree.decisions:
+            measures = self._of_findings(tree, run, said)
         every = np.ones((1, self.n), dtype=np.int64)
         blocks: dict[str, list[FloatArray]] = {n: [] for n in MEASURES if not self.missing[n]}
         for counts in (every, *resample(self.n, run.truth, seed, RESAMPLES)):
             for name, found in blocks.items():
-                found.append(np.stack([OVERALL[name].replicates(s, counts) for s in samples]))
+                found.append(np.stack([of(counts) for of in measures[name]]))
         self.values = {name: np.hstack(found) for name, found in blocks.items()}
+
+    def _of_choice(
+        self, tree: LabelTree, run: StressRun, said: Sequence[Predictions]
+    ) -> dict[str, list[_Measure]]:
+        samples = [samples_of(tree, run.truth, copy)[0] for copy in said]
+        self.successes = [int((s.predicted == s.truth).sum()) for s in samples]
+        matrix = metrics.confusion_matrix(run.truth, run.clean.predicted, len(tree.classes))
+        self.missing = {name: OVERALL[name].undefined(matrix, tree.classes) for name in MEASURES}
+        return {n: [partial(OVERALL[n].replicates, s) for s in samples] for n in MEASURES}
+
+    def _of_findings(
+        self, tree: LabelTree, run: StressRun, said: Sequence[Predictions]
+    ) -> dict[str, list[_Measure]]:
+        assert run.marks is not None, "a tree of findings has marks"
+        known = [Known.of(tree, run.truth, run.marks, copy) for copy in said]
+        self.successes = []
+        self.missing = dict.fromkeys(MEASURES, known[0].reason)
+        self.missing["balanced_accuracy"] = "findings are no classes to balance"
+        names = {"accuracy": "right_findings", "macro_auroc": "macro_auroc"}
+        return {
+            name: [partial(OVER_FINDINGS[own][1], of) for of in known]
+            for name, own in names.items()
+        }
 
     def one(self, copy: int) -> StressMeasures:
         """The measures of one copy."""
         found = self._measures({name: v[copy] for name, v in self.values.items()})
+        if not self.successes:
+            return found
         return replace(found, accuracy=wilson(self.successes[copy], self.n))
 
     def mean(self, copies: Sequence[int]) -> StressMean:
