@@ -12,6 +12,7 @@ from hilum.evaluation.files import EVALUATION_FILE, Evaluation, most_telling, re
 from hilum.evaluation.run import evaluate_run
 from hilum.explanation.split import explain_split, missing_explanations
 from hilum.labels import LabelTree
+from hilum.phantoms.multiple import write_findings
 from hilum.phantoms.phantom import write_phantoms
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import image_source
@@ -109,17 +110,20 @@ def run_demo(
     out: Path,
     data: Path | None = None,
     *,
+    findings: bool = False,
     progress: Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
 ) -> WriteUp:
     """Train the published cascade and another classifier, evaluate both, and write one report.
 
-    data: radiographs, or None for phantoms, which are made in out/phantoms. Runs that are already
-    there and finished are used again; unfinished ones go on.
+    data: radiographs, or None for phantoms, which are made in out/phantoms. findings: phantoms
+    with independent findings instead of three classes; one classifier then finds them. Runs that
+    are already there and finished are used again; unfinished ones go on.
     """
     if data is None:
         data = out / "phantoms"
-        write_phantoms(data, counts=PHANTOMS, progress=progress)
+        write = write_findings if findings else write_phantoms
+        write(data, counts=PHANTOMS, progress=progress)
     dataset = open_dataset(data, progress=progress)
     runs = []
     for recipe in recipes_for(dataset):
@@ -140,7 +144,7 @@ def recipes_for(dataset: Dataset) -> tuple[Recipe, ...]:
     flat = Recipe.load("covinet-flat")
     if dataset.tree == LabelTree.from_text("normal, infected(covid, non-covid)"):
         first = Recipe.load("covinet-cascade")
-    elif [d.name for d in dataset.tree.decisions] != [ROOT]:
+    elif [d.name for d in dataset.tree.networks("cascade")] != [ROOT]:
         first = flat.override(["strategy=cascade", "name=covinet-cascade-balanced"])
     else:
         first = flat

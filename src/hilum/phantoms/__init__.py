@@ -3,4 +3,4 @@
 They run everything where no data are at hand; nothing measured on them is about patients.
 """
 
-__all__ = ["negatives", "phantom", "sites"]
+__all__ = ["multiple", "negatives", "phantom", "sites"]

@@ -7,13 +7,22 @@ ground glass, since one without it would have no finding at all).
 non-covid: one denser consolidation, bounded by a lobe of one lung.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import scipy
 
-from hilum.phantoms.anatomy import LUNG_DENSITY, MU_SOFT, Anatomy, Lung, Map, smooth_step
+from hilum.phantoms.anatomy import (
+    LUNG_DENSITY,
+    MU_SOFT,
+    Anatomy,
+    Lung,
+    Map,
+    chord,
+    smooth_step,
+)
 from hilum.records import PixelArray
 
 PhantomLabel = Literal["normal", "covid", "non-covid"]
@@ -60,7 +69,15 @@ def added_tissue(label: PhantomLabel, anatomy: Anatomy, rng: np.random.Generator
     """
     if label == "normal":
         return np.zeros_like(anatomy.x)
-    draw = _ground_glass if label == "covid" else _consolidation
+    return drawn_tissue(ground_glass if label == "covid" else consolidation, anatomy, rng)
+
+
+#: What draws a finding: from a patient without it, the tissue in cm that it adds to each ray.
+Draw = Callable[[Anatomy, np.random.Generator], Map]
+
+
+def drawn_tissue(draw: Draw, anatomy: Anatomy, rng: np.random.Generator) -> Map:
+    """Centimetres of soft tissue that a finding adds: never more than the lung's own air."""
     air = (1 - LUNG_DENSITY) * (anatomy.right.depth + anatomy.left.depth)
     return np.minimum(draw(anatomy, rng), air)
 
@@ -94,7 +111,8 @@ def _place(anatomy: Anatomy, lung: Lung, across: float, down: float) -> tuple[fl
     return float(anatomy.x.flat[nearest]), float(anatomy.y.flat[nearest])
 
 
-def _ground_glass(anatomy: Anatomy, rng: np.random.Generator) -> Map:
+def ground_glass(anatomy: Anatomy, rng: np.random.Generator) -> Map:
+    """Three to five soft patches in one lung or both, near the lateral wall, mostly low."""
     both = rng.random() < BILATERAL
     one = anatomy.right if rng.random() < 0.5 else anatomy.left
     severity = rng.uniform(0.75, 1.25)
@@ -116,7 +134,8 @@ def _ground_glass(anatomy: Anatomy, rng: np.random.Generator) -> Map:
     return added * np.minimum(depth / 5, 1)
 
 
-def _consolidation(anatomy: Anatomy, rng: np.random.Generator) -> Map:
+def consolidation(anatomy: Anatomy, rng: np.random.Generator) -> Map:
+    """One dense consolidation, bounded by a lobe."""
     lobes = tuple(LOBES.values())
     lobe = lobes[int(rng.choice(len(lobes), p=[lobe.weight for lobe in lobes]))]
     lung = anatomy.right if lobe.side < 0 else anatomy.left
@@ -135,3 +154,29 @@ def _consolidation(anatomy: Anatomy, rng: np.random.Generator) -> Map:
     extent *= smooth_step((lobe.lateral - lung.across) / 0.25 + 0.5)
     extent *= np.clip(1 + 0.10 * _texture(anatomy, rng, 0.8), 0.7, 1.3)
     return density * lobe.share * (1 - LUNG_DENSITY) * extent * lung.depth
+
+
+def effusion(anatomy: Anatomy, rng: np.random.Generator) -> Map:
+    """Fluid at the base of one lung, in a third of patients of both, that rises at the side."""
+    both = rng.random() < 1 / 3
+    one = anatomy.right if rng.random() < 0.5 else anatomy.left
+    added = np.zeros_like(anatomy.x)
+    for lung in (anatomy.right, anatomy.left) if both else (one,):
+        level = float(rng.uniform(0.62, 0.86))  # of the lung's height, at the midline
+        rise = float(rng.uniform(0.08, 0.2))  # how much higher it stands at the wall
+        surface = level - rise * np.square(np.clip(lung.across, 0, 1))
+        below = smooth_step((lung.down - surface) / 0.12)
+        added += (1 - LUNG_DENSITY) * float(rng.uniform(0.75, 1.0)) * below * lung.depth
+    return added
+
+
+def nodule(anatomy: Anatomy, rng: np.random.Generator) -> Map:
+    """One to three round nodules of 1.6 to 3.6 cm, anywhere in the lungs."""
+    added = np.zeros_like(anatomy.x)
+    for _ in range(int(rng.integers(1, 4))):
+        lung = anatomy.right if rng.random() < 0.5 else anatomy.left
+        x, y = _place(anatomy, lung, float(rng.uniform(0.35, 0.9)), float(rng.uniform(0.15, 0.8)))
+        radius = float(rng.uniform(0.8, 1.8))
+        away = np.square(anatomy.x - x) + np.square(anatomy.y - y)
+        added = np.maximum(added, (1 - LUNG_DENSITY) * chord(away, radius))
+    return added

@@ -9,7 +9,7 @@ like radiographs but are not evidence: nothing measured on them says anything ab
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -107,7 +107,24 @@ def write_phantoms(
         "counts": dict(counts),
         "classes": shares,
     }
-    if _is_written(root, marker):
+    folders = {
+        f"{split}/{FOLDERS[label]}": n for split, of in shares.items() for label, n in of.items()
+    }
+    write_set(
+        root, marker, folders, lambda partial: _write_images(partial, shares, seed, size, progress)
+    )
+
+
+def write_set(
+    root: Path, marker: dict[str, Any], folders: Mapping[str, int], write: Callable[[Path], None]
+) -> None:
+    """Write a set of phantoms, whole or not at all; nothing where it is there already.
+
+    marker: of PHANTOM.json, which tells sets apart. folders: how many images each holds, by its
+    name below root. write: writes the images into the folder that it is given. Raises DataError
+    where root holds anything else, or cannot be written.
+    """
+    if _is_written(root, marker, folders):
         return
     partial: Path | None = None
     try:
@@ -115,7 +132,7 @@ def write_phantoms(
         partial = Path(
             tempfile.mkdtemp(dir=root.parent, prefix=f".{root.name}.", suffix=".partial")
         )
-        _write_images(partial, shares, seed, size, progress)
+        write(partial)
         # The marker comes last: a folder that has it is complete.
         write_atomically(partial / MARKER, (json.dumps(marker, indent=2) + "\n").encode())
         partial.chmod(0o755)
@@ -124,7 +141,7 @@ def write_phantoms(
         put_in_place(partial, root)
     except OSError as error:
         # Another process may have written the same set meanwhile: then there is nothing to do.
-        if not _is_written(root, marker):
+        if not _is_written(root, marker, folders):
             raise DataError(f"The phantoms could not be written to {root}: {error}.") from error
     finally:
         if partial is not None:
@@ -152,7 +169,7 @@ def _read_marker(root: Path) -> dict[str, Any]:
     return marker
 
 
-def _is_written(root: Path, wanted: dict[str, Any]) -> bool:
+def _is_written(root: Path, wanted: dict[str, Any], folders: Mapping[str, int]) -> bool:
     """Whether root already is the wanted set. Raises DataError if it is anything but empty."""
     if root.exists() and not root.is_dir():
         raise DataError(f"{root} is a file; give a folder for the phantoms.")
@@ -165,14 +182,13 @@ def _is_written(root: Path, wanted: dict[str, Any]) -> bool:
     if different:
         told = "; ".join(f"{k} is {found.get(k)}, wanted {wanted[k]}" for k in different)
         raise DataError(f"{root} holds other phantoms ({told}): delete it or give a new folder.")
-    for split, classes in wanted["classes"].items():
-        for label, n in classes.items():
-            there = len(list((root / split / FOLDERS[label]).glob("*.png")))
-            if there != n:
-                raise DataError(
-                    f"{root / split / FOLDERS[label]} holds {there} images where PHANTOM.json "
-                    f"says {n}: delete {root} and write the phantoms again."
-                )
+    for folder, n in folders.items():
+        there = len(list((root / folder).glob("*.png")))
+        if there != n:
+            raise DataError(
+                f"{root / folder} holds {there} images where PHANTOM.json says {n}: delete {root} "
+                "and write the phantoms again."
+            )
     return True
 
 
