@@ -98,6 +98,47 @@ def test_two_pictures_under_one_view_full_screen_and_never_out_of_sight(
     assert not first.is_visible()
 
 
+def test_the_nearest_training_radiograph_stands_beside_the_picture(
+    visit: Callable[..., Visit], address: str, served: Classifier, radiographs: list[Path]
+) -> None:
+    found = visit(address)
+    page = found.page
+    choose(page, radiographs[0], radiographs[-1])
+    beside = page.locator("figure").first
+    reference = served.reference
+    assert reference is not None
+
+    def nearest() -> list[str]:
+        rows = page.locator(".near tbody tr")
+        rows.nth(4).wait_for()
+        return [rows.nth(i).locator("td").nth(1).inner_text() for i in range(rows.count())]
+
+    page.keyboard.press("n")
+    beside.get_by_text("Training radiograph: ").wait_for()
+    pressed = page.locator(".near button[aria-pressed=true]")
+    assert pressed.count() == 1
+    assert set(nearest()) <= set(served.classes)
+    assert f"Training radiograph: {nearest()[0]}, distance " in beside.inner_text()
+    page.locator(".near button").nth(2).click()
+    assert f"Training radiograph: {nearest()[2]}, distance " in beside.inner_text()
+    page.keyboard.press("+")
+    assert page.locator("#zoom-value").inner_text() == "110 %"
+    found.check_accessible()
+
+    with page.expect_response("**/v1/neighbours") as asked:
+        page.keyboard.press("j")
+    told = asked.value.json()[0]
+    said = f"Training radiograph: {told['label']}, distance {told['distance']:.2f}"
+    beside.get_by_text(said).wait_for()  # the next one's nearest
+    page.keyboard.press("n")
+    assert not beside.is_visible()
+    assert pressed.count() == 0
+    page.keyboard.press("c")
+    page.keyboard.press("k")
+    assert beside.inner_text().startswith(radiographs[-1].name), "what is kept is not replaced"
+    found.check_quiet()
+
+
 def test_the_list_is_sorted_filtered_walked_through_and_shortened(
     visit: Callable[..., Visit],
     address: str,

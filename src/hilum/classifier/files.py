@@ -48,7 +48,7 @@ class NetworkEntry(BaseModel, frozen=True, extra="forbid"):
 
 
 class ClassifierFile(BaseModel, frozen=True, extra="forbid"):
-    """What classifier.json holds. validation, reference, gate: None where it was not calibrated."""
+    """What classifier.json holds. Of the parts None is what calibration or consent did not give."""
 
     format: Literal[1] = 1
     labels: list[Any]
@@ -59,6 +59,7 @@ class ClassifierFile(BaseModel, frozen=True, extra="forbid"):
     validation: FileEntry | None = None
     reference: FileEntry | None = None
     gate: FileEntry | None = None
+    thumbnails: FileEntry | None = None
     provenance: dict[str, Any]
 
 

@@ -270,8 +270,9 @@ def _calibrated(
     """
     dataset = plan.dataset
     classifier = remember(
-        classifier, dataset, pixels, training_rows=plan.train_rows, progress=progress
-    )
+        classifier, dataset, pixels, training_rows=plan.train_rows,
+        thumbnails=plan.recipe.keep_thumbnails, progress=progress,
+    )  # fmt: skip
     if plan.recipe.monitor == "test":
         return classifier
     return calibrate(

@@ -5,6 +5,7 @@ import { byId, el } from "./dom.js";
 const CURL = {
   "/v1/predictions": "curl -F files=@one.png -F files=@two.dcm",
   "/v1/explanations": "curl -F files=@one.png",
+  "/v1/neighbours": "curl -F files=@one.png",
 };
 
 start();

@@ -12,6 +12,8 @@ export class Viewer {
   #pointers = new Map();
   #drawing = false;
   #over = null; // the pane and the place under the mouse
+  #why = ""; // why a picture stands beside
+  onBeside = () => {}; // called when another does, or none
 
   // The view, which the panes share. centre: the part of a picture in the middle of its canvas.
   preset = "whole"; // null: the window was set by hand
@@ -47,15 +49,26 @@ export class Viewer {
     this.#apply();
   }
 
-  /** Keep the picture beside the ones that are turned to, or put it away again. */
+  /** Keep the picture beside the ones that are turned to, or put away what is beside. */
   pin() {
-    const pin = !this.pinned.image && this.main.image !== null;
-    this.pinned.show(pin ? this.main.image : null, this.main.caption.textContent,
-      this.main.ruler);
-    byId("pinned").parentElement.hidden = !pin;
-    byId("pin").setAttribute("aria-pressed", pin);
-    byId("pinned").setAttribute("aria-label", `${this.pinned.caption.textContent}, kept beside`);
+    const { image, caption, ruler } = this.main;
+    this.beside(this.pinned.image ? null : image, caption.textContent, ruler, "kept");
+  }
+
+  /** Show a picture beside (null puts it away), with its caption. why: what besides() asks for. */
+  beside(image, words = "", ruler = null, why = "") {
+    this.#why = image ? why : "";
+    this.pinned.show(image, words, ruler);
+    byId("pinned").parentElement.hidden = !image;
+    byId("pin").setAttribute("aria-pressed", image !== null);
+    byId("pinned").setAttribute("aria-label", `${words}, beside`);
+    this.onBeside();
     this.#later();
+  }
+
+  /** Whether a picture stands beside for this reason: "kept" or "nearest". */
+  besides(why) {
+    return this.#why === why;
   }
 
   /** Lay a map over the picture that it was made of. */
