@@ -10,6 +10,7 @@ from hilum.classifier.classifier import Classifier
 from tests.browser import Visit
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
+from tests.radiographs.dicoms import dicom, save
 from tests.serving.conftest import png
 from tests.serving.pages import address as address
 from tests.serving.pages import choose, middle
@@ -96,6 +97,52 @@ def test_two_pictures_under_one_view_full_screen_and_never_out_of_sight(
     found.check_accessible()
     page.keyboard.press("c")
     assert not first.is_visible()
+
+
+def test_a_line_is_measured_where_the_spacing_of_pixels_is_known(
+    visit: Callable[..., Visit], address: str, radiographs: list[Path], tmp_path: Path
+) -> None:
+    page = visit(address).page
+    film = save(tmp_path / "film.dcm", dicom(ImagerPixelSpacing=[2, 2]))  # 16 x 16 pixels
+    choose(page, film, radiographs[0])
+    button, drawn = page.locator("#tool-measure"), "document.getElementById('picture').toDataURL()"
+    middle(page)
+    without = page.evaluate(drawn)
+    box = page.locator("#picture").bounding_box()
+    pixel = min(box["width"], box["height"]) / 16
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def drag(across: float, down: float) -> None:
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + across * pixel, y + down * pixel)
+        page.mouse.up()
+        middle(page)
+
+    page.keyboard.press("m")
+    assert button.get_attribute("aria-pressed") == "true"
+    drag(3, 4)  # of 2 mm each: 6 mm across and 8 mm down
+    assert page.locator("#said").inner_text() == "Measured: 10 mm at the detector."
+    assert page.evaluate(drawn) != without
+    assert page.locator("#window-value").inner_text() == "255"
+    page.keyboard.press("Escape")
+    middle(page)
+    assert page.evaluate(drawn) == without
+    drag(9000, 0)  # ends where the picture ends
+    assert page.locator("#said").inner_text() == "Measured: 16 mm at the detector."
+    drag(0, 0)
+    assert page.evaluate(drawn) == without, "a click removes it"
+
+    page.click("#draw")  # a map lies on what may be cropped
+    page.locator("#overlay-tools").wait_for()
+    middle(page)
+    assert button.is_disabled()
+    assert button.get_attribute("aria-pressed") == "false"
+    page.keyboard.press("j")
+    page.locator("#view-title", has_text=radiographs[0].name).wait_for()
+    button.wait_for(state="hidden")
+    page.keyboard.press("m")
+    assert page.locator("#tool-window").get_attribute("aria-pressed") == "true"
 
 
 def test_the_nearest_training_radiograph_stands_beside_the_picture(

@@ -219,8 +219,9 @@ async function showPicture() {
 /** Where the file says how far its pixels are from each other: see Pane. */
 function rulerOf(result) {
   const { spacing, calibrated } = result?.dicom ?? {};
-  return spacing ? { across: spacing[1] * result.width, note: calibrated ? "" : "at the detector" }
-    : null;
+  if (!spacing) return null;
+  const [down, across] = [spacing[0] * result.height, spacing[1] * result.width];
+  return { across, down, note: calibrated ? "" : "at the detector" };
 }
 
 function refresh() {
@@ -274,6 +275,9 @@ function bindShortcuts() {
     ["]", "Wider window: less contrast", () => viewer.widen(16)],
     [",", "Lower level: brighter", () => viewer.raise(-8)],
     [".", "Higher level: darker", () => viewer.raise(8)],
+    ["m", "Measure by dragging, where the file says sizes; back to the window",
+      () => viewer.toggleMeasuring()],
+    ["Escape", "Remove what was measured", () => viewer.unmeasure()],
     ["i", "Invert", () => viewer.invert()],
     ["o", "Map on or off", () => explaining.toggle()],
     ["t", "Go to the threshold", () => operating.focus()],
