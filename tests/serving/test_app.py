@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import hilum
 from hilum.classifier.conformal import ODD
 from hilum.prediction.predict import predict_each
 from hilum.prediction.table import Table
@@ -300,6 +301,16 @@ def test_refuses_explanations_of_what_is_not_there(server, params, words):
 
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
+
+
+def test_the_page_has_the_faces_of_the_report(server):
+    """A title that names none of its own falls back to a face like Times."""
+    report = (Path(hilum.__file__).parent / "reporting/templates/report.css").read_text()
+    page = server.get("/static/style.css").text
+
+    stacks = [re.findall(r"--sans: (.*);", css) for css in (report, page)]
+    assert stacks[0] == stacks[1] != []
+    assert not re.search(r"(?<!-)\bserif", page.replace("sans-serif", ""))
 
 
 def test_nothing_that_is_sent_reaches_the_disk(server, monkeypatch):

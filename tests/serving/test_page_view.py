@@ -292,6 +292,8 @@ def test_the_api_is_described_without_anything_from_elsewhere(
         assert all(f"{method.upper()} {path} " in text for method in methods)
     assert all(name in text for name in told["components"]["schemas"])
     assert "undefined" not in text
+    assert "`" not in text
+    assert found.page.locator("#docs p code", has_text="hilum predict").count() == 1
     assert [url for url in found.requests if not url.startswith(address)] == []
     found.check_fits()
     found.check_accessible()
