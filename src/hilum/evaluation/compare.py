@@ -21,11 +21,14 @@ from hilum.evaluation.files import (
 )
 from hilum.evaluation.measures import OVERALL, Measure, Sample
 from hilum.given import Place
-from hilum.records import Estimate, FloatArray, IntArray
+from hilum.records import Estimate, FloatArray, IntArray, Predictions
 from hilum.statistics.comparison import McNemar, delong, holm, mcnemar_exact
 from hilum.statistics.intervals import bootstrap
 from hilum.table import Column, Row, Table
 from hilum.wording import SIGNED, listed
+
+#: What read_predictions gives: the true classes of N images, and what was said of them.
+Judged = tuple[IntArray, Predictions]
 
 _CHANCE = 0.05
 
@@ -127,9 +130,11 @@ def compare(*runs: Place, split: str | None = None) -> tuple[PairedComparison, .
     found = [_evaluations(folder) for folder in folders]
     name = _common(folders, found, split)
     names = _told_apart(folders)
-    first = found[0][name]
+    first = read_predictions(found[0][name] / PREDICTIONS_FILE)
     pairs = [
-        compare_evaluations(first, other[name], (names[0], theirs), name)
+        compare_predictions(
+            first, read_predictions(other[name] / PREDICTIONS_FILE), (names[0], theirs), name
+        )
         for other, theirs in zip(found[1:], names[1:], strict=True)
     ]
     adjusted = holm([pair.mcnemar.p for pair in pairs])
@@ -139,10 +144,11 @@ def compare(*runs: Place, split: str | None = None) -> tuple[PairedComparison, .
     )
 
 
-def compare_evaluations(a: Path, b: Path, names: tuple[str, str], split: str) -> PairedComparison:
-    """Compare two evaluations by their folders. names: of the two. Raises EvaluationError."""
-    truth, one = read_predictions(a / PREDICTIONS_FILE)
-    other_truth, two = read_predictions(b / PREDICTIONS_FILE)
+def compare_predictions(
+    a: Judged, b: Judged, names: tuple[str, str], split: str
+) -> PairedComparison:
+    """Compare two evaluations. names: of the two, for refusals. Raises EvaluationError."""
+    (truth, one), (other_truth, two) = a, b
     classes = one.classes
     if sorted(two.classes) != sorted(classes):
         raise EvaluationError(
