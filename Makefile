@@ -10,7 +10,7 @@ CODE = src tests benchmarks notebooks scripts
 TORCH = 2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test check format format-check lint types bench reproduction lock clean
+.PHONY: help setup dev demo test check format format-check lint types bench notebooks reproduction lock clean
 
 help: ## list the targets
 	@echo 'Hilum: make TARGET'
@@ -43,6 +43,9 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.runtime ## training speed against the notebook way, on DATA=folder or phantoms
 	@$(VENV)/bin/python benchmarks/bench_training.py $(if $(DATA),--data '$(DATA)')
+
+notebooks: $(VENV)/.dev ## run both notebooks, and store them with what they show
+	@$(VENV)/bin/python scripts/store_notebooks.py
 
 reproduction: $(VENV)/.runtime ## run the published experiments on DATA=folder; write docs/reproduction.md
 	@test -n '$(DATA)' || { echo 'name the radiographs: make reproduction DATA=folder' >&2; exit 2; }

@@ -63,6 +63,10 @@ class Recipe(Displayed, Settings):
     """With `monitor = "blocks"`: the share of each class to hold out."""
     keep_checkpoints: Literal["newest-and-best", "all"] = "newest-and-best"
     """Which checkpoints stay on disk."""
+    keep_thumbnails: bool = Field(default=False, strict=True)
+    """Keep small pictures of training images (at most 5,000, of 128 pixels) in the classifier, so
+    that `hilum serve` can show the nearest beside a radiograph. They are pictures of patients, and
+    go wherever the classifier goes: only with the right to show them to all who will have it."""
     device: Device = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1` (any number) or `mps`. `auto` takes CUDA, then MPS, then the
     CPU; a device that is asked for by name and absent is refused."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,6 +152,11 @@ class Estimate:
     def excludes_zero(self) -> bool:
         """Of a difference: whether its interval leaves 0 out; False without one."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    def turned(self) -> "Estimate":
+        """The difference b less a, where this is a less b."""
+        value, low, high = (None if x is None else -x for x in (self.value, self.high, self.low))
+        return replace(self, value=value, low=low, high=high)
 
     def in_words(self, digits: int = 3) -> str:
         """As text: '0.746 (0.703 to 0.789)', '0.746' without an interval, or 'undefined (why)'."""

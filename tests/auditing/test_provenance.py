@@ -93,10 +93,22 @@ def test_a_known_file_tells_the_set_it_comes_from():
     known = next(s for s in known_sources() if s.name == "chest-xray-150").files
     digest = next(iter(known.values()))
 
-    (match,) = match_sources({"train": {"a": 2, "b": 3}}, digests=("0" * 64, digest))
+    (match,) = match_sources({"train": {"a": 2, "COVID": 3}}, digests=("0" * 64, digest))
 
     assert (match.source.name, match.confidence) == ("chest-xray-150", "certain")
     assert "1 of 9 known files" in match.why
+
+
+def test_what_a_label_means_is_said_only_where_it_is_there():
+    files = next(s for s in known_sources() if s.name == "chest-xray-150").files
+    counts = {"all": {"Normal": 2, "Pneumonia": 3}}
+
+    (match,) = match_sources(counts, digests=files.values())
+
+    assert (match.source.name, match.confidence) == ("kaggle-pneumonia", "likely")
+    assert "'covid'" not in match.source.meaning
+    assert "9 of 9 known files of chest-xray-150" in match.why
+    assert recognise(counts, digests=files.values()) is match.source
 
 
 def test_the_finding_says_what_the_label_really_is():
@@ -121,6 +133,8 @@ def test_every_known_data_set_says_what_it_is():
             assert text.endswith("."), source.name
         assert set(source.overlaps) <= {s.name for s in sources} - {source.name}
         assert all(len(digest) == 64 for digest in source.files.values())
+        assert bool(source.labels) == (source.made_from in {s.name for s in sources})
+        assert all(repr(label.replace(" ", "-")) in source.meaning for label in source.labels)
     assert {s.name for s in sources} == {
         "chest-xray-150", "kaggle-pneumonia", "covid19-radiography", "covidx", "ozturk-2020",
         "pneumoniamnist",

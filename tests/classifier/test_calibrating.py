@@ -7,6 +7,7 @@ import pytest
 
 from hilum.classifier.calibrate import calibrate_on
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.thumbnails import Thumbnails
 from hilum.errors import ClassifierError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.run import train
@@ -25,8 +26,9 @@ def trained(many, tmp_path_factory):
     from hilum.recipe import Recipe
 
     quick = Recipe.load("covinet-flat").override(
-        ["strategy=cascade", "image_size=32", "batch_size=8", "epochs=4", "learning_rate=0.01"]
-    )
+        ["strategy=cascade", "image_size=32", "batch_size=8", "epochs=4", "learning_rate=0.01",
+         "keep_thumbnails=true"]
+    )  # fmt: skip
     return train(many, quick, tmp_path_factory.mktemp("runs") / "run")
 
 
@@ -55,6 +57,8 @@ def test_what_was_calibrated_travels_with_the_folder(tmp_path, many, trained):
     assert loaded.temperatures == warm.temperatures
     assert (loaded.validation.truth == warm.validation.truth).all()
     assert (loaded.reference.rows == warm.reference.rows).all()
+    of_training = many.pixels(trained.preprocessing)[warm.reference.rows]
+    assert (loaded.thumbnails.pictures == of_training).all()
     found, expected = loaded.predict_pixels(pixels), warm.predict_pixels(pixels)
     assert (found.probs == expected.probs).all()
     assert (found.gate_p_values == expected.gate_p_values).all()
@@ -67,7 +71,9 @@ def test_file_names_do_not_travel(tmp_path, many, trained):
         assert b".png" not in file.read_bytes()
 
 
-@pytest.mark.parametrize("file", ["validation.logits", "reference.features", "gate.pictures"])
+@pytest.mark.parametrize(
+    "file", ["validation.logits", "reference.features", "gate.pictures", "training.thumbnails"]
+)
 def test_a_damaged_part_is_refused(tmp_path, trained, file):
     trained.save(tmp_path / "c")
     path = tmp_path / "c" / f"{file}.safetensors"
@@ -112,7 +118,27 @@ def test_too_few_images_for_a_gate_are_told(tmp_path, spots, recipe):
     classifier = train(spots, recipe("epochs=1"), tmp_path / "run")
 
     assert classifier.gate is None
+    assert not (tmp_path / "run" / "classifier" / "training.thumbnails.safetensors").exists()
     assert "99 training images; there are 36" in classifier.provenance["gate"]["reason"]
+
+
+def test_pictures_of_training_images_stay_theirs(tmp_path, many, spots, trained):
+    large = np.zeros((2, 300, 150), dtype=np.uint8)
+    assert Thumbnails.shrink(large, {}).pictures.shape == (2, 128, 64)
+
+    again = calibrate_on(trained, many, "val")
+    assert (again.thumbnails.pictures == trained.thumbnails.pictures).all()
+    again.save(tmp_path / "c")
+    file = tmp_path / "c" / "training.thumbnails.safetensors"
+    assert file.is_file()
+    replace(again, thumbnails=Thumbnails(large, {})).save(tmp_path / "c")
+    with pytest.raises(ClassifierError, match="thumbnails of 2 images, features of 120"):
+        Classifier.load(tmp_path / "c")
+
+    elsewhere = calibrate_on(again, spots, "val")  # other patients, who were not asked
+    assert elsewhere.thumbnails is None
+    elsewhere.save(tmp_path / "c")
+    assert not file.exists()
 
 
 def test_calibrating_on_what_was_trained_on_is_refused(many, trained):

@@ -13,6 +13,7 @@ from hilum.evaluation.compare import compare
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import write_evaluation
 from hilum.evaluation.overview import list_runs
+from hilum.evaluation.predictions_file import read_told
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.statistics.comparison import delong, mcnemar_exact
@@ -39,6 +40,23 @@ def make(folder, seed, *, n=90, sharp=2.0, tree=TREE, split="test", order=None):
     )
     write_evaluation(found, truth, predictions, tree, folder / "evaluation" / split)
     return truth, predictions, found
+
+
+def test_every_table_of_predictions_is_read_once(tmp_path, monkeypatch):
+    read, names = [], ["first", "second", "third"]
+    for seed, name in enumerate(names):
+        make(tmp_path / name, seed)
+
+    def noted(path):
+        read.append(path.parts[-4])
+        return read_told(path)
+
+    monkeypatch.setattr("hilum.evaluation.compare.read_predictions", noted)
+
+    pairs = compare(*(tmp_path / name for name in names))
+
+    assert [(pair.a, pair.b) for pair in pairs] == [("first", "second"), ("first", "third")]
+    assert read == names
 
 
 def test_two_runs_are_compared_without_a_look(tmp_path, monkeypatch, capsys):

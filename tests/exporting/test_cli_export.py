@@ -1,6 +1,7 @@
 """hilum export."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from hilum.classifier.reference import Reference
+from hilum.classifier.thumbnails import Thumbnails
 from hilum.cli.export import export
 from hilum.errors import ClassifierError, DataError
 from hilum.exporting.session import run_session, start_session
@@ -61,6 +64,25 @@ def test_a_folder_with_a_card(tmp_path, run, classifier):
     assert (tmp_path / "given/README.md").read_text().startswith("---\nlibrary_name: hilum\n")
     again = run(tmp_path / "c", "--to", "safetensors", "--out", tmp_path / "given")
     assert "not empty" in str(again.exception)
+
+
+def test_a_folder_says_that_it_holds_pictures_of_patients(tmp_path, run, classifier):
+    features = {name: np.eye(3, 4, dtype=np.float32) for name in classifier.networks}
+    reference = Reference.fit(features, np.arange(3), np.arange(3), {})
+    pictures = Thumbnails(np.zeros((3, 20, 16), dtype=np.uint8), {})
+    replace(classifier, reference=reference, thumbnails=pictures).save(tmp_path / "c")
+    told = "small pictures of 3 training images"
+
+    given, without = (
+        run(tmp_path / "c", "--to", "safetensors", "--out", tmp_path / name, *more)
+        for name, more in {"given": [], "without": ["--no-thumbnails"]}.items()
+    )
+
+    assert (told in given.stderr, told in without.stderr) == (True, False)
+    for name, held in {"given": True, "without": False}.items():
+        card = (tmp_path / name / "README.md").read_text()
+        assert (told in card, "no image and no file name" in card) == (held, not held)
+        assert (tmp_path / name / "training.thumbnails.safetensors").exists() == held
 
 
 def test_what_makes_no_sense_is_refused(tmp_path, run, classifier):

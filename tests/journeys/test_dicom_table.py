@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,9 @@ def test_from_sixty_films_and_a_table_to_an_external_evaluation(tmp_path, monkey
     assert "Against study, test" in said[1][0]
     assert all(len(line) <= 80 for line in said[1][0].partition("Accuracy: ")[0].splitlines())
     folder = Path("runs/study-1/evaluation/external-elsewhere-all")
+    drop = json.loads((folder / "external.json").read_text())["drops"][0]["drop"]["value"]
+    change = f"{-drop:+.2f}" if round(drop, 2) else "0.00"  # the sign of the report
+    assert re.search(rf"here − there.*?accuracy .*?{re.escape(change)}", said[1][0], re.S)
     assessed = json.loads((folder / "assessment.json").read_text())
     found = {a["name"]: [(s["name"], s["n"]) for s in a["subgroups"]]
              for a in assessed["subgroups"]["attributes"]}  # fmt: skip

@@ -15,6 +15,7 @@ from PIL import Image
 
 from hilum.classifier.calibrate import calibrate_on
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.thumbnails import Thumbnails
 from hilum.radiographs.dataset import open_dataset
 from hilum.serving.app import create_app
 from tests.spots import write_spots
@@ -23,17 +24,25 @@ from tests.untrained import untrained
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
-    """Untrained networks with validation figures, a gate and remembered training images."""
+    """Untrained networks with validation figures, a gate, and training images in pictures."""
     root = tmp_path_factory.mktemp("served") / "spots"
     data = open_dataset(write_spots(root, {"train": 34, "val": 12}))
     found = calibrate_on(untrained(data), data, "val")
-    return replace(found, provenance={"name": "spots", "notes": ["covid is a bright spot."]})
+    assert found.reference is not None
+    pictures = data.pixels(found.preprocessing)[found.reference.rows]
+    return replace(
+        found,
+        thumbnails=Thumbnails.shrink(pictures, {}),
+        provenance={"name": "spots", "notes": ["covid is a bright spot."]},
+    )
 
 
 @pytest.fixture(scope="session")
 def bare(served: Classifier) -> Classifier:
     """The same networks without anything that calibration gives; it is served at once."""
-    return replace(served, validation=None, gate=None, reference=None, temperatures={})
+    return replace(
+        served, validation=None, gate=None, reference=None, thumbnails=None, temperatures={}
+    )
 
 
 @pytest.fixture(scope="session")

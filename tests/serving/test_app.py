@@ -8,14 +8,16 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+import hilum
 from hilum.classifier.conformal import ODD
 from hilum.prediction.predict import predict_each
 from hilum.prediction.table import Table
 from tests.radiographs.dicoms import as_bytes, dicom
-from tests.serving.conftest import png
+from tests.serving.conftest import png, server_of
 from tests.untrained import untrained
 
 
@@ -215,12 +217,11 @@ def test_the_operating_curve_counts_validation_images(server, served):
 
 
 def test_without_calibration_nothing_is_made_up(spots):
-    from tests.serving.conftest import server_of
-
     with server_of(untrained(spots)) as plain:
         told = plain.get("/v1/classifier").json()
         (item,) = plain.predict(png()).json()["predictions"]
         refused = plain.predict(png(), params={"coverage": 0.9})
+        assert plain.post("/v1/neighbours", files={"files": png()}).json() is None
 
     assert (told["validation"], told["coverage"], told["operating_curve"]) == (None, None, {})
     assert told["presets"] == {"public-health": [], "clinic": []}
@@ -242,8 +243,31 @@ def test_explains(server):
     with Image.open(io.BytesIO(base64.b64decode(told["map"]["png"]))) as image:
         assert (image.mode, image.size) == ("RGBA", (32, 32))
     assert "covid" in told["alt"]
-    distances = [n["distance"] for n in told["neighbours"]]
+    alone = server.post("/v1/neighbours", files={"files": png()}).json()
+    assert told["neighbours"] == alone
+
+
+@pytest.mark.parametrize("thumbnails", [True, False])
+def test_tells_and_by_consent_shows_the_nearest_training_radiographs(served, thumbnails):
+    row = 50
+    kept = served if thumbnails else replace(served, thumbnails=None)
+    buffer = io.BytesIO()
+    Image.fromarray(served.thumbnails.pictures[row]).save(buffer, "PNG")
+
+    with server_of(kept) as asked:
+        assert asked.get("/v1/classifier").json()["thumbnails"] is thumbnails
+        found = asked.post("/v1/neighbours", files={"files": buffer.getvalue()}).json()
+
+    assert len(found) == 5
+    distances = [n["distance"] for n in found]
     assert distances == sorted(distances)
+    assert distances[0] < 0.05 < distances[1]  # a training image is its own nearest
+    assert found[0]["label"] == served.classes[served.reference.labels[row]]
+    if not thumbnails:
+        assert [n["thumbnail"] for n in found] == [None] * 5
+        return
+    with Image.open(io.BytesIO(base64.b64decode(found[0]["thumbnail"]))) as image:
+        assert (np.asarray(image) == served.thumbnails.pictures[row]).all()
 
 
 def test_explains_the_most_probable_option_unless_told(server):
@@ -277,6 +301,16 @@ def test_refuses_explanations_of_what_is_not_there(server, params, words):
 
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
+
+
+def test_the_page_has_the_faces_of_the_report(server):
+    """A title that names none of its own falls back to a face like Times."""
+    report = (Path(hilum.__file__).parent / "reporting/templates/report.css").read_text()
+    page = server.get("/static/style.css").text
+
+    stacks = [re.findall(r"--sans: (.*);", css) for css in (report, page)]
+    assert stacks[0] == stacks[1] != []
+    assert not re.search(r"(?<!-)\bserif", page.replace("sans-serif", ""))
 
 
 def test_nothing_that_is_sent_reaches_the_disk(server, monkeypatch):

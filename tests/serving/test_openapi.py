@@ -29,6 +29,7 @@ OPERATIONS = [
     ("/v1/predictions", "POST"),
     ("/v1/arrivals", "GET"),
     ("/v1/explanations", "POST"),
+    ("/v1/neighbours", "POST"),
 ]
 
 

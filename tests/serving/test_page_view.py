@@ -10,6 +10,7 @@ from hilum.classifier.classifier import Classifier
 from tests.browser import Visit
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
+from tests.radiographs.dicoms import dicom, save
 from tests.serving.conftest import png
 from tests.serving.pages import address as address
 from tests.serving.pages import choose, middle
@@ -96,6 +97,93 @@ def test_two_pictures_under_one_view_full_screen_and_never_out_of_sight(
     found.check_accessible()
     page.keyboard.press("c")
     assert not first.is_visible()
+
+
+def test_a_line_is_measured_where_the_spacing_of_pixels_is_known(
+    visit: Callable[..., Visit], address: str, radiographs: list[Path], tmp_path: Path
+) -> None:
+    page = visit(address).page
+    film = save(tmp_path / "film.dcm", dicom(ImagerPixelSpacing=[2, 2]))  # 16 x 16 pixels
+    choose(page, film, radiographs[0])
+    button, drawn = page.locator("#tool-measure"), "document.getElementById('picture').toDataURL()"
+    middle(page)
+    without = page.evaluate(drawn)
+    box = page.locator("#picture").bounding_box()
+    pixel = min(box["width"], box["height"]) / 16
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def drag(across: float, down: float) -> None:
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + across * pixel, y + down * pixel)
+        page.mouse.up()
+        middle(page)
+
+    page.keyboard.press("m")
+    assert button.get_attribute("aria-pressed") == "true"
+    drag(3, 4)  # of 2 mm each: 6 mm across and 8 mm down
+    assert page.locator("#said").inner_text() == "Measured: 10 mm at the detector."
+    assert page.evaluate(drawn) != without
+    assert page.locator("#window-value").inner_text() == "255"
+    page.keyboard.press("Escape")
+    middle(page)
+    assert page.evaluate(drawn) == without
+    drag(9000, 0)  # ends where the picture ends
+    assert page.locator("#said").inner_text() == "Measured: 16 mm at the detector."
+    drag(0, 0)
+    assert page.evaluate(drawn) == without, "a click removes it"
+
+    page.click("#draw")  # a map lies on what may be cropped
+    page.locator("#overlay-tools").wait_for()
+    middle(page)
+    assert button.is_disabled()
+    assert button.get_attribute("aria-pressed") == "false"
+    page.keyboard.press("j")
+    page.locator("#view-title", has_text=radiographs[0].name).wait_for()
+    button.wait_for(state="hidden")
+    page.keyboard.press("m")
+    assert page.locator("#tool-window").get_attribute("aria-pressed") == "true"
+
+
+def test_the_nearest_training_radiograph_stands_beside_the_picture(
+    visit: Callable[..., Visit], address: str, served: Classifier, radiographs: list[Path]
+) -> None:
+    found = visit(address)
+    page = found.page
+    choose(page, radiographs[0], radiographs[-1])
+    beside = page.locator("figure").first
+    reference = served.reference
+    assert reference is not None
+
+    def nearest() -> list[str]:
+        rows = page.locator(".near tbody tr")
+        rows.nth(4).wait_for()
+        return [rows.nth(i).locator("td").nth(1).inner_text() for i in range(rows.count())]
+
+    page.keyboard.press("n")
+    beside.get_by_text("Training radiograph: ").wait_for()
+    pressed = page.locator(".near button[aria-pressed=true]")
+    assert pressed.count() == 1
+    assert set(nearest()) <= set(served.classes)
+    assert f"Training radiograph: {nearest()[0]}, distance " in beside.inner_text()
+    page.locator(".near button").nth(2).click()
+    assert f"Training radiograph: {nearest()[2]}, distance " in beside.inner_text()
+    page.keyboard.press("+")
+    assert page.locator("#zoom-value").inner_text() == "110 %"
+    found.check_accessible()
+
+    with page.expect_response("**/v1/neighbours") as asked:
+        page.keyboard.press("j")
+    told = asked.value.json()[0]
+    said = f"Training radiograph: {told['label']}, distance {told['distance']:.2f}"
+    beside.get_by_text(said).wait_for()  # the next one's nearest
+    page.keyboard.press("n")
+    assert not beside.is_visible()
+    assert pressed.count() == 0
+    page.keyboard.press("c")
+    page.keyboard.press("k")
+    assert beside.inner_text().startswith(radiographs[-1].name), "what is kept is not replaced"
+    found.check_quiet()
 
 
 def test_the_list_is_sorted_filtered_walked_through_and_shortened(
@@ -204,6 +292,8 @@ def test_the_api_is_described_without_anything_from_elsewhere(
         assert all(f"{method.upper()} {path} " in text for method in methods)
     assert all(name in text for name in told["components"]["schemas"])
     assert "undefined" not in text
+    assert "`" not in text
+    assert found.page.locator("#docs p code", has_text="hilum predict").count() == 1
     assert [url for url in found.requests if not url.startswith(address)] == []
     found.check_fits()
     found.check_accessible()

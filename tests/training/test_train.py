@@ -255,7 +255,7 @@ def test_a_missing_split_to_monitor_is_refused(tmp_path, recipe):
     ("counts", "parts", "said"),
     [
         ({"train": 6}, {"train": 12, "val": 3, "test": 3},
-         "their 18 images were divided, in 18 groups (blocks of neighbouring files): "
+         "their 18 images were divided, in 18 groups (single files): "
          "12 to train, 3 to val and 3 to test. Only 1 of"),
         ({"train": 8, "test": 4}, {"train": 21, "val": 3, "test": 12}, "and 12 to test. Only 4 of"),
     ],

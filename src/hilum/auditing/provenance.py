@@ -53,7 +53,8 @@ class Source(BaseModel):
     name: the file's name. title, source, licence: for people. meaning: what the labels mean, as
     a sentence for every report made on the data. advice: what to do about it. traps: known
     mistakes that it invites. overlaps: names of the sets that share images with it. files:
-    SHA-256 of a few of its files, by their place in it.
+    SHA-256 of a few of its files, by their place in it. labels: what meaning is about; data that
+    have its files and none of these labels are told of another set, which it was made from.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,6 +70,8 @@ class Source(BaseModel):
     overlaps: tuple[str, ...] = ()
     version: tuple[Version, ...] = Field(min_length=1)
     files: dict[str, str] = Field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    made_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ def match_sources(
     counts: images by split and class. layout: the layout's name. digests: SHA-256 of the files.
     The rules, and how sure each makes:
 
-    - a known file, byte for byte, is among the data: certain;
+    - a known file, byte for byte, is among the data: certain; likely that they are the set which
+      that one was made from, where none of the labels is there that its meaning is about;
     - in every split that the version describes (others do not matter), each class, by its name,
       has as many images: certain. Case, blanks, '_' and '-' in names do not matter;
     - the same numbers of images in any order, whatever the classes are called: likely, or only
@@ -131,15 +135,18 @@ def match_sources(
 
     A set that shares images with a surer one is left out: its counts then match for that reason.
     """
-    found = []
-    for source in known_sources():
-        matches = [m for m in (_match(source, v, counts, layout) for v in source.version) if m]
-        known = set(source.files.values()) & set(digests)
-        if known:
-            why = f"{len(known)} of {len(source.files)} known files are in it, byte for byte"
-            matches.append(Match(source, "", "certain", why))
-        found += sorted(matches, key=lambda m: _ORDER.index(m.confidence))[:1]
-    found.sort(key=lambda m: _ORDER.index(m.confidence))
+    matches = [
+        match
+        for source in known_sources()
+        for match in (
+            *(_match(source, version, counts, layout) for version in source.version),
+            _by_files(source, counts, digests),
+        )
+        if match
+    ]
+    matches.sort(key=lambda m: _ORDER.index(m.confidence))
+    surest = {m.source.name: m for m in reversed(matches)}
+    found = [m for m in matches if surest[m.source.name] is m]
     explained = {o for m in found if m.confidence == "certain" for o in m.source.overlaps}
     return tuple(m for m in found if m.confidence == "certain" or m.source.name not in explained)
 
@@ -178,6 +185,18 @@ def provenance_findings(matches: Collection[Match]) -> list[Finding]:
         )
         for m in matches
     ]
+
+
+def _by_files(source: Source, counts: Counts, digests: Collection[str]) -> Match | None:
+    known = len(set(source.files.values()) & set(digests))
+    if not known:
+        return None
+    why = f"{known} of {len(source.files)} known files"
+    if not source.labels or set(source.labels) & _together(counts).keys():
+        return Match(source, "", "certain", f"{why} are in it, byte for byte")
+    origin = next(s for s in known_sources() if s.name == source.made_from)
+    why = f"{why} of {source.name}, which was made from it, are in it, byte for byte"
+    return Match(origin, "", "likely", why)
 
 
 def _match(source: Source, version: Version, counts: Counts, layout: str | None) -> Match | None:

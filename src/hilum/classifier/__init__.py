@@ -18,6 +18,7 @@ __all__ = [
     "provenance",
     "reference",
     "threshold",
+    "thumbnails",
     "validation",
     "weights",
 ]

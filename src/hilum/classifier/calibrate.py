@@ -16,6 +16,7 @@ from hilum.classifier.inference import compute_features, compute_logits
 from hilum.classifier.reference import MAX_IMAGES, Reference
 from hilum.classifier.temperature import fit_temperature
 from hilum.classifier.threshold import best_f1_threshold
+from hilum.classifier.thumbnails import Thumbnails
 from hilum.classifier.validation import Keys, Validation, image_keys
 from hilum.codec import to_plain
 from hilum.errors import ClassifierError
@@ -36,8 +37,9 @@ def calibrate_on(
 
     split: images that trained none of the networks; what `evaluate` says of them afterwards is no
     evidence. remembered: the split that trained it, or None to leave the reference and the gate
-    as they are. Raises ClassifierError where the split is the one to be remembered or trained the
-    classifier, or the labels differ; DataError where the data have no such split.
+    as they are; of other data than those that trained it no thumbnails are kept. Raises
+    ClassifierError where the split is the one to be remembered or trained the classifier, or the
+    labels differ; DataError where the data have no such split.
     """
     check_labels(classifier, dataset, ClassifierError)
     own = classifier.provenance.get("data", {}).get("fingerprint") == dataset.fingerprint
@@ -51,8 +53,9 @@ def calibrate_on(
     if remembered is not None:
         training_rows = dataset.indices(remembered)
         classifier = remember(
-            classifier, dataset, pixels, training_rows=training_rows, progress=progress
-        )
+            classifier, dataset, pixels, training_rows=training_rows,
+            thumbnails=own and classifier.thumbnails is not None, progress=progress,
+        )  # fmt: skip
     return calibrate(
         classifier, dataset, pixels, validation_rows=rows, split=split, progress=progress
     )
@@ -137,12 +140,14 @@ def remember(
     pixels: PixelArray,
     *,
     training_rows: IntArray,
+    thumbnails: bool = False,
     progress: Progress | None = None,
 ) -> Classifier:
     """The same classifier with what it remembers of its training images: a reference and a gate.
 
     pixels: as for calibrate. training_rows: (M,) positions of the images that trained it, of
-    which up to 5,000 at equal steps are kept. The gate is left out where there are too few images
+    which up to 5,000 at equal steps are kept. thumbnails: whether it gets pictures of them, which
+    are of patients. The gate is left out where there are too few images
     to set its false-alarm rate by, or where they are all alike; provenance tells.
     """
     rows = training_rows[evenly_spaced(len(training_rows), MAX_IMAGES)]
@@ -161,6 +166,7 @@ def remember(
         classifier,
         reference=Reference.fit(features, labels, rows, _about(dataset), _keys(dataset, rows)),
         gate=gate,
+        thumbnails=Thumbnails.shrink(seen, _about(dataset)) if thumbnails else None,
         provenance={**classifier.provenance, "gate": {"n": len(rows), **missing}},
     )
 

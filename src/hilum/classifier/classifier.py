@@ -53,6 +53,7 @@ class Classifier(Decider):
         validation: What the networks said of images that trained none of them, if calibrated.
         reference: What it remembers of its training images, if calibrated.
         gate: Judges whether an image is like them, if calibrated.
+        thumbnails: Pictures of what it remembers, where its recipe keeps them.
         device: Where it computes.
     """
 
@@ -105,7 +106,9 @@ class Classifier(Decider):
             raise ClassifierError(f"{folder}: cannot be written ({reason}).") from None
 
     def save(self, folder: Path | str) -> None:
-        """Write weights (safetensors) and classifier.json into a folder, the JSON last.
+        """Write weights (safetensors) and classifier.json into a folder, the JSON after them.
+
+        Files of parts that an earlier classifier left there, and this one lacks, are removed.
 
         Args:
             folder: Made where it is not there.
@@ -149,6 +152,9 @@ class Classifier(Decider):
         )
         text = content.model_dump_json(indent=2) + "\n"
         write_atomically(folder / "classifier.json", text.encode())
+        for name, (file, _) in PARTS.items():
+            if name not in parts:
+                (folder / file).unlink(missing_ok=True)
 
     @classmethod
     def load(
@@ -197,6 +203,7 @@ class Classifier(Decider):
                 ("trained on", data.get("name")),
                 ("finished", self.provenance.get("finished")),
                 ("gate", "there" if self.gate else "none"),
+                ("pictures of training images", len(self.thumbnails) if self.thumbnails else None),
                 ("device", self.device),
             ]
         )

@@ -22,6 +22,7 @@ from hilum.classifier.operating_points import (
 from hilum.classifier.reference import Reference
 from hilum.classifier.risk_control import MISSED, RiskControl, fit_risk_control
 from hilum.classifier.threshold import PRESETS
+from hilum.classifier.thumbnails import Thumbnails
 from hilum.classifier.validation import Validation
 from hilum.decisions import FLAT, Finding
 from hilum.display import Displayed
@@ -41,6 +42,7 @@ PARTS: dict[str, tuple[str, Any]] = {
     "validation": ("validation.logits.safetensors", Validation),
     "reference": ("reference.features.safetensors", Reference),
     "gate": ("gate.pictures.safetensors", Gate),
+    "thumbnails": ("training.thumbnails.safetensors", Thumbnails),
 }
 
 _CHUNK = 512  # radiographs decoded at a time: bounds memory for folders of any size
@@ -66,6 +68,7 @@ class Decider(Displayed):
         validation: What the networks said of images that trained none of them, if calibrated.
         reference: What it remembers of its training images, if calibrated.
         gate: Judges whether an image is like them, if calibrated.
+        thumbnails: Pictures of what it remembers, where its recipe keeps them.
     """
 
     tree: LabelTree
@@ -79,6 +82,7 @@ class Decider(Displayed):
     validation: Validation | None = None
     reference: Reference | None = None
     gate: Gate | None = None
+    thumbnails: Thumbnails | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -356,6 +360,11 @@ def read_facts(folder: Path, content: ClassifierFile) -> dict[str, Any]:
         if part is not None:
             data = read_part(folder, part.file, part.sha256, "a part of the classifier is")
             parts[name] = kind.from_bytes(data, str(folder / part.file))
+    pictures, remembered = (len(parts.get(name, ())) for name in ("thumbnails", "reference"))
+    if pictures and pictures != remembered:
+        raise ClassifierError(
+            f"{folder}: damaged: thumbnails of {pictures} images, features of {remembered}."
+        )
     return {
         "tree": tree,
         "strategy": content.strategy,

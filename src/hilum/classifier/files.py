@@ -57,7 +57,7 @@ class FindingEntry(BaseModel, frozen=True, extra="forbid"):
 class ClassifierFile(BaseModel, frozen=True, extra="forbid"):
     """What classifier.json holds.
 
-    findings: by name. validation, reference, gate: None where it was not calibrated.
+    findings: by name. Of the parts None is what calibration or consent did not give.
     """
 
     format: Literal[1] = 1
@@ -70,6 +70,7 @@ class ClassifierFile(BaseModel, frozen=True, extra="forbid"):
     validation: FileEntry | None = None
     reference: FileEntry | None = None
     gate: FileEntry | None = None
+    thumbnails: FileEntry | None = None
     provenance: dict[str, Any]
 
 

@@ -207,10 +207,17 @@ def _print_choice(result: "Evaluation", assessment: "Assessment", caption: str) 
 def _print_rest(run: "EvaluationRun", notes: "list[str]") -> None:
     assessment, stressed, drop = run.assessment, run.stress, run.external
     if drop:
+        from hilum.table import Column
+        from hilum.wording import Style
+
         console.print_table(
             f"Against {drop.internal['name']}, {drop.internal['split']}",
-            ["measure", *_narrow("there", "here", "there less here")],
-            [[d.name, d.internal, d.external, d.drop] for d in drop.drops],
+            [
+                "measure",
+                *_narrow("there", "here"),
+                Column("here − there", style=Style(2, plus=True)),
+            ],
+            [[d.name, d.internal, d.external, d.drop.turned()] for d in drop.drops],
         )
     if stressed:
         console.print_lines(_describe_stress(stressed))

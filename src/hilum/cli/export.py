@@ -1,6 +1,7 @@
 """hilum export: a classifier as one ONNX file, or as one folder to give away."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +48,13 @@ def export(
             "images. [dim]Default: phantoms.[/dim]"
         ),
     ] = None,
+    thumbnails: Annotated[
+        bool,
+        typer.Option(
+            help="Into a folder: also the small pictures of training images, where the "
+            "classifier keeps them (the recipe's keep_thumbnails)."
+        ),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Export a classifier, and check it before saying that it is done.
@@ -64,6 +72,8 @@ def export(
     if to != "onnx" and foreign:
         raise ClassifierError(f"{', '.join(foreign)}: only with --to onnx.")
     model = Classifier.load(classifier, device="cpu")
+    if not thumbnails:
+        model = replace(model, thumbnails=None)
     name = classifier.resolve().name
     if to == "onnx":
         _onnx(model, out or Path(f"{name}.onnx"), takes, operate, check, as_json)
@@ -108,6 +118,11 @@ def _folder(model: "Classifier", source: Path, folder: Path, as_json: bool) -> N
         console.print_json({"folder": str(folder), "files": files})
         return
     console.print_lines(f"Written: {folder} ({', '.join(files)})")
+    if model.thumbnails:
+        console.say(
+            f"{folder}: holds small pictures of {len(model.thumbnails):,} training images; leave "
+            "them out by --no-thumbnails where not all may see them."
+        )
     if not found:
         console.say(f"{source}: holds no evaluation, so the card has no figures (hilum evaluate).")
     console.print_lines(f"Before you give it away, write what only you know into {folder / CARD}.")

@@ -98,21 +98,16 @@ def train(
 
     Data without a part to choose by are divided first, as hilum split does.
     """
-    from hilum.errors import HilumError
     from hilum.pipeline import write_up
-    from hilum.recipe import Recipe
     from hilum.table import Column
-    from hilum.training.folder import RECIPE_FILE, new_run_folder, read_history
+    from hilum.training.folder import new_run_folder, read_history
+    from hilum.training.run import recipe_to_train
     from hilum.training.run import train as run_training
     from hilum.wording import Style
 
-    if resume and out is None:
-        raise HilumError("--resume goes on with the run in --out: name its folder.")
-    own = out / RECIPE_FILE if out else Path()
-    name = recipe or (str(own) if resume and own.exists() else "default")
     chosen = {"monitor": monitor, "seed": seed, "device": device}
     assignments = [f"{key}={value}" for key, value in chosen.items() if value is not None]
-    wanted = Recipe.load(name).override([*(settings or []), *assignments])
+    wanted = recipe_to_train(recipe, out, resume).override([*(settings or []), *assignments])
     with console.training_table() as (progress, on_epoch):
         dataset = open_data(
             data,

@@ -3,8 +3,9 @@
 Nothing is classified, so a comparison is no look at a test set.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,10 +14,11 @@ import numpy as np
 from hilum.display import Displayed
 from hilum.errors import EvaluationError, plural
 from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, most_telling, read_evaluation
+from hilum.evaluation.findings import OVER_FINDINGS, Known
 from hilum.evaluation.measures import OVERALL, Measure, Sample
-from hilum.evaluation.predictions_file import read_predictions
+from hilum.evaluation.predictions_file import Told, read_told
 from hilum.given import Place
-from hilum.records import Estimate, FloatArray, IntArray
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.comparison import McNemar, delong, holm, mcnemar_exact
 from hilum.statistics.intervals import bootstrap
 from hilum.table import Column, Row, Table
@@ -52,7 +54,8 @@ class PairedComparison(Displayed):
     a, b: their names. split: the evaluation that both have, as its folder is called. n: images.
     differences: accuracy first, whose p is McNemar's; the p of an AUROC is DeLong's. mcnemar: of
     being right. p_adjusted: its p after Holm's correction for all comparisons made together.
-    both, neither: how many images both got right, and neither.
+    both, neither: how many images both got right, and neither. every_finding: labels are findings
+    alone, and an image is right where each of its findings is.
     """
 
     DERIVED: ClassVar = ("sentence",)
@@ -66,18 +69,31 @@ class PairedComparison(Displayed):
     p_adjusted: float
     both: int
     neither: int
+    every_finding: bool = False
 
     @property
     def sentence(self) -> str:
         """What can be said of the accuracies, and what cannot."""
-        found = self.differences[0].difference
+        found = self._main.difference
         images = f"{self.split} ({plural(self.n, 'image')})"
         figures = f"{SIGNED.words(found)}, McNemar's p = {self.p_adjusted:.2g}"
         if not found.excludes_zero or found.value is None or self.p_adjusted >= _CHANCE:
             both = f"{self.a} and {self.b}"
-            return f"That {both} differ in accuracy is not shown on {images}: {figures}."
+            what = "every finding of an image" if self.every_finding else "accuracy"
+            return f"That {both} differ in {what} is not shown on {images}: {figures}."
         better, worse = (self.b, self.a) if found.value > 0 else (self.a, self.b)
-        return f"{better} is more accurate than {worse} on {images}: {figures}."
+        what = f"is more accurate than {worse}"
+        if self.every_finding:
+            what = f"has every finding of more images right than {worse}"
+        return f"{better} {what} on {images}: {figures}."
+
+    @property
+    def _main(self) -> Difference:
+        """The difference that McNemar's test is of."""
+        label = OVER_FINDINGS["exact_match"][0]
+        if not self.every_finding:
+            return self.differences[0]
+        return next(d for d in self.differences if d.name == label)
 
     def table(self) -> Table:
         """The measures of both, and their differences."""
@@ -122,9 +138,11 @@ def compare(*runs: Place, split: str | None = None) -> tuple[PairedComparison, .
     found = [_evaluations(folder) for folder in folders]
     name = _common(folders, found, split)
     names = _told_apart(folders)
-    first = found[0][name]
+    first = read_told(found[0][name] / PREDICTIONS_FILE)
     pairs = [
-        compare_evaluations(first, other[name], (names[0], theirs), name)
+        compare_predictions(
+            first, read_told(other[name] / PREDICTIONS_FILE), (names[0], theirs), name
+        )
         for other, theirs in zip(found[1:], names[1:], strict=True)
     ]
     adjusted = holm([pair.mcnemar.p for pair in pairs])
@@ -134,14 +152,14 @@ def compare(*runs: Place, split: str | None = None) -> tuple[PairedComparison, .
     )
 
 
-def compare_evaluations(a: Path, b: Path, names: tuple[str, str], split: str) -> PairedComparison:
-    """Compare two evaluations by their folders. names: of the two. Raises EvaluationError."""
-    truth, one = read_predictions(a / PREDICTIONS_FILE)
-    other_truth, two = read_predictions(b / PREDICTIONS_FILE)
+def compare_predictions(a: Told, b: Told, names: tuple[str, str], split: str) -> PairedComparison:
+    """Compare two evaluations. names: of the two, for refusals. Raises EvaluationError."""
+    truth, one, other_truth, two = a.truth, a.predictions, b.truth, b.predictions
     classes = one.classes
-    if sorted(two.classes) != sorted(classes):
+    of_one, of_two = ((*p.classes, *p.findings) for p in (one, two))
+    if sorted(of_two) != sorted(of_one):
         raise EvaluationError(
-            f"{names[0]} tells {listed(classes)} apart, and {names[1]} {listed(two.classes)}."
+            f"{names[0]} tells {listed(of_one)} apart, and {names[1]} {listed(of_two)}."
         )
     to_a = np.array([classes.index(name) for name in two.classes])
     rows = {name: row for row, name in enumerate(two.names)}
@@ -159,7 +177,55 @@ def compare_evaluations(a: Path, b: Path, names: tuple[str, str], split: str) ->
         Sample(truth, one.predicted, one.probs, classes),
         Sample(truth, to_a[two.predicted[order]], two.probs[order][:, columns], classes),
     )
-    return _compare(samples, names, split)
+    if not one.findings:
+        return _compare(samples, names, split)
+    to_one = [two.findings.index(name) for name in one.findings]
+    moved = replace(two.take(order), findings=one.findings)
+    moved = replace(
+        moved,
+        finding_probs=moved.finding_probs[:, to_one],
+        present=moved.present[:, to_one],
+    )
+    if (b.marks[order][:, to_one] != a.marks).any():
+        raise EvaluationError(f"{names[0]} and {names[1]} were told other findings of one image.")
+    known = (Known.said(a.marks, one), Known.said(a.marks, moved))
+    of_findings = _of_findings(known, one.findings)
+    if len(classes) > 1:
+        found = _compare(samples, names, split)
+        return replace(found, differences=(*found.differences, *of_findings))
+    right_a, right_b = ((~of.known | (of.present == of.called)).all(axis=1) for of in known)
+    return _paired(names, split, of_findings, right_a, right_b, every_finding=True)
+
+
+def _of_findings(known: tuple[Known, Known], names: Sequence[str]) -> list[Difference]:
+    """What is measured of findings; the p of an AUROC is DeLong's, by Holm over the findings."""
+    a, b = known
+    n = len(a.known)
+    once = np.ones((1, n), dtype=np.int64)
+    found = []
+    for label, measure in OVER_FINDINGS.values():
+        if a.reason:
+            found.append(Difference(label, None, None, Estimate.undefined(a.reason, n)))
+            continue
+        values = float(measure(a, once)[0]), float(measure(b, once)[0])
+        less = partial(_less, measure, a, b)
+        found.append(Difference(label, *values, bootstrap(less, n)))
+    areas = {}
+    for at, k in enumerate(a.columns):
+        own = a.known[:, at]
+        areas[names[k]] = delong(a.present[own, at], b.scores[own, at], a.scores[own, at])
+    adjusted = holm([area.p for area in areas.values()])
+    for (name, area), p in zip(areas.items(), adjusted, strict=True):
+        both = area.auc_b.value, area.auc_a.value
+        found.append(Difference(f"AUROC of {name}", *both, area.difference, p))
+    return found
+
+
+def _less(
+    measure: Callable[[Known, IntArray], FloatArray], a: Known, b: Known, counts: IntArray
+) -> FloatArray:
+    difference: FloatArray = measure(b, counts) - measure(a, counts)
+    return difference
 
 
 def _compare(
@@ -168,9 +234,9 @@ def _compare(
     a, b = samples
     truth, classes = a.truth, a.options
     right_a, right_b = a.predicted == truth, b.predicted == truth
-    test = mcnemar_exact(right_a, right_b)
+    p = mcnemar_exact(right_a, right_b).p
     rows = [
-        _difference(measure, samples, test.p if key == "accuracy" else None)
+        _difference(measure, samples, p if key == "accuracy" else None)
         for key, measure in OVERALL.items()
     ]
     for k, name in enumerate(classes):
@@ -181,15 +247,28 @@ def _compare(
         areas = delong(truth == k, b.probs[:, k], a.probs[:, k])
         values = areas.auc_b.value, areas.auc_a.value
         rows.append(Difference(f"AUROC of {name}", *values, areas.difference, areas.p))
+    return _paired(names, split, rows, right_a, right_b)
+
+
+def _paired(
+    names: tuple[str, str],
+    split: str,
+    rows: Sequence[Difference],
+    right_a: BoolArray,
+    right_b: BoolArray,
+    every_finding: bool = False,
+) -> PairedComparison:
+    test = mcnemar_exact(right_a, right_b)
     return PairedComparison(
         *names,
         split,
-        len(truth),
+        len(right_a),
         tuple(rows),
         test,
         test.p,
         both=int((right_a & right_b).sum()),
         neither=int((~right_a & ~right_b).sum()),
+        every_finding=every_finding,
     )
 
 

@@ -16,23 +16,31 @@ from hilum.statistics.intervals import bootstrap, cluster_bootstrap
 class Known(NamedTuple):
     """Findings of N images: whether known, present and called, (N, F) bool, and scores.
 
-    Of those alone that some of the images are known to have, and some not to have.
+    Of those alone that some of the images are known to have, and some not to have: columns has
+    their numbers among all.
     """
 
     known: BoolArray
     present: BoolArray
     called: BoolArray
     scores: FloatArray
+    columns: tuple[int, ...]
 
     @classmethod
     def of(
         cls, tree: LabelTree, truth: IntArray, marks: IntArray, predictions: Predictions
     ) -> "Known":
         """truth: (N,) class indices. marks: (N, F) of the tree's findings."""
-        own = np.column_stack([finding.truth(truth, marks) for finding in tree.findings])
+        own = [finding.truth(truth, marks) for finding in tree.findings]
+        return cls.said(np.column_stack(own), predictions)
+
+    @classmethod
+    def said(cls, own: IntArray, predictions: Predictions) -> "Known":
+        """own: (N, F) whether images truly have each finding, below 0 where it is not known."""
         both = (own == PRESENT).any(axis=0) & (own == ABSENT).any(axis=0)
-        own, said = own[:, both], predictions
-        return cls(own >= 0, own == PRESENT, said.present[:, both], said.finding_probs[:, both])
+        own, columns = own[:, both], tuple(np.flatnonzero(both).tolist())
+        called, scores = predictions.present[:, both], predictions.finding_probs[:, both]
+        return cls(own >= 0, own == PRESENT, called, scores, columns)
 
     @property
     def reason(self) -> str:

@@ -298,4 +298,9 @@ def _remembered(classifier: Classifier) -> str:
     parts = (classifier.reference, classifier.validation)
     if any(part is not None and part.seen is not None for part in parts):
         found.append("digests of these images' files, by which who has one sees that it was used")
-    return ("; ".join(found) or "nothing beside the weights") + "; no image and no file name"
+    pictures = classifier.thumbnails
+    if pictures is None:
+        return ("; ".join(found) or "nothing beside the weights") + "; no image and no file name"
+    height, width = pictures.pictures.shape[1:]
+    shown = f"**small pictures of {len(pictures):,} training images** ({width} × {height} pixels)"
+    return "; ".join([*found, f"{shown}, to show the nearest beside a radiograph; no file name"])

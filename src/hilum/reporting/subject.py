@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from hilum.errors import EvaluationError
 from hilum.evaluation.assess import SAME_IMAGES, Assessment
-from hilum.evaluation.compare import PairedComparison, compare_evaluations
+from hilum.evaluation.compare import PairedComparison, compare_predictions
+from hilum.evaluation.files import PREDICTIONS_FILE
 from hilum.evaluation.label_errors import LabelErrors
+from hilum.evaluation.predictions_file import read_told
 from hilum.records import PixelArray
 from hilum.reporting.runs import Run, SplitResult
 
@@ -90,15 +92,16 @@ class Subject:
         if not self.several:
             return None
         first, *others = self.runs
+        read = cache(lambda folder: read_told(folder / PREDICTIONS_FILE))
         pairs: list[PairedComparison] = []
         different: list[str] = []
         for one in first.results:
             for run in others:
                 if run.result(one.split) is None:
                     continue
-                a, b = (r.folder / "evaluation" / one.split for r in (first, run))
                 try:
-                    pair = compare_evaluations(a, b, (first.name, run.name), one.split)
+                    a, b = (read(r.folder / "evaluation" / one.split) for r in (first, run))
+                    pair = compare_predictions(a, b, (first.name, run.name), one.split)
                 except EvaluationError:
                     different.append(f"{first.name} and {run.name} on {one.split}")
                 else:

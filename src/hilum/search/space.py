@@ -48,6 +48,7 @@ _NOT_SEARCHED = {
     "device": "it is the machine's",
     "compile": "it is for the machine",
     "keep_checkpoints": "it changes no training",
+    "keep_thumbnails": "it changes no training",
     "seed": "the luckiest seed is no better than another",
     "monitor": "pruning compares what is monitored",
     "holdout": "pruning compares what is monitored",

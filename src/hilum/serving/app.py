@@ -26,7 +26,14 @@ from hilum.serving.limits import (
     name_media_type,
 )
 from hilum.serving.metrics import MetricsMiddleware
-from hilum.serving.schemas import ArrivalsInfo, ClassifierInfo, Explanation, PredictionList, State
+from hilum.serving.schemas import (
+    ArrivalsInfo,
+    ClassifierInfo,
+    Explanation,
+    Neighbour,
+    PredictionList,
+    State,
+)
 from hilum.serving.service import Service
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -240,6 +247,18 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         """
         async with service.uploads.receive(request, 1, service.check_open) as (file,):
             return await service.explain(file, method, decision, option)
+
+    @app.post(
+        "/v1/neighbours",
+        tags=["classifier"],
+        summary="The nearest training radiographs",
+        responses=describe_problems(_UPLOAD),
+        openapi_extra=_upload(several=False),
+    )
+    async def neighbours(request: Request) -> list[Neighbour] | None:
+        """By what the networks make of them, the nearest first; null where none is remembered."""
+        async with service.uploads.receive(request, 1, service.check_open) as (file,):
+            return await service.neighbours(file)
 
 
 def _upload(*, several: bool) -> dict[str, Any]:

@@ -76,8 +76,32 @@ class Explainer:
             ),
             alt=overlay.alt,
             referred_because=said.referral,
-            neighbours=self._neighbours(stack),
+            neighbours=self.neighbours(pixels),
         )
+
+    def neighbours(self, pixels: PixelArray) -> list[Neighbour] | None:
+        """The training radiographs nearest to stored pixels (H, W) uint8; None remembers none."""
+        classifier, reference = self._classifier, self._classifier.reference
+        if reference is None:
+            return None
+        features = {
+            name: compute_features(
+                network, pixels[None], classifier.preprocessing, classifier.device
+            )
+            for name, network in classifier.networks.items()
+        }
+        (rows,), (distances,) = reference.neighbours(
+            reference.embed(features), min(_NEAREST, len(reference))
+        )
+        kept = classifier.thumbnails
+        return [
+            Neighbour(
+                label=classifier.tree.classes[reference.labels[row]],
+                distance=distance,
+                thumbnail=to_text(to_png(kept.pictures[row])) if kept else None,
+            )
+            for row, distance in zip(rows, distances.tolist(), strict=True)
+        ]
 
     def _network(self, name: str | None) -> Decision:
         tree, strategy = self._classifier.tree, self._classifier.strategy
@@ -99,22 +123,6 @@ class Explainer:
                 f"{nearest(name, network.options)}"
             )
         return name
-
-    def _neighbours(self, stack: PixelArray) -> list[Neighbour] | None:
-        classifier, reference = self._classifier, self._classifier.reference
-        if reference is None:
-            return None
-        features = {
-            name: compute_features(network, stack, classifier.preprocessing, classifier.device)
-            for name, network in classifier.networks.items()
-        }
-        rows, distances = reference.neighbours(
-            reference.embed(features), min(_NEAREST, len(reference))
-        )
-        return [
-            Neighbour(label=classifier.tree.classes[reference.labels[row]], distance=distance)
-            for row, distance in zip(rows[0], distances[0].tolist(), strict=True)
-        ]
 
 
 def to_png_with_alpha(scaled: MapArray, *, signed: bool) -> bytes:

@@ -94,7 +94,14 @@ class ClassifierInfo(BaseModel):
         description="Flagged is a `gate_p_value` of at most this; null without a gate."
     )
     explanations: list[str] = Field(description="Methods of `POST /v1/explanations`.")
-    neighbours: bool = Field(description="Whether explanations tell the nearest training images.")
+    neighbours: bool = Field(
+        description="Whether `POST /v1/neighbours` and explanations tell the nearest training "
+        "radiographs."
+    )
+    thumbnails: bool = Field(
+        description="Whether they also show them: small pictures of patients, which the classifier "
+        "keeps where its recipe said so (`keep_thumbnails`)."
+    )
     limits: RequestLimits
 
 
@@ -222,10 +229,16 @@ class HeatMap(BaseModel):
 
 
 class Neighbour(BaseModel):
-    """A training radiograph that the networks see as alike: its label and how far it is."""
+    """A training radiograph that the networks see as alike."""
 
     label: str
-    distance: float
+    distance: float = Field(
+        description="Between what the networks make of the two; it compares only with the other "
+        "distances of the same classifier."
+    )
+    thumbnail: str | None = Field(
+        description="Grey PNG in Base64, as the networks see it; null without `thumbnails`."
+    )
 
 
 class Explanation(BaseModel):
@@ -294,6 +307,7 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
         false_alarms=classifier.gate.false_alarms if classifier.gate else None,
         explanations=list(METHODS_OFFERED),
         neighbours=classifier.reference is not None,
+        thumbnails=classifier.thumbnails is not None,
         limits=RequestLimits(bytes=limits.bytes, pixels=limits.pixels, files=limits.files),
     )
 

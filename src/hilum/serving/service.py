@@ -1,11 +1,12 @@
 """From uploads to answers: processes that decode, a thread that classifies, one that explains."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
 from hilum.predictions import Prediction
 from hilum.radiographs.decoding import Decoders
+from hilum.records import PixelArray
 from hilum.serving.batching import Batcher
 from hilum.serving.bodies import Upload
 from hilum.serving.explaining import Explainer
@@ -28,12 +30,14 @@ from hilum.serving.schemas import (
     DicomFacts,
     Explanation,
     Item,
+    Neighbour,
     PredictionList,
     describe_classifier,
 )
 from hilum.serving.uploads import FILE, Decoded, Uploads, prepared, refused
 
 _RETRY_AFTER = 5
+_Answer = TypeVar("_Answer")
 
 
 class Service:
@@ -109,6 +113,23 @@ class Service:
         self, upload: Upload, method: str, decision: str | None, option: str | None
     ) -> Explanation:
         """Explain one upload. Raises Problem where it cannot be read or the question makes none."""
+        return await self._by_explainer(
+            upload,
+            lambda pixels, coloured: self._explainer.explain(
+                pixels, method, decision, option, coloured=coloured
+            ),
+        )
+
+    async def neighbours(self, upload: Upload) -> list[Neighbour] | None:
+        """The training radiographs nearest to one upload. Raises Problem as explain does."""
+        return await self._by_explainer(
+            upload, lambda pixels, _: self._explainer.neighbours(pixels)
+        )
+
+    async def _by_explainer(
+        self, upload: Upload, compute: Callable[[PixelArray, bool], _Answer]
+    ) -> _Answer:
+        """What is computed of an upload's pixels, and whether it is in colour, one at a time."""
         if self._explaining >= self.limits.explanations:
             raise Problem(
                 429,
@@ -121,12 +142,9 @@ class Service:
             pixels = decoded.reading.pixels
             if pixels is None:
                 raise Problem(422, f"The file {decoded.reading.reason}")
-            explain = partial(
-                self._explainer.explain, coloured=decoded.reading.coloured, method=method,
-                decision=decision, option=option,
-            )  # fmt: skip
             running = asyncio.get_running_loop()
-            return await running.run_in_executor(self._explainers, explain, pixels)
+            coloured = decoded.reading.coloured
+            return await running.run_in_executor(self._explainers, compute, pixels, coloured)
         except HilumError as error:
             raise Problem(422, str(error)) from None
         finally:

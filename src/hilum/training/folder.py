@@ -48,6 +48,8 @@ _GROUPS = {
     "block": "blocks of neighbouring files",
     "file": "single files",
 }
+#: The name of a block of one file number.
+_OF_ONE = re.compile(r"block:(.*\D)?(\d+)-\2")
 #: Below so many held-out images of a class, its figures are said to say little.
 _FEW = 30
 
@@ -110,14 +112,15 @@ def _describe(dataset: Dataset, split: Split) -> str:
     """A sentence on how Division.make divided a data set."""
     counts = count_parts(dataset, split)
     groups = set(split.groups.values())
-    kinds = listed(_GROUPS[kind] for kind in sorted({g.partition(":")[0] for g in groups}))
+    kinds = {"file" if _OF_ONE.fullmatch(g) else g.partition(":")[0] for g in groups}
+    named = listed(_GROUPS[kind] for kind in sorted(kinds))
     sizes = listed(f"{sum(n.values()):,} to {part}" for part, n in counts.items())
     held_out = counts[split.names[-1]]
     fewest = min(held_out, key=lambda name: held_out[name])
     few = f" Only {held_out[fewest]:,} of {fewest} are held out, on which figures say little."
     return (
         f"The data name no val part, so their {len(dataset.records):,} images were divided, in "
-        f"{plural(len(groups), 'group')} ({kinds}): {sizes}."
+        f"{plural(len(groups), 'group')} ({named}): {sizes}."
         + (few if held_out[fewest] < _FEW else "")
     )
 

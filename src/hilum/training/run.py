@@ -88,13 +88,9 @@ def train(
         DataError: Radiographs cannot be read.
         Interrupted: It was stopped.
     """
-    if resume and out is None:
-        raise TrainingError("Which run is to go on? Name its folder.")
+    recipe = recipe_to_train(recipe, None if out is None else Path(out), resume)
     dataset = as_dataset(dataset, progress=progress)
     out = new_run_folder(dataset) if out is None else Path(out)
-    if recipe is None and resume and (out / RECIPE_FILE).is_file():
-        recipe = out / RECIPE_FILE
-    recipe = as_recipe(recipe)
     division = Division.read(Path(split_file), fold) if split_file else None
     if resume and division is None:
         division = Division.of_run(out)
@@ -131,6 +127,18 @@ def train(
                 f"{error.filename or out}: cannot be written ({error.strerror}); the checkpoints "
                 f"written before are unharmed. {go_on}"
             ) from error
+
+
+def recipe_to_train(recipe: RecipeLike | None, out: Path | None, resume: bool) -> Recipe:
+    """The recipe that a run is trained by: the one given; resumed, its own; otherwise 'default'.
+
+    Raises TrainingError where a run is to go on whose folder is not named; RecipeError.
+    """
+    if resume and out is None:
+        raise TrainingError("To resume is to go on with a run: name its folder (--out).")
+    if recipe is None and resume and out is not None and (out / RECIPE_FILE).is_file():
+        recipe = out / RECIPE_FILE
+    return as_recipe(recipe)
 
 
 def _copies(plan: Plan, out: Path, facts: dict[str, Any], progress: Progress | None) -> Copies:
@@ -270,8 +278,9 @@ def _calibrated(
     """
     dataset = plan.dataset
     classifier = remember(
-        classifier, dataset, pixels, training_rows=plan.train_rows, progress=progress
-    )
+        classifier, dataset, pixels, training_rows=plan.train_rows,
+        thumbnails=plan.recipe.keep_thumbnails, progress=progress,
+    )  # fmt: skip
     if plan.recipe.monitor == "test":
         return classifier
     return calibrate(

@@ -10,7 +10,7 @@ from hilum.evaluation.stress import Stress, StressMean, StressMeasures
 from hilum.evaluation.subgroups import Attribute, Subgroup
 from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import Run, SplitResult
-from hilum.reporting.sections.results import confusion_table, turned
+from hilum.reporting.sections.results import confusion_table
 from hilum.reporting.subject import Assessed, Subject, name_external, name_images
 from hilum.table import Column, Columns, Row, Rows, Table
 from hilum.wording import PERCENT, POINTS, SIGNED
@@ -150,7 +150,7 @@ def _show_stress(stress: Stress, title: str) -> dict[str, Any]:
 def _measured(mean: StressMean) -> Row:
     """In the order of _MEASURED."""
     found = mean.measures
-    return found.accuracy, turned(mean.drop.accuracy), found.balanced_accuracy, found.macro_auroc
+    return found.accuracy, mean.drop.accuracy.turned(), found.balanced_accuracy, found.macro_auroc
 
 
 def _sentence(stress: Stress) -> str:
@@ -210,7 +210,7 @@ def _drop(found: ExternalDrop, title: str) -> dict[str, Any]:
     columns: Columns = [
         Column("measure", wrap=True), "inside", "outside", Column("outside − inside", style=SIGNED),
     ]  # fmt: skip
-    rows: Rows = [[d.name, d.internal, d.external, turned(d.drop)] for d in found.drops]
+    rows: Rows = [[d.name, d.internal, d.external, d.drop.turned()] for d in found.drops]
     return {
         "of": found,
         "sentences": [

@@ -18,7 +18,6 @@ from hilum.reporting.evaluation_charts import (
     reliability_diagram,
 )
 from hilum.reporting.runs import Run
-from hilum.reporting.sections.results import turned
 from hilum.reporting.subject import Assessed, Subject
 from hilum.statistics.two_by_two import MEASURES
 from hilum.table import Column, Columns, Row, Rows, Table
@@ -228,7 +227,7 @@ def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
         rows.append([Cell(text, span=4, kind="group wrap")])
         for measure in MEASURES:
             both = [getattr(values, measure) for values in (chosen.expected, result.measured)]
-            rows.append([_OF_POINT[measure], *both, turned(getattr(result.drop, measure))])
+            rows.append([_OF_POINT[measure], *both, getattr(result.drop, measure).turned()])
         if at:
             of = f"at a prevalence of {at.prevalence:g}"
             rows.append([f"{_OF_POINT['ppv']} {of}", at.expected_ppv, at.ppv, ""])

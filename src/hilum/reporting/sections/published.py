@@ -28,7 +28,10 @@ from hilum.wording import Cell, Style
 _SPLIT: Final = "val"
 
 #: Keys of a recipe that make no other training in the published sense.
-_FREE: Final = ("name", "description", "seed", "device", "precision", "keep_checkpoints", "monitor")
+_FREE: Final = (
+    "name", "description", "seed", "device", "precision", "keep_checkpoints", "keep_thumbnails",
+    "monitor",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

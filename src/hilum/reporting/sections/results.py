@@ -1,7 +1,6 @@
 """The report's sections on results: what each split measured, and runs image by image."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from hilum.auditing.leaks import Copies
@@ -153,14 +152,6 @@ def confusion_table(label: str, names: Sequence[str], matrix: Sequence[Sequence[
         "images",
     ]
     return Table(label, columns, rows, kind="matrix")
-
-
-def turned(difference: Estimate) -> Estimate:
-    """The difference b less a, where the one given is a less b."""
-    value, low, high = (
-        None if x is None else -x for x in (difference.value, difference.high, difference.low)
-    )
-    return replace(difference, value=value, low=low, high=high)
 
 
 def _methods(evaluations: Iterable[Evaluation]) -> list[tuple[str, str]]:

@@ -82,7 +82,7 @@ _SWITCHES = (
 #: Keys of a recipe that are told elsewhere, or that do not change what is learned.
 _ELSEWHERE = {
     "name", "description", "decision", "network", "strategy", "rule", "monitor", "device",
-    "keep_checkpoints",
+    "keep_checkpoints", "keep_thumbnails",
 }  # fmt: skip
 
 _UNUSED = "—"

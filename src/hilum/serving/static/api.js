@@ -55,6 +55,13 @@ export class Server {
     return this.#request(`/v1/explanations?${query}`, { method: "POST", body }, onWait);
   }
 
+  /** The nearest training radiographs of one file. */
+  neighbours(file, onWait) {
+    const body = new FormData();
+    body.append("files", file, file.name);
+    return this.#request("/v1/neighbours", { method: "POST", body }, onWait);
+  }
+
   async #request(address, options, onWait = () => {}) {
     for (let tried = 1; ; ) {
       const sent = this.#token;

@@ -5,13 +5,14 @@ import { byId, el } from "./dom.js";
 const CURL = {
   "/v1/predictions": "curl -F files=@one.png -F files=@two.dcm",
   "/v1/explanations": "curl -F files=@one.png",
+  "/v1/neighbours": "curl -F files=@one.png",
 };
 
 start();
 
 async function start() {
   const described = await (await fetch("/openapi.json")).json();
-  const parts = described.info.description.split("\n\n").map((text) => el("p", {}, text));
+  const parts = described.info.description.split("\n\n").map((text) => el("p", {}, ...said(text)));
   for (const [path, methods] of Object.entries(described.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       parts.push(operationOf(path, method, operation));
@@ -24,19 +25,22 @@ async function start() {
   byId(location.hash.slice(1))?.scrollIntoView();
 }
 
+/** Words in which code stands between backticks. */
+const said = (text) => text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
+
 function operationOf(path, method, operation) {
   const { summary, description, parameters = [], requestBody, responses } = operation;
   const address = `'${location.origin}${path}'`;
   return el("section", {},
     el("h2", {}, el("code", {}, `${method.toUpperCase()} ${path}`), ` ${summary}`),
-    description && el("p", {}, description),
+    description && el("p", {}, ...said(description)),
     el("pre", { tabIndex: 0 }, el("code", {}, `${CURL[path] ?? "curl"} ${address}`)),
     parameters.length > 0 && tableOf(["In the query", "Is", ""], parameters.map((p) =>
-      [p.name, typeOf(p.schema), p.description])),
+      [p.name, typeOf(p.schema), said(p.description ?? "")])),
     requestBody && tableOf(["Body", "Is"], Object.entries(requestBody.content)
       .map(([kind, { schema }]) => [kind, fieldsOf(schema)])),
     tableOf(["Answer", "Is", ""], Object.entries(responses).map(([status, response]) =>
-      [status, bodyOf(response), response.description])));
+      [status, bodyOf(response), said(response.description)])));
 }
 
 const bodyOf = ({ content = {} }) => typeOf(Object.values(content)[0]?.schema ?? {});
@@ -45,9 +49,9 @@ const fieldsOf = (schema) => Object.entries(schema.properties)
   .flatMap(([name, found]) => [`${name}: `, typeOf(found)]);
 
 function schemaOf([name, { description, properties = {} }]) {
-  return el("section", { id: name }, el("h3", {}, name), description && el("p", {}, description),
+  return el("section", { id: name }, el("h3", {}, name), description && el("p", {}, ...said(description)),
     tableOf(["Key", "Is", ""], Object.entries(properties).map(([key, found]) =>
-      [key, typeOf(found), found.description])));
+      [key, typeOf(found), said(found.description ?? "")])));
 }
 
 /** A schema in words; one that has a name links to it. */

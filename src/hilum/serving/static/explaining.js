@@ -11,9 +11,8 @@ const VOID = "The picture is unlike the training radiographs, so that this map m
 export class ExplainPanel {
   #item = null;
 
-  /** onNeighbours: called when an item has got its nearest training radiographs. */
-  constructor(server, classifier, members, viewer, onNeighbours) {
-    Object.assign(this, { server, classifier, members, viewer, onNeighbours });
+  constructor(server, classifier, members, viewer) {
+    Object.assign(this, { server, classifier, members, viewer });
     byId("method").replaceChildren(...classifier.explanations.map((name) =>
       el("option", { value: name }, METHODS[name] ?? name)));
     byId("explain-form").onsubmit = (event) => {
@@ -76,7 +75,7 @@ export class ExplainPanel {
         const [seen, map] = [decodePng(found.radiograph), decodePng(found.map.png)];
         const alt = `${isOdd(found) ? VOID : ""}${found.alt}`;
         item.maps.set(key, { seen: await seen, map: await map, alt });
-        item.neighbours = found.neighbours ?? item.neighbours;
+        item.neighbours ??= found.neighbours;
       }
     } catch (error) {
       if (item === this.#item) status.textContent = error.message;
@@ -91,6 +90,5 @@ export class ExplainPanel {
     byId("overlay").checked = true;
     this.viewer.lay(seen, map);
     this.#show();
-    this.onNeighbours(item);
   }
 }

@@ -8,6 +8,7 @@ import { ExplainPanel } from "./explaining.js";
 import { membersOf } from "./labels.js";
 import { drawThumb, List } from "./list.js";
 import { OperatingPanel } from "./operating.js";
+import { NearestPanel } from "./nearest.js";
 import { answerOf, lineOf } from "./reading.js";
 import { bindKeys } from "./shortcuts.js";
 import { Viewer } from "./viewer.js";
@@ -22,6 +23,7 @@ let classifier;
 let members;
 let operating;
 let explaining;
+let nearest;
 let arrivals;
 let chosen = null;
 let sending = 0;
@@ -38,7 +40,8 @@ async function start() {
   members = membersOf(classifier.labels);
   describe();
   operating = new OperatingPanel(byId("operate-panel"), classifier, members, refresh);
-  explaining = new ExplainPanel(server, classifier, members, viewer, refreshReading);
+  explaining = new ExplainPanel(server, classifier, members, viewer);
+  nearest = new NearestPanel(server, classifier, viewer);
   arrivals = new ArrivalsNote(server, classifier, byId("arrivals"));
   byId("operate").hidden = false;
   bindFiles();
@@ -216,8 +219,9 @@ async function showPicture() {
 /** Where the file says how far its pixels are from each other: see Pane. */
 function rulerOf(result) {
   const { spacing, calibrated } = result?.dicom ?? {};
-  return spacing ? { across: spacing[1] * result.width, note: calibrated ? "" : "at the detector" }
-    : null;
+  if (!spacing) return null;
+  const [down, across] = [spacing[0] * result.height, spacing[1] * result.width];
+  return { across, down, note: calibrated ? "" : "at the detector" };
 }
 
 function refresh() {
@@ -238,6 +242,7 @@ function refresh() {
 
 function refreshReading() {
   explaining.turnTo(chosen);
+  nearest.turnTo(chosen);
   if (!chosen) return;
   byId("view-title").textContent = chosen.name;
   byId("answer").replaceChildren(...answerOf(chosen, classifier, members));
@@ -263,12 +268,16 @@ function bindShortcuts() {
     ["-", "Zoom out", () => viewer.step(-1)],
     ["f", "Full screen", () => viewer.toggleFull()],
     ["c", "Side by side: keep this picture, or put it away", () => viewer.pin()],
+    ["n", "The nearest training radiograph beside, or away", () => nearest.toggle()],
     ["w", "Next window", () => viewer.nextPreset()],
     ["0", "Reset the view", () => viewer.reset()],
     ["[", "Narrower window: more contrast", () => viewer.widen(-16)],
     ["]", "Wider window: less contrast", () => viewer.widen(16)],
     [",", "Lower level: brighter", () => viewer.raise(-8)],
     [".", "Higher level: darker", () => viewer.raise(8)],
+    ["m", "Measure by dragging, where the file says sizes; back to the window",
+      () => viewer.toggleMeasuring()],
+    ["Escape", "Remove what was measured", () => viewer.unmeasure()],
     ["i", "Invert", () => viewer.invert()],
     ["o", "Map on or off", () => explaining.toggle()],
     ["t", "Go to the threshold", () => operating.focus()],

@@ -12,6 +12,17 @@ export const PRESETS = {
 
 const LENGTHS = [1, 2, 5, 10, 20, 50, 100, 200, 500]; // mm
 
+/** Strokes and words in a colour, on black edges that are seen on any grey. */
+function outline(context, path, text, place, colour) {
+  Object.assign(context, { font: "13px sans-serif", lineJoin: "round", globalAlpha: 1 });
+  for (const [style, lineWidth] of [["#000", 4], [colour, 1.5]]) {
+    Object.assign(context, { strokeStyle: style, fillStyle: style, lineWidth });
+    context.stroke(path);
+    if (lineWidth > 2) context.strokeText(text, ...place);
+    else context.fillText(text, ...place);
+  }
+}
+
 export class Pane {
   #image = null; // the picture as it came
   #laid = null; // {seen, map}: a map, and the picture that it was made of
@@ -34,12 +45,13 @@ export class Pane {
   }
 
   /**
-   * Show a picture (an ImageBitmap, or null for none), with a line of words. ruler: {across, note},
-   * how many millimetres it is wide and where that holds, or null.
+   * Show a picture (an ImageBitmap, or null for none), with a line of words. ruler: {across, down,
+   * note}, how many millimetres it is wide and high and where that holds, or null.
    */
   show(image, words = "", ruler = null) {
     this.#image = image;
     this.ruler = ruler;
+    this.line = null; // what is measured: {from, to}, as shares of the picture
     this.#laid = null;
     this.canvas.hidden = image === null;
     this.caption.textContent = words;
@@ -49,6 +61,28 @@ export class Pane {
   /** Lay a map over the picture that it was made of, which may be cropped or stretched. */
   lay(laid) {
     this.#laid = laid;
+  }
+
+  /** Whether sizes are known; a map lies on what may be cropped, whose size is not. */
+  get measurable() {
+    return Boolean(this.#image && this.ruler && !(this.#laid && this.view.overlayShown));
+  }
+
+  /** The length of what is measured, in words; "" where nothing is. */
+  get measured() {
+    if (!this.line) return "";
+    const { ruler: { across, down, note }, line: { from, to } } = this;
+    const mm = Math.hypot((to.x - from.x) * across, (to.y - from.y) * down);
+    return `${mm.toFixed(mm < 10 ? 1 : 0)} mm ${note}`.trim();
+  }
+
+  /** The place on the picture, as shares of it, that is so far from the middle of the canvas. */
+  shareAt(at) {
+    const { box, x, y, width, height } = this.place();
+    const share = (start, size) => Math.min(1, Math.max(0, start / size));
+    return {
+      x: share(at.x + box.width / 2 - x, width), y: share(at.y + box.height / 2 - y, height),
+    };
   }
 
   /** Width and height of the canvas and of the picture on it, in CSS pixels, and where it lies. */
@@ -92,8 +126,9 @@ export class Pane {
     if (this.#laid && view.overlayShown) {
       context.globalAlpha = view.opacity;
       context.drawImage(this.#laid.map, x, y, width, height);
-    } else if (this.ruler) { // a map lies on what may be cropped, whose size is not known
+    } else if (this.measurable) {
       this.#drawRuler(context, { box, width });
+      if (this.line) this.#drawLine(context, { x, y, width, height });
     }
   }
 
@@ -103,7 +138,6 @@ export class Pane {
     const long = LENGTHS.findLast((mm) => mm * width / across < box.width / 3);
     if (!long) return;
     const [part, right, base] = [long * width / across / 10, box.width - 14, box.height - 14];
-    context.globalAlpha = 1;
     const path = new Path2D();
     for (let i = 0; i <= 10; i += 1) {
       path.moveTo(right - i * part, base);
@@ -111,14 +145,27 @@ export class Pane {
     }
     path.moveTo(right, base);
     path.lineTo(right - 10 * part, base);
-    const text = `${long} mm ${note}`;
-    Object.assign(context, { font: "13px sans-serif", textAlign: "right", lineJoin: "round" });
-    for (const [style, lineWidth] of [["#000", 4], ["#fff", 1.5]]) {
-      Object.assign(context, { strokeStyle: style, fillStyle: style, lineWidth });
-      context.stroke(path);
-      if (lineWidth > 2) context.strokeText(text, right, base - 15);
-      else context.fillText(text, right, base - 15);
+    context.textAlign = "right";
+    outline(context, path, `${long} mm ${note}`, [right, base - 15], "#fff");
+  }
+
+  /** What is measured: a line with a cross stroke at both ends, and its length beside the middle. */
+  #drawLine(context, { x, y, width, height }) {
+    const [a, b] = [this.line.from, this.line.to].map((p) => [x + p.x * width, y + p.y * height]);
+    const [dx, dy] = [b[0] - a[0], b[1] - a[1]];
+    const stroke = 6 / (Math.hypot(dx, dy) || 1);
+    const path = new Path2D();
+    path.moveTo(...a);
+    path.lineTo(...b);
+    for (const [px, py] of [a, b]) {
+      path.moveTo(px - dy * stroke, py + dx * stroke);
+      path.lineTo(px + dy * stroke, py - dx * stroke);
     }
+    const middle = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+    context.textAlign = Math.abs(dx) > Math.abs(dy) ? "center" : "left";
+    const place = context.textAlign === "center" ? [middle[0], middle[1] - 12]
+      : [middle[0] + 12, middle[1] + 4];
+    outline(context, path, this.measured, place, "#ffe08a");
   }
 
   #turnTo(image) {

@@ -3,7 +3,7 @@
 import { count, el, probability } from "./dom.js";
 import { isOdd, pathOf, stillPossible } from "./labels.js";
 
-/** The answer for one item: {state, result, reason, retry, neighbours}. members: see membersOf. */
+/** The answer for one item: {state, result, reason, retry}. members: see membersOf. */
 export function answerOf(item, classifier, members) {
   const { result } = item;
   if (item.state === "failed") {
@@ -25,8 +25,7 @@ export function answerOf(item, classifier, members) {
         el("h3", {}, "What the networks compute all the same"),
         el("p", { className: "quiet" }, "Of a picture like this it means nothing."),
         el("p", {}, ...named),
-        ...reasons(result, classifier, members),
-        ...neighboursOf(item.neighbours)),
+        ...reasons(result, classifier, members)),
     ];
   }
   return [
@@ -37,7 +36,6 @@ export function answerOf(item, classifier, members) {
     ...gateOf(result),
     ...flags(result),
     ...reasons(result, classifier, members),
-    ...neighboursOf(item.neighbours),
   ];
 }
 
@@ -139,19 +137,4 @@ function helpOf({ decisions, set }, coverage) {
 function gateOf({ gate_p_value: p }) {
   return p === null || p === undefined ? []
     : [el("p", { className: "gate" }, "Like the training radiographs.")];
-}
-
-function neighboursOf(neighbours) {
-  if (!neighbours?.length) return [];
-  return [
-    el("details", {},
-      el("summary", {}, "Nearest training radiographs"),
-      el("table", { className: "near" },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Label"),
-          el("th", { scope: "col" }, "Distance"))),
-        el("tbody", {}, ...neighbours.map(({ label, distance }) =>
-          el("tr", {}, el("td", {}, label), el("td", {}, distance.toFixed(2)))))),
-      el("p", { className: "quiet" },
-        "By what the networks make of them; distances compare only with each other.")),
-  ];
 }

@@ -4,6 +4,7 @@ import { byId, el } from "./dom.js";
 import { Pane, PRESETS } from "./pane.js";
 
 const MOST_ZOOM = 16;
+const TOOLS = ["window", "move", "measure"];
 const STEP = 1.1; // of a key, a button or a notch of the wheel
 const NOTCH = 100; // what browsers call one, in pixels
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -12,6 +13,8 @@ export class Viewer {
   #pointers = new Map();
   #drawing = false;
   #over = null; // the pane and the place under the mouse
+  #why = ""; // why a picture stands beside
+  onBeside = () => {}; // called when another does, or none
 
   // The view, which the panes share. centre: the part of a picture in the middle of its canvas.
   preset = "whole"; // null: the window was set by hand
@@ -47,15 +50,26 @@ export class Viewer {
     this.#apply();
   }
 
-  /** Keep the picture beside the ones that are turned to, or put it away again. */
+  /** Keep the picture beside the ones that are turned to, or put away what is beside. */
   pin() {
-    const pin = !this.pinned.image && this.main.image !== null;
-    this.pinned.show(pin ? this.main.image : null, this.main.caption.textContent,
-      this.main.ruler);
-    byId("pinned").parentElement.hidden = !pin;
-    byId("pin").setAttribute("aria-pressed", pin);
-    byId("pinned").setAttribute("aria-label", `${this.pinned.caption.textContent}, kept beside`);
+    const { image, caption, ruler } = this.main;
+    this.beside(this.pinned.image ? null : image, caption.textContent, ruler, "kept");
+  }
+
+  /** Show a picture beside (null puts it away), with its caption. why: what besides() asks for. */
+  beside(image, words = "", ruler = null, why = "") {
+    this.#why = image ? why : "";
+    this.pinned.show(image, words, ruler);
+    byId("pinned").parentElement.hidden = !image;
+    byId("pin").setAttribute("aria-pressed", image !== null);
+    byId("pinned").setAttribute("aria-label", `${words}, beside`);
+    this.onBeside();
     this.#later();
+  }
+
+  /** Whether a picture stands beside for this reason: "kept" or "nearest". */
+  besides(why) {
+    return this.#why === why;
   }
 
   /** Lay a map over the picture that it was made of. */
@@ -131,10 +145,25 @@ export class Viewer {
     this.#later();
   }
 
+  /** What dragging does: "window", "move" or, where sizes are known, "measure". */
   useTool(tool) {
     this.tool = tool;
-    byId("tool-window").setAttribute("aria-pressed", tool === "window");
-    byId("tool-move").setAttribute("aria-pressed", tool === "move");
+    for (const name of TOOLS) byId(`tool-${name}`).setAttribute("aria-pressed", name === tool);
+  }
+
+  /** Take to measuring, or back to the window; false where no size is known. */
+  toggleMeasuring() {
+    if (byId("tool-measure").hidden || byId("tool-measure").disabled) return false;
+    this.useTool(this.tool === "measure" ? "window" : "measure");
+    return true;
+  }
+
+  /** Remove what was measured; false where nothing was. */
+  unmeasure() {
+    const measured = [this.main, this.pinned].filter(({ line }) => line);
+    for (const pane of measured) pane.line = null;
+    this.#later();
+    return measured.length > 0;
   }
 
   setOverlay(shown, opacity) {
@@ -159,7 +188,7 @@ export class Viewer {
     canvas.addEventListener("pointermove", (event) => this.#move(event, pane));
     canvas.addEventListener("pointerleave", () => { this.#over = null; });
     for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => this.#pointers.delete(event.pointerId));
+      canvas.addEventListener(end, (event) => this.#up(event, pane));
     }
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     canvas.addEventListener("wheel", (event) => {
@@ -173,8 +202,7 @@ export class Viewer {
   }
 
   #bindTools() {
-    byId("tool-window").onclick = () => this.useTool("window");
-    byId("tool-move").onclick = () => this.useTool("move");
+    for (const name of TOOLS) byId(`tool-${name}`).onclick = () => this.useTool(name);
     byId("zoom-in").onclick = () => this.zoomBy(STEP);
     byId("zoom-out").onclick = () => this.zoomBy(1 / STEP);
     byId("invert").onclick = () => this.invert();
@@ -201,11 +229,24 @@ export class Viewer {
     };
   }
 
-  #down(event, { canvas }) {
+  #down(event, pane) {
     event.preventDefault(); // no selection, no scrolling by the middle button
-    canvas.focus({ preventScroll: true, focusVisible: false });
-    canvas.setPointerCapture(event.pointerId);
-    this.#pointers.set(event.pointerId, this.#at(event, { canvas }));
+    pane.canvas.focus({ preventScroll: true, focusVisible: false });
+    pane.canvas.setPointerCapture(event.pointerId);
+    const at = this.#at(event, pane);
+    this.#pointers.set(event.pointerId, at);
+    if (this.tool !== "measure" || !pane.measurable || event.shiftKey || event.buttons > 1) return;
+    const from = pane.shareAt(at);
+    pane.line = this.#pointers.size === 1 ? { from, to: from } : null; // of two fingers: a pinch
+    this.#later();
+  }
+
+  #up({ pointerId }, pane) {
+    if (!this.#pointers.delete(pointerId) || this.tool !== "measure" || !pane.line) return;
+    const { from, to } = pane.line;
+    if (from.x === to.x && from.y === to.y) pane.line = null; // a click
+    else byId("said").textContent = `Measured: ${pane.measured}.`;
+    this.#later();
   }
 
   #move(event, pane) {
@@ -223,6 +264,9 @@ export class Viewer {
       this.zoomBy(distance(now) / distance(before), middle, pane);
     } else if (this.tool === "move" || event.shiftKey || event.buttons > 1) {
       this.moveBy(dx, dy, pane);
+    } else if (this.tool === "measure") {
+      if (pane.line) pane.line.to = pane.shareAt(now);
+      this.#later();
     } else {
       this.setWindow(this.window.width + dx, this.window.centre + dy / 2);
     }
@@ -252,6 +296,14 @@ export class Viewer {
     this.#later();
   }
 
+  #offerMeasuring() {
+    const panes = [this.main, this.pinned];
+    const button = byId("tool-measure");
+    button.hidden = !panes.some(({ ruler }) => ruler);
+    button.disabled = !panes.some(({ measurable }) => measurable);
+    if (this.tool === "measure" && button.disabled) this.useTool("window");
+  }
+
   // Many moves of the mouse between two frames are one drawing.
   #later() {
     if (this.#drawing) return;
@@ -259,6 +311,7 @@ export class Viewer {
     requestAnimationFrame(() => {
       this.#drawing = false;
       byId("zoom-value").textContent = `${Math.round(100 * this.zoom)} %`;
+      this.#offerMeasuring();
       this.main.draw();
       this.pinned.draw();
     });
