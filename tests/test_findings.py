@@ -14,7 +14,7 @@ from hilum.classifier.classifier import Classifier
 from hilum.classifier.risk_control import fit_risk_control, measure_risk_control
 from hilum.classifier.threshold import best_f1_threshold
 from hilum.decisions import FLAT
-from hilum.errors import DataError, LabelError, RecipeError
+from hilum.errors import DataError, LabelError, RecipeError, StudyError
 from hilum.evaluation.assess import assess, read_assessment
 from hilum.evaluation.compare import compare
 from hilum.evaluation.evaluate import run_split
@@ -31,6 +31,7 @@ from hilum.recipe import Recipe
 from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN
 from hilum.settings import Settings
 from hilum.statistics import metrics
+from hilum.studies.folds import divide
 from hilum.training.loss import count_right, make_loss
 from hilum.training.order import kinds_of
 from hilum.training.run import train
@@ -320,3 +321,13 @@ def test_the_threshold_of_the_best_f1() -> None:
 
 def test_marks_are_four_values() -> None:
     assert sorted({PRESENT, ABSENT, UNCERTAIN, MISSING}) == [-2, -1, 0, 1]
+
+
+def test_a_study_takes_one_finding(folder: Path) -> None:
+    dataset = open_dataset(folder)
+    with pytest.raises(StudyError, match=r'take one of them, as in decision = "left"'):
+        divide(dataset, 2, 1)
+    folds = divide(dataset, 2, 1, "right")
+    assert folds.tree.classes == ("negative", "right")
+    known = [r for r in dataset.records if r.split == "train" and r.marks[1] >= 0]
+    assert len(folds.part(0).records) == len(known)

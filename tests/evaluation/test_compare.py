@@ -51,7 +51,7 @@ def test_every_table_of_predictions_is_read_once(tmp_path, monkeypatch):
         read.append(path.parts[-4])
         return read_told(path)
 
-    monkeypatch.setattr("hilum.evaluation.compare.read_predictions", noted)
+    monkeypatch.setattr("hilum.evaluation.compare.read_told", noted)
 
     pairs = compare(*(tmp_path / name for name in names))
 

@@ -17,6 +17,7 @@ __all__ = [
     "operating_points",
     "provenance",
     "reference",
+    "risk_control",
     "threshold",
     "thumbnails",
     "validation",

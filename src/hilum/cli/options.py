@@ -44,8 +44,8 @@ Exclude = Annotated[
 Classes = Annotated[
     str | None,
     typer.Option(
-        help="The labels and their order, e.g. 'normal, infected(covid, non-covid)'. "
-        "[dim]Default: the folder nesting.[/dim]"
+        help="The labels and their order, e.g. 'normal, infected(covid, non-covid)', or findings, "
+        "'{effusion, mass}' (docs/findings.md). [dim]Default: as the data have them.[/dim]"
     ),
 ]
 Layout = Annotated[

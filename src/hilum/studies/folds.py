@@ -20,6 +20,7 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.layouts import SPLITS
 from hilum.records import BoolArray, IntArray
 from hilum.statistics.checks import check_predictions
+from hilum.statistics.findings import choice_of
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,16 @@ def divide(dataset: Dataset, folds: int, block_size: int, decision: str | None =
 
     folds: 2 or more, or 0 to hold out the data's own val in every run. decision: leave only the
     images and the options of one decision of the labels; folds are cut before, so they agree
-    with those of studies of the whole tree.
+    with those of studies of the whole tree. Findings are compared one by one, as a decision.
     Raises DataError where a fold lacks a class or a split is missing, StudyError for a decision
     that the labels do not have.
     """
+    if dataset.tree.findings and not decision:
+        raise StudyError(
+            f"Studies and searches compare choices, and the labels '{dataset.tree}' have findings: "
+            f'take one of them, as in decision = "{dataset.tree.findings[0].name}", or labels '
+            "without braces."
+        )
 
     def narrowed(part: Dataset) -> Dataset:
         return restrict(part, decision) if decision else part
@@ -76,22 +83,29 @@ def divide(dataset: Dataset, folds: int, block_size: int, decision: str | None =
 
 
 def restrict(dataset: Dataset, decision: str) -> Dataset:
-    """The images that belong to one decision, labelled by its options.
+    """The images that belong to one decision, labelled by its options; or by one finding.
 
-    The tree of the result is the decision's options alone. Raises StudyError for another name.
+    The tree of the result is the decision's options alone, or 'negative' and the finding, of the
+    images of which it is known. Raises StudyError for another name.
     """
     decisions = {d.name: d for d in dataset.tree.decisions}
-    if decision not in decisions:
+    findings = {finding.name: finding for finding in dataset.tree.findings}
+    if decision in findings:
+        tree = choice_of(decision)
+        targets = findings[decision].truth(dataset.labels, dataset.marks)
+    elif decision in decisions:
+        tree = LabelTree.from_text(", ".join(decisions[decision].options))
+        targets = decisions[decision].targets(dataset.labels)
+    else:
         raise StudyError(
             f"The labels '{dataset.tree}' have no decision '{decision}'."
-            + nearest(decision, decisions)
+            + nearest(decision, [*decisions, *findings])
         )
-    chosen = decisions[decision]
-    targets = chosen.targets(dataset.labels)
-    records = [replace(r, label=int(t)) for r, t in zip(dataset.records, targets, strict=True)]
+    records = [
+        replace(r, label=int(t), marks=()) for r, t in zip(dataset.records, targets, strict=True)
+    ]
     rows = [i for i, target in enumerate(targets) if target >= 0]
     rows.sort(key=lambda i: (SPLITS.index(records[i].split), records[i].label))
-    tree = LabelTree.from_text(", ".join(chosen.options))
     return replace(dataset, tree=tree, records=tuple(records)).take(rows)
 
 
