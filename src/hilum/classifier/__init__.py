@@ -17,6 +17,8 @@ __all__ = [
     "operating_points",
     "provenance",
     "reference",
+    "shifted",
+    "temperature",
     "threshold",
     "validation",
     "weights",

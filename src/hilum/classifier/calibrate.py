@@ -9,18 +9,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.classifier.gate import fit_gate
 from hilum.classifier.inference import compute_features, compute_logits
 from hilum.classifier.reference import MAX_IMAGES, Reference
+from hilum.classifier.shifted import MOST_SHIFTED, shifted_pixels
 from hilum.classifier.temperature import fit_temperature
-from hilum.classifier.validation import Keys, Validation, image_keys
+from hilum.classifier.validation import Keys, ShiftedLogits, Validation, image_keys
 from hilum.codec import to_plain
-from hilum.errors import ClassifierError
+from hilum.errors import ClassifierError, DataError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, PixelArray, evenly_spaced
+from hilum.records import FloatArray, IntArray, PixelArray, evenly_spaced
+from hilum.settings import Promises
+from hilum.statistics.confident import contradicted_labels
 
 
 def calibrate_on(
@@ -29,14 +33,16 @@ def calibrate_on(
     split: str,
     *,
     remembered: str | None = "train",
+    promises: Promises = "elsewhere",
     progress: Progress | None = None,
 ) -> Classifier:
     """Calibrate on a split, and remember the images of another.
 
     split: images that trained none of the networks; what `evaluate` says of them afterwards is no
     evidence. remembered: the split that trained it, or None to leave the reference and the gate
-    as they are. Raises ClassifierError where the split is the one to be remembered or trained the
-    classifier, or the labels differ; DataError where the data have no such split.
+    as they are. promises: as of calibrate. Raises ClassifierError where the split is the one to be
+    remembered or trained the classifier, or the labels differ; DataError where the data have no
+    such split.
     """
     check_labels(classifier, dataset, ClassifierError)
     own = classifier.provenance.get("data", {}).get("fingerprint") == dataset.fingerprint
@@ -53,7 +59,13 @@ def calibrate_on(
             classifier, dataset, pixels, training_rows=training_rows, progress=progress
         )
     return calibrate(
-        classifier, dataset, pixels, validation_rows=rows, split=split, progress=progress
+        classifier,
+        dataset,
+        pixels,
+        validation_rows=rows,
+        split=split,
+        promises=promises,
+        progress=progress,
     )
 
 
@@ -64,36 +76,82 @@ def calibrate(
     *,
     validation_rows: IntArray,
     split: str,
+    promises: Promises = "elsewhere",
     progress: Progress | None = None,
 ) -> Classifier:
     """The same classifier with temperatures, and the figures that operating points are chosen by.
 
     pixels: (N, H, W) uint8 of the whole data set under the classifier's preprocessing.
     validation_rows: (M,) positions of images that trained none of the networks. split: what they
-    are called. Under the rule 'route' the predicted classes stay as they are.
+    are called. promises: 'elsewhere' also asks the networks about a shifted copy of each image (of
+    up to 1,000 at equal steps), and fits what is fitted on these; 'alike' on the images. Where
+    their files can no longer be read it is 'alike', and provenance says why. Under the rule
+    'route' the predicted classes stay as they are.
     """
-    held_out = np.asarray(pixels[validation_rows])
-    logits = {
-        name: compute_logits(
-            network, held_out, classifier.preprocessing, classifier.device, progress=progress
-        )
-        for name, network in classifier.networks.items()
-    }
     truth = dataset.labels[validation_rows]
+    logits = _logits(classifier, np.asarray(pixels[validation_rows]), progress)
+    shifted, missing = None, ""
+    if promises == "elsewhere" and len(truth):
+        some = evenly_spaced(len(truth), MOST_SHIFTED)
+        try:
+            copies = shifted_pixels(
+                dataset, validation_rows[some], classifier.preprocessing, progress
+            )
+            shifted = ShiftedLogits(some, _logits(classifier, copies, progress))
+        except DataError:  # which names files, and this travels
+            missing = "the files of validation images can no longer be read"
     temperatures, fits = {}, {}
     for decision in classifier.tree.networks(classifier.strategy):
-        targets = decision.targets(truth)
-        mine = targets >= 0
-        fitted = fit_temperature(logits[decision.name][mine], targets[mine])
-        temperatures[decision.name] = fitted.value
-        fits[decision.name] = to_plain(fitted)
+        name, targets = decision.name, decision.targets(truth)
+        elsewhere = None if shifted is None else (shifted.rows, shifted.logits[name])
+        applied, fits[name] = _fit(logits[name], targets, elsewhere)
+        temperatures[name] = applied
     about = {**_about(dataset), "split": split, "n": len(truth)}
+    keys = _keys(dataset, validation_rows)
+    found = {**about, "temperatures": fits, "holds": "alike" if shifted is None else "elsewhere"}
+    if missing:
+        found["reason"] = missing
     return replace(
         classifier,
         temperatures=temperatures,
-        validation=Validation(truth, logits, about, _keys(dataset, validation_rows)),
-        provenance={**classifier.provenance, "calibration": {**about, "temperatures": fits}},
+        validation=Validation(truth, logits, about, keys, shifted),
+        provenance={**classifier.provenance, "calibration": found},
     )
+
+
+def _logits(
+    classifier: Classifier, pixels: PixelArray, progress: Progress | None
+) -> dict[str, FloatArray]:
+    return {
+        name: compute_logits(
+            network, pixels, classifier.preprocessing, classifier.device, progress=progress
+        )
+        for name, network in classifier.networks.items()
+    }
+
+
+def _fit(
+    logits: FloatArray, targets: IntArray, elsewhere: tuple[IntArray, FloatArray] | None
+) -> tuple[float, dict[str, Any]]:
+    """A network's temperature, and what provenance says of it.
+
+    Of images whose label the network contradicts (statistics.confident) the shifted copies do not
+    count: a temperature fitted to wrong labels makes a network too unsure. Where shifted copies
+    cannot tell, the images themselves do, and 'alike' is what they say.
+    """
+    mine = targets >= 0
+    alike = fit_temperature(logits[mine], targets[mine])
+    if elsewhere is None:
+        return alike.value, to_plain(alike)
+    suspect = np.zeros(len(targets), dtype=bool)
+    suspect[mine] = contradicted_labels(softmax(logits[mine] / alike.value, axis=1), targets[mine])
+    rows, copies = elsewhere
+    kept = mine[rows] & ~suspect[rows]
+    found = fit_temperature(copies[kept], targets[rows][kept])
+    value = alike.value if found.reason and found.value == 1 else found.value
+    left_out = int((suspect & mine)[rows].sum())
+    about = {**to_plain(found), "value": value, "left_out": left_out, "alike": to_plain(alike)}
+    return value, about
 
 
 def remember(

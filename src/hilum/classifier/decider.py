@@ -22,6 +22,7 @@ from hilum.radiographs.gather import Images, gather_images, image_name
 from hilum.radiographs.image import Source, read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import FloatArray, IntArray, PixelArray, Predictions
+from hilum.settings import Promises
 from hilum.transforms.preprocess import Preprocessing, check_pixels
 
 #: What calibration gives a classifier: the files and what reads them. Weights never have such a
@@ -217,6 +218,29 @@ class Decider(Displayed):
                 "hilum calibrate CLASSIFIER DATA --split val"
             )
         return self.validation.truth, self.decide(self.validation.logits)
+
+    def promised_predictions(self) -> tuple[IntArray, Predictions]:
+        """What thresholds and prediction sets are chosen on, so that they hold elsewhere.
+
+        Returns:
+            As validation_predictions, but of one shifted copy of each image (of up to 1,000 of
+            them); of the images themselves where the classifier carries no such figures, as those
+            of earlier versions do not.
+
+        Raises:
+            ClassifierError: The classifier was not calibrated.
+        """
+        if self.validation is None or self.validation.shifted is None:
+            return self.validation_predictions()
+        shifted = self.validation.shifted
+        return self.validation.truth[shifted.rows], self.decide(shifted.logits)
+
+    @property
+    def holds(self) -> Promises | None:
+        """For which films what it was fitted to holds; None where it was not calibrated."""
+        if self.validation is None:
+            return None
+        return "alike" if self.validation.shifted is None else "elsewhere"
 
     def _pixels(self, source: Source) -> PixelArray:
         return self.preprocessing.to_pixels(read_radiograph(source))

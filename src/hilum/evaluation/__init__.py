@@ -20,6 +20,7 @@ __all__ = [
     "ledger",
     "measures",
     "operating",
+    "overlap",
     "overview",
     "run",
     "shift",

@@ -134,7 +134,7 @@ def assess(
         reason = "the classifier carries no validation figures; hilum calibrate gives it some"
         missing |= dict.fromkeys(("temperature", "operating", "conformal"), reason)
     else:
-        known = run.classifier.validation_predictions()
+        known = run.classifier.promised_predictions()
         fitted = [fit_operating_point(point, tree, *known) for point in points]
         operating = assess_operating_points(
             tree, fitted, truth, predictions, prevalence, same_images=same

@@ -7,13 +7,11 @@ by how they were photographed does not withstand. How well this ranks recipes by
 sites that they have not seen was measured on phantoms: docs/default-recipe.md.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.conformal import COVERAGE, fit_conformal, measure_conformal
@@ -23,6 +21,7 @@ from hilum.classifier.operating_points import (
     measure_operating_point,
     parse_operating_points,
 )
+from hilum.classifier.shifted import ShiftedFilms
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
@@ -37,11 +36,9 @@ from hilum.evaluation.stress import (
 )
 from hilum.labels import LabelTree, Rule
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
-from hilum.records import Estimate, IntArray, PixelArray, Predictions
+from hilum.records import Estimate, IntArray, Predictions
 from hilum.statistics.intervals import wilson
-from hilum.transforms.shift import SHIFTS, exchange_acquisition, shifted
 
 SHIFT_FILE = "shift.json"
 #: Changed copies of each film and kind.
@@ -143,35 +140,17 @@ def shift_run(
     """Classify films as they are and shifted in every way, so many times each.
 
     rows: (N,) positions in the data set, N ≥ 1; they and the seed settle what is drawn, so that two
-    classifiers meet the same films. Donors are films of another class among them, every other
-    class as often. draws: at least 1. Returns what stress_run does, by (kind, draw).
+    classifiers meet the same films (ShiftedFilms). draws: at least 1. Returns what stress_run does,
+    by (kind, draw).
     Raises EvaluationError where the labels differ or nothing is asked for, and DataError where
     files cannot be read.
     """
     if draws < 1:
         raise EvaluationError("Shifted films need at least one draw.")
-    labels = dataset.labels[rows]
-    of_class = {int(k): rows[labels == k] for k in np.unique(labels)}
-    kinds = SHIFTS if len(of_class) > 1 else ("composite",)
-    keys = [(kind, draw) for kind in kinds for draw in range(draws)]
-    seeds = range(seed, seed + draws)
-
-    def donor(row: int, draw: int) -> PixelArray:
-        rng = np.random.default_rng((seed, draw, row))
-        own = int(dataset.labels[row])
-        others = of_class[int(rng.choice([k for k in of_class if k != own]))]
-        return read_radiograph(dataset.records[int(rng.choice(others))].path)
-
-    def changed(image: PixelArray, row: int) -> Iterator[PixelArray]:
-        yield from (shifted(image, "composite", seed=s, index=row) for s in seeds)
-        if len(kinds) > 1:
-            exchanged = [exchange_acquisition(image, donor(row, draw)) for draw in range(draws)]
-            yield from exchanged
-            # 'both' is composite of these: once is enough for what takes longest
-            for s, one in zip(seeds, exchanged, strict=True):
-                yield shifted(one, "composite", seed=s, index=row)
-
-    return classify_copies(classifier, dataset, rows, keys, changed, "Shifted films", progress)
+    films = ShiftedFilms(dataset, rows, draws=draws, seed=seed)
+    return classify_copies(
+        classifier, dataset, rows, films.keys, films.every, "Shifted films", progress
+    )
 
 
 def keep_promises(classifier: Classifier, run: StressRun) -> tuple[Promise, ...]:
@@ -182,7 +161,7 @@ def keep_promises(classifier: Classifier, run: StressRun) -> tuple[Promise, ...]
     """
     if classifier.validation is None:
         return ()
-    tree, known = classifier.tree, classifier.validation_predictions()
+    tree, known = classifier.tree, classifier.promised_predictions()
     by_kind: dict[str, list[Predictions]] = {}
     for (kind, _), predictions in run.stressed.items():
         by_kind.setdefault(kind, []).append(predictions)

@@ -296,5 +296,5 @@ def _operating_points(
     points = parse_operating_points(operate, tree)
     if not points:
         return []
-    truth, predictions = classifier.validation_predictions()
+    truth, predictions = classifier.promised_predictions()
     return [to_plain(fit_operating_point(point, tree, truth, predictions)) for point in points]

@@ -134,7 +134,7 @@ class Table:
         points: list[OperatingPoint] = []
         conformal = None
         if operate or coverage is not None or classifier.validation is not None:
-            truth, known = classifier.validation_predictions()
+            truth, known = classifier.promised_predictions()
             for point in parse_operating_points(operate, tree):
                 points.append(fit_operating_point(point, tree, truth, known))
                 apply_operating_point(points[-1], tree, known)  # refuses now what it would later

@@ -259,7 +259,7 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
     curves: dict[str, Curve] = {}
     validation = None
     if classifier.validation is not None:
-        truth, known = classifier.validation_predictions()
+        truth, known = classifier.promised_predictions()
         about = classifier.validation.about
         validation = ValidationFigures(
             n=len(truth), split=str(about.get("split", "")), name=str(about.get("name", ""))
