@@ -17,10 +17,12 @@ from hilum.settings import Promises
 
 Keys = npt.NDArray[np.uint64]
 
-#: What temperatures, thresholds and prediction sets are fitted to hold for, in words.
+#: What thresholds and prediction sets are chosen on, and so for whom they hold.
 HOLDS: Final[dict[Promises, str]] = {
-    "elsewhere": "films from elsewhere, if they differ as shifted films do",
-    "alike": "films taken as these were",
+    "elsewhere": "Chosen on shifted copies of the validation images, so as to hold elsewhere, if "
+    "films differ as these copies do; beyond that it is unknown.",
+    "alike": "Chosen on the validation images: they hold for films taken as these were; elsewhere "
+    "it is unknown.",
 }
 
 

@@ -35,6 +35,7 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import several
+from hilum.settings import Promises
 from hilum.training.folder import as_pair
 
 ASSESSMENT_FILE = "assessment.json"
@@ -59,7 +60,8 @@ class Assessment(Displayed):
     probabilities as they are; temperature: what temperature scaling changed in it. conformal:
     prediction sets; gate: what it flags. missing: for each part that is None, why. arrivals: what
     the gate says of the images together; None without a gate or of few images, and in files of
-    earlier versions.
+    earlier versions. holds: for which films prediction sets and thresholds were chosen; None where
+    there are none, and in files of earlier versions.
     """
 
     n: int
@@ -75,6 +77,7 @@ class Assessment(Displayed):
     subgroups: Subgroups | None
     missing: dict[str, str]
     arrivals: Arrivals | None = None
+    holds: Promises | None = None
 
     FORMAT: ClassVar[int] = 1
 
@@ -101,8 +104,8 @@ def assess(
 ) -> tuple[Evaluation, Assessment]:
     """Evaluate a classifier, and measure whether its probabilities and thresholds can be used.
 
-    Thresholds are chosen on the validation images that the classifier carries, never on the split
-    that is evaluated.
+    Thresholds are chosen on the validation images that the classifier carries, or on shifted copies
+    of them, never on the split that is evaluated.
 
     Args:
         classifier: What is measured, or the folder of it or of its run.
@@ -128,7 +131,7 @@ def assess(
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)
     tree, truth, predictions = classifier.tree, run.truth, run.predictions
     missing: dict[str, str] = {}
-    same = _same_images(run, dataset)
+    same, holds = _same_images(run, dataset), run.classifier.holds
     temperature = operating = conformal = None
     if run.classifier.validation is None:
         reason = "the classifier carries no validation figures; hilum calibrate gives it some"
@@ -137,7 +140,13 @@ def assess(
         known = run.classifier.promised_predictions()
         fitted = [fit_operating_point(point, tree, *known) for point in points]
         operating = assess_operating_points(
-            tree, fitted, truth, predictions, prevalence, same_images=same
+            tree,
+            fitted,
+            truth,
+            predictions,
+            prevalence,
+            same_images=same,
+            alike=run.classifier.validation_predictions() if holds == "elsewhere" else None,
         )
         before = run.classifier.without_temperatures(predictions)
         temperature = compare_calibration(tree, truth, before, predictions)
@@ -162,6 +171,7 @@ def assess(
         subgroups=measure_subgroups(tree, truth, predictions, attributes),
         missing=missing,
         arrivals=run.arrivals,
+        holds=holds,
     )
     if out is not None:
         run.write(Path(out))

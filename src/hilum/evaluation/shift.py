@@ -38,6 +38,7 @@ from hilum.labels import LabelTree, Rule
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import Estimate, IntArray, Predictions
+from hilum.settings import Promises
 from hilum.statistics.intervals import wilson
 
 SHIFT_FILE = "shift.json"
@@ -76,7 +77,7 @@ class Shift:
     paired. Without a second class among the films there is nothing to exchange, and only
     'composite'. rule, data, classifier: as in the Evaluation of the same films. promises: what
     becomes of prediction sets and of operating points; none of a classifier that was not calibrated
-    or was calibrated on these films.
+    or was calibrated on these films. holds: for which films they were chosen, as of an Assessment.
     """
 
     n: int
@@ -89,6 +90,7 @@ class Shift:
     data: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
     promises: tuple[Promise, ...] = ()
+    holds: Promises | None = None
 
     FORMAT: ClassVar[int] = 1
 
@@ -125,7 +127,8 @@ def measure_shift(
     model, rows, about = subject_of(classifier, dataset, split, rule)
     run = shift_run(model, dataset, rows, draws=draws, progress=progress)
     kept = () if chosen_on(model, dataset)[rows].any() else keep_promises(model, run)
-    return replace(summarise_shift(model.tree, run, about["split"]), **about, promises=kept)
+    found = summarise_shift(model.tree, run, about["split"])
+    return replace(found, **about, promises=kept, holds=model.holds if kept else None)
 
 
 def shift_run(
@@ -156,8 +159,8 @@ def shift_run(
 def keep_promises(classifier: Classifier, run: StressRun) -> tuple[Promise, ...]:
     """What shifted films leave of the prediction sets and of the two usual operating points.
 
-    Both are chosen on the validation images that the classifier carries; where it carries none, or
-    they are too few, nothing was promised.
+    Both are chosen as everywhere (Decider.promised_predictions); where the classifier carries no
+    validation images, or they are too few, nothing was promised.
     """
     if classifier.validation is None:
         return ()
