@@ -67,8 +67,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if name not in ("settings", "runs"):
             print(f"\n{name}", table(found), sep="\n")
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(rounded(report), separators=(",", ":"))
+        options.json.write_text(text.replace('},"', '},\n"') + "\n", encoding="utf-8")
     return 0
+
+
+def rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def kept(out: Path, run: Path, options: argparse.Namespace) -> Said:

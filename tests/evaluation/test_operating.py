@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,9 +112,9 @@ def test_a_range_is_told_where_thresholds_were_chosen_on_shifted_copies():
     (row,) = found.rows
     assert "hold elsewhere" in found.notes[0]
     assert row.alike == measure_operating_point(row.point, TREE, *known).measured
-    expected = row.point.chosen.expected.sensitivity
-    both = row.alike.sensitivity
-    reckoned = row.elsewhere("sensitivity")
+    expected: Any = row.point.chosen.expected.sensitivity
+    both: Any = row.alike.sensitivity
+    reckoned: Any = row.elsewhere("sensitivity")
     assert reckoned == (min(expected.low, both.low), max(expected.high, both.high))
     assert "reckon with sensitivity {:.2f} to {:.2f}".format(*reckoned) in row.summary()
     (plain,) = assess_operating_points(TREE, [row.point], truth, predictions).rows
