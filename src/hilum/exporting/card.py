@@ -297,7 +297,8 @@ def _remembered(classifier: Classifier) -> str:
     if classifier.gate is not None:
         found.append("statistics of training images, to tell what is unlike them")
     if classifier.validation is not None:
-        found.append("classes and logits of validation images")
+        copies = " and of shifted copies" if classifier.holds == "elsewhere" else ""
+        found.append(f"classes and logits of validation images{copies}")
     parts = (classifier.reference, classifier.validation)
     if any(part is not None and part.seen is not None for part in parts):
         found.append("digests of these images' files, by which who has one sees that it was used")

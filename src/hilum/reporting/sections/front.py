@@ -112,7 +112,7 @@ def _operating(run: Run, result: SplitResult) -> dict[str, Any]:
     expected = bool(found and found.same_images)
     measures = ("sensitivity", "specificity", "ppv", "npv")
     columns: Columns = [Column("positive for", wrap=True), "from", *measures[:2], "PPV", "NPV"]
-    cells, unmet, ranges = list[Row](), list[str](), list[str]()
+    cells, unmet, ranges = list[Row](), list[str](), list[Row]()
     for row in found.operating.rows if found and found.operating else ():
         chosen = row.point.chosen
         name = f"{row.point.target}: {row.point.preset or listed(map(str, row.point.demands))}"
@@ -123,18 +123,17 @@ def _operating(run: Run, result: SplitResult) -> dict[str, Any]:
         of = (bare(getattr(values, measure)) for measure in measures)
         cells.append([name, chosen.threshold, *of])
         spans = [row.elsewhere(measure) for measure in measures[:2]]
-        said = [
-            f"{measure} {PERCENT.number(span[0])} to {PERCENT.number(span[1])}"
-            for measure, span in zip(measures, spans, strict=False)
-            if span
-        ]
-        if said:
-            ranges.append(f"{name}: {', '.join(said)}")
+        if any(spans):
+            ranges.append([name, *(f"{r[0]:.2f} to {r[1]:.2f}" if r else "" for r in spans)])
     return {
         "run": run,
         "result": result,
         "expected": expected,
-        "ranges": ranges,
+        "ranges": Table(
+            f"Operating points of {run.name} elsewhere",
+            [Column("positive for", wrap=True), *measures[:2]],
+            ranges,
+        ),
         "caption": _EXPECTED[found.holds or "alike"].format(result.split) if found else "",
         "missing": found.missing.get("operating", "") if found else "",
         "table": Table(f"Operating points of {run.name}, {result.split}, in short", columns, cells),
