@@ -28,6 +28,7 @@ from hilum.recipe import Recipe
 from hilum.records import Progress, several
 from hilum.reporting.audit_page import write_audit_page
 from hilum.reporting.runs import Epoch, read_runs
+from hilum.settings import Promises
 from hilum.table import Row, Table
 from hilum.training.folder import RECIPE_FILE, as_pair
 
@@ -195,6 +196,7 @@ def calibrate(
     split: str = "val",
     *,
     remembered: str | None = "train",
+    promises: Promises = "elsewhere",
     out: Place | None = None,
     progress: Progress | None = None,
 ) -> Classifier:
@@ -208,6 +210,9 @@ def calibrate(
         split: Images that trained none of the networks.
         remembered: The split whose images it is to remember, to find neighbours and to know what
             is no such radiograph; None leaves that as it is.
+        promises: For which films temperatures, thresholds and prediction sets are to hold:
+            'elsewhere', such as differ from these as shifted copies of them do, or 'alike', films
+            taken as these were.
         out: A folder for the calibrated classifier; None writes nothing.
         progress: Called with what is done, how much of it, and of how much.
 
@@ -219,7 +224,9 @@ def calibrate(
         DataError: There is no such split, or files cannot be read.
     """
     model, data = as_pair(classifier, dataset, progress)
-    calibrated = calibrate_on(model, data, split, remembered=remembered, progress=progress)
+    calibrated = calibrate_on(
+        model, data, split, remembered=remembered, promises=promises, progress=progress
+    )
     if out is not None:
         calibrated.save(Path(out))
     return calibrated

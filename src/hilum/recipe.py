@@ -26,7 +26,7 @@ from hilum.files import is_file, read_packaged
 from hilum.labels import LabelTree, Rule, Strategy
 from hilum.parsing import DEEPEST_KEY, parse_toml, read_toml
 from hilum.records import several
-from hilum.settings import Augmentation, PreprocessingSettings, Settings, key_meanings
+from hilum.settings import Augmentation, PreprocessingSettings, Promises, Settings, key_meanings
 from hilum.table import Column, Table
 
 Monitor = Literal["val", "blocks", "test"]
@@ -61,6 +61,10 @@ class Recipe(Displayed, Settings):
     then say that the test set was used during training."""
     holdout: float = Field(default=0.15, gt=0, lt=0.9)
     """With `monitor = "blocks"`: the share of each class to hold out."""
+    promises: Promises = "elsewhere"
+    """For which films temperatures, thresholds and prediction sets are fitted. `elsewhere`: films
+    that differ from the monitored ones as shifted copies of these do; labels that the network
+    contradicts then do not count for temperatures. `alike`: films taken as these were."""
     keep_checkpoints: Literal["newest-and-best", "all"] = "newest-and-best"
     """Which checkpoints stay on disk."""
     keep_thumbnails: bool = Field(default=False, strict=True)

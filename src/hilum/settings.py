@@ -28,6 +28,8 @@ Contrast = Literal[
     "self-quotient", "dct", "difference-of-gaussians",
 ]  # fmt: skip
 Resize = Literal["squash", "pad", "centre-crop"]
+#: For which films what is fitted on validation images is to hold.
+Promises = Literal["elsewhere", "alike"]
 ClassWeights = Literal["none", "balanced"] | list[float] | dict[str, float]
 
 

@@ -4,12 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from hilum.classifier.calibrate import calibrate_on
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.shifted import ShiftedFilms, shifted_pixels
+from hilum.classifier.temperature import fit_temperature
 from hilum.classifier.thumbnails import Thumbnails
-from hilum.errors import ClassifierError
+from hilum.errors import ClassifierError, DataError
 from hilum.radiographs.dataset import open_dataset
+from hilum.settings import Promises
+from hilum.statistics.confident import contradicted_labels
 from hilum.training.run import train
 from tests.spots import write_spots
 
@@ -43,9 +48,62 @@ def test_training_calibrates_with_what_it_monitors(many, trained):
         "name": "many", "fingerprint": many.fingerprint, "split": "val", "n": 60
     }  # fmt: skip
     assert trained.provenance["calibration"]["temperatures"].keys() == {"root", "infected"}
+    assert (trained.holds, trained.provenance["calibration"]["holds"]) == ("elsewhere",) * 2
     assert len(trained.reference) == 120
     assert trained.gate is not None
     assert fresh.gate_p_values is not None
+
+
+def test_what_is_to_hold_elsewhere_is_fitted_on_shifted_copies(many, trained):
+    rows, pixels = many.indices("val"), many.pixels(trained.preprocessing)
+    copies = shifted_pixels(many, rows, trained.preprocessing)
+    assert copies.shape == pixels[rows].shape
+    assert (copies != pixels[rows]).mean() > 0.5
+
+    truth, promised = trained.promised_predictions()
+
+    assert truth.tolist() == many.labels[rows].tolist()
+    np.testing.assert_allclose(promised.probs, trained.predict_pixels(copies).probs, atol=1e-6)
+    told = trained.provenance["calibration"]["temperatures"]
+    for decision in many.tree.decisions:
+        name, targets = decision.name, decision.targets(truth)
+        mine, kept = targets >= 0, targets >= 0
+        logits, shifted = trained.validation.logits[name], trained.validation.shifted.logits[name]
+        alike = fit_temperature(logits[mine], targets[mine])
+        probs = softmax(logits[mine] / alike.value, axis=1)
+        suspect = contradicted_labels(probs, targets[mine])
+        kept[np.flatnonzero(mine)[suspect]] = False
+        found = fit_temperature(shifted[kept], targets[kept])
+        assert told[name]["alike"]["value"] == pytest.approx(alike.value)
+        assert told[name]["left_out"] == suspect.sum()
+        settled = alike if found.reason and found.value == 1 else found
+        assert trained.temperatures[name] == pytest.approx(settled.value, rel=1e-4)
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_what_holds_for_films_like_these_alone(many, trained, monkeypatch, unreadable):
+    def refuse(*_):
+        raise DataError("a file's name")
+
+    monkeypatch.setattr("hilum.classifier.calibrate.shifted_pixels", refuse)
+    promises: Promises = "elsewhere" if unreadable else "alike"
+
+    found = calibrate_on(trained, many, "val", remembered=None, promises=promises)
+
+    told = found.provenance["calibration"]
+    assert (found.holds, told["holds"], found.validation.shifted) == ("alike", "alike", None)
+    assert ("no longer be read" in told.get("reason", "")) is unreadable
+    assert "name" not in told.get("reason", "")
+    truth, predictions = found.validation_predictions()
+    assert (found.promised_predictions()[1].probs == predictions.probs).all()
+    logits, targets = found.validation.logits["root"], many.tree.decisions[0].targets(truth)
+    assert found.temperatures["root"] == fit_temperature(logits, targets).value
+
+
+@pytest.mark.parametrize(("largest", "shape"), [(None, (32, 32)), (24, (24, 24))])
+def test_larger_films_are_made_smaller_before_they_are_changed(many, largest, shape):
+    films = ShiftedFilms(many, many.indices("val"), largest=largest)
+    assert films.hardest(int(many.indices("val")[0])).shape == shape
 
 
 def test_what_was_calibrated_travels_with_the_folder(tmp_path, many, trained):
@@ -56,6 +114,10 @@ def test_what_was_calibrated_travels_with_the_folder(tmp_path, many, trained):
 
     assert loaded.temperatures == warm.temperatures
     assert (loaded.validation.truth == warm.validation.truth).all()
+    assert (loaded.validation.shifted.rows == np.arange(60)).all()
+    of, copies = loaded.validation.shifted.logits, warm.validation.shifted.logits
+    assert of.keys() == copies.keys()
+    assert all(np.allclose(of[name], copies[name], rtol=1e-6) for name in of)
     assert (loaded.reference.rows == warm.reference.rows).all()
     of_training = many.pixels(trained.preprocessing)[warm.reference.rows]
     assert (loaded.thumbnails.pictures == of_training).all()

@@ -1,9 +1,14 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier.operating_points import (
+    fit_operating_point,
+    measure_operating_point,
+    parse_operating_points,
+)
 from hilum.codec import from_plain, to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.operating import OperatingAssessment, assess_operating_points
@@ -90,11 +95,30 @@ def test_the_images_that_thresholds_were_chosen_on_are_no_evidence():
     points = fit("covid: clinic")
     again = assess_operating_points(TREE, points, truth, predictions, same_images=True)
     assert again.same_images
-    assert "chosen on these very images" in again.notes[0]
+    assert "films taken as these were" in again.notes[0]
+    assert "chosen on these very images" in again.notes[1]
     truth, predictions = sample(1)
     other = assess_operating_points(TREE, points, truth, predictions, {"infected": 0.1})
     assert not any("very images" in note for note in other.notes)
     assert "No operating point uses the prevalence given for infected." in other.notes
+
+
+def test_a_range_is_told_where_thresholds_were_chosen_on_shifted_copies():
+    truth, predictions = sample(1)
+    known = sample(0)
+    found = assess_operating_points(
+        TREE, fit("covid: public-health"), truth, predictions, alike=known
+    )
+    (row,) = found.rows
+    assert "hold elsewhere" in found.notes[0]
+    assert row.alike == measure_operating_point(row.point, TREE, *known).measured
+    expected: Any = row.point.chosen.expected.sensitivity
+    both: Any = row.alike.sensitivity
+    reckoned: Any = row.elsewhere("sensitivity")
+    assert reckoned == (min(expected.low, both.low), max(expected.high, both.high))
+    assert "reckon with sensitivity {:.2f} to {:.2f}".format(*reckoned) in row.summary()
+    (plain,) = assess_operating_points(TREE, [row.point], truth, predictions).rows
+    assert plain.elsewhere("sensitivity") is None
 
 
 def test_json_is_plain_and_keeps_everything():

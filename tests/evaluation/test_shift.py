@@ -48,6 +48,8 @@ def test_means_and_drops_are_those_of_the_counts(tmp_path):
 def test_what_becomes_of_sets_and_operating_points(tmp_path, spots):
     classifier = calibrate_on(untrained(spots), spots, "val")
     truth, validation = classifier.validation_predictions()
+    known = classifier.promised_predictions()
+    assert not np.array_equal(known[1].probs, validation.probs), "of shifted copies"
     # changed copies: in one nothing changes, in the other every film is said to be the next class
     turned = replace(validation, probs=np.roll(validation.probs, 1, axis=1))
     run = StressRun(
@@ -60,7 +62,7 @@ def test_what_becomes_of_sets_and_operating_points(tmp_path, spots):
     sets, *points = kept
     assert (sets.measure, sets.promised) == ("coverage", 0.9)
     oracle: list[Any] = [
-        measure_conformal(fit_conformal(classifier.tree, truth, validation), truth, p).covered.value
+        measure_conformal(fit_conformal(classifier.tree, *known), truth, p).covered.value
         for p in (validation, turned)
     ]
     assert sets.clean.value == oracle[0]
@@ -70,7 +72,7 @@ def test_what_becomes_of_sets_and_operating_points(tmp_path, spots):
     assert {p.measure for p in points} <= {"sensitivity", "specificity"}
     for point in points:
         wanted = OperatingPoint.parse(point.name, classifier.tree)
-        fitted = fit_operating_point(wanted, classifier.tree, truth, validation)
+        fitted = fit_operating_point(wanted, classifier.tree, *known)
         found = measure_operating_point(fitted, classifier.tree, truth, validation)
         assert point.clean == getattr(found.measured, point.measure)
         assert point.promised == getattr(fitted.chosen.expected, point.measure).value
@@ -91,9 +93,9 @@ def test_every_film_is_changed_alike_and_meets_films_of_other_classes(spots, mon
         read.append(path)
         return read_radiograph(path)
 
-    monkeypatch.setattr("hilum.evaluation.shift.read_radiograph", noted)
+    monkeypatch.setattr("hilum.classifier.shifted.read_radiograph", noted)
     whole = shift_run(classifier, spots, rows, draws=2)
-    assert len(read) == 2 * len(rows)
+    assert len(read) == 2 * len(rows)  # donors; the films themselves are read by classify_copies
 
     read.clear()
     first = shift_run(classifier, spots, rows[:1], draws=1)

@@ -99,7 +99,7 @@ def test_operating_points_call_as_their_thresholds_say(calibrated, folder):
 
     told = [r for r in rows if r["status"] == "ok"]
     assert [r[wish] for r in told] == [int(r["root/infected"] >= threshold) for r in told]
-    truth, known = calibrated.validation_predictions()
+    truth, known = calibrated.promised_predictions()
     sets = fit_conformal(calibrated.tree, truth, known, 0.8)
     assert table.conformal == sets
     classes = calibrated.tree.classes

@@ -194,6 +194,8 @@ def test_tells_the_classifier(server, served):
     ]
     assert "covid is a bright spot." in told["notes"]
     assert told["validation"]["n"] == 36
+    assert told["validation"]["shifted"]
+    assert "hold elsewhere" in told["validation"]["holds"]
     assert (told["coverage"], told["gate"], told["neighbours"]) == (0.9, True, True)
     targets = [p["target"] for p in told["presets"]["clinic"]]
     assert targets == ["infected", "covid", "non-covid"]
@@ -201,7 +203,7 @@ def test_tells_the_classifier(server, served):
 
 
 def test_the_operating_curve_counts_validation_images(server, served):
-    truth, known = served.validation_predictions()
+    truth, known = served.promised_predictions()
     scores, positive = known.probs[:, 1], truth == 1
 
     curve = server.get("/v1/classifier").json()["operating_curve"]["covid"]

@@ -158,7 +158,7 @@ def test_the_slider_tells_sensitivity_and_specificity(
 
     page.keyboard.press("Home")
 
-    truth, known = served.validation_predictions()
+    truth, known = served.promised_predictions()
     target = Target.parse("covid", served.tree)
     measures = TwoByTwo.count(target.positive(truth), target.scores(known) >= 0).measures()
     found = page.locator("#figures dd").all_inner_texts()

@@ -5,24 +5,32 @@ images; gets a temperature per network, so that its probabilities can be taken a
 remembers features of training images, so that it can tell what is unlike all of them.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.classifier.gate import fit_gate
 from hilum.classifier.inference import compute_features, compute_logits
+from hilum.classifier.promised import finding_side
 from hilum.classifier.reference import MAX_IMAGES, Reference
+from hilum.classifier.shifted import MOST_SHIFTED, shifted_pixels
 from hilum.classifier.temperature import fit_temperature
 from hilum.classifier.threshold import best_f1_threshold
 from hilum.classifier.thumbnails import Thumbnails
-from hilum.classifier.validation import Keys, Validation, image_keys
+from hilum.classifier.validation import Keys, ShiftedLogits, Validation, image_keys
 from hilum.codec import to_plain
-from hilum.errors import ClassifierError
+from hilum.decisions import Decision
+from hilum.errors import ClassifierError, DataError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.records import MISSING, PRESENT, FloatArray, IntArray, PixelArray, evenly_spaced
+from hilum.settings import Promises
+from hilum.statistics.confident import contradicted_labels
 
 
 def calibrate_on(
@@ -31,15 +39,16 @@ def calibrate_on(
     split: str,
     *,
     remembered: str | None = "train",
+    promises: Promises = "elsewhere",
     progress: Progress | None = None,
 ) -> Classifier:
     """Calibrate on a split, and remember the images of another.
 
     split: images that trained none of the networks; what `evaluate` says of them afterwards is no
     evidence. remembered: the split that trained it, or None to leave the reference and the gate
-    as they are; of other data than those that trained it no thumbnails are kept. Raises
-    ClassifierError where the split is the one to be remembered or trained the classifier, or the
-    labels differ; DataError where the data have no such split.
+    as they are; of other data than those that trained it no thumbnails are kept. promises: as of
+    calibrate. Raises ClassifierError where the split is the one to be remembered or trained the
+    classifier, or the labels differ; DataError where the data have no such split.
     """
     check_labels(classifier, dataset, ClassifierError)
     own = classifier.provenance.get("data", {}).get("fingerprint") == dataset.fingerprint
@@ -57,7 +66,13 @@ def calibrate_on(
             thumbnails=own and classifier.thumbnails is not None, progress=progress,
         )  # fmt: skip
     return calibrate(
-        classifier, dataset, pixels, validation_rows=rows, split=split, progress=progress
+        classifier,
+        dataset,
+        pixels,
+        validation_rows=rows,
+        split=split,
+        promises=promises,
+        progress=progress,
     )
 
 
@@ -68,70 +83,125 @@ def calibrate(
     *,
     validation_rows: IntArray,
     split: str,
+    promises: Promises = "elsewhere",
     progress: Progress | None = None,
 ) -> Classifier:
     """The same classifier with temperatures, and the figures that operating points are chosen by.
 
     pixels: (N, H, W) uint8 of the whole data set under the classifier's preprocessing.
     validation_rows: (M,) positions of images that trained none of the networks. split: what they
-    are called. Under the rule 'route' the predicted classes stay as they are.
+    are called. promises: 'elsewhere' also asks the networks about a shifted copy of each image (of
+    up to 1,000 at equal steps), and fits what is fitted on these; 'alike' on the images. Where
+    their files can no longer be read it is 'alike', and provenance says why. Under the rule
+    'route' the predicted classes stay as they are.
     """
-    held_out = np.asarray(pixels[validation_rows])
-    logits = {
-        name: compute_logits(
-            network, held_out, classifier.preprocessing, classifier.device, progress=progress
-        )
-        for name, network in classifier.networks.items()
-    }
     truth, marks = dataset.labels[validation_rows], dataset.marks[validation_rows]
+    logits = _logits(classifier, np.asarray(pixels[validation_rows]), progress)
+    shifted, missing = None, ""
+    if promises == "elsewhere" and len(truth):
+        some = evenly_spaced(len(truth), MOST_SHIFTED)
+        try:
+            copies = shifted_pixels(
+                dataset, validation_rows[some], classifier.preprocessing, progress
+            )
+            shifted = ShiftedLogits(some, _logits(classifier, copies, progress))
+        except DataError:  # which names files, and this travels
+            missing = "the files of validation images can no longer be read"
     temperatures, fits = {}, {}
 
-    def fit(name: str, values: FloatArray, targets: IntArray) -> None:
-        mine = targets >= 0
-        fitted = fit_temperature(values[mine], targets[mine])
-        temperatures[name] = fitted.value
-        fits[name] = to_plain(fitted)
+    def fit(decision: Decision, name: str, columns: _Columns, targets: IntArray) -> None:
+        own = columns(logits[decision.name])
+        elsewhere = None
+        if shifted is not None:
+            elsewhere = shifted.rows, columns(shifted.logits[decision.name])
+        temperatures[name], fits[name] = _fit(own, targets, elsewhere)
 
     for decision in classifier.tree.networks(classifier.strategy):
-        values, k = logits[decision.name], len(decision.options)
+        k = len(decision.options)
         if k:
-            fit(decision.name, values[:, :k], decision.targets(truth))
-        for finding, own in zip(decision.findings, values[:, k:].T, strict=True):
+            fit(decision, decision.name, partial(_first, k), decision.targets(truth))
+        for at, finding in enumerate(decision.findings, start=k):
             asked = np.isin(truth, finding.classes)
-            against_absent = np.column_stack([np.zeros_like(own), own])
-            fit(finding.name, against_absent, np.where(asked, marks[:, finding.index], MISSING))
+            targets = np.where(asked, marks[:, finding.index], MISSING)
+            fit(decision, finding.name, partial(_against_absent, at), targets)
     about = {**_about(dataset), "split": split, "n": len(truth)}
-    classifier = replace(classifier, temperatures=temperatures, thresholds={})
-    return replace(
+    keys = _keys(dataset, validation_rows)
+    found = {**about, "temperatures": fits, "holds": "alike" if shifted is None else "elsewhere"}
+    if missing:
+        found["reason"] = missing
+    of_findings = marks if classifier.tree.findings else None
+    fitted = replace(
         classifier,
-        thresholds=_thresholds(classifier, truth, marks, logits),
-        validation=Validation(
-            truth,
-            logits,
-            about,
-            _keys(dataset, validation_rows),
-            marks if classifier.tree.findings else None,
-        ),
-        provenance={**classifier.provenance, "calibration": {**about, "temperatures": fits}},
+        temperatures=temperatures,
+        thresholds={},
+        validation=Validation(truth, logits, about, keys, shifted, of_findings),
+        provenance={**classifier.provenance, "calibration": found},
     )
+    return replace(fitted, thresholds=_thresholds(fitted))
 
 
-def _thresholds(
-    classifier: Classifier, truth: IntArray, marks: IntArray, logits: dict[str, FloatArray]
-) -> dict[str, float]:
+_Columns = Callable[[FloatArray], FloatArray]
+
+
+def _first(k: int, logits: FloatArray) -> FloatArray:
+    """Of a network's outputs (M, outputs) those of its options, (M, k)."""
+    return logits[:, :k]
+
+
+def _against_absent(at: int, logits: FloatArray) -> FloatArray:
+    """The logit of a finding as those of a choice between its absence and presence, (M, 2)."""
+    return np.column_stack([np.zeros(len(logits)), logits[:, at]])
+
+
+def _thresholds(classifier: Classifier) -> dict[str, float]:
     """By finding, from which probability on it is called present; F1 is highest so.
 
     Those of which there are too few images keep 0.5, and are left out.
     """
-    probs = classifier.decide(logits).finding_probs
     found = {}
     for finding in classifier.tree.findings:
-        present = finding.truth(truth, marks)
-        known = present >= 0
-        threshold = best_f1_threshold(probs[known, finding.index], present[known] == PRESENT)
+        side = finding_side(classifier, finding)
+        assert side is not None, "it has just been calibrated"
+        scores = side.predictions.probs[:, 1]
+        threshold = best_f1_threshold(scores, side.truth == PRESENT)
         if threshold is not None:
             found[finding.name] = threshold
     return found
+
+
+def _logits(
+    classifier: Classifier, pixels: PixelArray, progress: Progress | None
+) -> dict[str, FloatArray]:
+    return {
+        name: compute_logits(
+            network, pixels, classifier.preprocessing, classifier.device, progress=progress
+        )
+        for name, network in classifier.networks.items()
+    }
+
+
+def _fit(
+    logits: FloatArray, targets: IntArray, elsewhere: tuple[IntArray, FloatArray] | None
+) -> tuple[float, dict[str, Any]]:
+    """A network's temperature, and what provenance says of it.
+
+    Of images whose label the network contradicts (statistics.confident) the shifted copies do not
+    count: a temperature fitted to wrong labels makes a network too unsure. Where shifted copies
+    cannot tell, the images themselves do, and 'alike' is what they say.
+    """
+    mine = targets >= 0
+    alike = fit_temperature(logits[mine], targets[mine])
+    if elsewhere is None:
+        return alike.value, to_plain(alike)
+    suspect = np.zeros(len(targets), dtype=bool)
+    suspect[mine] = contradicted_labels(softmax(logits[mine] / alike.value, axis=1), targets[mine])
+    rows, copies = elsewhere
+    kept = mine[rows] & ~suspect[rows]
+    found = fit_temperature(copies[kept], targets[rows][kept])
+    value = alike.value if found.reason and found.value == 1 else found.value
+    left_out = int((suspect & mine)[rows].sum())
+    about = {**to_plain(found), "value": value, "left_out": left_out, "alike": to_plain(alike)}
+    return value, about
 
 
 def remember(

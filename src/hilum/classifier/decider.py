@@ -3,7 +3,7 @@
 It needs no PyTorch: where something else runs the networks, none is loaded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,10 @@ import numpy.typing as npt
 
 from hilum.classifier.files import ClassifierFile, read_part
 from hilum.classifier.gate import Gate
-from hilum.classifier.operating_points import (
-    OperatingPoint,
-    finding_of,
-    fit_operating_point,
-    parse_operating_points,
-)
 from hilum.classifier.reference import Reference
-from hilum.classifier.risk_control import MISSED, RiskControl, fit_risk_control
-from hilum.classifier.threshold import PRESETS
 from hilum.classifier.thumbnails import Thumbnails
 from hilum.classifier.validation import Validation
-from hilum.decisions import FLAT, Finding
+from hilum.decisions import FLAT
 from hilum.display import Displayed
 from hilum.errors import ClassifierError, LabelError
 from hilum.labels import LabelTree, Rule, Strategy
@@ -32,8 +24,8 @@ from hilum.predictions import Predictions
 from hilum.radiographs.gather import Images, gather_images, image_name
 from hilum.radiographs.image import Source, read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import PRESENT, FloatArray, IntArray, PixelArray
-from hilum.statistics.findings import Side, as_choice
+from hilum.records import FloatArray, IntArray, PixelArray
+from hilum.settings import Promises
 from hilum.transforms.preprocess import Preprocessing, check_pixels
 
 #: What calibration gives a classifier: the files and what reads them. Weights never have such a
@@ -260,63 +252,28 @@ class Decider(Displayed):
             )
         return self.validation.truth, self.decide(self.validation.logits)
 
-    def validation_side(self, finding: Finding) -> Side | None:
-        """What it says of a finding on the validation images, as a choice; None without any.
+    def promised_predictions(self) -> tuple[IntArray, Predictions]:
+        """What thresholds and prediction sets are chosen on, so that they hold elsewhere.
 
-        Args:
-            finding: Of its tree.
-        """
-        if self.validation is None or self.validation.marks is None:
-            return None
-        truth, predictions = self.validation_predictions()
-        return as_choice(finding, truth, self.validation.marks, predictions)
-
-    def operating_points(self, texts: Iterable[str]) -> tuple[OperatingPoint, ...]:
-        """Operating points with thresholds, chosen on the validation images.
-
-        Args:
-            texts: Such as 'covid: recall>=0.95', of a class, of DECISION/OPTION or of a finding; or
-                a preset alone, for every label and finding.
+        Returns:
+            As validation_predictions, but of one shifted copy of each image (of up to 1,000 of
+            them); of the images themselves where the classifier carries no such figures, as those
+            of earlier versions do not.
 
         Raises:
             ClassifierError: The classifier was not calibrated.
-            LabelError: The tree has no such label.
-            EvaluationError: A demand cannot be read, or a preset is for no label.
         """
-        texts = tuple(texts)
-        if not texts:
-            return ()
-        truth, known = self.validation_predictions()
-        alone = [text for text in texts if text.strip() in PRESETS]
-        of_classes = [t for t in texts if finding_of(t, self.tree) is None]
-        if not self.tree.decisions:
-            of_classes = [text for text in of_classes if text not in alone]
-        points = [
-            fit_operating_point(point, self.tree, truth, known)
-            for point in parse_operating_points(of_classes, self.tree)
-        ]
-        for finding in self.tree.findings:
-            own = [text for text in texts if finding_of(text, self.tree) == finding]
-            side = self.validation_side(finding)
-            if side is not None:
-                points += [
-                    fit_operating_point(point, side.tree, side.truth, side.predictions)
-                    for point in parse_operating_points([*alone, *own], side.tree)
-                ]
-        return tuple(points)
+        if self.validation is None or self.validation.shifted is None:
+            return self.validation_predictions()
+        shifted = self.validation.shifted
+        return self.validation.truth[shifted.rows], self.decide(shifted.logits)
 
-    def risk_control(self, missed: float = MISSED) -> RiskControl | None:
-        """From which probability on findings cannot be ruled out; None without validation images.
-
-        Args:
-            missed: The mean share of an image's findings that may be missed, in (0, 1).
-        """
-        if self.validation is None or self.validation.marks is None:
+    @property
+    def holds(self) -> Promises | None:
+        """For which films what it was fitted to holds; None where it was not calibrated."""
+        if self.validation is None:
             return None
-        truth, predictions = self.validation_predictions()
-        marks = self.validation.marks
-        present = [f.truth(truth, marks) == PRESENT for f in self.tree.findings]
-        return fit_risk_control(predictions.finding_probs, np.column_stack(present), missed)
+        return "alike" if self.validation.shifted is None else "elsewhere"
 
     def _pixels(self, source: Source) -> PixelArray:
         return self.preprocessing.to_pixels(read_radiograph(source))

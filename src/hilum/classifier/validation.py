@@ -6,20 +6,40 @@ at any time, without the images. It holds no file name.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from hilum.classifier.files import pack_arrays, unpacked
 from hilum.records import FloatArray, IntArray
+from hilum.settings import Promises
 
 Keys = npt.NDArray[np.uint64]
+
+#: What thresholds and prediction sets are chosen on, and so for whom they hold.
+HOLDS: Final[dict[Promises, str]] = {
+    "elsewhere": "Chosen on shifted copies of the validation images, so as to hold elsewhere, if "
+    "films differ as these copies do; beyond that it is unknown.",
+    "alike": "Chosen on the validation images: they hold for films taken as these were; elsewhere "
+    "it is unknown.",
+}
 
 
 def image_keys(digests: Sequence[str]) -> Keys:
     """(N,) by what images are known again: the first 64 bits of the SHA-256 of their content."""
     return np.array([int(digest[:16], 16) for digest in digests], dtype=np.uint64)
+
+
+@dataclass(frozen=True)
+class ShiftedLogits:
+    """What networks said of one shifted copy of R of the M validation images (shifted.py).
+
+    rows: (R,) positions among the M. logits: by network, (R, options) as of the images themselves.
+    """
+
+    rows: IntArray
+    logits: dict[str, FloatArray]
 
 
 @dataclass(frozen=True)
@@ -30,14 +50,16 @@ class Validation:
     ('flat' under that strategy), its (M, options) outputs before any temperature; of all M
     images, also those whose class does not lie below the decision. about: the data set ('name',
     'fingerprint'), the 'split' and the number 'n', as JSON values. seen: (M,) image_keys, by which
-    the images are known again; None in files of earlier versions. marks: (M, F) int64 of the
-    tree's findings, as of records; None where it has none.
+    the images are known again; None in files of earlier versions. shifted: of shifted copies; None
+    where what is chosen is to hold for films like these alone, and in files of earlier versions.
+    marks: (M, F) int64 of the tree's findings, as of records; None where it has none.
     """
 
     truth: IntArray
     logits: dict[str, FloatArray]
     about: dict[str, Any]
     seen: Keys | None = None
+    shifted: ShiftedLogits | None = None
     marks: IntArray | None = None
 
     def __len__(self) -> int:
@@ -51,6 +73,10 @@ class Validation:
             arrays["seen"] = self.seen
         if self.marks is not None:
             arrays["marks"] = self.marks.astype(np.int8)
+        if self.shifted is not None:
+            arrays["shifted_rows"] = self.shifted.rows.astype(np.int64)
+            of = self.shifted.logits.items()
+            arrays |= {f"shifted.{k}": v.astype(np.float32) for k, v in of}
         return pack_arrays("about", self.about, arrays)
 
     @classmethod
@@ -59,6 +85,11 @@ class Validation:
         with unpacked("about", data, source) as (about, arrays):
             truth, seen = arrays.pop("truth"), arrays.pop("seen", None)
             marks = arrays.pop("marks", None)
-            logits = {k.removeprefix("logits."): v.astype(np.float64) for k, v in arrays.items()}
             marks = None if marks is None else marks.astype(np.int64)
-            return cls(truth, logits, about, seen, marks)
+            rows = arrays.pop("shifted_rows", None)
+            logits: dict[str, dict[str, FloatArray]] = {"logits": {}, "shifted": {}}
+            for name, values in arrays.items():
+                kind, _, network = name.partition(".")
+                logits[kind][network] = values.astype(np.float64)
+            shifted = None if rows is None else ShiftedLogits(rows, logits["shifted"])
+            return cls(truth, logits["logits"], about, seen, shifted, marks)

@@ -1,5 +1,6 @@
 """hilum calibrate: give a classifier what images that did not train it tell."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,14 @@ from hilum.cli.options import (
     open_data,
 )
 
+
+class Promises(StrEnum):
+    """For which films what is fitted is to hold."""
+
+    elsewhere = "elsewhere"
+    alike = "alike"
+
+
 EXAMPLE = "hilum calibrate imported DATA --split val"
 
 
@@ -33,6 +42,14 @@ def calibrate(
             "is no such radiograph; none to leave that as it is."
         ),
     ] = "train",
+    promises: Annotated[
+        Promises,
+        typer.Option(
+            help="For which films temperatures, thresholds and prediction sets are to hold: such "
+            "as differ from these as shifted copies do (elsewhere), or films taken as these were "
+            "(alike)."
+        ),
+    ] = Promises.elsewhere,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the calibrated classifier. [dim]Default: its own.[/dim]"),
@@ -52,6 +69,7 @@ def calibrate(
     from hilum.classifier.calibrate import calibrate_on
     from hilum.classifier.classifier import Classifier
     from hilum.classifier.files import classifier_folder
+    from hilum.classifier.validation import HOLDS
 
     model = Classifier.load(classifier, device=device or "auto")
     with console.progress_bar() as progress:
@@ -70,6 +88,7 @@ def calibrate(
             dataset,
             split,
             remembered=None if train == "none" else train,
+            promises=promises.value,
             progress=progress,
         )
     folder = out or classifier_folder(classifier)
@@ -85,6 +104,10 @@ def calibrate(
         ["decision", "images", "temperature", "loss before", "after", "note"],
         [[name, *(fit[k] for k in shown)] for name, fit in facts["temperatures"].items()],
     )
+    if calibrated.holds:
+        console.print_lines(HOLDS[calibrated.holds])
+    if "reason" in facts:
+        console.print_lines(f"No shifted copies: {facts['reason']}")
     if "reason" in calibrated.provenance.get("gate", {}):
         console.print_lines(f"No gate: {calibrated.provenance['gate']['reason']}")
     console.print_lines(f"Classifier: {folder}")

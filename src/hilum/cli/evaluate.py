@@ -61,7 +61,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             help="An operating point: 'LABEL: MEASURE>=VALUE', or DECISION/OPTION. Chosen on the "
-            "classifier's validation images. Always shown: public-health, clinic. Repeatable."
+            "classifier's validation images, or shifted copies of them. Always shown: "
+            "public-health, clinic. Repeatable."
         ),
     ] = None,
     prevalence: Annotated[
@@ -168,6 +169,8 @@ def _print_findings(result: "Evaluation", caption: str) -> None:
 
 
 def _print_choice(result: "Evaluation", assessment: "Assessment", caption: str) -> None:
+    from hilum.classifier.validation import HOLDS
+
     measures = ("precision", "recall", "AUROC")  # the others are in the files
     console.print_table(
         f"{caption}, rule {result.rule}",
@@ -200,7 +203,7 @@ def _print_choice(result: "Evaluation", assessment: "Assessment", caption: str) 
         console.print_lines(
             f"Prediction sets for {sets.conformal.coverage:.0%}: they hold the truth for "
             f"{_text(sets.covered)}; referred: {_text(sets.referred)}; right on the rest: "
-            f"{_text(sets.answered)}"
+            f"{_text(sets.answered)}" + (f"\n{HOLDS[assessment.holds]}" if assessment.holds else "")
         )
 
 
@@ -257,9 +260,12 @@ def _describe_shift(shift: "Shift") -> str:
 
 
 def _print_operating_points(operating: "OperatingAssessment") -> None:
+    from hilum.table import Column
+
     rows: list[list[Any]] = []
     predictive: list[list[Any]] = []
     unmet = []
+    elsewhere: list[list[Any]] = []
     for row in operating.rows:
         chosen, at = row.point.chosen, row.at_prevalence
         if chosen is None or chosen.threshold is None or row.result is None:
@@ -268,16 +274,25 @@ def _print_operating_points(operating: "OperatingAssessment") -> None:
         m = row.result.measured
         name = f"{row.point}{'' if chosen.satisfied else ' *'}"
         rows.append([name, chosen.threshold, m.sensitivity, m.specificity])
+        ranges = [row.elsewhere(measure) for measure in ("sensitivity", "specificity")]
+        if any(ranges):
+            elsewhere.append([name, *(f"{r[0]:.2f} to {r[1]:.2f}" if r else "" for r in ranges)])
         predictive.append([name, "here", m.ppv, m.npv])
         if at:
             predictive.append([name, f"{at.prevalence:g}", at.ppv, at.npv])
         if not chosen.satisfied:
             unmet.append(f"* {row.point}: {chosen.reason}")
     console.print_table(
-        "Operating points, chosen on the classifier's validation images",
+        "Operating points",
         ["positive for", "from", *_narrow("sensitivity", "specificity")],
         rows,
     )
+    if elsewhere:
+        console.print_table(
+            "Elsewhere reckon with, if films differ as shifted ones do",
+            ["positive for", Column("sensitivity", "text"), Column("specificity", "text")],
+            elsewhere,
+        )
     console.print_table(
         "Predictive values, which hang on how common it is",
         ["positive for", "common", *_narrow("PPV", "NPV")],

@@ -40,7 +40,8 @@ def predict(
         list[str] | None,
         typer.Option(
             help="Add a column for an operating point: 'LABEL: MEASURE>=VALUE', or public-health, "
-            "clinic. Chosen on the classifier's validation images. Repeatable."
+            "clinic. Chosen on the classifier's validation images, or shifted copies of them. "
+            "Repeatable."
         ),
     ] = None,
     coverage: Annotated[

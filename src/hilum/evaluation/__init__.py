@@ -21,6 +21,7 @@ __all__ = [
     "ledger",
     "measures",
     "operating",
+    "overlap",
     "overview",
     "predictions_file",
     "run",

@@ -18,6 +18,7 @@ from hilum.classifier.operating_points import (
     fit_operating_point,
     parse_operating_points,
 )
+from hilum.classifier.promised import finding_side, risk_control
 from hilum.classifier.risk_control import RiskResult, measure_risk_control
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
@@ -44,7 +45,8 @@ from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import PRESENT, IntArray, several
-from hilum.statistics.findings import as_choice, choice_of
+from hilum.settings import Promises
+from hilum.statistics.findings import Side, as_choice, choice_of
 from hilum.training.folder import as_pair
 
 ASSESSMENT_FILE = "assessment.json"
@@ -69,9 +71,10 @@ class Assessment(Displayed):
     probabilities as they are; temperature: what temperature scaling changed in it. conformal:
     prediction sets; gate: what it flags. missing: for each part that is None, why. arrivals: what
     the gate says of the images together; None without a gate or of few images, and in files of
-    earlier versions. missed: how many findings are missed among those that cannot be ruled out.
-    findings: of each the same, as a choice between 'negative' and itself; the
-    gate's parts stand in the whole alone.
+    earlier versions. holds: for which films prediction sets and thresholds were chosen; None where
+    there are none, and in files of earlier versions. missed: how many findings are missed among
+    those that cannot be ruled out. findings: of each the same, as a choice between 'negative' and
+    itself; what the gate says stands in the whole alone.
     """
 
     n: int
@@ -87,6 +90,7 @@ class Assessment(Displayed):
     subgroups: Subgroups | None
     missing: dict[str, str]
     arrivals: Arrivals | None = None
+    holds: Promises | None = None
     missed: RiskResult | None = None
     findings: dict[str, "Assessment"] = field(default_factory=dict)
 
@@ -115,8 +119,8 @@ def assess(
 ) -> tuple[Evaluation, Assessment]:
     """Evaluate a classifier, and measure whether its probabilities and thresholds can be used.
 
-    Thresholds are chosen on the validation images that the classifier carries, never on the split
-    that is evaluated.
+    Thresholds are chosen on the validation images that the classifier carries, or on shifted copies
+    of them, never on the split that is evaluated.
 
     Args:
         classifier: What is measured, or the folder of it or of its run.
@@ -152,11 +156,13 @@ def assess(
     attributes = collect_attributes(dataset, run.rows, progress)
     same = _same_images(run, dataset)
     validation = run.classifier.validation
-    known = run.classifier.validation_predictions() if validation else None
+    known = run.classifier.promised_predictions() if validation else None
+    holds = run.classifier.holds
+    alike = run.classifier.validation_predictions() if holds == "elsewhere" else None
     before = run.classifier.without_temperatures(run.predictions)
     whole = _assess(
         tree, run.truth, run.predictions, before, known, points, attributes,
-        prevalence=prevalence, coverage=coverage, split=split, same=same,
+        prevalence=prevalence, coverage=coverage, split=split, same=same, alike=alike, holds=holds,
     )  # fmt: skip
     each = {}
     for finding in tree.findings:
@@ -164,16 +170,15 @@ def assess(
         if not len(side.truth):
             continue
         plain = as_choice(finding, run.truth, run.marks, before)
-        told = None
-        if validation is not None and known is not None and validation.marks is not None:
-            found = as_choice(finding, known[0], validation.marks, known[1])
-            told = (found.truth, found.predictions) if len(found.truth) else None
+        told = finding_side(run.classifier, finding)
+        like = finding_side(run.classifier, finding, promised=False) if alike else None
         asked = [text for text in own if _is_of(text, finding.name)]
         each[finding.name] = _assess(
-            side.tree, side.truth, side.predictions, plain.predictions, told,
+            side.tree, side.truth, side.predictions, plain.predictions, _pair(told),
             parse_operating_points([*PRESETS, *asked], side.tree),
             {n: replace(bands, index=bands.index[side.known]) for n, bands in attributes.items()},
-            prevalence=None, coverage=coverage, split=split, same=same,
+            prevalence=None, coverage=coverage, split=split, same=same, alike=_pair(like),
+            holds=holds,
         )  # fmt: skip
     assessment = replace(
         whole,
@@ -191,7 +196,7 @@ def assess(
 
 def _missed(run: SplitRun, same: bool) -> RiskResult | None:
     """What is missed among the findings that cannot be ruled out; None where that is chosen on."""
-    control = run.classifier.risk_control()
+    control = risk_control(run.classifier)
     if control is None or same:
         return None
     tree = run.classifier.tree
@@ -199,6 +204,10 @@ def _missed(run: SplitRun, same: bool) -> RiskResult | None:
     return measure_risk_control(
         control, run.predictions.finding_probs, run.predictions.present, present
     )
+
+
+def _pair(side: Side | None) -> tuple[IntArray, Predictions] | None:
+    return (side.truth, side.predictions) if side is not None and len(side.truth) else None
 
 
 def _is_of(text: str, name: str) -> bool:
@@ -219,8 +228,13 @@ def _assess(
     coverage: float,
     split: str,
     same: bool,
+    alike: tuple[IntArray, Predictions] | None,
+    holds: Promises | None,
 ) -> Assessment:
-    """All but what the gate says. before: at temperature 1. known: of the validation images."""
+    """All but what the gate says. before: at temperature 1.
+
+    known: what thresholds are chosen on. alike: the validation images, where that is of copies.
+    """
     missing: dict[str, str] = {}
     temperature = operating = conformal = None
     if known is None:
@@ -229,7 +243,13 @@ def _assess(
     elif len(tree.classes) > 1:
         fitted = [fit_operating_point(point, tree, *known) for point in points]
         operating = assess_operating_points(
-            tree, fitted, truth, predictions, prevalence, same_images=same
+            tree,
+            fitted,
+            truth,
+            predictions,
+            prevalence,
+            same_images=same,
+            alike=alike,
         )
         temperature = compare_calibration(tree, truth, before, predictions)
         if same:
@@ -250,6 +270,7 @@ def _assess(
         gate=None,
         subgroups=measure_subgroups(tree, truth, predictions, attributes),
         missing=missing,
+        holds=holds,
     )
 
 

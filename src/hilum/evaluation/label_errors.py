@@ -15,8 +15,9 @@ import numpy as np
 from hilum.errors import EvaluationError
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray
+from hilum.records import Estimate, FloatArray, IntArray
 from hilum.statistics.checks import check_predictions
+from hilum.statistics.confident import class_thresholds, confident_class, contradicted
 
 #: How often labels are drawn from the probabilities, to say how many chance would find.
 DRAWS = 200
@@ -108,9 +109,9 @@ def find_label_errors(
             "are predictions of the split train; give out-of-fold predictions."
         )
     probs = np.asarray(predictions.probs, dtype=np.float64)
-    thresholds = _thresholds(probs, truth)
-    confident = _confident(probs, thresholds)
-    flagged = _flagged(probs, truth, confident)
+    thresholds = class_thresholds(probs, truth)
+    confident = confident_class(probs, thresholds)
+    flagged = contradicted(probs, truth, confident)
     joint = np.zeros((len(tree.classes),) * 2, dtype=np.int64)
     np.add.at(joint, (truth[confident >= 0], confident[confident >= 0]), 1)
     given = probs[np.arange(len(truth)), truth]
@@ -138,28 +139,6 @@ def find_label_errors(
     )
 
 
-def _thresholds(probs: FloatArray, truth: IntArray) -> FloatArray:
-    """(C,) mean probability of each class among its own images; infinite where it has none."""
-    return np.array(
-        [probs[truth == k, k].mean() if (truth == k).any() else np.inf
-         for k in range(probs.shape[1])]
-    )  # fmt: skip
-
-
-def _confident(probs: FloatArray, thresholds: FloatArray) -> IntArray:
-    """(N,) the class that each image is confidently of, -1 for none."""
-    # A mean of equal numbers may lie a rounding error above them.
-    reached = probs >= thresholds - 1e-12
-    best = np.where(reached, probs, -1).argmax(axis=1)
-    return np.where(reached.any(axis=1), best, -1).astype(np.int64)
-
-
-def _flagged(probs: FloatArray, truth: IntArray, confident: IntArray) -> BoolArray:
-    wrong = (confident >= 0) & (confident != truth)
-    # Of uneven thresholds a class that is less probable than the label may reach its own alone.
-    return np.asarray(wrong & (probs.argmax(axis=1) != truth), dtype=bool)
-
-
 def _expected(probs: FloatArray, seed: int) -> Estimate:
     """How many images are flagged where each label is a draw from the image's own probabilities."""
     generator = np.random.default_rng(seed)
@@ -168,7 +147,7 @@ def _expected(probs: FloatArray, seed: int) -> Estimate:
     for draw in range(DRAWS):
         at = generator.random((len(probs), 1)) * upto[:, -1:]
         labels = (at >= upto).sum(axis=1).clip(max=probs.shape[1] - 1).astype(np.int64)
-        confident = _confident(probs, _thresholds(probs, labels))
-        counts[draw] = _flagged(probs, labels, confident).sum()
+        confident = confident_class(probs, class_thresholds(probs, labels))
+        counts[draw] = contradicted(probs, labels, confident).sum()
     low, high = np.quantile(counts, [0.025, 0.975])
     return Estimate(float(counts.mean()), float(low), float(high), len(probs), "simulation")

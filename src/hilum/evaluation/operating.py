@@ -9,11 +9,12 @@ from hilum.classifier.operating_points import (
     OperatingResult,
     measure_operating_point,
 )
+from hilum.classifier.validation import HOLDS
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.records import Estimate, IntArray
 from hilum.statistics.targets import Target
-from hilum.statistics.two_by_two import check_prevalence, predictive_values
+from hilum.statistics.two_by_two import Measures, check_prevalence, predictive_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,28 @@ class OperatingRow:
 
     point: with what was chosen and expected. result: what happened on the evaluated images; None
     where no threshold could be chosen. at_prevalence: where a prevalence was given for its target.
+    alike: on the validation images as they are, with Wilson intervals, where the threshold was
+    chosen on shifted copies of them; None else, and in files of earlier versions.
     """
 
     point: OperatingPoint
     result: OperatingResult | None
     at_prevalence: AtPrevalence | None
+    alike: Measures | None = None
 
     DERIVED: ClassVar[tuple[str, ...]] = ("summary",)
+
+    def elsewhere(self, measure: str) -> tuple[float, float] | None:
+        """The range of a measure to reckon with elsewhere, None where nothing is known of it.
+
+        The intervals on shifted copies and on the images as they are, taken together.
+        """
+        if self.alike is None or self.point.chosen is None:
+            return None
+        both = [getattr(found, measure) for found in (self.point.chosen.expected, self.alike)]
+        if any(one.low is None or one.high is None for one in both):
+            return None
+        return min(one.low for one in both), max(one.high for one in both)
 
     def summary(self) -> str:
         """The row in one sentence or two."""
@@ -59,6 +75,13 @@ class OperatingRow:
                 f"; at a prevalence of {at.prevalence:g}, PPV {at.ppv.in_words(2)} and NPV "
                 f"{at.npv.in_words(2)}"
             )
+        ranges = [
+            f"{measure} {found[0]:.2f} to {found[1]:.2f}"
+            for measure in ("sensitivity", "specificity")
+            if (found := self.elsewhere(measure))
+        ]
+        if ranges:
+            text += f"; elsewhere reckon with {' and '.join(ranges)}"
         return f"{text}." if chosen.satisfied else f"{text}. {chosen.reason}"
 
 
@@ -67,7 +90,8 @@ class OperatingAssessment:
     """The operating points, in the order of their targets in the tree and then as given.
 
     n: how many images were evaluated. prevalence: as given, by target. same_images: whether they
-    are the images that the thresholds were chosen on. notes: sentences that a reader must know.
+    are the images that the thresholds were chosen on. notes: sentences that a reader must know; the
+    first says for whom what is expected holds.
     """
 
     n: int
@@ -85,13 +109,16 @@ def assess_operating_points(
     prevalence: Mapping[str, float] | None = None,
     *,
     same_images: bool = False,
+    alike: tuple[IntArray, Predictions] | None = None,
 ) -> OperatingAssessment:
     """What fitted operating points do on a split, beside what was expected of them.
 
     points: from fit_operating_point. prevalence: by target, for which predictive values are
     recomputed. same_images: whether the thresholds were chosen on these images; then what is
-    measured is no evidence, and the notes say so. Raises EvaluationError where a point is not
-    fitted or a prevalence is out of range; LabelError for a label that the tree lacks.
+    measured is no evidence, and the notes say so. alike: truth and predictions of the validation
+    images as they are, where the thresholds were chosen on shifted copies of them. Raises
+    EvaluationError where a point is not fitted or a prevalence is out of range; LabelError for a
+    label that the tree lacks.
     """
     prevalence = {Target.parse(k, tree).name: v for k, v in (prevalence or {}).items()}
     for name, share in prevalence.items():
@@ -104,13 +131,17 @@ def assess_operating_points(
         result = measure_operating_point(point, tree, truth, predictions)
         given = prevalence.get(point.target)
         at = None if given is None else _at(point, result, given)
-        rows.append(OperatingRow(point, result, at))
+        as_these = measure_operating_point(point, tree, *alike).measured if alike else None
+        rows.append(OperatingRow(point, result, at, as_these))
     return OperatingAssessment(
         n=len(truth),
         rows=tuple(rows),
         prevalence=prevalence,
         same_images=same_images,
-        notes=_notes(rows, prevalence, same_images),
+        notes=(
+            HOLDS["elsewhere" if alike else "alike"],
+            *_notes(rows, prevalence, same_images),
+        ),
     )
 
 

@@ -7,13 +7,11 @@ by how they were photographed does not withstand. How well this ranks recipes by
 sites that they have not seen was measured on phantoms: docs/default-recipe.md.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
-
-import numpy as np
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.conformal import COVERAGE, fit_conformal, measure_conformal
@@ -23,6 +21,7 @@ from hilum.classifier.operating_points import (
     measure_operating_point,
     parse_operating_points,
 )
+from hilum.classifier.shifted import ShiftedFilms
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
@@ -38,11 +37,10 @@ from hilum.evaluation.stress import (
 from hilum.labels import LabelTree, Rule
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
-from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
-from hilum.records import Estimate, IntArray, PixelArray
+from hilum.records import Estimate, IntArray
+from hilum.settings import Promises
 from hilum.statistics.intervals import wilson
-from hilum.transforms.shift import SHIFTS, exchange_acquisition, shifted
 
 SHIFT_FILE = "shift.json"
 #: Changed copies of each film and kind.
@@ -80,7 +78,7 @@ class Shift:
     paired. Without a second class among the films there is nothing to exchange, and only
     'composite'. rule, data, classifier: as in the Evaluation of the same films. promises: what
     becomes of prediction sets and of operating points; none of a classifier that was not calibrated
-    or was calibrated on these films.
+    or was calibrated on these films. holds: for which films they were chosen, as of an Assessment.
     """
 
     n: int
@@ -93,6 +91,7 @@ class Shift:
     data: dict[str, Any] = field(default_factory=dict)
     classifier: dict[str, Any] = field(default_factory=dict)
     promises: tuple[Promise, ...] = ()
+    holds: Promises | None = None
 
     FORMAT: ClassVar[int] = 1
 
@@ -129,7 +128,8 @@ def measure_shift(
     model, rows, about = subject_of(classifier, dataset, split, rule)
     run = shift_run(model, dataset, rows, draws=draws, progress=progress)
     kept = () if chosen_on(model, dataset)[rows].any() else keep_promises(model, run)
-    return replace(summarise_shift(model.tree, run, about["split"]), **about, promises=kept)
+    found = summarise_shift(model.tree, run, about["split"])
+    return replace(found, **about, promises=kept, holds=model.holds if kept else None)
 
 
 def shift_run(
@@ -144,46 +144,28 @@ def shift_run(
     """Classify films as they are and shifted in every way, so many times each.
 
     rows: (N,) positions in the data set, N ≥ 1; they and the seed settle what is drawn, so that two
-    classifiers meet the same films. Donors are films of another class among them, every other
-    class as often. draws: at least 1. Returns what stress_run does, by (kind, draw).
+    classifiers meet the same films (ShiftedFilms). draws: at least 1. Returns what stress_run does,
+    by (kind, draw).
     Raises EvaluationError where the labels differ or nothing is asked for, and DataError where
     files cannot be read.
     """
     if draws < 1:
         raise EvaluationError("Shifted films need at least one draw.")
-    labels = dataset.labels[rows]
-    of_class = {int(k): rows[labels == k] for k in np.unique(labels)}
-    kinds = SHIFTS if len(of_class) > 1 else ("composite",)
-    keys = [(kind, draw) for kind in kinds for draw in range(draws)]
-    seeds = range(seed, seed + draws)
-
-    def donor(row: int, draw: int) -> PixelArray:
-        rng = np.random.default_rng((seed, draw, row))
-        own = int(dataset.labels[row])
-        others = of_class[int(rng.choice([k for k in of_class if k != own]))]
-        return read_radiograph(dataset.records[int(rng.choice(others))].path)
-
-    def changed(image: PixelArray, row: int) -> Iterator[PixelArray]:
-        yield from (shifted(image, "composite", seed=s, index=row) for s in seeds)
-        if len(kinds) > 1:
-            exchanged = [exchange_acquisition(image, donor(row, draw)) for draw in range(draws)]
-            yield from exchanged
-            # 'both' is composite of these: once is enough for what takes longest
-            for s, one in zip(seeds, exchanged, strict=True):
-                yield shifted(one, "composite", seed=s, index=row)
-
-    return classify_copies(classifier, dataset, rows, keys, changed, "Shifted films", progress)
+    films = ShiftedFilms(dataset, rows, draws=draws, seed=seed)
+    return classify_copies(
+        classifier, dataset, rows, films.keys, films.every, "Shifted films", progress
+    )
 
 
 def keep_promises(classifier: Classifier, run: StressRun) -> tuple[Promise, ...]:
     """What shifted films leave of the prediction sets and of the two usual operating points.
 
-    Both are chosen on the validation images that the classifier carries; where it carries none, or
-    they are too few, nothing was promised.
+    Both are chosen as everywhere (Decider.promised_predictions); where the classifier carries no
+    validation images, or they are too few, nothing was promised.
     """
     if classifier.validation is None or not classifier.tree.decisions:
         return ()
-    tree, known = classifier.tree, classifier.validation_predictions()
+    tree, known = classifier.tree, classifier.promised_predictions()
     by_kind: dict[str, list[Predictions]] = {}
     for (kind, _), predictions in run.stressed.items():
         by_kind.setdefault(kind, []).append(predictions)

@@ -14,6 +14,7 @@ from typing import Any
 
 from hilum.auditing.provenance import known_sources
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.validation import HOLDS
 from hilum.errors import plural
 from hilum.records import Estimate
 from hilum.wording import Style
@@ -249,7 +250,8 @@ def _temperatures(classifier: Classifier) -> str:
     if classifier.validation is None:
         return "None: the probabilities are not calibrated."
     found = (f"{n} {t:.3f}" for n, t in classifier.temperatures.items())
-    return f"{', '.join(found)}, fitted on the images named below"
+    shifted = "shifted copies of " if classifier.holds == "elsewhere" else ""
+    return f"{', '.join(found)}, fitted on {shifted}the images named below"
 
 
 def _settings(classifier: Classifier) -> str:
@@ -284,7 +286,8 @@ def _calibrated_on(classifier: Classifier) -> str:
     if classifier.validation is None:
         return "Nothing."
     about = classifier.validation.about
-    return f"{about.get('name')}, split {about.get('split')}: {about.get('n'):,} images"
+    images = f"{about.get('name')}, split {about.get('split')}: {about.get('n'):,} images"
+    return f"{images}. {HOLDS[classifier.holds]}" if classifier.holds else images
 
 
 def _remembered(classifier: Classifier) -> str:
@@ -294,7 +297,8 @@ def _remembered(classifier: Classifier) -> str:
     if classifier.gate is not None:
         found.append("statistics of training images, to tell what is unlike them")
     if classifier.validation is not None:
-        found.append("classes and logits of validation images")
+        copies = " and of shifted copies" if classifier.holds == "elsewhere" else ""
+        found.append(f"classes and logits of validation images{copies}")
     parts = (classifier.reference, classifier.validation)
     if any(part is not None and part.seen is not None for part in parts):
         found.append("digests of these images' files, by which who has one sees that it was used")

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.promised import fitted_points
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import to_plain
 from hilum.errors import ClassifierError, DataError
@@ -306,4 +307,4 @@ def _operating_points(
         tree = classifier.tree
         any_of = bool(tree.findings) or bool(positive_labels(tree))
         operate = PRESETS if classifier.validation is not None and any_of else ()
-    return [to_plain(point) for point in classifier.operating_points(operate)]
+    return [to_plain(point) for point in fitted_points(classifier, operate)]

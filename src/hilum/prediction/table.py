@@ -34,6 +34,7 @@ from hilum.classifier.operating_points import (
     OperatingPoint,
     apply_operating_point,
 )
+from hilum.classifier.promised import fitted_points, risk_control
 from hilum.classifier.risk_control import RiskControl
 from hilum.errors import DataError
 from hilum.files import ODD_NAMES, new_file, sha256, to_cell
@@ -143,10 +144,10 @@ class Table:
         point cannot be met.
         """
         tree = classifier.tree
-        points = classifier.operating_points(operate)
+        points = fitted_points(classifier, operate)
         conformal = None
         if operate or coverage is not None or classifier.validation is not None:
-            truth, known = classifier.validation_predictions()
+            truth, known = classifier.promised_predictions()
             for point in points:
                 apply_operating_point(point, tree, known)  # refuses now what it would later
             if tree.decisions:
@@ -154,7 +155,7 @@ class Table:
                     tree, truth, known, COVERAGE if coverage is None else coverage
                 )
         alarms = classifier.gate.false_alarms if classifier.gate else None
-        return cls(tree, points, conformal, alarms, studies, classifier.risk_control())
+        return cls(tree, points, conformal, alarms, studies, risk_control(classifier))
 
     def predictions(self, answers: Answers) -> list[Prediction]:
         """What is said of each input, in order.

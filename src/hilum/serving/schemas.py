@@ -9,6 +9,7 @@ from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
 from hilum.classifier.threshold import PRESETS
+from hilum.classifier.validation import HOLDS
 from hilum.codec import to_plain
 from hilum.labels import LabelTree
 from hilum.prediction.table import Table
@@ -41,10 +42,12 @@ class ValidationFigures(BaseModel):
     n: int
     split: str
     name: str
+    shifted: bool = Field(description="Whether shifted copies of them were asked about, in place.")
+    holds: str = Field(description="For whom what was chosen on them holds, in a sentence.")
 
 
 class Curve(BaseModel):
-    """What calling a label positive from a probability on gives, on the validation images.
+    """What calling a label positive from a probability on gives, on what thresholds are chosen on.
 
     Each estimate is {value, low, high, n, method} with a Wilson interval of 95 %, or
     {value: null, reason, n} where those images do not define it.
@@ -273,10 +276,14 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
     curves: dict[str, Curve] = {}
     validation = None
     if classifier.validation is not None:
-        truth, known = classifier.validation_predictions()
+        truth, known = classifier.promised_predictions()
         about = classifier.validation.about
         validation = ValidationFigures(
-            n=len(truth), split=str(about.get("split", "")), name=str(about.get("name", ""))
+            n=len(truth),
+            split=str(about.get("split", "")),
+            name=str(about.get("name", "")),
+            shifted=classifier.holds == "elsewhere",
+            holds=HOLDS[classifier.holds or "alike"],
         )
         if positive_labels(tree):
             for name in presets:

@@ -7,6 +7,7 @@ __all__ = [
     "calibration",
     "checks",
     "comparison",
+    "confident",
     "curves",
     "findings",
     "intervals",

@@ -289,6 +289,7 @@ def _calibrated(
         pixels,
         validation_rows=plan.monitor_rows,
         split=plan.recipe.monitor,
+        promises=plan.recipe.promises,
         progress=progress,
     )
 

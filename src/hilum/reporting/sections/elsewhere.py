@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from hilum.classifier.validation import HOLDS
 from hilum.evaluation.external import ExternalDrop
 from hilum.evaluation.shift import Shift
 from hilum.evaluation.stress import Stress, StressMean, StressMeasures
@@ -69,11 +70,12 @@ def _show_shift(shift: Shift, title: str) -> dict[str, Any]:
         "title": title,
         "shift": shift,
         "range": expected_range(shift),
+        "holds": HOLDS[shift.holds] if shift.holds else "Chosen on the validation images.",
         "table": Table(f"Shifted films of {title}", [Column("films", wrap=True), *_MEASURED], rows),
         "promises": Table(
             f"What holds on shifted films of {title}",
             [
-                Column("chosen on validation images", wrap=True),
+                Column("what was chosen", wrap=True),
                 "measure",
                 "promised",
                 "films as they are",

@@ -95,6 +95,13 @@ def _calibration(error: Estimate) -> str:
     return f"It is off by {PERCENT.words(error)} (root mean square; 0 is perfect)."
 
 
+_EXPECTED = {
+    "alike": "Expected of images like {}, on which the thresholds were chosen.",
+    "elsewhere": "Expected of images that differ from {} as shifted copies of these do, on which "
+    "the thresholds were chosen.",
+}
+
+
 def show_operating(subject: Subject) -> list[dict[str, Any]] | None:
     """Per run what its operating points do: measured, or expected where measuring would flatter."""
     return [_operating(run, result) for run, result in main_results(subject)] or None
@@ -105,7 +112,7 @@ def _operating(run: Run, result: SplitResult) -> dict[str, Any]:
     expected = bool(found and found.same_images)
     measures = ("sensitivity", "specificity", "ppv", "npv")
     columns: Columns = [Column("positive for", wrap=True), "from", *measures[:2], "PPV", "NPV"]
-    cells, unmet = list[Row](), list[str]()
+    cells, unmet, ranges = list[Row](), list[str](), list[Row]()
     for row in found.operating.rows if found and found.operating else ():
         chosen = row.point.chosen
         name = f"{row.point.target}: {row.point.preset or listed(map(str, row.point.demands))}"
@@ -115,10 +122,19 @@ def _operating(run: Run, result: SplitResult) -> dict[str, Any]:
         values = chosen.expected if expected else row.result.measured
         of = (bare(getattr(values, measure)) for measure in measures)
         cells.append([name, chosen.threshold, *of])
+        spans = [row.elsewhere(measure) for measure in measures[:2]]
+        if any(spans):
+            ranges.append([name, *(f"{r[0]:.2f} to {r[1]:.2f}" if r else "" for r in spans)])
     return {
         "run": run,
         "result": result,
         "expected": expected,
+        "ranges": Table(
+            f"Operating points of {run.name} elsewhere",
+            [Column("positive for", wrap=True), *measures[:2]],
+            ranges,
+        ),
+        "caption": _EXPECTED[found.holds or "alike"].format(result.split) if found else "",
         "missing": found.missing.get("operating", "") if found else "",
         "table": Table(f"Operating points of {run.name}, {result.split}, in short", columns, cells),
         "unmet": unmet,

@@ -7,6 +7,7 @@ from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.conformal import ConformalResult
 from hilum.classifier.files import read_classifier_file
 from hilum.classifier.threshold import PRESETS
+from hilum.classifier.validation import HOLDS
 from hilum.evaluation.calibration import CalibrationChange, ChoiceChange
 from hilum.evaluation.curves import OptionCurves
 from hilum.evaluation.gate import GateScore
@@ -97,6 +98,7 @@ def _show_calibration(item: Assessed) -> dict[str, Any]:
     return {
         "table": Table(f"Calibration of {item.title}", columns, rows),
         "temperatures": _temperatures(item.run) if change else [],
+        "elsewhere": item.assessment.holds == "elsewhere",
         "change": _main_change(scaled.classes) if scaled else "",
         "changes": _changes(changes, item.title) if scaled else None,
         "diagrams": {
@@ -134,15 +136,24 @@ def _changes(changes: Mapping[str, ChoiceChange], title: str) -> Table:
 
 
 def _temperatures(run: Run) -> list[tuple[str, float, str]]:
-    """What the outputs of each network are divided by, and why it is 1 where it was not fitted."""
+    """What the outputs of each network are divided by, and what is to be said of it."""
     if run.classifier is None:
         return []
     content = read_classifier_file(run.classifier)
     fits = (content.provenance.get("calibration") or {}).get("temperatures") or {}
     return [
-        (name, entry.temperature, str((fits.get(name) or {}).get("reason") or ""))
+        (name, entry.temperature, _of_fit(fits.get(name) or {}))
         for name, entry in content.networks.items()
     ]
+
+
+def _of_fit(fit: Mapping[str, Any]) -> str:
+    """Why a temperature is 1 or a bound; and of one that is to hold elsewhere what it rests on."""
+    said = [str(fit["reason"])] if fit.get("reason") else []
+    if "alike" in fit:
+        alike = PLAIN.number(float(fit["alike"]["value"]))
+        said.append(f"{fit['left_out']} labels left out; for films like these it would be {alike}")
+    return "; ".join(said)
 
 
 def _main_change(change: ChoiceChange) -> str:
@@ -213,6 +224,7 @@ def _demanded(row: OperatingRow) -> str:
 def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
     """The points one below the other: what was expected, measured, and measured less expected."""
     rows = list[Row]()
+    shifted = any(row.alike for row in points)
     for row in points:
         chosen, result, at = row.point.chosen, row.result, row.at_prevalence
         if chosen is None or chosen.threshold is None or result is None:
@@ -224,17 +236,25 @@ def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
             f"{n.tp + n.fp:,} of {n.n:,} called positive, with {n.tp:,} of the {n.tp + n.fn:,} "
             "that are"
         )
-        rows.append([Cell(text, span=4, kind="group wrap")])
+        rows.append([Cell(text, span=5 if shifted else 4, kind="group wrap")])
         for measure in MEASURES:
+            here = [getattr(row.alike, measure) if row.alike else ""] if shifted else []
             both = [getattr(values, measure) for values in (chosen.expected, result.measured)]
-            rows.append([_OF_POINT[measure], *both, getattr(result.drop, measure).turned()])
+            drop = getattr(result.drop, measure).turned()
+            rows.append([_OF_POINT[measure], both[0], *here, both[1], drop])
         if at:
-            of = f"at a prevalence of {at.prevalence:g}"
-            rows.append([f"{_OF_POINT['ppv']} {of}", at.expected_ppv, at.ppv, ""])
-            rows.append([f"{_OF_POINT['npv']} {of}", at.expected_npv, at.npv, ""])
+            of, here = f"at a prevalence of {at.prevalence:g}", [""] if shifted else []
+            rows.append([f"{_OF_POINT['ppv']} {of}", at.expected_ppv, *here, at.ppv, ""])
+            rows.append([f"{_OF_POINT['npv']} {of}", at.expected_npv, *here, at.npv, ""])
+    expected = (
+        ["elsewhere, if shifted so", "on films like validation's"] if shifted else ["expected"]
+    )
     columns: Columns = [
-        Column("demanded", wrap=True), "expected", "measured", Column("difference", style=SIGNED),
-    ]  # fmt: skip
+        Column("demanded", wrap=True),
+        *(Column(name, wrap=True) for name in expected),
+        "measured",
+        Column("difference", style=SIGNED),
+    ]
     return Table(label, columns, rows, kind="points")
 
 
@@ -250,6 +270,7 @@ def _show_abstention(item: Assessed) -> dict[str, Any]:
     found = item.assessment
     sets, gate, arrivals = found.conformal, found.gate, found.arrivals
     return {
+        "holds": HOLDS[found.holds] if found.holds else "",
         "sets": _sets(sets, item.title) if sets else None,
         "gate": _gate(gate, arrivals, item.title) if gate else None,
     }

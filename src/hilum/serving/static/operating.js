@@ -155,7 +155,8 @@ export class OperatingPanel {
 
   #notes() {
     const { validation } = this.classifier;
-    const on = validation ? count(validation.n, "validation image") : "validation images";
+    const image = validation?.shifted ? "shifted validation image" : "validation image";
+    const on = validation ? count(validation.n, image) : "validation images";
     const from = `${on}${validation?.name ? ` of ${validation.name}` : ""}`;
     const chosen = this.point
       ? [`Expected elsewhere, with the choice on ${from} allowed for; 95 % intervals.`,
@@ -164,7 +165,7 @@ export class OperatingPanel {
         + "worse elsewhere; the presets allow for that."];
     const missed = this.#points().filter(({ point }) => !point.chosen?.satisfied)
       .map(({ name, point }) => `${name}: ${point.chosen?.reason ?? "not fitted"}`);
-    return [...chosen, ...missed,
+    return [...chosen, ...(validation ? [validation.holds] : []), ...missed,
       "The threshold calls this one label; the predicted label does not follow it."];
   }
 

@@ -67,7 +67,7 @@ function reasons(result, classifier, members) {
     treeOf(result, members),
     classifier.calibrated ? "" : el("p", { className: "quiet" },
       "This classifier is not calibrated: read the numbers as an order, not as probabilities."),
-    helpOf(result, classifier.coverage),
+    helpOf(result, classifier),
   ];
 }
 
@@ -126,10 +126,10 @@ function setOf(result) {
   return [el("p", { className: "set" }, said, result.referred ? " For a radiologist." : "")];
 }
 
-function helpOf({ decisions, set }, coverage) {
+function helpOf({ decisions, set }, { coverage, validation }) {
   const step = decisions.length > 1 ? "Each step counts as if the steps above it were right. " : "";
   const held = set ? `Of the images of each class, at least ${Math.round(coverage * 100)} % keep `
-    + "the true class in what is left open, if these are like the validation images." : "";
+    + `the true class in what is left open. ${validation?.holds ?? ""}` : "";
   return step || held ? el("details", {}, el("summary", {}, "How to read this"),
     el("p", { className: "quiet" }, step, held)) : "";
 }
