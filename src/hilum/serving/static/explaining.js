@@ -36,12 +36,13 @@ export class ExplainPanel {
     const last = pathOf(result, this.members).at(-1);
     const networks = this.classifier.networks;
     const own = networks.find(({ name }) => name === last.decision) ?? networks[0];
+    const one = networks.length === 1; // whose name then says nothing
     byId("option").append(...networks.map(({ name, options }) =>
       el("optgroup", { label: name }, ...options.map((option) =>
         el("option", {
           value: JSON.stringify([name, option]),
           selected: name === own.name && this.members.get(option).includes(result.predicted),
-        }, `${name}: ${option}`)))));
+        }, one ? option : `${name}: ${option}`)))));
   }
 
   /** Show the map or hide it; true if there is one. */
