@@ -223,9 +223,9 @@ def _print_rest(run: "EvaluationRun", notes: "list[str]") -> None:
             [[d.name, d.internal, d.external, d.drop.turned()] for d in drop.drops],
         )
     if stressed:
-        console.print_lines(_describe_stress(stressed))
+        console.print_lines(_describe_stress(stressed, _of(run)))
     if run.shift:
-        console.print_lines(_describe_shift(run.shift))
+        console.print_lines(_describe_shift(run.shift, _of(run)))
     files = ["predictions.csv", "evaluation.json", "assessment.json"]
     files += ["stress.json"] * bool(stressed) + ["shift.json"] * bool(run.shift)
     console.print_lines(
@@ -235,20 +235,25 @@ def _print_rest(run: "EvaluationRun", notes: "list[str]") -> None:
     )
 
 
-def _describe_stress(stress: "Stressed") -> str:
+def _of(run: "EvaluationRun") -> str:
+    """What an accuracy is, in words."""
+    return "accuracy" if run.evaluation.chooses else "findings called rightly"
+
+
+def _describe_stress(stress: "Stressed", accuracy: str) -> str:
     worst, found = stress.worst, stress.stressed
     return (
         f"Under stress ({len(stress.corruptions)} corruptions in {len(stress.strengths)} "
-        f"strengths): accuracy {_text(found.measures.accuracy)}, a drop of "
+        f"strengths): {accuracy} {_text(found.measures.accuracy)}, a drop of "
         f"{_text(found.drop.accuracy)}; worst under {worst.name}: "
         f"{_text(worst.mean.measures.accuracy)}"
     )
 
 
-def _describe_shift(shift: "Shift") -> str:
+def _describe_shift(shift: "Shift", accuracy: str) -> str:
     found = shift.kinds[shift.hardest]
     return (
-        f"How it may do elsewhere: accuracy {_text(shift.clean.accuracy)} on films like these, "
+        f"How it may do elsewhere: {accuracy} {_text(shift.clean.accuracy)} on films like these, "
         f"{_text(found.measures.accuracy)} where several things change at once "
         f"({shift.hardest}, {shift.draws} copies of each); beyond that it is unknown."
         + "".join(
