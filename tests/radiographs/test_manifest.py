@@ -152,12 +152,13 @@ def test_rows_that_say_nothing_or_too_much(tmp_path: Path) -> None:
     table = (tmp_path / "manifest.csv").read_text().splitlines()[:-1]
     listing = read_layout(data(tmp_path, *table))
     assert seen(listing) == [("a.png", "train", "none", "-", "-"),
+                             ("in/c.png", "train", "", "2", "-"),
                              ("d.png", "test", "covid", "-", "-")]  # fmt: skip
+    assert listing.findings == ("covid", "effusion")
+    assert [image.marks for image in listing.found] == [(0, 0), (1, 1), (1, 0)]
     assert listing.notes[1:] == ("1 image without a split read as train.",)
     assert [left.in_words() for left in listing.left_out] == [
         "1 row without a label left out: line 3 (b.png).",
-        "1 image of 4 with more than one finding are left out: one class is learned for each "
-        "image: line 4 (in/c.png).",
     ]
 
 

@@ -35,7 +35,7 @@ def _check_findings(root: Path, tree: LabelTree, records: Sequence[Record], with
             if mark not in known:
                 raise DataError(
                     f"{root}: '{finding.name}' is {word} in no image of 'train', so it cannot be "
-                    "learned; leave it out of the labels, such as --labels "
+                    "learned; leave it out of the labels, such as --classes "
                     f"'{_less(tree, finding.name)}'.{without}"
                 )
 
