@@ -13,6 +13,7 @@ import numpy as np
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.classifier.gate import fit_gate
 from hilum.classifier.inference import compute_features, compute_logits
+from hilum.classifier.provenance import doubt_of
 from hilum.classifier.reference import MAX_IMAGES, Reference
 from hilum.classifier.temperature import fit_temperature
 from hilum.classifier.threshold import best_f1_threshold
@@ -81,6 +82,7 @@ def calibrate(
         for name, network in classifier.networks.items()
     }
     truth, marks = dataset.labels[validation_rows], dataset.marks[validation_rows]
+    marks = doubt_of(classifier.provenance).settle(marks)
     temperatures, fits = {}, {}
 
     def fit(name: str, values: FloatArray, targets: IntArray) -> None:
