@@ -43,3 +43,26 @@ def quick_recipe(*assignments: str) -> Recipe:
 @pytest.fixture
 def recipe() -> Callable[..., Recipe]:
     return quick_recipe
+
+
+#: What is said of six kinds of images: of 'effusion', a spot above on the left, and of 'mass', one
+#: below on the right. Images of the last three have both.
+MARKS = ("1,0", "0,1", "0,0", "1,1", "-1,1", "1,")
+
+
+def write_marked_spots(root: Path, counts: dict[str, int], seed: int = 0) -> Path:
+    """A table of findings and its images: so many of each of MARKS, a patient for every two."""
+    rng = np.random.default_rng(seed)
+    root.mkdir(parents=True)
+    lines = ["path,split,patient_id,effusion,mass"]
+    for split, n in counts.items():
+        for i in range(n * len(MARKS)):
+            marks = MARKS[i % len(MARKS)]
+            image = rng.integers(60, 120, (32, 32))
+            for mark, (y, x) in zip(marks.split(","), ((6, 6), (20, 20)), strict=True):
+                if mark != "0":
+                    image[y : y + 6, x : x + 6] += 100
+            Image.fromarray(image.astype(np.uint8)).save(root / f"{split}{i}.png")
+            lines.append(f"{split}{i}.png,{split},{split}{i // 2},{marks}")
+    (root / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return root

@@ -1,13 +1,40 @@
 """What one network decides: a choice between options, findings, or both."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from hilum.records import ABSENT, FloatArray, IntArray
+from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN, FloatArray, IntArray
 
 ROOT = "root"
 FLAT = "flat"
+
+#: What an image of which a finding is not known is taken for; left out, it is neither learned from
+#: nor measured on for that finding.
+TakenFor = Literal["leave-out", "present", "absent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What findings are taken for that are uncertain, or of which nothing is said."""
+
+    uncertain: TakenFor = "leave-out"
+    unmentioned: TakenFor = "leave-out"
+
+    def settle(self, marks: IntArray) -> IntArray:
+        """Marks (N, F) in which such findings are present or absent, unless they are left out."""
+        settled = np.array(marks, dtype=np.int64)
+        for mark, taken in ((UNCERTAIN, self.uncertain), (MISSING, self.unmentioned)):
+            if taken != "leave-out":
+                settled[settled == mark] = PRESENT if taken == "present" else ABSENT
+        return settled
+
+    def in_words(self) -> str:
+        """In a sentence; '' where both are left out."""
+        kinds = (("uncertain", self.uncertain), ("of which nothing is said", self.unmentioned))
+        taken = [f"those {kind} as {what}" for kind, what in kinds if what != "leave-out"]
+        return f"Findings are taken as in training: {' and '.join(taken)}." if taken else ""
 
 
 @dataclass(frozen=True, slots=True)

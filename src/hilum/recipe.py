@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from hilum.decisions import FLAT, Decision
+from hilum.decisions import FLAT, Decision, Doubt, TakenFor
 from hilum.display import Displayed, paragraphs
 from hilum.errors import RecipeError, nearest, plural
 from hilum.files import is_file, read_packaged
@@ -65,6 +65,11 @@ class Recipe(Displayed, Settings):
     """For which films temperatures, thresholds and prediction sets are fitted. `elsewhere`: films
     that differ from the monitored ones as shifted copies of these do; labels that the network
     contradicts then do not count for temperatures. `alike`: films taken as these were."""
+    uncertain: TakenFor = "leave-out"
+    """What an image is taken for whose data call a finding uncertain (-1), in training and in every
+    evaluation of the classifier. `leave-out`: it counts neither way for that finding."""
+    unmentioned: TakenFor = "leave-out"
+    """The same of an image whose data say nothing of a finding."""
     keep_checkpoints: Literal["newest-and-best", "all"] = "newest-and-best"
     """Which checkpoints stay on disk."""
     keep_thumbnails: bool = Field(default=False, strict=True)
@@ -113,6 +118,11 @@ class Recipe(Displayed, Settings):
         if not all(16 <= side <= 2048 for side in self.image_size):
             raise RecipeError("image_size: height and width must be 16 to 2048 pixels.")
         return self
+
+    @property
+    def doubt(self) -> Doubt:
+        """What findings that are not known are taken for."""
+        return Doubt(self.uncertain, self.unmentioned)
 
     def settings(self, decision: str) -> Settings:
         """The settings of one decision: the common ones, with its own on top.

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.errors import DataError, Problems
+from hilum.errors import DataError, HilumError, Problems
+from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.layouts import Listing, read_layout, same_numbers
 from hilum.radiographs.layouts.named import NamedImages
 
@@ -152,12 +153,13 @@ def test_rows_that_say_nothing_or_too_much(tmp_path: Path) -> None:
     table = (tmp_path / "manifest.csv").read_text().splitlines()[:-1]
     listing = read_layout(data(tmp_path, *table))
     assert seen(listing) == [("a.png", "train", "none", "-", "-"),
+                             ("in/c.png", "train", "", "2", "-"),
                              ("d.png", "test", "covid", "-", "-")]  # fmt: skip
+    assert listing.findings == ("covid", "effusion")
+    assert [image.marks for image in listing.found] == [(0, 0), (1, 1), (1, 0)]
     assert listing.notes[1:] == ("1 image without a split read as train.",)
     assert [left.in_words() for left in listing.left_out] == [
         "1 row without a label left out: line 3 (b.png).",
-        "1 image of 4 with more than one finding are left out: one class is learned for each "
-        "image: line 4 (in/c.png).",
     ]
 
 
@@ -225,6 +227,15 @@ def test_a_linked_image_inside_is_read(tmp_path: Path) -> None:
          r"several splits; .*\n  1: train .line 2., val .line 3.$"),
         (["path,label,split,patient_id", "a.png,x,tran,1", "no.png,x,val,1", "b.png,/,val,"],
          r"1 row with a split .*\n1 row whose image .*\n1 row with a label of which"),
+        (["path,label", "a.png,covid|No Finding"],
+         "1 row with a finding beside a name for 'nothing found'; keep one of them:\n"
+         "  line 2: a.png: No Finding and covid"),
+        (["path,label", 'a.png,"effusion, left|mass"'],
+         r"1 row where a comma stands inside the name of a finding; .*\n  line 2: effusion, left"),
+        (["path,effusion,mass,nothing", "a.png,1,0,", "b.png,0,2,", "d.png,1,1,"],
+         r"1 row with another value in the column of a finding than 1, 0, -1 or nothing; "
+         r".*:\n  line 3: 'mass' is '2'"),
+        (["path,effusion,mass", "a.png,,", "b.png,,"], "no column for the label"),
     ],
 )  # fmt: skip
 def test_what_a_manifest_may_not_say(tmp_path: Path, lines: list[str], message: str) -> None:
@@ -316,3 +327,52 @@ def test_parquet(tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read_layout(tmp_path / "broken.parquet")
+
+
+def test_findings_in_columns(tmp_path: Path) -> None:
+    data(
+        tmp_path, "path,effusion,mass,No Finding,doctor", "a.png,1.0,yes,0,1x", "b.png,,,1,2",
+        "in/c.png,-1,0,,3", "e.png,,,,4",
+    )  # fmt: skip
+    (tmp_path / "e.png").touch()
+    listing = read_layout(tmp_path)
+    assert listing.findings == ("effusion", "mass")
+    assert [image.marks for image in listing.found] == [(1, 1), (0, 0), (-1, 0)]
+    assert listing.notes[0] == (
+        "Columns read: path (image); of a finding each: effusion, mass, No Finding; not read: "
+        "doctor."
+    )
+    (left,) = listing.left_out
+    assert left.in_words() == "1 image of whose findings nothing is known left out: e.png."
+    data(tmp_path, "path,effusion,mass", "a.png,1,NaN", "b.png,nan,0")
+    assert [image.marks for image in read_layout(tmp_path).found] == [(1, -2), (-2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "tree", "message"),
+    [
+        (["path,label", "a.png,x", "b.png,y"], "{x, y}",
+         "each of its images has one label, which excludes the others, but '{x, y}' asks for"),
+        (["path,label", "a.png,x;y", "b.png,x;y"], "x, y",
+         "none of its images has one label alone, .*: ask for findings, such as '{x, y}'"),
+        (["path,label", "a.png,x;y", "b.png,x;y"], None,
+         "'x' is absent in no image of 'train', so it cannot be learned; leave it out of the"),
+        (["path,label", "a.png,x;y", "b.png,x;y"], "{x, z}",
+         "its findings are x, y; there is no z"),
+        (['path,"effusion, left",mass', "a.png,1,0", "b.png,0,1"], None,
+         r"The label 'effusion, left' may not hold \( \) { } , / or"),
+        (['path,mass,x,none', "a.png,1,-1,", "b.png,0,-1,"], None,
+         "'x' is present in no image of 'train'"),
+        (["path,label,split", "a.png,x;y,train", "b.png,none,train", "in/c.png,none,test"], None,
+         "The split 'test' does not have images with and without x, y"),
+    ],
+)  # fmt: skip
+def test_findings_and_classes_that_do_not_fit(
+    tmp_path: Path, lines: list[str], tree: str | None, message: str
+) -> None:
+    data(tmp_path, *lines)
+    if message.startswith("The split"):
+        assert any(note.startswith(message) for note in open_dataset(tmp_path, tree=tree).notes)
+        return
+    with pytest.raises(HilumError, match=message):
+        open_dataset(tmp_path, tree=tree)

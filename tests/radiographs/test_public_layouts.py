@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hilum.errors import DataError
-from hilum.radiographs.layouts import LAYOUTS, Listing, read_layout
+from hilum.radiographs.dataset import open_dataset
+from hilum.radiographs.layouts import LAYOUTS, Box, Listing, read_boxes, read_layout
 from tests.radiographs.dicoms import dicom, save
 
 # Layouts look at names only, so these images are empty files.
@@ -272,12 +273,35 @@ def test_nih_chestxray14(tmp_path: Path) -> None:
     assert listing.layout == "nih-chestxray14"
     assert seen(listing) == [
         ("images_001/images/00000001_000.png", "train", "Cardiomegaly", "1"),
+        ("images_001/images/00000001_001.png", "train", "", "1"),
         ("images_002/images/00000002_000.png", "test", "No Finding", "2"),
     ]
-    columns, several = listing.sentences
+    assert listing.findings == ("Cardiomegaly", "Emphysema")
+    assert [f.marks for f in listing.found] == [(1, 0), (1, 1), (0, 0)]
+    (columns,) = listing.sentences
     assert "Patient ID (patient), View Position (view)" in columns
     assert "not read: Follow-up #, OriginalImage" in columns
-    assert several.startswith("1 image of 3 with more than one finding are left out")
+    several = open_dataset(tmp_path, every_class=False)
+    assert str(several.tree) == "{Cardiomegaly, Emphysema}"
+    alone = open_dataset(tmp_path, tree="No Finding, Cardiomegaly", every_class=False)
+    assert len(alone.records) == 2
+    assert any(note.startswith("1 image of 3 without one label") for note in alone.notes)
+
+
+def test_nih_boxes(tmp_path: Path) -> None:
+    assert read_boxes(nih(tmp_path)) == {}
+    write(
+        tmp_path, "BBox_List_2017.csv", "Image Index,Finding Label,Bbox [x,y,w,h],,,",
+        "00000001_001.png,Cardiomegaly,225.5,547,86.75,79,,,",
+        "00000001_001.png,Infiltrate,1,2,3,4,,,", "00000001_001.png,Infiltrate,5,6,7,8",
+    )  # fmt: skip
+    assert read_boxes(tmp_path)["00000001_001"] == {
+        "Cardiomegaly": [Box(225.5, 547, 86.75, 79)],
+        "Infiltration": [Box(1, 2, 3, 4), Box(5, 6, 7, 8)],
+    }
+    write(tmp_path, "BBox_List_2017.csv", "Image Index,Finding Label,Bbox [x,y,w,h]", "a,M,1,2,3")
+    with pytest.raises(DataError, match="box has no place or size.*\n  line 2: 1, 2, 3, $"):
+        read_boxes(tmp_path)
 
 
 def test_nih_without_its_lists(tmp_path: Path) -> None:
@@ -297,7 +321,10 @@ def test_damaged_nih(tmp_path: Path) -> None:
     write(tmp_path, "test_list.txt", "00000003_000.png")
     with pytest.raises(DataError, match="train_val_list.txt is missing beside test_list.txt"):
         read_layout(tmp_path)
-    write(tmp_path, "train_val_list.txt", "00000001_000.png", "00000002_000.png")
+    write(
+        tmp_path, "train_val_list.txt",
+        "00000001_000.png", "00000001_001.png", "00000002_000.png",
+    )  # fmt: skip
     with pytest.raises(DataError, match=r"neither in .*\n  line 6: 00000004_000\.png"):
         read_layout(tmp_path)
     write(tmp_path, "train_val_list.txt", "00000003_000.png")
@@ -357,6 +384,8 @@ def test_rsna_targets(tmp_path: Path) -> None:
     assert [(name, label) for name, _, label, _ in seen(read_layout(tmp_path))] == [
         ("jpg/a1.jpg", "No Lung Opacity"), ("jpg/b2.jpg", "Lung Opacity"),
     ]  # fmt: skip
+    boxes = [Box(264, 152, 213, 379), Box(562, 152, 256, 453)]
+    assert read_boxes(tmp_path) == {"b2": {"Lung Opacity": boxes}}
 
 
 def test_damaged_rsna(tmp_path: Path) -> None:
@@ -400,7 +429,7 @@ def test_two_layouts_that_fit(tmp_path: Path) -> None:
         DataError, match=r"could be nih-chestxray14 .* or rsna-pneumonia .* name th"
     ):
         read_layout(tmp_path)
-    assert len(read_layout(tmp_path, "nih-chestxray14").found) == 2
+    assert len(read_layout(tmp_path, "nih-chestxray14").found) == 3
     assert len(read_layout(tmp_path, "rsna-pneumonia").found) == 3
 
 

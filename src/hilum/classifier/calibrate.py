@@ -17,6 +17,7 @@ from hilum.classifier.classifier import Classifier, check_labels
 from hilum.classifier.gate import fit_gate
 from hilum.classifier.inference import compute_features, compute_logits
 from hilum.classifier.promised import finding_side
+from hilum.classifier.provenance import doubt_of
 from hilum.classifier.reference import MAX_IMAGES, Reference
 from hilum.classifier.shifted import MOST_SHIFTED, shifted_pixels
 from hilum.classifier.temperature import fit_temperature
@@ -96,6 +97,7 @@ def calibrate(
     'route' the predicted classes stay as they are.
     """
     truth, marks = dataset.labels[validation_rows], dataset.marks[validation_rows]
+    marks = doubt_of(classifier.provenance).settle(marks)
     logits = _logits(classifier, np.asarray(pixels[validation_rows]), progress)
     shifted, missing = None, ""
     if promises == "elsewhere" and len(truth):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hilum.codec import from_plain
+from hilum.decisions import Doubt
 from hilum.errors import HilumError
 
 
@@ -61,6 +62,13 @@ class _Facts:
     imported: dict[str, dict[str, Any]] | None = None
     calibration: dict[str, Any] | None = None
     gate: dict[str, Any] | None = None
+    recipe: Doubt | None = None  # of a recipe what is read where the classifier is used
+
+
+def doubt_of(provenance: dict[str, Any]) -> Doubt:
+    """What a classifier's training took findings for that are not known, by its provenance."""
+    recipe = provenance.get("recipe") or {}
+    return Doubt(**{key: recipe[key] for key in ("uncertain", "unmentioned") if key in recipe})
 
 
 def check_facts(facts: Any, path: Path, error: type[HilumError]) -> dict[str, Any]:

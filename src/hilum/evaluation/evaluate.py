@@ -11,6 +11,7 @@ from hilum.auditing.leaks import find_copies
 from hilum.auditing.provenance import recognise
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier, check_labels
+from hilum.classifier.provenance import doubt_of
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import ClassMeasures, DecisionEvaluation, Evaluation, write_evaluation
 from hilum.evaluation.findings import called_together, measure_findings
@@ -106,7 +107,8 @@ def run_split(
     names = tuple(dataset.records[row].name for row in rows)
     pixels = dataset.pixels(classifier.preprocessing, progress)
     predictions = classifier.predict_pixels(pixels[rows], names, progress)
-    truth, marks = dataset.labels[rows], dataset.marks[rows]
+    doubt = doubt_of(classifier.provenance)
+    truth, marks = dataset.labels[rows], doubt.settle(dataset.marks[rows])
     trained = trained_on(classifier, dataset)
     arrivals = judge_arrivals(
         classifier.gate,
@@ -164,6 +166,8 @@ def _notes(
     """What a reader of the figures must know."""
     provenance = classifier.provenance
     notes = [str(note) for note in provenance.get("notes", [])]
+    if classifier.tree.findings and (said := doubt_of(provenance).in_words()):
+        notes.append(said)
     source = recognise(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     if source and source.meaning not in notes:
         notes.append(source.meaning)

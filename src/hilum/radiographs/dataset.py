@@ -276,7 +276,7 @@ def open_dataset(
             "absent. Labels without braces read images of one label alone."
         )
     elif by_finding and not (tree and tree.findings):
-        found, several_labels = without_several(found)
+        found, several_labels = without_several(root, found, listing.findings)
         left_out = (*left_out, *several_labels)
         notes += [left.note for left in several_labels]
     if tree is not None and tree.findings:

@@ -94,9 +94,19 @@ class _Places:
         return possible.pop() if len(possible) == 1 else None
 
 
-def without_several(found: Sequence[Found]) -> tuple[list[Found], tuple[LeftOut, ...]]:
-    """The images that have one label, and the others as left out."""
+def without_several(
+    root: Path, found: Sequence[Found], names: Sequence[str]
+) -> tuple[list[Found], tuple[LeftOut, ...]]:
+    """The images that have one label, and the others as left out.
+
+    names: of the data's findings. Raises DataError where no image has one label alone.
+    """
     kept = [f for f in found if f.labels]
+    if not kept:
+        raise DataError(
+            f"{root}: none of its images has one label alone, so they are of no classes that "
+            f"exclude each other: ask for findings, such as '{LabelTree((), tuple(names))}'."
+        )
     several = [f.path.name for f in found if not f.labels]
     if not several:
         return kept, ()

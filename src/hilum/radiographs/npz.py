@@ -108,24 +108,27 @@ def array_header(file: Path, array: str) -> ArrayHeader:
         return header
 
 
-def read_labels(file: Path, array: str, n: int) -> IntArray:
+def read_labels(file: Path, array: str, n: int, columns: int = 1) -> IntArray:
     """Read an array of n class numbers, (n,) or (n, 1) integers from 0, as (n,).
 
+    columns: of several numbers for each image, how many: then (n, columns) is read as it is.
     Raises DataError as array_header does, and where it has another shape or type.
     """
     with _opened(file) as archive, _member(file, archive, array) as (content, header):
         shape, dtype = header.shape, header.dtype
-        if dtype.kind not in "iu" or shape not in ((n,), (n, 1)):
+        if dtype.kind not in "iu" or shape not in ((n, columns), *([(n,)] if columns == 1 else [])):
+            numbers = "one whole number" if columns == 1 else f"{columns} whole numbers"
             raise DataError(
-                f"{file}: '{array}' has the shape {shape} and the type {dtype}; expected one whole "
-                f"number for each of the {n} images, ({n}, 1)."
+                f"{file}: '{array}' has the shape {shape} and the type {dtype}; expected {numbers} "
+                f"for each of the {n} images, ({n}, {columns})."
             )
-        data = content.read(n * dtype.itemsize)
+        data = content.read(n * columns * dtype.itemsize)
     labels = np.frombuffer(data, dtype)
+    labels = labels if columns == 1 else labels.reshape(n, columns)
     if labels.size and not 0 <= int(labels.min()) <= int(labels.max()) < 1 << 31:
         raise DataError(f"{file}: '{array}' holds {labels.min()}; expected 0 or more.")
-    numbers: IntArray = labels.astype(np.int64)
-    return numbers
+    found: IntArray = labels.astype(np.int64)
+    return found
 
 
 @lru_cache(maxsize=16)

@@ -52,6 +52,8 @@ _NOT_SEARCHED = {
     "seed": "the luckiest seed is no better than another",
     "monitor": "pruning compares what is monitored",
     "holdout": "pruning compares what is monitored",
+    "uncertain": "trials are compared by what is measured",
+    "unmentioned": "trials are compared by what is measured",
 }
 
 #: Besides its bounds a range is tried at this share of its width, where small ranges hold no whole

@@ -9,7 +9,7 @@ import torch
 from hilum.auditing.leaks import refuse_unsound
 from hilum.auditing.patients import joined_groups
 from hilum.auditing.provenance import recognise
-from hilum.decisions import Decision
+from hilum.decisions import Decision, Doubt
 from hilum.device import choose_device, choose_format
 from hilum.errors import TrainingError
 from hilum.networks.registry import create_network
@@ -64,7 +64,9 @@ class Plan:
 
         def samples(rows: IntArray) -> Samples:
             names = [record.name for record in self.dataset.records]
-            return Samples(pixels, *_samples(decision, self.dataset, rows), names)
+            return Samples(
+                pixels, *_samples(decision, self.dataset, rows, self.recipe.doubt), names
+            )
 
         return Task(
             decision,
@@ -102,7 +104,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
     settings_of: dict[str, Settings] = {}
     for decision in decisions:  # settings that do not fit are refused before the first epoch
         settings = recipe.settings(decision.name)
-        _, targets = _samples(decision, dataset, train_rows)
+        _, targets = _samples(decision, dataset, train_rows, recipe.doubt)
         make_loss(decision, settings, dataset.tree, targets, torch.device("cpu"))
         epochs = settings.epochs_for(len(targets))
         settings_of[decision.name] = settings.model_copy(update={"epochs": epochs})
@@ -138,14 +140,14 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
 
 
 def _samples(
-    decision: Decision, dataset: Dataset, rows: IntArray
+    decision: Decision, dataset: Dataset, rows: IntArray, doubt: Doubt
 ) -> tuple[IntArray, IntArray | FloatArray]:
     """The rows that a decision is asked of, and what it should say of them, as of Samples."""
     labels = dataset.labels[rows]
     if not decision.findings:
         targets = decision.targets(labels)
         return rows[targets >= 0], targets[targets >= 0]
-    shares = decision.shares(labels, dataset.marks[rows])
+    shares = decision.shares(labels, doubt.settle(dataset.marks[rows]))
     known = ~np.isnan(shares).all(axis=1)
     return rows[known], shares[known]
 

@@ -4,6 +4,7 @@ To add one, write a module with a ``LAYOUT`` and put it into ``recognise.SPECIFI
 knows the layouts.
 """
 
+from hilum.radiographs.layouts.boxes import Box, Boxes, read_boxes
 from hilum.radiographs.layouts.listing import (
     FROM_DICOM,
     FROM_LIST,
@@ -22,6 +23,8 @@ from hilum.radiographs.layouts.recognise import LAYOUTS, read_layout
 from hilum.radiographs.layouts.tables import same_numbers
 
 __all__ = [  # noqa: RUF022 - without regard to case
+    "Box",
+    "Boxes",
     "Found",
     "FROM_DICOM",
     "FROM_LIST",
@@ -33,6 +36,7 @@ __all__ = [  # noqa: RUF022 - without regard to case
     "natural_key",
     "nfc",
     "no_images",
+    "read_boxes",
     "read_layout",
     "same_numbers",
     "SPLITS",

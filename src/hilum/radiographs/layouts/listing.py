@@ -45,7 +45,7 @@ FROM_LIST, FROM_DICOM = "the data set's own list", "the Patient ID of DICOM file
 SPLITS = ("train", "val", "test")
 _SPLIT_NAMES = {
     "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
+    "val": "val", "valid": "val", "validate": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
 

@@ -1,11 +1,11 @@
 """A table that says what images show: by their paths, or by their UIDs in a tree of DICOM files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hilum.errors import DataError, Problems, plural
 from hilum.radiographs.layouts.dicom_facts import study_facts
-from hilum.radiographs.layouts.findings import CELLS, Marked, name_of
+from hilum.radiographs.layouts.findings import CELLS, Marked, marks_in, name_of
 from hilum.radiographs.layouts.listing import (
     COLUMNS,
     SPLITS,
@@ -30,6 +30,7 @@ from hilum.radiographs.layouts.tables import (
     labels_in,
     read_cells,
     read_table,
+    says_something,
     split_in,
 )
 from hilum.records import ABSENT, MISSING, PRESENT
@@ -88,11 +89,14 @@ def finding_columns(table: Path, roles: Roles) -> tuple[str, ...]:
     played = {i for i in at.values() if i is not None}
     others = [name for i, name in enumerate(header) if i not in played and name.strip()]
     cells = read_cells(table, others)
-    names = [
-        name.strip() for name in others
-        if any(cells[name]) and all(cell.casefold() in CELLS for cell in cells[name])
-    ]  # fmt: skip
+    names = [name.strip() for name in others if _tells_of_a_finding(cells[name])]
     return tuple(names) if len(names) >= _FEWEST_FINDINGS else ()
+
+
+def _tells_of_a_finding(cells: Sequence[str]) -> bool:
+    """Whether more than half of the cells that say something are marks; the others are refused."""
+    told = [cell for cell in cells if says_something(cell)]
+    return 2 * sum(cell.casefold() in CELLS for cell in told) > len(told)
 
 
 def labels_images(table: Path) -> bool:
@@ -148,18 +152,19 @@ class _Listed:
         self.problems = Problems(file)
         self.images = NamedImages(self.root, self.problems)
         self.columns = finding_columns(file, roles)
-        roles = {**roles, **{name: Names((name,)) for name in self.columns}}
         if self.columns:
             roles = {role: names for role, names in roles.items() if role != "label"}
             required = tuple(role for role in required if role != "label")
-        self.table: Table = read_table(file, roles, required, self.problems, several=True)
+        self.table: Table = read_table(
+            file, roles, required, self.problems, several=True, findings=self.columns
+        )
         self._marked = Marked(self.problems, MISSING if self.columns else ABSENT)
         self._splits: dict[str, dict[str, str]] = {}
         self._without_split = 0
 
     def add(self, path: Path, line: int, row: Mapping[str, str]) -> None:
         if self.columns:
-            said = {name: CELLS[row[name].casefold()] for name in self.columns}
+            said = marks_in(row, self.columns, line, self.problems)
             labels: tuple[str, ...] = ()
         else:
             findings = findings_in(row)
@@ -179,7 +184,7 @@ class _Listed:
             note_divided_patients(self.problems, self._splits)
         marked, findings = self._marked.finish(self.columns or None)
         self.problems.check()
-        left_out = (*self.table.left_out, *left_out)
+        left_out = (*self.table.left_out, *left_out, *self._marked.left_out)
         if not marked:
             raise DataError(f"{self.file}: lists no image. {' '.join(x.note for x in left_out)}")
         notes = [self.table.note]

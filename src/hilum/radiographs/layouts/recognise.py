@@ -7,14 +7,19 @@ from pathlib import Path
 from hilum.errors import DataError, nearest
 from hilum.radiographs.image import KINDS
 from hilum.radiographs.layouts import (
+    chexpert,
+    covid_chestxray,
     covidx,
     folders,
     kaggle,
     manifest,
     medmnist,
+    mimic,
     nih,
+    padchest,
     radiography_database,
     rsna,
+    vindr,
 )
 from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
 from hilum.radiographs.layouts.listing import Layout, Listing, seen
@@ -24,6 +29,7 @@ from hilum.wording import listed
 #: Layouts of their own kind; at most one of them may fit.
 SPECIFIC: tuple[Layout, ...] = (
     kaggle.LAYOUT, radiography_database.LAYOUT, covidx.LAYOUT, nih.LAYOUT, rsna.LAYOUT,
+    chexpert.LAYOUT, mimic.LAYOUT, padchest.LAYOUT, vindr.LAYOUT, covid_chestxray.LAYOUT,
     medmnist.LAYOUT, manifest.DICOM_TREE, manifest.MANIFEST,
 )  # fmt: skip
 #: Folder trees, which almost anything looks like, are tried where none of the others fits.

@@ -4,8 +4,10 @@ No file outside the data folder is one of the images that they name; see named.p
 """
 
 import csv
+import gzip
 import importlib
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +47,10 @@ _MISSING = frozenset(
 _LABELS = frozenset({"none"})
 #: What stands between several findings in one cell; no label holds one of these.
 _BETWEEN = re.compile(r"[|;,]")
+#: What divides a cell in which a comma does not.
+_DIVIDER = re.compile(r"[|;]")
+#: An item of a cell that holds a list as Python writes it: ['effusion', 'mass'].
+_ITEM = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"(0|[1-9]\d*)\.0*", re.ASCII)
 
@@ -69,6 +75,7 @@ def read_table(
     problems: Problems,
     *,
     several: bool = False,
+    findings: Sequence[str] = (),
 ) -> Table:
     """Read the columns that play a role; a note tells of the others.
 
@@ -77,12 +84,14 @@ def read_table(
     of the findings: rows without one, or with several, are left out. several: those with
     several are kept; findings_in tells them.
 
+    findings: columns that each tell of one; a row has their cells by their own names.
     required: roles that must have a column and in every row, but for labels, a cell that says
     something.
     problems: gets the rows that cannot be read.
     Raises DataError where the file cannot be read or its columns are not clear.
     """
-    cells = _parquet(file, roles) if file.suffix.casefold() == ".parquet" else _csv(file)
+    roles = {**roles, **{name: Names((name,)) for name in findings}}
+    cells = _parquet(file, roles) if file.suffix.casefold() == ".parquet" else csv_rows(file)
     header = next(cells, (1, []))[1]
     wanted = {_plain(n) for names in roles.values() for n in (*names.sure, *names.also)}
     kept = [i for i, name in enumerate(header) if _plain(name) in wanted]
@@ -104,7 +113,8 @@ def read_table(
         role: _cells(role, columns[i]) if i is not None else [""] * len(lines)
         for role, i in at.items()
     }
-    return _sorted_out(lines, said, header, at, required, problems, several)
+    rows, left_out = _sorted_out(lines, said, header, at, required, problems, several)
+    return Table(rows, _describe(header, at, findings), left_out)
 
 
 def _sorted_out(
@@ -115,7 +125,7 @@ def _sorted_out(
     required: Sequence[str],
     problems: Problems,
     keep_several: bool,
-) -> Table:
+) -> tuple[list[Row], tuple[LeftOut, ...]]:
     rows: list[Row] = []
     unlabelled: list[str] = []
     several: list[str] = []
@@ -129,6 +139,12 @@ def _sorted_out(
             continue
         name = f"line {line}" + (f" ({row['image']})" if row.get("image") else "")
         findings = findings_in(row) if "label" in row else ()
+        if "," in row.get("label", "") and _DIVIDER.search(row["label"]):
+            problems.add(
+                "where a comma stands inside the name of a finding",
+                "write the name without it; findings are divided by | or ; or commas",
+                f"line {line}: {row['label']}",
+            )
         if not findings and "label" in row:
             unlabelled.append(name)
         elif len(findings) > 1 and not keep_several:
@@ -146,13 +162,18 @@ def _sorted_out(
             "left out: one class is learned for each image."
         )
         left_out.append(LeftOut(note, tuple(several)))
-    return Table(rows, _describe(header, at), tuple(left_out))
+    return rows, tuple(left_out)
 
 
-def _describe(header: Sequence[str], at: Mapping[str, int | None]) -> str:
-    read = ", ".join(f"{header[i].strip()} ({role})" for role, i in at.items() if i is not None)
+def _describe(header: Sequence[str], at: Mapping[str, int | None], findings: Sequence[str]) -> str:
+    read = ", ".join(
+        f"{header[i].strip()} ({role})"
+        for role, i in at.items()
+        if i is not None and role not in findings
+    )
+    of = f"; of a finding each: {', '.join(findings)}" if findings else ""
     unread = [n.strip() for i, n in enumerate(header) if n.strip() and i not in at.values()]
-    return f"Columns read: {read}; not read: {', '.join(unread) or 'none'}."
+    return f"Columns read: {read}{of}; not read: {', '.join(unread) or 'none'}."
 
 
 def find_columns(
@@ -206,7 +227,7 @@ def read_cells(file: Path, names: Collection[str]) -> dict[str, list[str]]:
     the file cannot be read.
     """
     exact = {name: Names((name,)) for name in names}
-    rows = _parquet(file, exact) if file.suffix.casefold() == ".parquet" else _csv(file)
+    rows = _parquet(file, exact) if file.suffix.casefold() == ".parquet" else csv_rows(file)
     header = next(rows, (1, []))[1]
     at = {name: header.index(name) for name in names}
     found: dict[str, list[str]] = {name: [] for name in names}
@@ -226,7 +247,7 @@ def label_tables(data: Path) -> list[Path]:
 
 def column_names(file: Path) -> list[str]:
     """The header of a table. Raises DataError where it cannot be read."""
-    rows = _parquet(file, {}) if file.suffix.casefold() == ".parquet" else _csv(file)
+    rows = _parquet(file, {}) if file.suffix.casefold() == ".parquet" else csv_rows(file)
     return next(rows, (1, []))[1]
 
 
@@ -244,7 +265,17 @@ def labels_in(line: int, row: Mapping[str, str], problems: Problems) -> tuple[st
 
 def findings_in(row: Mapping[str, str]) -> tuple[str, ...]:
     """All that the cell of labels tells, each once, in its order."""
-    return tuple(dict.fromkeys(p for part in _BETWEEN.split(row["label"]) if (p := part.strip())))
+    cell = row["label"]
+    if cell.startswith("[") and cell.endswith("]"):
+        parts = [single or double for single, double in _ITEM.findall(cell)]
+    else:
+        parts = _BETWEEN.split(cell)
+    return tuple(dict.fromkeys(p for part in parts if (p := part.strip())))
+
+
+def says_something(cell: str) -> bool:
+    """Whether a cell is neither empty nor a word for it, such as NaN."""
+    return cell.casefold() not in _MISSING
 
 
 def split_in(line: int, row: Mapping[str, str], problems: Problems) -> str:
@@ -257,6 +288,14 @@ def split_in(line: int, row: Mapping[str, str], problems: Problems) -> str:
             f"line {line}: there is no split '{row['split']}'.{nearest(row['split'], SPLITS)}",
         )
     return split or "train"
+
+
+def has_columns(file: Path, *names: str) -> bool:
+    """Whether there is such a table, and its columns have these names."""
+    try:
+        return set(map(_plain, names)) <= set(map(_plain, column_names(file)))
+    except DataError:
+        return False
 
 
 def read_lines(file: Path) -> list[str]:
@@ -305,7 +344,7 @@ def _cells(role: str, texts: list[str]) -> list[str]:
 
 
 def _are_splits(texts: Iterable[str]) -> bool:
-    said = {text for text in texts if text.casefold() not in _MISSING}
+    said = set(filter(says_something, texts))
     return bool(said) and all(split_of(text) for text in said)
 
 
@@ -313,9 +352,11 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "", nfc(name)).casefold()
 
 
-def _csv(file: Path) -> Cells:
+def csv_rows(file: Path) -> Cells:
+    """Line numbers and cells of a CSV file, packed (.gz) or not. Raises DataError."""
+    packed = file.suffix.casefold() == ".gz"
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
+        with (gzip.open if packed else open)(file, "rt", encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text, strict=True)
             for cells in reader:
                 if any(cell.strip() for cell in cells):
@@ -324,8 +365,12 @@ def _csv(file: Path) -> Cells:
         raise DataError(f"{file}: not UTF-8 text; save it as CSV in UTF-8.") from None
     except csv.Error as error:
         raise DataError(f"{file}, line {reader.line_num}: not CSV ({error}).") from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file}: cannot be read ({_reason(error)}).") from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _parquet(file: Path, roles: Roles) -> Cells:
