@@ -186,7 +186,7 @@ def test_stress_shift_and_comparison_know_findings(
     dataset, out = run
     classifier = Classifier.load(out, device="cpu")
     run_split(classifier, dataset, "test").write(tmp_path / "evaluation" / "test")
-    worse = replace(classifier, thresholds={"left": 0.999, "right": 0.999})
+    worse = replace(classifier, thresholds={"left": 1.1, "right": 1.1})
     run_split(worse, dataset, "test").write(tmp_path / "worse")
     (pair,) = compare(tmp_path, tmp_path / "worse")
     named = {d.name: d for d in pair.differences}
