@@ -140,7 +140,7 @@ def recipes_for(dataset: Dataset) -> tuple[Recipe, ...]:
     flat = Recipe.load("covinet-flat")
     if dataset.tree == LabelTree.from_text("normal, infected(covid, non-covid)"):
         first = Recipe.load("covinet-cascade")
-    elif [d.name for d in dataset.tree.decisions] != [ROOT]:
+    elif [d.name for d in dataset.tree.networks("cascade")] != [ROOT]:
         first = flat.override(["strategy=cascade", "name=covinet-cascade-balanced"])
     else:
         first = flat

@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from hilum.evaluation.external import ExternalDrop
+from hilum.evaluation.findings import NEGATIVE
 from hilum.evaluation.shift import Shift
 from hilum.evaluation.stress import Stress, StressMean, StressMeasures
 from hilum.evaluation.subgroups import Attribute, Subgroup
 from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import Run, SplitResult
+from hilum.reporting.sections.findings import show_findings
 from hilum.reporting.sections.results import confusion_table, turned
 from hilum.reporting.subject import Assessed, Subject, name_external, name_images
 from hilum.table import Column, Columns, Row, Rows, Table
@@ -199,6 +201,7 @@ def _show_external(run: Run, result: SplitResult) -> dict[str, Any]:
         "name": name,
         "evaluation": evaluation,
         "drop": _drop(found, title) if found else None,
+        "findings": show_findings(run, result),
         "matrix": confusion_table(
             f"Confusion matrix of {title}", evaluation.classes, evaluation.confusion_matrix
         ),
@@ -241,7 +244,8 @@ def _subgroup_table(attribute: Attribute, item: Assessed) -> Table:
     def shortfall(subgroup: Subgroup) -> tuple[bool, float]:
         return subgroup.name != attribute.worst, (subgroup.accuracy.value or 0) - subgroup.expected
 
-    classes, groups = item.run.tree.classes, attribute.subgroups
+    classes = (NEGATIVE, item.finding) if item.finding else item.run.tree.classes
+    groups = attribute.subgroups
     columns: Columns = [
         Column("subgroup", wrap=True), "images", "accuracy", "by the mix of classes",
         "standardised", *(Column(f"recall of {name}", wrap=True) for name in classes),
