@@ -7,10 +7,10 @@ from hilum.transforms.preprocess import Preprocessing
 
 
 def untrained(dataset: Dataset) -> Classifier:
-    """A cascade over the labels of a data set of spots, which it claims as its own."""
+    """A cascade over the labels of a data set of 32 x 32 pixels, which it claims as its own."""
     networks = {
-        d.name: create_network("naive", outputs=len(d.options), image_size=(32, 32))
-        for d in dataset.tree.decisions
+        d.name: create_network("naive", outputs=d.outputs, image_size=(32, 32))
+        for d in dataset.tree.networks("cascade")
     }
     return Classifier(
         tree=dataset.tree,

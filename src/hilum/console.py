@@ -91,21 +91,34 @@ def command(*words: object) -> str:
 
 def print_write_up(result: "WriteUp", data: object) -> None:
     """Print the figures of what was held out, what to heed, and what can be done next."""
+    from hilum.evaluation.findings import OVER_FINDINGS
     from hilum.evaluation.measures import OVERALL
 
     found = result.evaluations
     if found:
         first = next(iter(found.values()))
-        rows: list[list[Any]] = [
-            [measure.name, *(e.overall[name] for e in found.values())]
-            for name, measure in OVERALL.items()
-        ]
-        rows += [
-            [f"sensitivity for {name}", *(e.per_class[name].recall for e in found.values())]
-            for name in first.classes
-        ]
+        rows: list[list[Any]] = []
+        if first.chooses:
+            rows += [
+                [measure.name, *(e.overall[name] for e in found.values())]
+                for name, measure in OVERALL.items()
+            ]
+            rows += [
+                [f"sensitivity for {name}", *(e.per_class[name].recall for e in found.values())]
+                for name in first.classes
+            ]
+        if first.over_findings:
+            rows += [
+                [name, *(e.over_findings[key] for e in found.values())]
+                for key, (name, _) in OVER_FINDINGS.items()
+            ]
         caption = f"Held out: {result.split}, {first.n:,} images; in brackets 95 % intervals"
         print_table(caption, ["", *found], rows)
+        for name, evaluation in found.items():
+            if evaluation.findings:
+                table = evaluation.findings_table()
+                of = f" of {name}" if len(found) > 1 else ""
+                print_table(f"{table.caption}{of}", table.columns, table.rows)
     else:
         print_lines("Nothing was held out that could be evaluated.", "")
     if result.warnings:

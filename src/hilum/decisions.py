@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN, FloatArray, IntArray
+from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN, BoolArray, FloatArray, IntArray
 
 ROOT = "root"
 FLAT = "flat"
@@ -84,6 +84,11 @@ class Decision:
     def answers(self) -> tuple[str, ...]:
         """The names of its network's outputs: of the options, and then of the findings."""
         return (*self.options, *(finding.name for finding in self.findings))
+
+    def asks(self, labels: IntArray) -> BoolArray:
+        """(N,) of which class indices its network has something to say: an option or a finding."""
+        asked = {c for f in self.findings for c in f.classes}
+        return np.asarray((self.targets(labels) >= 0) | np.isin(labels, list(asked)))
 
     def targets(self, labels: IntArray) -> IntArray:
         """Which option each class index belongs to: (N,) indices, -1 where it belongs to none."""

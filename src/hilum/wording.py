@@ -170,11 +170,11 @@ class Cell:
         return text, style.bounds(content, "–") or content.reason
 
 
-def bare(estimate: Estimated | None) -> Estimated | Cell | None:
+def bare(estimate: Estimated | None, style: Style = PLAIN) -> Estimated | Cell | None:
     """An estimate as a cell that says why it is undefined, but not why it has no interval."""
     if estimate is None or estimate.value is None:
         return estimate
-    return Cell(estimate.value, small=PLAIN.bounds(estimate, "–"))
+    return Cell(estimate.value, small=style.bounds(estimate, "–"))
 
 
 def listed(words: Iterable[str]) -> str:

@@ -39,7 +39,7 @@ def test_occlusion_is_the_mean_loss_under_the_squares(region):
 def test_log_odds_are_those_of_the_probabilities():
     logits = torch.tensor([[0.3, -1.0, 2.0], [0.0, 0.0, 0.0]])
     p = logits.softmax(dim=1)
-    found = LogOdds(torch.nn.Identity())(logits)
+    found = LogOdds(torch.nn.Identity(), logits.shape[1])(logits)
     torch.testing.assert_close(found, (p / (1 - p)).log())
 
 
@@ -61,7 +61,7 @@ def test_integrated_gradients_sum_to_the_difference_of_log_odds():
     image = np.random.default_rng(2).integers(0, 256, (1, 32, 32)).astype(np.uint8)
     opened = open_network(classifier)
     with torch.no_grad():
-        score = LogOdds(opened.network)
+        score = LogOdds(opened.network, len(opened.decision.options))
         gain = score(opened.to_input(image)) - score(opened.to_input(np.zeros_like(image)))
     maps = attribute(classifier, image, method="ig", options="covid")
     assert maps.sum() == pytest.approx(float(gain[0, 1]), rel=0.02)

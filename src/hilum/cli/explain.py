@@ -34,7 +34,8 @@ def explain(
     decision: Annotated[
         str | None,
         typer.Option(
-            help="Explain this decision only. [dim]Default: all on the way to the class.[/dim]"
+            help="Explain this decision or finding only. [dim]Default: all on the way to the "
+            "class, and what is called present.[/dim]"
         ),
     ] = None,
     pair: Annotated[
@@ -97,7 +98,7 @@ def explain(
         "Explained: research software, not a diagnosis",
         ["image", "truth", "predicted", "pictures", *(["referral"] if odd else [])],
         [
-            [i.name, i.truth or None, "" if i.is_odd else i.predicted, len(i.pictures)]
+            [i.name, i.truth or None, "" if i.is_odd else i.called, len(i.pictures)]
             + ([i.referral] if odd else [])
             for i in found.images
         ],

@@ -17,7 +17,8 @@ from hilum.labels import LabelTree, Rule, Strategy
 from hilum.predictions import Predictions
 from hilum.records import Estimate, IntArray
 from hilum.statistics.checks import check_predictions
-from hilum.table import Row, Table
+from hilum.table import Column, Columns, Row, Table
+from hilum.wording import NARROW, bare
 
 EVALUATION_FILE = "evaluation.json"
 PREDICTIONS_FILE = "predictions.csv"
@@ -138,17 +139,23 @@ class Evaluation(Displayed, _Measured):
         return len(self.classes) > 1
 
     @property
+    def headline(self) -> tuple[str, Estimate]:
+        """The measure that stands for all, by its name: the accuracy, or of findings the AUROC."""
+        if self.chooses or not self.over_findings:
+            return "accuracy", self.accuracy
+        return "mean AUROC", self.over_findings["macro_auroc"]
+
+    @property
     def errors(self) -> int:
         """How many images were given a wrong class."""
         return self.n - sum(row[k] for k, row in enumerate(self.confusion_matrix))
 
     def _in_one_line(self) -> str:
         of = f"{self.data.get('name', 'unnamed data')} ({self.split})"
-        told = f"accuracy {self.accuracy.in_words()}" if self.chooses else (
-            f"mean AUROC of {plural(len(self.findings), 'finding')} "
-            + self.over_findings["macro_auroc"].in_words()
-        )  # fmt: skip
-        return f"Evaluation of {plural(self.n, 'image')} of {of}: {told}"
+        name, estimate = self.headline
+        if not self.chooses:
+            name += f" of {plural(len(self.findings), 'finding')}"
+        return f"Evaluation of {plural(self.n, 'image')} of {of}: {name} {estimate.in_words()}"
 
     def _in_full(self) -> Iterator[str | Table]:
         if self.chooses:
@@ -164,12 +171,19 @@ class Evaluation(Displayed, _Measured):
 
     def findings_table(self) -> Table:
         """A row for each finding: images with it, of how many, and its main measures."""
-        columns = ["finding", "present", "of", "AUROC", "sensitivity", "specificity", "PPV", "NPV"]
+        measured = ("AUROC", "sensitivity", "specificity", "PPV", "NPV")
+        columns: Columns = [
+            "finding",
+            "present",
+            "of",
+            *(Column(n, style=NARROW) for n in measured),
+        ]
         rows: list[Row] = []
         for name, own in self.findings.items():
             here, negative = own.per_class[name], own.per_class[own.classes[0]]
             measures = (here.auroc, here.recall, here.specificity, here.precision)
-            rows.append([name, here.support, own.n, *measures, negative.precision])
+            cells = (bare(estimate, NARROW) for estimate in (*measures, negative.precision))
+            rows.append([name, here.support, own.n, *cells])
         return Table("Findings", columns, rows)
 
 

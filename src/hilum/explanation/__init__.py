@@ -13,6 +13,7 @@ __all__ = [
     "network",
     "overlay",
     "pictures",
+    "questions",
     "sanity",
     "split",
 ]

@@ -2,8 +2,9 @@
 
 What is explained is the log-odds of an option against the other options of its decision: the
 logit of that option alone says nothing, since adding the same number to all logits changes no
-probability. Maps are positive where a pixel speaks for the option, and (but for Grad-CAM, which
-keeps only what speaks for it) negative where it speaks against it.
+probability. Of a finding it is the log-odds of its presence, which are its logit. Maps are positive
+where a pixel speaks for the option, and (but for Grad-CAM, which keeps only what speaks for it)
+negative where it speaks against it.
 """
 
 from collections.abc import Callable
@@ -39,27 +40,37 @@ _BATCH = 8  # images at a time; the methods run each of them many times over
 
 
 class LogOdds(nn.Module):
-    """A network whose outputs (B, K) are log-odds of each option against all the others."""
+    """A network whose outputs (B, K) are log-odds: of each option against all others, of a finding.
 
-    def __init__(self, network: nn.Module) -> None:
+    options: how many of the outputs, the first, are those of options.
+    """
+
+    def __init__(self, network: nn.Module, options: int) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.options = network, options
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """x: (B, 1, H, W). Returns (B, K): log p(option) / (1 - p(option))."""
-        logits: torch.Tensor = self.network(x)
-        own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+        """x: (B, 1, H, W). Returns (B, K): log p / (1 - p)."""
+        outputs: torch.Tensor = self.network(x)
+        if not self.options:
+            return outputs
+        logits, findings = outputs[:, : self.options], outputs[:, self.options :]
+        own = torch.eye(self.options, dtype=torch.bool, device=logits.device)
         others = logits.unsqueeze(1).masked_fill(own, -torch.inf)
-        return logits - others.logsumexp(dim=2)
+        return torch.cat([logits - others.logsumexp(dim=2), findings], dim=1)
 
 
 #: From input, black input and options to maps (B, 1, H, W).
 _Explainer = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
+def _log_odds(opened: OpenNetwork) -> LogOdds:
+    return LogOdds(opened.network, len(opened.decision.options))
+
+
 def _gradcam(opened: OpenNetwork, layer: str | None) -> _Explainer:
     name, module = opened.find_layer(layer)
-    tool = LayerGradCam(LogOdds(opened.network), module)
+    tool = LayerGradCam(_log_odds(opened), module)
 
     def explain(x: torch.Tensor, _: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         maps = tool.attribute(x, target=target)
@@ -78,7 +89,7 @@ def _gradcam(opened: OpenNetwork, layer: str | None) -> _Explainer:
 
 
 def _integrated_gradients(opened: OpenNetwork, _: str | None) -> _Explainer:
-    tool = IntegratedGradients(LogOdds(opened.network))
+    tool = IntegratedGradients(_log_odds(opened))
 
     def explain(x: torch.Tensor, black: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         maps: torch.Tensor = tool.attribute(
@@ -90,7 +101,7 @@ def _integrated_gradients(opened: OpenNetwork, _: str | None) -> _Explainer:
 
 
 def _occlusion(opened: OpenNetwork, _: str | None) -> _Explainer:
-    tool = Occlusion(LogOdds(opened.network))
+    tool = Occlusion(_log_odds(opened))
     window, stride = (
         max(1, round(share * min(opened.preprocessing.image_size))) for share in (WINDOW, STRIDE)
     )
@@ -151,11 +162,12 @@ def attribute(
     layer: str | None = None,
     progress: Progress | None = None,
 ) -> MapArray:
-    """How much each pixel speaks for an option of a decision.
+    """How much each pixel speaks for an option of a decision, or for a finding.
 
     classifier: or one of its networks, opened already.
     pixels: (N, H, W) uint8 of the classifier's size. decision: whose network; None takes the
-    first. options: the option to explain by name, or its index for each image (N,). method:
+    first. options: the option or finding to explain by name, or its index among the network's
+    answers for each image (N,). method:
 
     - gradcam: activations of a layer weighted by their mean gradients, positive part. Selvaraju et
       al. 2017, doi:10.1109/ICCV.2017.74. It supposes that only pooling follows the layer.
@@ -198,7 +210,7 @@ def _targets(opened: OpenNetwork, options: str | IntArray, n: int) -> IntArray:
     if isinstance(options, str):
         return np.full(n, opened.option_index(options), dtype=np.int64)
     found = np.asarray(options)
-    count = len(opened.decision.options)
+    count = opened.decision.outputs
     if found.shape != (n,) or not ((found >= 0) & (found < count)).all():
         raise EvaluationError(
             f"The decision '{opened.decision.name}' has {count} options, numbered from 0: give one "

@@ -1,6 +1,7 @@
 """The errors of a classifier on a split, one by one, with what helps to understand them."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,11 +21,12 @@ from hilum.explanation.neighbours import (
 from hilum.explanation.network import deciding_network
 from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
+from hilum.explanation.questions import Question, ask_questions
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray
+from hilum.records import IntArray, PixelArray
 
 #: How many errors have pictures: 25 kB and three thumbnails each, so that a report stays small.
 PICTURED: Final = 12
@@ -47,14 +49,15 @@ class ErrorPictures:
 
 @dataclass(frozen=True, slots=True)
 class ErrorCase:
-    """A radiograph that was given the wrong class.
+    """A radiograph that was given the wrong class, or of which a finding was told wrongly.
 
     name: below the data root. truth, predicted: classes. decision: of the label tree, where the
     paths of the two part; true_option and chosen_option: the sides they take there. probs: by
     class. decision_probs: by decision and option. neighbours: the nearest training
     radiographs, as nearest_training finds them for the network that erred. counterpart: the rightly
     classified radiograph of the predicted class, in the same split, that is nearest to it; None
-    where there is none. pictures: None beyond the first few.
+    where there is none. pictures: None beyond the first few. finding: the one that was called
+    present or absent wrongly, as a decision between 'negative' and itself; '' of a wrong class.
     """
 
     name: str
@@ -68,11 +71,12 @@ class ErrorCase:
     neighbours: tuple[Neighbour, ...] = ()
     counterpart: str | None = None
     pictures: ErrorPictures | None = None
+    finding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorGallery:
-    """Every error on a split, the most confident first.
+    """Every error on a split, the most confident first; after those of classes those of findings.
 
     n: radiographs in the split. method: of the attributions. notes: what is missing and why.
     """
@@ -100,14 +104,14 @@ def collect_errors(
     dataset: with the classifier's own labels. predictions: of the split's radiographs in the order
     of the data set, where they are there already. method: of the attributions, which explain the
     option that was wrongly chosen, by the network of the decision that erred (under the flat
-    strategy, by the one network, for the class). pictured: how many errors get pictures and
-    neighbours; all are listed. k: neighbours of each, from the split 'train'.
+    strategy, by the one network, for the class), or what speaks for a finding and against it.
+    pictured: how many errors get pictures and neighbours, and as many, or at least two of each,
+    of findings; all are listed. k: neighbours of each, from the split 'train'.
     Raises EvaluationError where labels or predictions do not fit.
     """
     check_labels(classifier, dataset)
     rows = dataset.indices(split)
     names = [dataset.records[row].name for row in rows]
-    truth = dataset.labels[rows]
     pixels = dataset.pixels(classifier.preprocessing, progress)
     mine = pixels[rows]
     if predictions is None:
@@ -117,16 +121,19 @@ def collect_errors(
             f"There are {len(predictions)} predictions for the {len(rows)} radiographs of "
             f"'{split}'."
         )
-    wrong = np.flatnonzero(truth != predictions.predicted)
-    confidence = predictions.probs[wrong, predictions.predicted[wrong]]
-    wrong = wrong[np.argsort(-confidence, kind="stable")]
-    cases = {
-        i: _case(classifier.tree, names[i], int(truth[i]), predictions, i) for i in wrong.tolist()
-    }
+    asked = ask_questions(classifier, dataset.labels[rows], dataset.marks[rows], predictions)
+    cases: dict[_Place, ErrorCase] = {}
+    shown: dict[Decision, list[_Place]] = {}
     notes: list[str] = []
-    if len(wrong) > pictured:
-        notes.append(f"Of {len(wrong)} errors the {pictured} most confident are shown in pictures.")
-    shown = wrong[:pictured].tolist()
+    for kind, most, places in _ordered(asked, pictured):
+        cases |= {(q, i): _case(asked[q], i) for q, i in places}
+        if len(places) > most:
+            notes.append(
+                f"Of {len(places)} {kind} the {most} most confident are shown in pictures."
+            )
+        for q, i in places[:most]:
+            network = deciding_network(classifier, cases[q, i].decision)
+            shown.setdefault(network, []).append((q, i))
     if shown and remembers(classifier, dataset):
         notes.append(
             "Nearest training radiographs are those that the classifier remembers, by the features "
@@ -135,28 +142,27 @@ def collect_errors(
     elif shown and "train" not in dataset.splits:
         notes.append("The data have no split 'train', so there are no nearest training images.")
     for network in classifier.tree.networks(classifier.strategy):
-        members = [i for i in shown if deciding_network(classifier, cases[i].decision) == network]
+        members = shown.get(network, [])
         if not members:
             continue
+        at = np.array([asked[q].at[i] for q, i in members], dtype=np.int64)
         drawn = draw_attributions(
-            classifier, mine[members], [names[i] for i in members],
-            network.targets(predictions.predicted[members]),
+            classifier, mine[at], [names[k] for k in at], _given(asked, members, network),
             network=network, method=method, progress=progress,
         )  # fmt: skip
         near = nearest_training(
-            classifier, dataset, mine[members], rows[members].tolist(), decision=network.name, k=k,
+            classifier, dataset, mine[at], rows[at].tolist(), decision=network.name, k=k,
             progress=progress,
         )  # fmt: skip
-        right = nearest_correct(
-            classifier, mine, truth, predictions.predicted, members, decision=network.name
-        )
-        for i, drawing, found, away, other in zip(members, drawn, *near, right, strict=True):
-            cases[i] = replace(
-                cases[i],
+        right = _nearest_right(classifier, asked, members, mine, network)
+        for place, k_, drawing, found, away in zip(members, at, drawn, *near, strict=True):
+            other = right[place]
+            cases[place] = replace(
+                cases[place],
                 neighbours=as_neighbours(dataset, found, away),
                 counterpart=None if other is None else names[other],
                 pictures=ErrorPictures(
-                    radiograph=thumbnail_png(mine[i], 176),
+                    radiograph=thumbnail_png(mine[k_], 176),
                     overlay=drawing.png,
                     alt=drawing.alt,
                     neighbours=tuple(thumbnail_png(pixels[row]) for row in found),
@@ -164,6 +170,59 @@ def collect_errors(
                 ),
             )
     return ErrorGallery(split, len(rows), method, tuple(cases.values()), tuple(notes))
+
+
+#: A question by its number, and a radiograph by its position among those it is asked of.
+_Place = tuple[int, int]
+
+
+def _ordered(asked: Sequence[Question], pictured: int) -> Iterator[tuple[str, int, list[_Place]]]:
+    """The errors of classes, then of findings: what they are called, how many have pictures.
+
+    Those of findings come in rounds: the surest false call and the surest miss of every finding,
+    then the next of each; within a round the surest first.
+    """
+    ordered: dict[str, list[tuple[int, float, _Place]]] = {"errors": [], "errors of findings": []}
+    for q, question in enumerate(asked):
+        said, seen = question.predictions.predicted, Counter[int]()
+        for i in question.wrong.tolist():
+            kind = "errors of findings" if question.finding else "errors"
+            called = int(said[i]) if question.finding else -1
+            turn = seen[called] if question.finding else 0
+            seen[called] += 1
+            ordered[kind].append((turn, -float(question.sureness[i]), (q, i)))
+    findings = sum(bool(question.finding) for question in asked)
+    for kind, found in ordered.items():
+        most = min(pictured, 1) * 2 * findings if kind != "errors" else pictured
+        yield kind, max(pictured, most), [place for *_, place in sorted(found)]
+
+
+def _given(asked: Sequence[Question], members: Sequence[_Place], network: Decision) -> IntArray:
+    """Which of a network's answers each error gave."""
+    given = [asked[q].answers(network, asked[q].predictions.predicted[[i]])[0] for q, i in members]
+    return np.array(given, dtype=np.int64)
+
+
+def _nearest_right(
+    classifier: Classifier,
+    asked: Sequence[Question],
+    members: Sequence[_Place],
+    pixels: PixelArray,
+    network: Decision,
+) -> dict[_Place, int | None]:
+    """Of each error the position of the nearest radiograph that rightly got the same answer."""
+    found: dict[_Place, int | None] = {}
+    for q in dict.fromkeys(q for q, _ in members):
+        question, own = asked[q], [i for which, i in members if which == q]
+        right = nearest_correct(
+            classifier, pixels[question.at], question.truth, question.predictions.predicted, own,
+            decision=network.name,
+        )  # fmt: skip
+        found |= {
+            (q, i): None if other is None else int(question.at[other])
+            for i, other in zip(own, right, strict=True)
+        }
+    return found
 
 
 def parting(tree: LabelTree, truth: int, predicted: int) -> Decision:
@@ -176,31 +235,20 @@ def parting(tree: LabelTree, truth: int, predicted: int) -> Decision:
     raise EvaluationError(f"The class {tree.classes[truth]} does not part from itself.")
 
 
-def _case(tree: LabelTree, name: str, truth: int, predictions: Predictions, i: int) -> ErrorCase:
-    predicted = int(predictions.predicted[i])
+def _case(question: Question, i: int) -> ErrorCase:
+    tree, one = question.tree, question.predictions[i]
+    truth, predicted = int(question.truth[i]), int(question.predictions.predicted[i])
     decision = parting(tree, truth, predicted)
     sides = decision.targets(np.array([truth, predicted], dtype=np.int64))
-    probs, decision_probs = name_probs(tree, predictions, i)
+    own = question.finding
     return ErrorCase(
-        name=name,
+        name=one.path,
         truth=tree.classes[truth],
         predicted=tree.classes[predicted],
-        decision=decision.name,
+        decision=own or decision.name,
         true_option=decision.options[sides[0]],
         chosen_option=decision.options[sides[1]],
-        probs=probs,
-        decision_probs=decision_probs,
+        probs=one.probs,
+        decision_probs={own or name: probs for name, probs in one.decisions.items()},
+        finding=own,
     )
-
-
-def name_probs(
-    tree: LabelTree, predictions: Predictions, i: int
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """The probabilities of the i-th radiograph: by class, and by decision and option."""
-
-    def named(names: Sequence[str], values: FloatArray) -> dict[str, float]:
-        return dict(zip(names, values[i].tolist(), strict=True))
-
-    return named(tree.classes, predictions.probs), {
-        d.name: named(d.options, predictions.decision_probs[d.name]) for d in tree.decisions
-    }

@@ -12,7 +12,7 @@ from hilum.codec import write_plain
 from hilum.decisions import Decision
 from hilum.errors import EvaluationError
 from hilum.explanation.attribution import METHODS, Method, parse_method
-from hilum.explanation.errors import name_probs, parting
+from hilum.explanation.errors import parting
 from hilum.explanation.explained import Explanation, ImageExplanation, Picture
 from hilum.explanation.feature_maps import (
     compute_feature_maps,
@@ -25,6 +25,7 @@ from hilum.explanation.neighbours import (
     as_neighbours,
     nearest_correct,
     nearest_training,
+    say_truth,
 )
 from hilum.explanation.network import (
     deciding_network,
@@ -33,6 +34,7 @@ from hilum.explanation.network import (
 )
 from hilum.explanation.overlay import draw_attributions
 from hilum.explanation.pictures import thumbnail_png
+from hilum.explanation.questions import ask_questions
 from hilum.explanation.sanity import check_sanity
 from hilum.files import ODD_NAMES, safe_name, write_atomically
 from hilum.given import Data, Trained, as_classifier
@@ -76,7 +78,8 @@ def explain(
     """Explain radiographs: attributions and feature maps of every decision on the way to the class.
 
     Each attribution explains the option on the way to the predicted class; where a decision that
-    was asked for is not on that way, its most probable option.
+    was asked for is not on that way, its most probable option. Of findings those are explained
+    that are called present, or without classes the most probable one where none is.
 
     Args:
         classifier: What is explained, or the folder of it or of its run.
@@ -84,7 +87,7 @@ def explain(
         out: A folder, which is made, for PNG files and explanation.json; None writes nothing.
         methods: Of attribution, one or several; see attribution.METHODS.
         layer: For feature maps and Grad-CAM; None takes the last convolution.
-        decision: Only this one; None takes every decision on the way.
+        decision: Only this one, or only this finding; None takes every decision on the way.
         pair: Whether to draw the feature maps of two images side by side.
         dataset: With the classifier's labels, or its path; gives the nearest training radiographs,
             the truth of images that belong to it, for a misclassified one the comparison with the
@@ -127,7 +130,7 @@ def explain(
     )
     pictures = [[job.draw_radiograph(i)] for i in range(len(files))]
     for network in networks:
-        for i, made in job.explain_network(network, all_images=decision is not None).items():
+        for i, made in job.explain_network(network, decision).items():
             pictures[i] += made
     if pair:
         last = last_network(classifier, int(predictions.predicted[0]))
@@ -139,9 +142,7 @@ def explain(
         places = {record.path.resolve(): row for row, record in enumerate(dataset.records)}
         # -1: not one of its images
         records = [places.get(f.resolve(), -1) if isinstance(f, Path) else -1 for f in files]
-        truths = [
-            dataset.tree.classes[dataset.labels[row]] if row >= 0 else None for row in records
-        ]
+        truths = [say_truth(dataset, dataset.records[row]) if row >= 0 else None for row in records]
         neighbours = job.find_training_images(dataset, records)
         for i, counterpart in job.compare_errors(dataset, records).items():
             pictures[i].append(counterpart)
@@ -158,14 +159,17 @@ def explain(
         images=tuple(
             ImageExplanation(
                 names[i],
-                classifier.tree.classes[predictions.predicted[i]],
-                *name_probs(classifier.tree, predictions, i),
+                one.predicted,
+                one.probs,
+                one.decisions,
                 truths[i],
                 tuple(pictures[i]),
                 neighbours[i],
                 referrals[i],
+                one.findings,
+                one.present,
             )
-            for i in range(len(files))
+            for i, one in enumerate(predictions)
         ),
         localisation=localisation,
         sanity=checks,
@@ -188,30 +192,50 @@ class _Job:
     layer: str | None
     progress: Progress | None
 
-    def explain_network(self, network: Decision, *, all_images: bool) -> dict[int, list[Picture]]:
-        """Attributions and feature maps of a network, for the images whose class lies below it."""
-        options = network.targets(self.predictions.predicted)
-        members = np.flatnonzero((options >= 0) | all_images)
-        if len(members) == 0:
+    def explain_network(self, network: Decision, asked: str | None) -> dict[int, list[Picture]]:
+        """Attributions and feature maps of a network, for the images that it answers something of.
+
+        asked: the decision or finding that alone is to be explained, in all images.
+        """
+        answers = self._answers(network, asked)
+        if not answers:
             return {}
-        if network.name in self.predictions.decision_probs:
-            likely = self.predictions.decision_probs[network.name].argmax(axis=1)
-            options = np.where(options >= 0, options, likely)
-        made: dict[int, list[Picture]] = {i: [] for i in members.tolist()}
+        at = np.array([i for i, _ in answers])
+        made: dict[int, list[Picture]] = {i: [] for i, _ in answers}
         for method in self.methods:
             drawn = draw_attributions(
-                self.classifier, self.pixels[members], [self.names[i] for i in made],
-                options[members], network=network, method=method, layer=self.layer,
-                progress=self.progress,
+                self.classifier, self.pixels[at], [self.names[i] for i in at],
+                np.array([k for _, k in answers]), network=network, method=method,
+                layer=self.layer, progress=self.progress,
             )  # fmt: skip
-            for i, d in zip(made, drawn, strict=True):
-                file = self._file(i, network.name, method)
+            for (i, k), d in zip(answers, drawn, strict=True):
+                own = (d.option,) * (k >= len(network.options))
+                file = self._file(i, network.name, *own, method)
                 made[i].append(
                     Picture("attribution", file, d.png, d.alt, d.decision, d.option, d.method)
                 )
         for i, pictures in made.items():
             pictures.append(self.draw_maps(i, network))
         return made
+
+    def _answers(self, network: Decision, asked: str | None) -> list[tuple[int, int]]:
+        """What is explained of a network: images, and for each an index among its answers."""
+        said, first = self.predictions, len(network.options)
+        places = {f.name: (f.index, first + k) for k, f in enumerate(network.findings)}
+        if asked in places:
+            return [(i, places[asked][1]) for i in range(len(self.names))]
+        found: list[tuple[int, int]] = []
+        options = network.targets(said.predicted)
+        for i, option in enumerate(options.tolist()):
+            if option >= 0:
+                found.append((i, option))
+            elif asked is not None and first and network.name in said.decision_probs:
+                found.append((i, int(said.decision_probs[network.name][i].argmax())))
+            shown = np.flatnonzero(said.present[i])
+            if places and not len(shown) and (asked or not self.classifier.tree.decisions):
+                shown = said.finding_probs[i].argmax(keepdims=True)
+            found += [(i, k) for own, k in places.values() if own in shown]
+        return found
 
     def draw_radiograph(self, i: int) -> Picture:
         """What the network is given, after crop, contrast and resizing."""
@@ -254,26 +278,33 @@ class _Job:
     def compare_errors(self, dataset: Dataset, records: Sequence[int]) -> dict[int, Picture]:
         """Each misclassified image of the data beside the nearest right one of its split."""
         made: dict[int, Picture] = {}
-        tree, said = self.classifier.tree, self.predictions.predicted
         stored = dataset.pixels(self.classifier.preprocessing, self.progress)
-        wrong: dict[str, list[int]] = {}
-        for i, row in enumerate(records):
-            if row >= 0 and dataset.labels[row] != said[i]:
-                wrong.setdefault(dataset.records[row].split, []).append(i)
-        for split, images in sorted(wrong.items()):
+        images: dict[str, list[int]] = {}
+        there = np.flatnonzero(np.array(records) >= 0)
+        rows = np.array(records)[there]
+        mine = ask_questions(
+            self.classifier, dataset.labels[rows], dataset.marks[rows], self.predictions[there]
+        )
+        for i in sorted({int(there[q.at[k]]) for q in mine for k in q.wrong}):
+            images.setdefault(dataset.records[records[i]].split, []).append(i)
+        for split, own in sorted(images.items()):
             rows = dataset.indices(split)
-            predicted = self.classifier.predict_pixels(stored[rows], (), self.progress).predicted
-            for i in images:
-                erred = parting(tree, int(dataset.labels[records[i]]), int(said[i]))
-                network = deciding_network(self.classifier, erred.name)
-                place = int(np.flatnonzero(rows == records[i])[0])
+            said = self.classifier.predict_pixels(stored[rows], (), self.progress)
+            asked = ask_questions(self.classifier, dataset.labels[rows], dataset.marks[rows], said)
+            for question, i in ((q, i) for q in asked for i in own if i not in made):
+                place = np.flatnonzero(rows[question.at] == records[i])
+                if not np.isin(place, question.wrong).any():
+                    continue
+                k, predicted = int(place[0]), question.predictions.predicted
+                erred = parting(question.tree, int(question.truth[k]), int(predicted[k]))
+                network = deciding_network(self.classifier, question.finding or erred.name)
                 (near,) = nearest_correct(
-                    self.classifier, stored[rows], dataset.labels[rows], predicted, [place],
+                    self.classifier, stored[rows[question.at]], question.truth, predicted, [k],
                     decision=network.name, progress=self.progress,
                 )  # fmt: skip
                 if near is not None:
-                    record = dataset.records[rows[near]]
-                    made[i] = self.draw_maps(i, network, (stored[rows[near]], record.name))
+                    row = rows[question.at[near]]
+                    made[i] = self.draw_maps(i, network, (stored[row], dataset.records[row].name))
         return made
 
     def _file(self, i: int, *parts: str) -> str:

@@ -1,7 +1,7 @@
 """What is said of radiographs, and the pictures of it: the result of explain."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import PurePath
 from typing import Any, ClassVar
 
@@ -40,7 +40,7 @@ class Picture:
 
     def to_plain(self) -> dict[str, Any]:
         """Without the bytes, and without what does not apply."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {own.name: getattr(self, own.name) for own in fields(self)}
         return {name: value for name, value in values.items() if value and name != "png"}
 
 
@@ -49,6 +49,7 @@ class ImageExplanation:
     """What is said of one radiograph: name as given, truth (where a data set tells), pictures.
 
     referral: why a radiologist should look, as `hilum predict` says it; '' where none need.
+    findings: the probability of each. present: those that are called so.
     """
 
     name: str
@@ -59,6 +60,14 @@ class ImageExplanation:
     pictures: tuple[Picture, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     referral: str = ""
+    findings: dict[str, float] = field(default_factory=dict)
+    present: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """The class and the findings that it is said to have, by their names."""
+        found = ", ".join(self.present) or "no finding" * bool(self.findings)
+        return ": ".join(filter(None, (self.predicted, found)))
 
     @property
     def is_odd(self) -> bool:
@@ -68,7 +77,11 @@ class ImageExplanation:
     @property
     def title(self) -> str:
         """The file's name, and what it was called, or why that means nothing."""
-        said = f"called {self.predicted} ({self.probs[self.predicted]:.0%})"
+        probs = {**self.probs, **self.findings}
+        named = [n for n in (self.predicted, *self.present) if n]
+        said = "called " + (
+            ", ".join(f"{name} ({probs[name]:.0%})" for name in named) or "free of all findings"
+        )
         if self.is_odd:
             said = "unlike the training radiographs, so that its maps mean nothing"
         return f"{PurePath(self.name).name}: {said}" + (f", truly {self.truth}" * bool(self.truth))

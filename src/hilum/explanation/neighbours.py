@@ -13,7 +13,7 @@ from hilum.errors import EvaluationError
 from hilum.explanation.network import check_pixels, open_network
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray, IntArray, PixelArray
+from hilum.records import PRESENT, FloatArray, IntArray, PixelArray, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,17 @@ class Neighbour:
 def as_neighbours(dataset: Dataset, rows: IntArray, distances: FloatArray) -> tuple[Neighbour, ...]:
     """Radiographs of the data by their rows, with their distances."""
     near = zip((dataset.records[row] for row in rows), distances, strict=True)
-    return tuple(Neighbour(r.name, dataset.tree.classes[r.label], float(d)) for r, d in near)
+    return tuple(Neighbour(r.name, say_truth(dataset, r), float(d)) for r, d in near)
+
+
+def say_truth(dataset: Dataset, record: Record) -> str:
+    """What an image is labelled: its class, and the findings that it is known to have."""
+    tree = dataset.tree
+    own = [f.name for f in tree.findings if record.marks[f.index] == PRESENT]
+    name = tree.classes[record.label] if tree.decisions else ""
+    asked = any(record.label in f.classes for f in tree.findings)
+    found = (", ".join(own) or "no finding") if asked else ""
+    return ": ".join(filter(None, (name, found)))
 
 
 def remembers(classifier: Classifier, dataset: Dataset) -> bool:

@@ -45,14 +45,14 @@ class OpenNetwork:
         return x.contiguous(memory_format=torch.channels_last)
 
     def option_index(self, option: str) -> int:
-        """The position of an option. Raises EvaluationError with the nearest name."""
-        options = self.decision.options
-        if option not in options:
+        """The position of an option or a finding. Raises EvaluationError with the nearest name."""
+        answers = self.decision.answers
+        if option not in answers:
             raise EvaluationError(
                 f"The decision '{self.decision.name}' has no option '{option}'."
-                f"{nearest(option, options)}"
+                f"{nearest(option, answers)}"
             )
-        return options.index(option)
+        return answers.index(option)
 
     def find_layer(self, name: str | None = None) -> tuple[str, nn.Module]:
         """A layer by its name; None takes the last convolution.
@@ -78,11 +78,12 @@ class OpenNetwork:
 
 
 def find_network(classifier: Classifier, name: str | None) -> Decision:
-    """A network by its decision, 'flat' under the flat strategy; None takes the first.
+    """A network by its decision, 'flat' under the flat strategy, or by a finding; None: the first.
 
     Raises EvaluationError with the nearest name.
     """
-    decisions = {d.name: d for d in classifier.tree.networks(classifier.strategy)}
+    networks = classifier.tree.networks(classifier.strategy)
+    decisions = {d.name: d for d in networks} | {f.name: d for d in networks for f in d.findings}
     name = next(iter(decisions)) if name is None else name
     if name not in decisions:
         raise EvaluationError(
@@ -92,14 +93,15 @@ def find_network(classifier: Classifier, name: str | None) -> Decision:
 
 
 def deciding_network(classifier: Classifier, decision: str) -> Decision:
-    """The network that takes a decision of the label tree: its own, or the flat one."""
+    """The network that takes a decision of the label tree or tells a finding: the one, if flat."""
     return find_network(classifier, None if classifier.strategy == "flat" else decision)
 
 
 def last_network(classifier: Classifier, label: int) -> Decision:
-    """The network that takes the last decision on the way to a class."""
+    """The network that makes the last choice on the way to a class; the first where none does."""
     networks = classifier.tree.networks(classifier.strategy)
-    return [d for d in networks if d.targets(np.array([label], dtype=np.int64))[0] >= 0][-1]
+    chosen = [d for d in networks if d.targets(np.array([label], dtype=np.int64))[0] >= 0]
+    return (chosen or list(networks[:1]))[-1]
 
 
 def open_network(classifier: Classifier, decision: str | None = None) -> OpenNetwork:

@@ -99,14 +99,17 @@ def draw_attributions(
     layer: str | None = None,
     progress: Progress | None = None,
 ) -> list[Drawing]:
-    """The maps of a network drawn over radiographs (N, H, W). names, options: (N,), of each."""
+    """The maps of a network drawn over radiographs (N, H, W). names, options: (N,), of each.
+
+    options: indices among the network's answers.
+    """
     maps = attribute(
         classifier, pixels, method=method, options=options, decision=network.name, layer=layer,
         progress=progress,
     )  # fmt: skip
     return [
         draw_overlay(
-            image, values, method=method, option=network.options[k], decision=network.name,
+            image, values, method=method, option=network.answers[k], decision=network.name,
             name=name,
         )
         for image, values, k, name in zip(pixels, maps, options, names, strict=True)

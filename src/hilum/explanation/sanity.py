@@ -85,18 +85,20 @@ def check_sanity(
     """Compare maps of the trained network with those of ever more randomised ones.
 
     pixels: (N, H, W) uint8 of the classifier's size; about 8 radiographs tell enough. Each is
-    explained for the option that the trained network chooses. decision: whose network; None takes
-    the first. draws: how many random networks, at least 1. every_step: measure after each layer;
-    otherwise only at the end, with all of them random, on which the verdict rests. seed: of their
-    weights; torch's own generator is left where it was. Pairs in which a map is constant have no
-    correlation and are left out. Raises EvaluationError for a method or decision that is not there.
+    explained for the option that the trained network chooses, or for the likeliest finding where
+    it chooses nothing. decision: whose network; None takes the first. draws: how many random
+    networks, at least 1. every_step: measure after each layer; otherwise only at the end, with all
+    of them random, on which the verdict rests. seed: of their weights; torch's own generator is
+    left where it was. Pairs in which a map is constant have no correlation and are left out.
+    Raises EvaluationError for a method or decision that is not there.
     """
     check_pixels(classifier, pixels)
     if draws < 1:
         raise EvaluationError(f"The check needs at least 1 random network, not {draws}.")
     opened = open_network(classifier, decision)
     logits = compute_logits(opened.network, pixels, opened.preprocessing, opened.device)
-    options: IntArray = logits.argmax(axis=1).astype(np.int64)
+    choices = len(opened.decision.options) or opened.decision.outputs
+    options: IntArray = logits[:, :choices].argmax(axis=1).astype(np.int64)
     trained = attribute(opened, pixels, method=method, options=options)
     layers = _layers_from_the_top(opened.network)
     measured = [k for k in range(len(layers)) if every_step or k == len(layers) - 1]

@@ -15,7 +15,7 @@ from hilum.classifier.classifier import Classifier
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError, HilumError
 from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, read_evaluation
-from hilum.evaluation.predictions_file import read_predictions
+from hilum.evaluation.predictions_file import read_predictions, read_told
 from hilum.explanation.attribution import METHODS, Method
 from hilum.explanation.errors import PICTURED, ErrorGallery, collect_errors
 from hilum.explanation.feature_maps import (
@@ -26,6 +26,7 @@ from hilum.explanation.feature_maps import (
 from hilum.explanation.localisation import Localisation, measure_localisation
 from hilum.explanation.network import deciding_network, last_network
 from hilum.explanation.overlay import Drawing, draw_attributions
+from hilum.explanation.questions import Question, ask_questions
 from hilum.explanation.sanity import SanityCheck, check_sanity
 from hilum.files import ODD_NAMES, sha256
 from hilum.predictions import Predictions
@@ -40,7 +41,10 @@ EXPLANATIONS_FILE: Final = "explanations.json"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A radiograph that was classified rightly: its class, the class's probability, its maps."""
+    """A radiograph that was classified rightly: its class, the class's probability, its maps.
+
+    truth: or a finding that was rightly called present, and its probability.
+    """
 
     name: str
     truth: str
@@ -143,7 +147,8 @@ def explain_split(
         predictions=predictions, method=METHOD, pictured=pictured, progress=progress,
     )  # fmt: skip
     truth = dataset.labels[rows]
-    examples, notes = _draw_examples(classifier, pixels, names, truth, predictions, progress)
+    asked = ask_questions(classifier, truth, dataset.marks[rows], predictions)
+    examples, notes = _draw_examples(classifier, asked, pixels, names, progress)
     pair = _draw_pair(classifier, pixels, names, gallery)
     if gallery.cases and pair is None:
         notes.append("No pictured error has a counterpart to compare its feature maps with.")
@@ -172,8 +177,9 @@ def _digest_beside(out: Path, predictions: Predictions) -> str:
         return ""
     digest = sha256(table.read_bytes())
     _, found = read_predictions(table)
-    same = found.names == predictions.names and found.predicted.tolist() == (
-        predictions.predicted.tolist()
+    same = found.names == predictions.names and all(
+        np.array_equal(getattr(found, of), getattr(predictions, of))
+        for of in ("predicted", "present")
     )
     return digest if same else ""
 
@@ -183,7 +189,7 @@ def _check_maps(
 ) -> tuple[SanityCheck, ...]:
     """The randomisation check of every network, on radiographs that belong to its decision."""
     belong = {
-        network.name: np.flatnonzero(network.targets(truth) >= 0)
+        network.name: np.flatnonzero(network.asks(truth))
         for network in classifier.tree.networks(classifier.strategy)
     }
     return tuple(
@@ -198,40 +204,54 @@ def _check_maps(
 
 def _draw_examples(
     classifier: Classifier,
+    asked: Sequence[Question],
     pixels: PixelArray,
     names: Sequence[str],
-    truth: IntArray,
-    predictions: Predictions,
     progress: Progress | None,
 ) -> tuple[tuple[Example, ...], list[str]]:
     """Rightly classified radiographs of each class, spread over the split and not chosen by hand.
 
-    Each is explained by the last network on the way to its class. Returns what was left out, too.
+    And of each finding some in which it was rightly called present. Each is explained by the last
+    network on the way to its class, or by that of its finding. Returns what was left out, too.
     """
-    tree = classifier.tree
+    # of a finding there is nothing to see where it is absent
+    wanted = [(q, label) for q in asked for label in range(bool(q.finding), len(q.tree.classes))]
+    each = max(1, min(PER_CLASS, MOST_EXAMPLES // len(wanted)))
     notes = []
-    each = max(1, min(PER_CLASS, MOST_EXAMPLES // len(tree.classes)))
-    chosen: dict[int, list[Drawing]] = {}
-    for label, name in enumerate(tree.classes):
-        right = np.flatnonzero((truth == label) & (predictions.predicted == label))
+    shown: list[tuple[Question, int, int]] = []
+    for q, label in wanted:
+        name = q.tree.classes[label]
+        right = np.flatnonzero((q.truth == label) & (q.predictions.predicted == label))
         if len(right) == 0:
-            notes.append(f"No radiograph of {name} was classified rightly.")
-        elif len(chosen) + each > MOST_EXAMPLES:
+            what = "was rightly called present" if q.finding else "was classified rightly"
+            notes.append(f"No radiograph of {name} {what}.")
+        elif len(shown) + each > MOST_EXAMPLES:
             notes.append(f"No right answer is shown of {name}: {MOST_EXAMPLES} are shown in all.")
         else:
-            chosen |= {int(i): [] for i in _spread(right, each)}
-    for network in tree.networks(classifier.strategy):
-        mine = [i for i in chosen if last_network(classifier, int(truth[i])) == network]
-        for method in METHODS if mine else ():
+            shown += [(q, label, int(i)) for i in _spread(right, each)]
+    drawings: list[list[Drawing]] = [[] for _ in shown]
+    networks = [
+        deciding_network(classifier, q.finding) if q.finding else last_network(classifier, label)
+        for q, label, _ in shown
+    ]
+    for network in classifier.tree.networks(classifier.strategy):
+        mine = [k for k, own in enumerate(networks) if own == network]
+        if not mine:
+            continue
+        at = [int(q.at[i]) for q, _, i in (shown[k] for k in mine)]
+        given = [q.answers(network, q.truth[[i]])[0] for q, _, i in (shown[k] for k in mine)]
+        for method in METHODS:
             drawn = draw_attributions(
-                classifier, pixels[mine], [names[i] for i in mine], network.targets(truth[mine]),
-                network=network, method=method, progress=progress,
+                classifier, pixels[at], [names[i] for i in at], np.array(given), network=network,
+                method=method, progress=progress,
             )  # fmt: skip
-            for i, drawing in zip(mine, drawn, strict=True):
-                chosen[i].append(drawing)
+            for k, drawing in zip(mine, drawn, strict=True):
+                drawings[k].append(drawing)
     examples = (
-        Example(names[i], tree.classes[truth[i]], float(predictions.probs[i, truth[i]]), tuple(d))
-        for i, d in chosen.items()
+        Example(
+            names[q.at[i]], q.tree.classes[label], float(q.predictions.probs[i, label]), tuple(d)
+        )
+        for (q, label, i), d in zip(shown, drawings, strict=True)
     )
     return tuple(examples), notes
 
@@ -324,10 +344,16 @@ def _explain_folder(
             f"{folder.name} was evaluated on {evaluation.data.get('name', 'other data')}, and "
             f"{dataset.root} is not the same data."
         )
-    truth, predictions = read_predictions(folder / PREDICTIONS_FILE)
+    truth, predictions, marks = read_told(folder / PREDICTIONS_FILE)
     rows = dataset.indices(evaluation.split)
     names = tuple(dataset.records[row].name for row in rows)
-    if predictions.names != names or truth.tolist() != dataset.labels[rows].tolist():
+    labels, known = dataset.labels[rows], dataset.marks[rows]
+    found = [finding.truth(labels, known) for finding in dataset.tree.findings]
+    if (
+        predictions.names != names
+        or truth.tolist() != labels.tolist()
+        or any(np.maximum(own, -1).tolist() != marks[:, k].tolist() for k, own in enumerate(found))
+    ):
         raise EvaluationError(
             f"{folder / PREDICTIONS_FILE} does not list the radiographs of '{evaluation.split}' in "
             f"{dataset.root}: evaluate again."

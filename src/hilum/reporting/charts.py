@@ -129,19 +129,24 @@ def learning_curve(
 
 
 def class_bars(
-    classes: Sequence[str], splits: Sequence[tuple[str, Sequence[int]]], *, title: str
+    classes: Sequence[str],
+    splits: Sequence[tuple[str, Sequence[int]]],
+    *,
+    title: str,
+    totals: Sequence[int] = (),
 ) -> str:
     """Grouped horizontal bars: how many images each class has in each split, as inline SVG.
 
     classes: names. splits: (name, counts per class). title: begins the picture's words. Beside
-    each bar stand the count and its share of the split.
+    each bar stand the count and its share of the split. totals: of the splits, where the classes
+    do not exclude each other.
     """
     height = 0.66 / max(len(splits), 1)
     most = max((count for _, counts in splits for count in counts), default=0) or 1
 
     def draw(axes: Axes) -> None:
         for s, (_, counts) in enumerate(splits):
-            total = sum(counts)
+            total = totals[s] if totals else sum(counts)
             for c, count in enumerate(counts):
                 share = f" ({100 * count / total:.0f} %)" if total else ""
                 y = c - 0.24 + (s + 0.5) * height

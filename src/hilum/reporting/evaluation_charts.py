@@ -42,11 +42,11 @@ _APART: Final = 0.08
 _READ_AT: Final = (0.1, 0.25, 0.5)
 
 
-def reliability_diagram(reliability: Reliability, *, of: str) -> str:
+def reliability_diagram(reliability: Reliability, *, of: str, small: bool = False) -> str:
     """Observed share over mean predicted probability per bin, with Wilson intervals, as inline SVG.
 
     of: whose probability, such as 'the predicted class' or 'covid'; stands in the picture's words.
-    The dashed diagonal is perfect.
+    The dashed diagonal is perfect. small: one of many side by side, without names of the axes.
     """
     bins = [
         f"mean probability {b.mean_prob:.2f}, "
@@ -59,7 +59,7 @@ def reliability_diagram(reliability: Reliability, *, of: str) -> str:
     )
 
     def draw(axes: Axes) -> None:
-        _square(axes, "mean predicted probability", "observed share")
+        _square(axes, *("", "") if small else ("mean predicted probability", "observed share"))
         axes.plot([0, 1], [0, 1], color=INK, **_GUIDE)
         points = [(b.mean_prob, b.observed) for b in reliability.bins]
         _whiskers(axes, points, SERIES[0], 1.5)
@@ -67,7 +67,7 @@ def reliability_diagram(reliability: Reliability, *, of: str) -> str:
             *_defined(points), "o-", color=SERIES[0], linewidth=1.2, markersize=5.5, clip_on=False
         )
 
-    return draw_svg(draw, (4.3, 3.7), alt=alt)
+    return draw_svg(draw, (2.2, 2.0) if small else (4.3, 3.7), alt=alt)
 
 
 def _defined(points: Sequence[tuple[float, Estimate]]) -> tuple[list[float], list[float]]:

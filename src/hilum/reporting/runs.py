@@ -5,7 +5,7 @@ report can say so; a part that is damaged is refused.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from hilum.codec import from_plain, read_plain
 from hilum.errors import EvaluationError, HilumError
 from hilum.evaluation.assess import ASSESSMENT_FILE, Assessment, read_assessment
 from hilum.evaluation.external import EXTERNAL_FILE, ExternalDrop
-from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, Evaluation, read_evaluation
-from hilum.evaluation.predictions_file import read_predictions
+from hilum.evaluation.files import EVALUATION_FILE, Evaluation, read_evaluation
 from hilum.evaluation.shift import SHIFT_FILE, Shift, read_shift
 from hilum.evaluation.stress import STRESS_FILE, Stress, read_stress
 from hilum.labels import LabelTree, Strategy
 from hilum.parsing import parse_json, parse_toml, read_json, read_text
+from hilum.reporting.verdicts import Verdict, read_verdicts
 from hilum.training.folder import FACTS_FILE
 
 #: The order in which splits are told, the most telling first; others follow alphabetically.
@@ -30,27 +30,13 @@ _SPLITS = ("test", "val", "train")
 EXTERNAL_PREFIX = "external-"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one run says of one radiograph: class names, and the predicted class's probability."""
-
-    name: str
-    truth: str
-    predicted: str
-    probability: float
-
-    @property
-    def correct(self) -> bool:
-        """Whether the predicted class is the true one."""
-        return self.truth == self.predicted
-
-
 @dataclass(frozen=True)
 class SplitResult:
     """The evaluation of one split.
 
     verdicts: by radiograph name, empty without predictions.csv. assessment, drop, stress, shift:
     what assessment.json, external.json, stress.json and shift.json hold beside it; None without.
+    findings: of each its evaluation and assessment as a choice between 'negative' and itself.
     """
 
     split: str
@@ -60,6 +46,7 @@ class SplitResult:
     drop: ExternalDrop | None = None
     stress: Stress | None = None
     shift: Shift | None = None
+    findings: Mapping[str, "SplitResult"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,6 +134,12 @@ class Run:
         """How many radiographs of train were held out of training, to be watched."""
         watched = self.info.get("monitored") or {}
         return int(watched.get("n") or 0) if watched.get("split") == "blocks" else 0
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """From which probability on its classifier calls each finding present."""
+        found = read_classifier_file(self.classifier).findings if self.classifier else {}
+        return {name: finding.threshold for name, finding in found.items()}
 
     @property
     def strategy(self) -> Strategy:
@@ -289,7 +282,7 @@ def _read_results(folder: Path) -> tuple[tuple[SplitResult, ...], tuple[SplitRes
 def _read_result(file: Path) -> SplitResult:
     """An evaluation, and what lies beside it. A stress test takes minutes: one is easily left."""
     evaluation = read_evaluation(file)
-    result = SplitResult(evaluation.split, evaluation, _read_verdicts(file, evaluation))
+    result = SplitResult(evaluation.split, evaluation, read_verdicts(file, evaluation))
     if (beside := file.with_name(ASSESSMENT_FILE)).is_file():
         assessment = read_assessment(beside)
         _refuse_older(beside, (assessment.n, assessment.split), evaluation)
@@ -306,7 +299,12 @@ def _read_result(file: Path) -> SplitResult:
         shift = read_shift(beside)
         _refuse_other(beside, shift, evaluation, "--shift")
         result = replace(result, shift=shift)
-    return result
+    assessed = result.assessment.findings if result.assessment else {}
+    each = {
+        name: SplitResult(result.split, own, {}, assessed.get(name))
+        for name, own in evaluation.findings.items()
+    }
+    return replace(result, findings=each)
 
 
 def _refuse_other(beside: Path, found: Stress | Shift, evaluation: Evaluation, option: str) -> None:
@@ -318,24 +316,6 @@ def _refuse_other(beside: Path, found: Stress | Shift, evaluation: Evaluation, o
             f"{beside} is not about the same {' and '.join(differ)} as {EVALUATION_FILE} "
             f"beside it: evaluate again with {option}, or remove it."
         )
-
-
-def _read_verdicts(file: Path, evaluation: Evaluation) -> dict[str, Verdict]:
-    """What predictions.csv beside an evaluation says, by radiograph; nothing without one."""
-    table, classes = file.with_name(PREDICTIONS_FILE), evaluation.classes
-    if not table.is_file():
-        return {}
-    truth, predictions = read_predictions(table)
-    if predictions.probs.shape != (evaluation.n, len(classes)):
-        raise HilumError(
-            f"{table} holds {len(predictions)} predictions over {predictions.probs.shape[1]} "
-            f"classes, but {file} is about {evaluation.n} over {len(classes)}: evaluate again."
-        )
-    rows = zip(predictions.names, truth, predictions.predicted, predictions.probs, strict=True)
-    return {
-        name: Verdict(name, classes[true], classes[said], float(probs[said]))
-        for name, true, said, probs in rows
-    }
 
 
 def _refuse_older(file: Path, about: tuple[Any, Any], evaluation: Evaluation) -> None:

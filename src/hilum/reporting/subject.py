@@ -31,18 +31,25 @@ class Assessed:
     """An evaluation that has an assessment.
 
     folded: it is of the images that thresholds were chosen on, and others are at hand, so that it
-    is folded away where that makes it too good.
+    is folded away where that makes it too good. finding: the one that it is of; '' of the whole.
     """
 
     run: Run
     result: SplitResult
     assessment: Assessment
     folded: bool
+    finding: str = ""
 
     @property
     def title(self) -> str:
-        """The run and the images, such as 'covinet-cascade, test'."""
-        return f"{self.run.name}, {name_images(self.run, self.result)}"
+        """The run and the images, such as 'covinet-cascade, test'; before them the finding."""
+        told = f"{self.finding}: " if self.finding else ""
+        return f"{told}{self.run.name}, {name_images(self.run, self.result)}"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it tells of a choice: between classes, or of a finding's presence."""
+        return bool(self.finding) or self.result.evaluation.chooses
 
     @property
     def warning(self) -> str | None:
@@ -122,6 +129,10 @@ class Subject:
             for result, assessment in parts:
                 folded = assessment.same_images and others
                 found.append(Assessed(run, result, assessment, folded))
+                found += [
+                    Assessed(run, result, own, folded, name)
+                    for name, own in assessment.findings.items()
+                ]
         return found
 
     def section(
@@ -130,13 +141,16 @@ class Subject:
         *,
         parts: Collection[str] = (),
         where: Callable[[Assessment], object] = lambda found: True,
+        whole: bool = False,
     ) -> dict[str, Any]:
-        """A section that tells of each assessment, and which runs it has nothing about.
+        """A section that tells of each choice assessed, and which runs it has nothing about.
 
         tell: what it tells of one. parts: of an assessment whose lack it explains. where: which
-        assessments it tells of.
+        assessments it tells of. whole: also of findings together, of which the gate judges.
         """
-        items = [item for item in self.assessed() if where(item.assessment)]
+        items = [
+            item for item in self.assessed() if where(item.assessment) and (whole or item.chooses)
+        ]
         shown = [{"of": item, "missing": item.missing(*parts), **tell(item)} for item in items]
         return {**self.lacking([item.run for item in items]), "shown": shown}
 

@@ -265,6 +265,7 @@ def _first_facts(plan: Plan, division: Division | None) -> dict[str, Any]:
             "layout": dataset.layout,
             "split": to_plain(division),
             "counts": dataset.counts(),
+            **({"findings": dataset.finding_counts()} if dataset.tree.findings else {}),
             **({"damaged": dict(dataset.damaged)} if dataset.damaged else {}),
         },
         "labels": dataset.tree.to_json(),

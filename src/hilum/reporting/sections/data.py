@@ -16,7 +16,7 @@ from hilum.records import Estimate
 from hilum.reporting.charts import class_bars
 from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
-from hilum.table import Column, Columns, Rows, Table
+from hilum.table import Column, Columns, Row, Rows, Table
 from hilum.wording import PERCENT, Cell, duration, moment
 
 #: A split and its images of each class.
@@ -28,18 +28,38 @@ def describe_data(subject: Subject) -> list[dict[str, Any]]:
     return [_describe_set(*runs) for runs in _data_sets(subject)]
 
 
-def class_charts(subject: Subject) -> list[tuple[str, list[str], str]]:
-    """Of every data set that has counts its name, its splits, and a chart of the classes."""
-    found = [(run, _counts(run)) for run, *_ in _data_sets(subject)]
-    return [
-        (
-            str(run.data.get("name") or "data without a name"),
-            [split for split, _ in splits],
-            class_bars(run.tree.classes, splits, title="Images per class"),
-        )
-        for run, splits in found
-        if splits
-    ]
+#: How many findings a chart shows split by split; more have one bar each.
+_BY_SPLIT = 6
+
+
+def class_charts(subject: Subject) -> list[tuple[str, str, list[str], str]]:
+    """Of every data set its name, of what its images are counted, its splits, and the chart."""
+    found: list[tuple[str, str, list[str], str]] = []
+    for run, *_ in _data_sets(subject):
+        name = str(run.data.get("name") or "data without a name")
+        if run.tree.decisions and (splits := _counts(run)):
+            bars = class_bars(run.tree.classes, splits, title="Images per class")
+            found.append((name, "of each class", [split for split, _ in splits], bars))
+        if findings := _finding_counts(run):
+            names, splits, totals = findings
+            if len(names) > _BY_SPLIT:
+                splits = [
+                    ("all splits", [sum(own) for own in zip(*(c for _, c in splits), strict=True)])
+                ]
+                totals = [sum(totals)]
+            bars = class_bars(names, splits, title="Images with each finding", totals=totals)
+            found.append((name, "with each finding", [split for split, _ in splits], bars))
+    return found
+
+
+def _finding_counts(run: Run) -> tuple[list[str], list[Counts], list[int]] | None:
+    """The findings, in how many images of each split they are, and how many images these hold."""
+    told: Mapping[str, Mapping[str, Mapping[str, int]]] = run.data.get("findings") or {}
+    names = [finding.name for finding in run.tree.findings]
+    if not told or not names:
+        return None
+    splits: list[Counts] = [(s, [int(of[n]["present"]) for n in names]) for s, of in told.items()]
+    return names, splits, [sum(of[names[0]].values()) for of in told.values()]
 
 
 def _data_sets(subject: Subject) -> list[list[Run]]:
@@ -63,7 +83,10 @@ def _describe_set(run: Run, *others: Run) -> dict[str, Any]:
         "name": name,
         "run": run,
         "splits": [split for split, _ in splits],
-        "table": counts_table(f"Images per class and split of {name}", classes, splits),
+        "table": counts_table(f"Images per class and split of {name}", classes, splits)
+        if run.tree.decisions
+        else None,
+        "findings": _finding_table(run, name),
         "users": [run.name, *(other.name for other in others)],
         "source": known_source(run),
     }
@@ -80,6 +103,24 @@ def counts_table(label: str, classes: Sequence[str], splits: Sequence[Counts]) -
 
     columns: Columns = ["split", *(Column(name, wrap=True) for name in classes), "all"]
     return Table(label, columns, [row(*split) for split in splits])
+
+
+def _finding_table(run: Run, name: str) -> Table | None:
+    """In how many images of each split a finding is known to be, and to be not."""
+    told: Mapping[str, Mapping[str, Mapping[str, int]]] = run.data.get("findings") or {}
+    if not told:
+        return None
+    rows: list[Row] = [
+        [finding.name, *(Cell(of[finding.name]["present"], small=_unknown(of[finding.name]))
+                         for of in told.values())]
+        for finding in run.tree.findings
+    ]  # fmt: skip
+    return Table(f"Images with each finding of {name}", ["finding", *told], rows)
+
+
+def _unknown(marks: Mapping[str, int]) -> str:
+    total, unknown = sum(marks.values()), marks["uncertain"] + marks["missing"]
+    return f"of {total - unknown:,}" + (f", {unknown:,} not known" if unknown else "")
 
 
 def known_source(run: Run) -> Source | None:

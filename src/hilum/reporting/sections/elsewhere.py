@@ -11,8 +11,10 @@ from hilum.evaluation.stress import Stress, StressMean, StressMeasures
 from hilum.evaluation.subgroups import Attribute, Subgroup
 from hilum.reporting.evaluation_charts import stress_chart
 from hilum.reporting.runs import Run, SplitResult
+from hilum.reporting.sections.findings import show_findings
 from hilum.reporting.sections.results import confusion_table
 from hilum.reporting.subject import Assessed, Subject, name_external, name_images
+from hilum.statistics.findings import NEGATIVE
 from hilum.table import Column, Columns, Row, Rows, Table
 from hilum.wording import PERCENT, POINTS, SIGNED
 
@@ -201,6 +203,7 @@ def _show_external(run: Run, result: SplitResult) -> dict[str, Any]:
         "name": name,
         "evaluation": evaluation,
         "drop": _drop(found, title) if found else None,
+        "findings": show_findings(run, result),
         "matrix": confusion_table(
             f"Confusion matrix of {title}", evaluation.classes, evaluation.confusion_matrix
         ),
@@ -243,7 +246,8 @@ def _subgroup_table(attribute: Attribute, item: Assessed) -> Table:
     def shortfall(subgroup: Subgroup) -> tuple[bool, float]:
         return subgroup.name != attribute.worst, (subgroup.accuracy.value or 0) - subgroup.expected
 
-    classes, groups = item.run.tree.classes, attribute.subgroups
+    classes = (NEGATIVE, item.finding) if item.finding else item.run.tree.classes
+    groups = attribute.subgroups
     columns: Columns = [
         Column("subgroup", wrap=True), "images", "accuracy", "by the mix of classes",
         "standardised", *(Column(f"recall of {name}", wrap=True) for name in classes),

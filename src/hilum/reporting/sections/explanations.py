@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from hilum.errors import HilumError
@@ -13,13 +12,13 @@ from hilum.explanation.sanity import SAME, SanityCheck
 from hilum.explanation.split import EXPLANATIONS_FILE, SplitExplanation, read_explanations
 from hilum.records import PixelArray
 from hilum.reporting.charts import picture_uri, radiograph_uri
-from hilum.reporting.runs import EXTERNAL_PREFIX, Run, SplitResult, Verdict
+from hilum.reporting.runs import EXTERNAL_PREFIX, Run, SplitResult
+from hilum.reporting.sections.findings import tell_mistakes
 from hilum.reporting.subject import ImageSource, Subject
+from hilum.reporting.verdicts import WHOLE, Verdict
+from hilum.statistics.findings import NEGATIVE
 from hilum.table import Column, Columns, Rows, Table
-from hilum.wording import PERCENT, SIGNED, Cell, listed
-
-#: Probabilities of single radiographs, as per cent without decimals.
-WHOLE: Final = replace(PERCENT, digits=0)
+from hilum.wording import SIGNED, Cell, listed
 
 #: How many radiographs are shown large; the others follow small, folded away.
 LARGE = 48
@@ -60,7 +59,9 @@ def _surest(subject: Subject, run: Run, result: SplitResult, most: int) -> dict[
             for truth, row in zip(found.classes, found.confusion_matrix, strict=True)
             for taken, n in zip(found.classes, row, strict=True)
             if n and taken != truth
-        ),
+        )
+        if found.chooses
+        else (),
         reverse=True,
     )
     explanation = read_run_explanations(run).get(result.split)
@@ -70,7 +71,8 @@ def _surest(subject: Subject, run: Run, result: SplitResult, most: int) -> dict[
         method = METHOD_NAMES[explanation.gallery.method]
         trust = _trust(explanation, explanation.gallery.method)
         cases = [case for case in explanation.gallery.cases if case.pictures]
-        pictured = [_pictured(case, case.pictures) for case in cases[:most] if case.pictures]
+        first, _ = first_shown(cases, most)
+        pictured = [_pictured(run, case, case.pictures) for case in first if case.pictures]
     elif subject.images:
         wrong = [verdict for verdict in result.verdicts.values() if not verdict.correct]
         wrong.sort(key=lambda verdict: -verdict.probability)
@@ -83,11 +85,21 @@ def _surest(subject: Subject, run: Run, result: SplitResult, most: int) -> dict[
         "run": run,
         "result": result,
         "confused": confused[:3],
+        "mistakes": tell_mistakes(found) if found.findings else "",
         "method": method,
         "trust": trust,
         "pictured": pictured,
         "cards": cards,
     }
+
+
+def first_shown(cases: Sequence[ErrorCase], most: int) -> tuple[list[ErrorCase], list[ErrorCase]]:
+    """The errors that the first part shows, and the others: of classes and of findings by half."""
+    classes = [case for case in cases if not case.finding]
+    findings = [case for case in cases if case.finding]
+    k = min(len(classes), most - min(len(findings), most // 2))
+    shown = [*classes[:k], *findings[: most - k]]
+    return shown, [*classes[k:], *findings[most - k :]]
 
 
 def _pictures(images: ImageSource, names: Sequence[str]) -> list[PixelArray]:
@@ -119,7 +131,7 @@ def show_radiographs(subject: Subject) -> dict[str, Any]:
     cards: list[dict[str, Any]] = [
         {
             "name": name,
-            "truth": given[0][1].truth,
+            "truth": given[0][1].true_words,
             "given": given,
             "errors": sum(not verdict.correct for _, verdict in given),
         }
@@ -137,6 +149,7 @@ def show_radiographs(subject: Subject) -> dict[str, Any]:
         "total": len(cards),
         "hidden": len(cards) - len(chosen),
         "wrong": wrong,
+        "findings": any(run.tree.findings for run in subject.runs),
         "wrong_hidden": wrong - sum(card["errors"] > 0 for card in chosen),
     }
 
@@ -157,7 +170,7 @@ def _with_pictures(cards: Sequence[dict[str, Any]], images: ImageSource) -> list
                 return found
             height, width = picture.shape
             words = "; ".join(
-                f"{run} says {verdict.predicted}, {'right' if verdict.correct else 'wrong'}"
+                f"{run} says {verdict.short}, {'right' if verdict.correct else 'wrong'}"
                 for run, verdict in card["given"]
             )
             alt = f"Radiograph {card['name']}: true {card['truth']}; {words}"
@@ -210,7 +223,13 @@ def read_run_explanations(run: Run) -> dict[str, SplitExplanation]:
 
 def _belongs(explanation: SplitExplanation, result: SplitResult) -> bool:
     """Whether the gallery lists exactly the errors of the predictions beside it."""
-    wrong = {(v.name, v.predicted) for v in result.verdicts.values() if not v.correct}
+    verdicts = result.verdicts.values()
+    wrong = {(v.name, v.predicted) for v in verdicts if v.predicted != v.truth}
+    wrong |= {
+        (v.name, name if name in (v.called or ()) else NEGATIVE)
+        for v in verdicts
+        for name in v.wrong
+    }
     listed_errors = {(case.name, case.predicted) for case in explanation.gallery.cases}
     return explanation.n == len(result.verdicts) and wrong == listed_errors
 
@@ -219,6 +238,7 @@ def _shown(run: Run, explanation: SplitExplanation, above: int) -> dict[str, Any
     """above: how many of the surest errors the first part shows, which are left out here."""
     gallery = explanation.gallery
     cases = [case for case in gallery.cases if case.pictures]
+    first, others = first_shown(cases, above)
     on = f"{run.name} on {explanation.split}"
     measured = [score for score in explanation.localisation if score.measured]
     columns: Columns = [
@@ -228,7 +248,7 @@ def _shown(run: Run, explanation: SplitExplanation, above: int) -> dict[str, Any
     rows: Rows = [
         [
             case.name, case.truth, case.predicted, case.decision,
-            Cell("\n".join(_probs(case)), kind="probs"),
+            Cell("\n".join(_probs(run, case)), kind="probs"),
             ", ".join(f"{n.name} ({n.label})" for n in case.neighbours) or None,
             case.counterpart or None,
         ]
@@ -248,8 +268,9 @@ def _shown(run: Run, explanation: SplitExplanation, above: int) -> dict[str, Any
             for example in explanation.examples
         ],
         "method": METHOD_NAMES[gallery.method],
-        "above": min(above, len(cases)),
-        "pictured": [_pictured(case, case.pictures) for case in cases[above:] if case.pictures],
+        "above": len(first),
+        "pictured": [_pictured(run, case, case.pictures) for case in others if case.pictures],
+        "findings": bool(run.tree.findings),
         "by_decision": Counter(case.decision for case in gallery.cases),
         "pair": explanation.pair and picture_uri(explanation.pair.png),
         "notes": (*gallery.notes, *explanation.notes),
@@ -269,8 +290,12 @@ def _trust(explanation: SplitExplanation, method: str = "") -> list[str]:
     ]
 
 
-def _probs(case: ErrorCase) -> list[str]:
+def _probs(run: Run, case: ErrorCase) -> list[str]:
     """A line per decision: 'root: normal 25 %, infected 75 %'."""
+    if case.finding:
+        limit = run.thresholds.get(case.finding, 0.5)
+        p = WHOLE.number(case.probs[case.finding])
+        return [f"{case.finding} {p}, called present from {WHOLE.number(limit)}"]
     return [
         f"{decision}: " + ", ".join(f"{option} {WHOLE.number(p)}" for option, p in options.items())
         for decision, options in case.decision_probs.items()
@@ -326,10 +351,10 @@ def localisation_table(label: str, scores: Sequence[Localisation]) -> Table:
     return Table(label, columns, rows)
 
 
-def _pictured(case: ErrorCase, pictures: ErrorPictures) -> dict[str, Any]:
+def _pictured(run: Run, case: ErrorCase, pictures: ErrorPictures) -> dict[str, Any]:
     return {
         "case": case,
-        "probs": _probs(case),
+        "probs": _probs(run, case),
         "radiograph": picture_uri(pictures.radiograph),
         "overlay": picture_uri(pictures.overlay),
         "alt": pictures.alt,

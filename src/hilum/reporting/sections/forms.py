@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, Literal, get_args
 
 from hilum.codec import from_plain
-from hilum.errors import HilumError
+from hilum.errors import HilumError, plural
 from hilum.evaluation.assess import Assessment
 from hilum.evaluation.subgroups import Attribute
 from hilum.explanation.split import EXPLANATIONS_FILE
@@ -29,7 +29,10 @@ Condition = Callable[[Subject, Run], bool]
 def _assessed(shown: Callable[[Assessment], object]) -> Condition:
     """Whether the report shows something of an assessment of the run's own data."""
     return lambda subject, run: any(
-        result.assessment is not None and bool(shown(result.assessment)) for result in run.results
+        bool(shown(assessment))
+        for result in run.results
+        if result.assessment
+        for assessment in (result.assessment, *result.assessment.findings.values())
     )
 
 
@@ -61,7 +64,7 @@ CONDITIONS: Mapping[str, Condition] = {
     "results": lambda subject, run: bool(run.results),
     "test": lambda subject, run: run.result("test") is not None,
     "intervals": lambda subject, run: any(
-        result.evaluation.accuracy.low is not None for result in run.results
+        result.evaluation.headline[1].low is not None for result in run.results
     ),
     "pictures": lambda subject, run: (
         subject.images is not None and any(result.verdicts for result in run.results)
@@ -218,7 +221,9 @@ def _known(run: Run) -> dict[str, str]:
         "measures": "",
         "variation": "",
         "rules": "; ".join(
-            _RULES[rule] for rule in sorted({r.evaluation.rule for r in run.results})
+            [_RULES[rule] for rule in sorted({r.evaluation.rule for r in run.results})]
+            * bool(run.tree.decisions)
+            + [f"{name} from {limit:.3g} on" for name, limit in run.thresholds.items()]
         ),
         "results": " ".join(describe_result(result) for result in run.results),
         "evaluated-on": "; ".join(
@@ -230,16 +235,30 @@ def _known(run: Run) -> dict[str, str]:
         "size": "",
     }
     if run.results:
-        found["measures"] = (
-            "Accuracy, balanced accuracy, AUROC; precision, recall, specificity, F1 and AUROC of "
-            "each class; each decision alone"
-        )
+        measured = []
+        if run.tree.decisions:
+            measured.append(
+                "Accuracy, balanced accuracy, AUROC; precision, recall, specificity, F1 and AUROC "
+                "of each class; each decision alone"
+            )
+        if run.tree.findings:
+            measured.append(
+                "AUROC, average precision, sensitivity, specificity, PPV, NPV and calibration of "
+                "each finding, on the images of which it is known; their means, and the share of "
+                "images of which every finding is told rightly"
+            )
+        found["measures"] = ". ".join(measured)
         found["variation"] = (
             "95 % intervals over the evaluated images; one training with one seed, so how figures "
             "vary from training to training is not measured"
         )
     if counts := (run.data.get("counts") or {}).get("train"):
         classes = listed(f"{n:,} {name}" for name, n in counts.items())
+        if not run.tree.decisions:
+            classes = plural(sum(counts.values()), "image")
+        if told := (run.data.get("findings") or {}).get("train"):
+            own = listed(f"{name} in {of['present']:,}" for name, of in told.items())
+            classes += f"; present are {own}"
         held_out = f", of which {run.held_out:,} were held out" if run.held_out else ""
         found["trained-on"] = f"{run.data.get('name')}, split train: {classes}{held_out}"
     if run.image_size:

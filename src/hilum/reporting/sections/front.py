@@ -1,10 +1,12 @@
 """The report's first part after the verdict: each run's main evaluation, and what limits it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from hilum.auditing.findings import SEVERITIES
 from hilum.classifier.conformal import ConformalResult
+from hilum.evaluation.files import Evaluation
 from hilum.evaluation.subgroups import Subgroups
 from hilum.records import Estimate
 from hilum.reporting.charts import interval_chart
@@ -12,6 +14,12 @@ from hilum.reporting.evaluation_charts import reliability_diagram
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.data import describe_ledger
 from hilum.reporting.sections.elsewhere import expected_range
+from hilum.reporting.sections.findings import (
+    finding_diagrams,
+    over_findings_table,
+    show_findings,
+    together_table,
+)
 from hilum.reporting.sections.forms import list_limits
 from hilum.reporting.sections.results import confusion_table, overall_table
 from hilum.reporting.subject import Subject, name_external
@@ -42,6 +50,21 @@ def show_measures(subject: Subject) -> dict[str, Any] | None:
         return None
     if not subject.several:
         found = {key.removeprefix(f"{subject.runs[0].name}, "): e for key, e in found.items()}
+    findings = [
+        (run, shown)
+        for run, result in main_results(subject)
+        if (shown := show_findings(run, result))
+    ]
+    told = {
+        "findings": findings,
+        "over": over_findings_table("Over all findings", asked)
+        if (asked := {on: e for on, e in found.items() if e.findings})
+        else None,
+        "areas": _areas(asked, several=subject.several),
+    }
+    found = {on: e for on, e in found.items() if e.chooses}
+    if not found:
+        return {**told, "table": None, "chart": None}
     table = overall_table("Measures", found)
     classes = dict.fromkeys(name for e in found.values() for name in e.classes)
     rows: list[Row] = list(table.rows)
@@ -60,11 +83,27 @@ def show_measures(subject: Subject) -> dict[str, Any] | None:
     }
     words = "; ".join(f"{name} {PERCENT.words(estimate)}" for name, estimate in drawn.items())
     return {
+        **told,
         "table": replace(table, rows=rows, kind="short"),
         "chart": interval_chart(
             drawn, quantity="accuracy, recall", alt=f"95 % intervals. {words}."
         ),
     }
+
+
+def _areas(found: Mapping[str, Evaluation], *, several: bool) -> str:
+    """The AUROC of every finding with its interval; of many runs the means alone."""
+    areas = {
+        f"{name} · {on}" if several else name: own.per_class[name].auroc
+        for on, e in found.items()
+        for name, own in e.findings.items()
+    }
+    if len(areas) > _INTERVALS and several:
+        areas = {on: e.over_findings["macro_auroc"] for on, e in found.items()}
+    if all(area.value is None for area in areas.values()):
+        return ""
+    words = "; ".join(f"{name} {area.in_words(2)}" for name, area in areas.items())
+    return interval_chart(areas, quantity="AUROC", alt=f"95 % intervals of the AUROC. {words}.")
 
 
 # ---- confusion, calibration, operating points ----------------------------------------------
@@ -77,13 +116,21 @@ def show_confusion(subject: Subject) -> list[dict[str, Any]] | None:
 
 def _confusion(run: Run, result: SplitResult) -> dict[str, Any]:
     found, assessed = result.evaluation, result.assessment
-    top = assessed.calibration.classes.top_label if assessed else None
+    top = assessed.calibration.classes.top_label if assessed and found.chooses else None
     title = f"Confusion matrix of {run.name} on {result.split}"
     diagram = reliability_diagram(top, of="what is predicted") if top and top.bins else None
     return {
         "run": run,
         "result": result,
-        "matrix": confusion_table(title, found.classes, found.confusion_matrix),
+        "matrix": confusion_table(title, found.classes, found.confusion_matrix)
+        if found.chooses
+        else None,
+        "together": together_table(
+            f"Findings called together, {run.name} on {result.split}", result
+        )
+        if found.findings
+        else None,
+        "multiples": finding_diagrams(result),
         "diagram": diagram,
         "error": _calibration(top.ece) if top else "It was not measured: evaluate again.",
     }
@@ -113,7 +160,8 @@ def _operating(run: Run, result: SplitResult) -> dict[str, Any]:
     measures = ("sensitivity", "specificity", "ppv", "npv")
     columns: Columns = [Column("positive for", wrap=True), "from", *measures[:2], "PPV", "NPV"]
     cells, unmet, ranges = list[Row](), list[str](), list[Row]()
-    for row in found.operating.rows if found and found.operating else ():
+    measured = [found, *found.findings.values()] if found else []
+    for row in (row for of in measured if of.operating for row in of.operating.rows):
         chosen = row.point.chosen
         name = f"{row.point.target}: {row.point.preset or listed(map(str, row.point.demands))}"
         if chosen is None or row.result is None or not chosen.satisfied:
@@ -135,7 +183,7 @@ def _operating(run: Run, result: SplitResult) -> dict[str, Any]:
             ranges,
         ),
         "caption": _EXPECTED[found.holds or "alike"].format(result.split) if found else "",
-        "missing": found.missing.get("operating", "") if found else "",
+        "missing": next((w for of in measured if (w := of.missing.get("operating"))), ""),
         "table": Table(f"Operating points of {run.name}, {result.split}, in short", columns, cells),
         "unmet": unmet,
         "referral": _referral(found.conformal) if found and found.conformal else "",
@@ -186,21 +234,31 @@ def main_facts(run: Run) -> list[Fact]:
         text = f"Reckon with an accuracy of {span} where films are made in another way: a guess."
         facts.append(("Elsewhere", text))
     for other in run.external:
-        found = (
-            other.drop.drops[0].sentence if other.drop else PERCENT.words(other.evaluation.accuracy)
-        )
+        name, measured = other.evaluation.headline
+        found = other.drop.drops[0].sentence if other.drop else f"{name} {measured.in_words()}"
+        if not other.drop and other.evaluation.chooses:
+            found = PERCENT.words(other.evaluation.accuracy)
         facts.append((f"Data from elsewhere: {name_external(other)}", _capital(found)))
-    if result and result.assessment and result.assessment.subgroups:
-        facts.append(("Subgroups", _subgroups(result.assessment.subgroups, result.split)))
+    if result and result.assessment:
+        told = {"": result.assessment.subgroups if result.evaluation.chooses else None}
+        told |= {name: own.subgroups for name, own in result.assessment.findings.items()}
+        if groups := {name: of for name, of in told.items() if of}:
+            facts.append(("Subgroups", _subgroups(groups, result.split)))
     if looks := describe_ledger(run):
         facts.append(("Looks at test images", " ".join(looks)))
     facts.append(("Provenance", _provenance(run)))
     return facts
 
 
-def _subgroups(found: Subgroups, images: str) -> str:
-    differing = [_capital(a.sentence) for a in found.attributes if a.differs]
-    compared = [a.name for a in found.attributes if a.p is not None]
+def _subgroups(found: Mapping[str, Subgroups], images: str) -> str:
+    """found: by finding; '' of the classes."""
+    each = [(name, a) for name, of in found.items() for a in of.attributes]
+    differing = [
+        f"{_capital(name)}: {a.sentence}" if name else _capital(a.sentence)
+        for name, a in each
+        if a.differs
+    ]
+    compared = list(dict.fromkeys(a.name for _, a in each if a.p is not None))
     if differing:
         return f"On {images} it does worse for some. {' '.join(differing)}"
     if not compared:

@@ -263,7 +263,7 @@ def _points_table(label: str, points: Sequence[OperatingRow]) -> Table:
 
 def show_abstention(subject: Subject) -> dict[str, Any]:
     """Per evaluation its prediction sets and its gate, or why they were not measured."""
-    return subject.section(_show_abstention, parts=["conformal", "gate"])
+    return subject.section(_show_abstention, parts=["conformal", "gate"], whole=True)
 
 
 def _show_abstention(item: Assessed) -> dict[str, Any]:

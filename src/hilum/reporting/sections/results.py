@@ -8,9 +8,13 @@ from hilum.evaluation.files import ClassMeasures, Evaluation
 from hilum.evaluation.measures import OF_A_LABEL, OVERALL
 from hilum.records import Estimate
 from hilum.reporting.runs import Run, SplitResult
+from hilum.reporting.sections.findings import show_findings
 from hilum.reporting.subject import Subject
 from hilum.table import Column, Columns, Row, Rows, Table
 from hilum.wording import PERCENT, Cell, Content, bare, listed
+
+#: Of fewer images with a finding it is said that there are few.
+_LEAST = 20
 
 #: How an estimate becomes a cell.
 MakeCell = Callable[[Estimate], Content | Cell]
@@ -39,15 +43,17 @@ def _split_section(split: str, runs: Sequence[Run]) -> dict[str, Any]:
         "overall": None
         if all(result is run.main for run, result in evaluated)
         else overall_table(f"Overall measures on {split}", evaluations, cell),
+        "chooses": any(evaluation.chooses for evaluation in evaluations.values()),
         "runs": [_result(run, result, cell) for run, result in evaluated],
-        "methods": _methods(evaluations.values()),
+        "methods": (methods := _methods(evaluations.values())),
+        "by_patient": any("patients" in method for method, _ in methods),
         "notes": notes,
     }
 
 
 def _result(run: Run, result: SplitResult, cell: MakeCell) -> dict[str, Any]:
     found, on = result.evaluation, f"{run.name} on {result.split}"
-    measures = measures_table(f"Measures of {on}", found.per_class, cell)
+    measures = measures_table(f"Measures of {on}", found.per_class, cell) if found.chooses else None
     decisions: Rows = [
         [
             Cell(name, small=listed(decision.options)),
@@ -61,6 +67,17 @@ def _result(run: Run, result: SplitResult, cell: MakeCell) -> dict[str, Any]:
     return {
         "run": run.name,
         "of": found,
+        "main": result is run.main,
+        "findings": show_findings(run, result),
+        "each": {
+            name: {
+                "measures": measures_table(f"{name}: measures of {on}", own.per_class, cell),
+                "matrix": confusion_table(
+                    f"{name}: confusion matrix of {on}", own.classes, own.confusion_matrix
+                ),
+            }
+            for name, own in found.findings.items()
+        },
         "cautions": cautions(run, result),
         "matrix": None
         if result is run.main
@@ -99,6 +116,16 @@ def cautions(run: Run, result: SplitResult) -> list[str]:
     if split != "train" and copies["groups"]:
         names = ", ".join(copies["names"][:5]) + ", …" * (copies["groups"] > 5)
         found.append(f"{Copies(copies['groups'], ()).sentence[:-1]} ({names}).")
+    few = [
+        name
+        for name, own in result.evaluation.findings.items()
+        if own.per_class[name].support < _LEAST
+    ]
+    if few:
+        found.append(
+            f"Fewer than {_LEAST} of these radiographs have {listed(few)}: read the intervals, not "
+            "the points."
+        )
     n = result.evaluation.n
     if n < 100:
         found.append(f"With {n:,} radiographs the intervals are wide: read them, not the points.")
@@ -158,9 +185,11 @@ def _methods(evaluations: Iterable[Evaluation]) -> list[tuple[str, str]]:
     """Which measures carry which kind of interval: [('Wilson', 'accuracy and recall'), …]."""
     found: dict[str, list[str]] = {}
     for evaluation in evaluations:
-        named = [(m.label, evaluation.overall[key]) for key, m in OVERALL.items()]
-        for values in evaluation.per_class.values():
-            named += [(m.label, getattr(values, key)) for key, m in OF_A_LABEL.items()]
+        named: list[tuple[str, Estimate]] = []
+        for of in (*[evaluation] * evaluation.chooses, *evaluation.findings.values()):
+            named += [(m.label, of.overall[key]) for key, m in OVERALL.items()]
+            for values in of.per_class.values():
+                named += [(m.label, getattr(values, key)) for key, m in OF_A_LABEL.items()]
         for name, estimate in named:
             name = name if name[:2].isupper() else name[:1].lower() + name[1:]
             if estimate.method and name not in found.setdefault(estimate.method, []):

@@ -6,10 +6,12 @@ from typing import Any
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.data import class_charts, count_looks
 from hilum.reporting.sections.elsewhere import expected_range
+from hilum.reporting.sections.findings import tell_findings, tell_weakest
 from hilum.reporting.sections.results import cautions
 from hilum.reporting.subject import Subject, name_external
 from hilum.wording import PERCENT, listed
 
+_NOT_ELSEWHERE = "how it does on films from elsewhere was not measured"
 _95 = "95\N{NARROW NO-BREAK SPACE}%"
 
 
@@ -74,6 +76,14 @@ def _say_doubts(subject: Subject, run: Run, result: SplitResult) -> str:
 
 def _say_weakness(run: Run, result: SplitResult) -> str:
     found = result.evaluation
+    if not found.chooses:
+        text = tell_weakest(found)
+        elsewhere = [
+            f"on {name_external(r)}, from elsewhere, its {name} is {measured.in_words()}"
+            for r in run.external
+            for name, measured in [r.evaluation.headline]
+        ]
+        return f"{text}; {'; '.join(elsewhere) or _NOT_ELSEWHERE}."
     recalls = {n: of.recall for n, of in found.per_class.items() if of.recall.value is not None}
     text = "Which class it misses most is not known"
     if recalls:
@@ -92,8 +102,10 @@ def _say_weakness(run: Run, result: SplitResult) -> str:
     ]
     if result.shift and not elsewhere and (span := expected_range(result.shift)):
         elsewhere.append(f"where films are made in another way, reckon with an accuracy of {span}")
-    unknown = "how it does on films from elsewhere was not measured"
-    return f"{text}; {'; '.join(elsewhere) or unknown}."
+    if found.findings:
+        weakest = tell_weakest(found)
+        text += f". Of findings {weakest[:1].lower()}{weakest[1:]}"
+    return f"{text}; {'; '.join(elsewhere) or _NOT_ELSEWHERE}."
 
 
 def describe_run(run: Run) -> str:
@@ -102,12 +114,20 @@ def describe_run(run: Run) -> str:
     count = len(run.decisions)
     kinds = listed(sorted({str(n["name"]) for n in networks.values() if "name" in n}))
     network = f"{kinds} " if kinds else ""
-    if run.strategy == "flat":
-        what = f"one {network}network that chooses between {listed(run.tree.classes)}"
+    tree = run.tree
+    if run.strategy == "flat" or not tree.decisions:
+        tells = [f"chooses between {listed(tree.classes)}"] if tree.decisions else []
+        if tree.findings:
+            names = listed(f.name for f in tree.findings)
+            tells.append(f"says of {names} whether each is present")
+        what = f"one {network}network that {' and '.join(tells)}"
     else:
         names = ", ".join(run.decisions)
         what = f"a cascade of {count} {network}network{'s' * (count > 1)}, "
         what += f"one for each decision ({names})"
+        if tree.findings:
+            names = listed(f.name for f in tree.findings)
+            what += f", which also {'say' if count > 1 else 'says'} whether {names} are present"
     n = sum(((run.data.get("counts") or {}).get("train") or {}).values())
     n -= run.held_out
     kind = "synthetic phantoms" if run.synthetic else "radiographs"
@@ -122,7 +142,17 @@ def describe_run(run: Run) -> str:
 
 
 def describe_result(result: SplitResult) -> str:
-    """Accuracy on one split, with its interval and what naming one class always would give."""
+    """Accuracy on one split, with its interval and what naming one class always would give.
+
+    And how well findings are told, where there are some.
+    """
+    found = result.evaluation
+    parts = [_describe_choice(result)] if found.chooses else []
+    parts += [tell_findings(result)] if found.findings or not parts else []
+    return " ".join(parts)
+
+
+def _describe_choice(result: SplitResult) -> str:
     found = result.evaluation
     n, accuracy = found.n, found.accuracy
     if accuracy.value is None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from hilum.errors import RecipeError
 from hilum.networks.registry import create_network_to_load, describe_network
 from hilum.networks.summary import summarise
@@ -30,6 +32,7 @@ def describe_networks(subject: Subject) -> dict[str, Any]:
             users.setdefault(key, []).append(user)
     return {
         "kinds": [{"users": names, **_describe(*key, names)} for key, names in users.items()],
+        "findings": any(run.tree.findings for run in subject.runs),
         "cascade": any(run.strategy == "cascade" for run in subject.runs),
         "imported": any(run.imported for run in subject.runs),
         "trained": any(not run.imported for run in subject.runs),
@@ -123,7 +126,7 @@ def settings_table(subject: Subject) -> dict[str, Any]:
     marked = [i for i, values in enumerate(found.values(), start=3) if len(set(values)) > 1]
     rows: list[Row] = [
         _across("strategy", runs, [run.strategy for run in runs]),
-        _across("rule", runs, [run.info.get("rule") or "not recorded" for run in runs]),
+        _across("rule", runs, [_rule(run) for run in runs]),
         _across("watched during training", runs, [run.watched or "nothing" for run in runs]),
     ]
     for i, (name, values) in enumerate(found.items(), start=3):
@@ -138,6 +141,10 @@ def settings_table(subject: Subject) -> dict[str, Any]:
         marked=marked,
     )
     return {"unknown": [run.name for run in runs if not run.recipe], "table": table}
+
+
+def _rule(run: Run) -> str:
+    return str(run.info.get("rule") or "not recorded") if run.tree.decisions else _UNUSED
 
 
 def _across(name: str, runs: Sequence[Run], values: Sequence[str]) -> Row:
@@ -204,7 +211,8 @@ def _training_images(run: Run, name: str) -> str:
     """How many training radiographs belong to a decision: those of the classes below it."""
     counts: Mapping[str, int] = (run.data.get("counts") or {}).get("train") or {}
     decision = next(d for d in run.tree.networks(run.strategy) if d.name == name)
-    classes = [run.tree.classes[i] for members in decision.members for i in members]
+    asked = decision.asks(np.arange(len(run.tree.classes)))
+    classes = [name for name, own in zip(run.tree.classes, asked, strict=True) if own]
     if not all(c in counts for c in classes):
         return _UNUSED
     # Which classes the held-out blocks are of is not recorded.
