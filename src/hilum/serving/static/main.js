@@ -41,6 +41,7 @@ async function start() {
   explaining = new ExplainPanel(server, classifier, members, viewer, refreshReading);
   arrivals = new ArrivalsNote(server, classifier, byId("arrivals"));
   byId("operate").hidden = false;
+  list.offer(classifier.findings);
   bindFiles();
   bindShortcuts();
   byId("export").onclick = exportCsv;
