@@ -45,8 +45,9 @@ class Explainer:
         """Explain stored pixels (H, W) uint8.
 
         coloured: whether the file was in colour. decision, option: None takes the first network's,
-        and its most probable option. Under the flat strategy, which has one network over all
-        classes, an option is a class, whatever decision of the tree it was named with.
+        and its most probable option, or finding where it chooses nothing. Under the flat strategy,
+        which has one network over all classes, an option is a class, whatever decision of the tree
+        it was named with. Both may name a finding.
         Raises EvaluationError or LabelError for a method, decision or option that is not there.
         """
         classifier, stack = self._classifier, pixels[None]
@@ -55,6 +56,8 @@ class Explainer:
         found = classifier.predict_pixels(stack)
         answers = Answers((Path(),), ("",), found, np.array([coloured]))
         (said,) = self._table.predictions(answers)
+        if option is None and decision in network.answers[len(network.options) :]:
+            option = decision
         option = self._option(network, option, found)
         (values,) = attribute(
             classifier, stack, method=chosen, options=option, decision=network.name
@@ -106,6 +109,7 @@ class Explainer:
     def _network(self, name: str | None) -> Decision:
         tree, strategy = self._classifier.tree, self._classifier.strategy
         networks = {d.name: d for d in tree.networks(strategy)}
+        networks |= {f.name: d for d in tree.networks(strategy) for f in d.findings}
         of_tree = {d.name for d in tree.decisions}
         if name is None or (strategy == "flat" and name in of_tree):
             return next(iter(networks.values()))
@@ -114,13 +118,16 @@ class Explainer:
         return networks[name]
 
     def _option(self, network: Decision, name: str | None, found: Predictions) -> str:
+        if name is None and not network.options:
+            named = [(found.finding_probs[0, f.index], f.name) for f in network.findings]
+            return max(named)[1]
         if name is None:
             by_network = {"flat": found.probs, **found.decision_probs}
             return network.options[int(by_network[network.name][0].argmax())]
-        if name not in network.options:
+        if name not in network.answers:
             raise EvaluationError(
                 f"The network of '{network.name}' has no option '{name}'."
-                f"{nearest(name, network.options)}"
+                f"{nearest(name, network.answers)}"
             )
         return name
 

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.decider import Decider
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
+from hilum.classifier.promised import finding_side
 from hilum.classifier.threshold import PRESETS
 from hilum.classifier.validation import HOLDS
 from hilum.codec import to_plain
@@ -34,6 +36,20 @@ class Options(BaseModel):
 
     name: str
     options: list[str]
+
+
+class Answering(Options):
+    """What a network says: which option is chosen, and whether findings are present."""
+
+    findings: list[str]
+
+
+class FindingInfo(BaseModel):
+    """A finding: present or absent beside all others."""
+
+    name: str
+    below: str = Field(description="The label whose finding it is, or `root`.")
+    threshold: float = Field(description="It is called present from this probability on.")
 
 
 class ValidationFigures(BaseModel):
@@ -76,11 +92,14 @@ class ClassifierInfo(BaseModel):
         description="The label tree as nested lists.",
         examples=[["normal", {"infected": ["covid", "non-covid"]}]],
     )
-    classes: list[str] = Field(description="The leaves of the tree, in order.")
+    classes: list[str] = Field(
+        description="The leaves of the tree, in order; none where it has nothing but findings."
+    )
+    findings: list[FindingInfo] = Field([], description="In the order of the tree.")
     decisions: list[Options] = Field(description="The inner nodes, parents before children.")
-    networks: list[Options] = Field(
+    networks: list[Answering] = Field(
         description="The decisions that a network each makes, which explanations are of: those of "
-        "the tree in a cascade, otherwise one called `flat` over all classes."
+        "the tree in a cascade, otherwise one called `flat` over all classes and findings."
     )
     image_size: list[int] = Field(description="[height, width] of what the networks see.")
     notes: list[str] = Field(description="What the labels mean and what this must not be used for.")
@@ -90,7 +109,7 @@ class ClassifierInfo(BaseModel):
         description="Operating points by the name of their demands, with the threshold chosen on "
         "the validation images and what to expect of it on others."
     )
-    operating_curve: dict[str, Curve] = Field(description="By label.")
+    operating_curve: dict[str, Curve] = Field(description="By label, and by finding.")
     coverage: float | None = Field(description="Of prediction sets, unless a request asks.")
     gate: bool = Field(description="Whether images unlike the training images are flagged.")
     false_alarms: float | None = Field(
@@ -113,6 +132,15 @@ class DecisionProbs(BaseModel):
 
     name: str
     options: dict[str, float]
+
+
+class FindingAnswer(BaseModel):
+    """What is said of a finding."""
+
+    name: str
+    probability: float
+    present: bool = Field(description="Whether it is called present.")
+    threshold: float = Field(description="From which probability on.")
 
 
 class DicomFacts(BaseModel):
@@ -161,11 +189,15 @@ class Item(BaseModel):
     name: str = Field(description="As it was sent.")
     status: Literal["ok", "failed"]
     reason: str | None = Field(None, description="Why the file cannot be read.")
-    predicted: str | None = Field(None, description="The class, under the classifier's rule.")
+    predicted: str | None = Field(
+        None,
+        description="The class, under the classifier's rule; null where there are findings alone.",
+    )
     probs: dict[str, float] = Field({}, description="By class; they sum to 1.")
     decisions: list[DecisionProbs] = Field(
         [], description="On the way from the root to the predicted class."
     )
+    findings: list[FindingAnswer] = Field([], description="In the order of the tree.")
     set: list[str] | None = Field(
         None, description="The classes that cannot be ruled out; null without calibration."
     )
@@ -285,22 +317,31 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
             shifted=classifier.holds == "elsewhere",
             holds=HOLDS[classifier.holds or "alike"],
         )
-        if positive_labels(tree):
-            for name in presets:
-                points = parse_operating_points([name], tree)
-                fitted = [fit_operating_point(p, tree, truth, known) for p in points]
-                presets[name] = [to_plain(point) for point in fitted]
-        curves = {label: operating_curve(label, tree, truth, known) for label in labels_of(tree)}
+        choices = [(tree, truth, known)]
+        sides = (finding_side(classifier, finding) for finding in tree.findings)
+        choices += [(side.tree, side.truth, side.predictions) for side in sides if side]
+        for own, true, said in choices:
+            asked = positive_labels(own)
+            for name in presets if asked and len(true) else ():
+                points = parse_operating_points([name], own)
+                fitted = [fit_operating_point(p, own, true, said) for p in points]
+                presets[name] += [to_plain(point) for point in fitted]
+            labels = labels_of(own) if own is tree else asked
+            curves |= {label: operating_curve(label, own, true, said) for label in labels}
     notes = classifier.provenance.get("notes", [])
     return ClassifierInfo(
         name=str(classifier.provenance.get("name", "")),
         strategy=classifier.strategy,
         rule=classifier.rule,
         labels=tree.to_json(),
-        classes=list(tree.classes),
+        classes=list(tree.classes) if tree.decisions else [],
+        findings=[
+            FindingInfo(name=f.name, below=f.below, threshold=threshold_of(classifier, f.name))
+            for f in tree.findings
+        ],
         decisions=[Options(name=d.name, options=list(d.options)) for d in tree.decisions],
         networks=[
-            Options(name=d.name, options=list(d.options))
+            Answering(name=d.name, options=list(d.options), findings=[f.name for f in d.findings])
             for d in tree.networks(classifier.strategy)
         ],
         image_size=list(classifier.preprocessing.image_size),
@@ -309,14 +350,19 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
         validation=validation,
         presets=presets,
         operating_curve=curves,
-        coverage=table.conformal.coverage if table.conformal else None,
+        coverage=table.conformal.coverage if table.conformal and tree.decisions else None,
         gate=classifier.gate is not None,
         false_alarms=classifier.gate.false_alarms if classifier.gate else None,
         explanations=list(METHODS_OFFERED),
-        neighbours=classifier.reference is not None,
+        neighbours=classifier.reference is not None and bool(tree.decisions),
         thumbnails=classifier.thumbnails is not None,
         limits=RequestLimits(bytes=limits.bytes, pixels=limits.pixels, files=limits.files),
     )
+
+
+def threshold_of(classifier: Decider, finding: str) -> float:
+    """From which probability on a finding is called present."""
+    return classifier.thresholds.get(finding, 0.5)
 
 
 def operating_curve(

@@ -1,7 +1,7 @@
 """From uploads to answers: processes that decode, a thread that classifies, one that explains."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import lru_cache, partial
@@ -29,10 +29,12 @@ from hilum.serving.schemas import (
     DecisionProbs,
     DicomFacts,
     Explanation,
+    FindingAnswer,
     Item,
     Neighbour,
     PredictionList,
     describe_classifier,
+    threshold_of,
 )
 from hilum.serving.uploads import FILE, Decoded, Uploads, prepared, refused
 
@@ -51,6 +53,10 @@ class Service:
         self._table_at = lru_cache(maxsize=32)(
             lambda coverage: Table.of(classifier, coverage=coverage)
         )
+        self._thresholds = {
+            finding.name: threshold_of(classifier, finding.name)
+            for finding in classifier.tree.findings
+        }
         self.described = describe_classifier(classifier, self._table, limits)
         run = run_by(classifier, runtime)
         self.batcher = Batcher(run.predict_pixels, limits, self.metrics.batches.observe)
@@ -92,7 +98,7 @@ class Service:
             found,
             np.array([d.reading.coloured for d in decoded if not d.reading.reason], dtype=bool),
         )
-        items = _items(uploads, decoded, answers, table)
+        items = _items(uploads, decoded, answers, table, self._thresholds)
         for item in items:
             self.metrics.radiographs.labels(item.status).inc()
         gate, arrivals = self._classifier.gate, None
@@ -181,9 +187,13 @@ def _refused(error: BaseException) -> Decoded:
 
 
 def _items(
-    uploads: Sequence[Upload], decoded: Sequence[Decoded], answers: Answers, table: Table
+    uploads: Sequence[Upload],
+    decoded: Sequence[Decoded],
+    answers: Answers,
+    table: Table,
+    thresholds: Mapping[str, float],
 ) -> list[Item]:
-    """What is told of each upload."""
+    """What is told of each upload. thresholds: by finding."""
     items: list[Item] = []
     for upload, one, p in zip(uploads, decoded, table.predictions(answers), strict=True):
         if p.reason:
@@ -193,10 +203,19 @@ def _items(
             Item(
                 name=upload.name,
                 status="ok",
-                predicted=p.predicted,
+                predicted=p.predicted or None,
                 probs=p.probs,
                 decisions=_path(p, table),
-                set=None if p.held is None else list(p.held),
+                findings=[
+                    FindingAnswer(
+                        name=name,
+                        probability=probability,
+                        present=name in p.present,
+                        threshold=thresholds[name],
+                    )
+                    for name, probability in p.findings.items()
+                ],
+                set=None if p.held is None or not p.predicted else list(p.held),
                 referred=bool(p.referral),
                 referred_because=p.referral,
                 gate_p_value=p.gate_p_value,
@@ -213,6 +232,8 @@ def _items(
 def _path(prediction: Prediction, table: Table) -> list[DecisionProbs]:
     """The decisions from the root to the predicted class."""
     tree = table.tree
+    if not tree.decisions:
+        return []
     reached = {tree.decisions[0].name, *tree.paths[tree.class_index(prediction.predicted)]}
     return [
         DecisionProbs(name=name, options=options)

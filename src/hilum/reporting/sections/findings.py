@@ -5,11 +5,12 @@ from typing import Any
 
 from hilum.errors import plural
 from hilum.evaluation.files import Evaluation
-from hilum.evaluation.findings import NEGATIVE, OVER_FINDINGS
+from hilum.evaluation.findings import OVER_FINDINGS
 from hilum.labels import LabelTree
 from hilum.records import Estimate
 from hilum.reporting.evaluation_charts import reliability_diagram
 from hilum.reporting.runs import Run, SplitResult
+from hilum.statistics.findings import NEGATIVE
 from hilum.table import Column, Columns, Row, Table
 from hilum.wording import NARROW, PERCENT, PLAIN, Cell, bare, listed
 

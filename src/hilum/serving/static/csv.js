@@ -1,5 +1,7 @@
 // The results as CSV, with the columns of `hilum predict`.
 
+import { findingOf } from "./labels.js";
+
 const FORMULA = /^[=+\-@\t\r\n＝＋－＠']/;
 
 /** A text as a cell that no spreadsheet runs, and that CSV can hold. */
@@ -10,28 +12,39 @@ export function toCell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+const namesOf = (findings) => findings.map(({ name }) => name).join("|");
+
 /**
  * items: those with a result or a reason. classifier: as the server describes it.
  * calls: [{name, of(result)}], columns of 1 and 0 beside the probabilities.
  */
 export function toCsv(items, classifier, calls) {
   const options = classifier.decisions.flatMap((d) => d.options.map((o) => [d.name, o]));
+  const findings = classifier.findings.map(({ name }) => name);
+  const chooses = classifier.classes.length > 0;
+  const first = ["path", ...(chooses ? ["predicted"] : []), ...(findings.length ? ["present"] : [])];
   const header = [
-    "path", "predicted", "status", "reason",
+    ...first, "status", "reason",
     ...classifier.classes.map((name) => `p(${name})`),
     ...options.map(([decision, option]) => `${decision}/${option}`),
+    ...findings.map((name) => `p(${name})`),
     ...calls.map((call) => call.name),
-    "set", "gate_p_value", "referred", "referral",
+    ...(chooses ? ["set"] : []), "gate_p_value", "referred", "referral",
   ];
   const rows = items.map(({ name, result, reason }) => {
-    if (!result) return [name, null, "failed", reason, ...Array(header.length - 4).fill(null)];
+    if (!result) {
+      const told = [name, ...first.slice(1).map(() => null), "failed", reason];
+      return [...told, ...Array(header.length - told.length).fill(null)];
+    }
     const decided = Object.fromEntries(result.decisions.map((d) => [d.name, d.options]));
     return [
-      name, result.predicted, "ok", "",
+      name, ...(chooses ? [result.predicted] : []),
+      ...(findings.length ? [namesOf(result.findings.filter((f) => f.present))] : []), "ok", "",
       ...classifier.classes.map((label) => result.probs[label]),
       ...options.map(([decision, option]) => decided[decision]?.[option]),
+      ...findings.map((label) => findingOf(result, label).probability),
       ...calls.map((call) => (call.of(result) ? 1 : 0)),
-      result.set?.join("|"), result.gate_p_value, result.referred ? 1 : 0, result.referred_because,
+      ...(chooses ? [result.set?.join("|")] : []), result.gate_p_value, result.referred ? 1 : 0, result.referred_because,
     ];
   });
   return [header, ...rows].map((row) => `${row.map(toCell).join(",")}\r\n`).join("");

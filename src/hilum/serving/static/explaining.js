@@ -8,6 +8,9 @@ const SIGNED = "Orange speaks for it, violet against it.";
 const COLOURS = { occlusion: SIGNED, gradcam: "Yellow is strongest.", ig: SIGNED };
 const VOID = "The picture is unlike the training radiographs, so that this map means nothing. ";
 
+/** The finding of the highest probability. */
+const likeliest = ({ findings }) => findings.toSorted((a, b) => b.probability - a.probability)[0].name;
+
 export class ExplainPanel {
   #item = null;
 
@@ -35,14 +38,17 @@ export class ExplainPanel {
     // Unless asked otherwise, the last step to the answer; a flat network has one for all.
     const last = pathOf(result, this.members).at(-1);
     const networks = this.classifier.networks;
-    const own = networks.find(({ name }) => name === last.decision) ?? networks[0];
+    const own = networks.find(({ name }) => name === last?.decision) ?? networks[0];
     const one = networks.length === 1; // whose name then says nothing
-    byId("option").append(...networks.map(({ name, options }) =>
+    byId("option").append(...networks.map(({ name, options, findings }) =>
       el("optgroup", { label: name }, ...options.map((option) =>
         el("option", {
           value: JSON.stringify([name, option]),
           selected: name === own.name && this.members.get(option).includes(result.predicted),
-        }, one ? option : `${name}: ${option}`)))));
+        }, one ? option : `${name}: ${option}`)), ...findings.map((finding) =>
+        el("option", {
+          value: JSON.stringify([name, finding]), selected: !last && finding === likeliest(result),
+        }, finding)))));
   }
 
   /** Show the map or hide it; true if there is one. */

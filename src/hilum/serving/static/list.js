@@ -1,7 +1,7 @@
 // The radiographs of this page as a list of buttons: sorted, filtered, and walked through.
 
-import { byId, count, el, probability } from "./dom.js";
-import { isOdd, stillPossible } from "./labels.js";
+import { byId, count, el } from "./dom.js";
+import { findingOf, isOdd, saidOf, stillPossible } from "./labels.js";
 
 const THUMB = 52; // CSS pixels
 
@@ -24,20 +24,36 @@ const FILTERS = {
 export class List {
   #rows = new Map(); // an item's row
 
+  #orders = { ...ORDERS };
+  #filters = { ...FILTERS };
+
   /** items: of the page. onChoose(item), onRemove(item): a row's buttons. */
   constructor(items, onChoose, onRemove) {
     Object.assign(this, { items, onChoose, onRemove });
-    for (const [id, kinds] of [["sort", ORDERS], ["filter", FILTERS]]) {
-      byId(id).append(...Object.entries(kinds).map(([value, [name]]) => el("option", { value }, name)));
-      byId(id).onchange = () => this.update(this.chosen, this.call);
+    for (const id of ["sort", "filter"]) byId(id).onchange = () => this.update(this.chosen, this.call);
+    this.offer([]);
+  }
+
+  /** Let the list be sorted and filtered by findings, too. */
+  offer(findings) {
+    for (const { name } of findings) {
+      this.#orders[`finding ${name}`] = [`By ${name}`,
+        ({ result }) => (result ? -findingOf(result, name).probability : last)];
+      this.#filters[`finding ${name}`] = [`With ${name}`,
+        ({ result }) => result && findingOf(result, name).present];
+    }
+    for (const [id, kinds] of [["sort", this.#orders], ["filter", this.#filters]]) {
+      byId(id).replaceChildren(...Object.entries(kinds).map(([value, [name]]) =>
+        el("option", { value }, name)));
     }
   }
 
   /** What is in the list now, in its order. */
   get shown() {
-    const score = (result) => this.call?.score(result) ?? result.probs[result.predicted];
-    const key = ORDERS[byId("sort").value][1];
-    const keep = FILTERS[byId("filter").value][1];
+    const score = (result) => this.call?.score(result) ?? result.probs[result.predicted]
+      ?? Math.max(...result.findings.map((f) => f.probability));
+    const key = this.#orders[byId("sort").value][1];
+    const keep = this.#filters[byId("filter").value][1];
     return this.items.filter(keep).map((item) => [key(item, score), item])
       .sort(([a], [b]) => (a === b ? 0 : a - b)).map(([, item]) => item);
   }
@@ -94,7 +110,7 @@ function aboutOf({ state, result, waiting }, call) {
   if (isOdd(result)) return [el("span", { className: "tag warn" }, "unlike the training radiographs")];
   const open = stillPossible(result);
   return [
-    `${result.predicted} ${probability(result.probs[result.predicted])} `,
+    `${saidOf(result)} `,
     call?.of(result) ? el("span", { className: "tag" }, `called ${call.label}`) : "",
     open ? el("small", {}, open.short) : "",
   ];

@@ -44,6 +44,7 @@ async function start() {
   nearest = new NearestPanel(server, classifier, viewer);
   arrivals = new ArrivalsNote(server, classifier, byId("arrivals"));
   byId("operate").hidden = false;
+  list.offer(classifier.findings);
   bindFiles();
   bindShortcuts();
   byId("export").onclick = exportCsv;

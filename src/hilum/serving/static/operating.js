@@ -36,10 +36,9 @@ export class OperatingPanel {
   /** The call at the threshold, or null: {name, label, score(result), of(result)}. */
   get call() {
     if (!this.labels.length) return null;
-    const { label, threshold } = this;
-    const classes = this.members.get(label);
+    const { label, members, threshold } = this;
     const name = `${label}: score>=${threshold.toFixed(4)}`;
-    const score = (result) => scoreOf(result, classes);
+    const score = (result) => scoreOf(result, label, members);
     return { name, label, score, of: (result) => score(result) >= threshold };
   }
 
@@ -88,7 +87,7 @@ export class OperatingPanel {
     this.curve = this.classifier.operating_curve[label];
     this.slider.max = this.curve.thresholds.length - 1;
     this.#showPresets();
-    this.#place(0.5);
+    this.#place(this.classifier.findings.find(({ name }) => name === label)?.threshold ?? 0.5);
   }
 
   #points(label = this.label) {
@@ -166,7 +165,9 @@ export class OperatingPanel {
     const missed = this.#points().filter(({ point }) => !point.chosen?.satisfied)
       .map(({ name, point }) => `${name}: ${point.chosen?.reason ?? "not fitted"}`);
     return [...chosen, ...(validation ? [validation.holds] : []), ...missed,
-      "The threshold calls this one label; the predicted label does not follow it."];
+      this.members.has(this.label)
+        ? "The threshold calls this one label; the predicted label does not follow it."
+        : "What is called present does not follow this threshold; it keeps the classifier's own."];
   }
 
   #tally() {
@@ -199,9 +200,8 @@ export class OperatingPanel {
         svg("polyline", { class: `curve ${name}`, points: at("value").join(" ") }),
       );
     }
-    const classes = this.members.get(this.label);
     for (const result of this.results) {
-      const place = x(scoreOf(result, classes));
+      const place = x(scoreOf(result, this.label, this.members));
       const mark = { class: "score", x1: place, x2: place, y1: BASE + 5, y2: BASE + 18 };
       parts.push(svg("line", mark));
     }

@@ -1,7 +1,7 @@
 // What the classifier says of one radiograph, in words and bars.
 
 import { count, el, probability } from "./dom.js";
-import { isOdd, pathOf, stillPossible } from "./labels.js";
+import { isOdd, pathOf, saidOf, stillPossible } from "./labels.js";
 
 /** The answer for one item: {state, result, reason, retry}. members: see membersOf. */
 export function answerOf(item, classifier, members) {
@@ -14,8 +14,10 @@ export function answerOf(item, classifier, members) {
     ].filter(Boolean);
   }
   if (!result) return [el("p", { className: "quiet" }, "Waiting for the server …")];
-  const named = [el("span", { className: "class" }, result.predicted), " ",
-    el("span", { className: "share" }, probability(result.probs[result.predicted]))];
+  const named = result.predicted
+    ? [el("span", { className: "class" }, result.predicted), " ",
+      el("span", { className: "share" }, probability(result.probs[result.predicted]))]
+    : [el("span", { className: "class findings" }, calledIn(result))];
   if (isOdd(result)) {
     return [
       el("p", { className: "verdict" }, "No answer: unlike the training radiographs"),
@@ -30,7 +32,7 @@ export function answerOf(item, classifier, members) {
   }
   return [
     el("p", { className: "verdict" }, ...named),
-    pathLine(result, members),
+    result.predicted ? pathLine(result, members) : "",
     ...facts(result),
     ...setOf(result),
     ...gateOf(result),
@@ -56,15 +58,14 @@ export function lineOf({ name, state, result }) {
   if (!result) return name;
   if (isOdd(result)) return `${name}: no answer, unlike the training radiographs`;
   const open = stillPossible(result);
-  const said = `${result.predicted} ${probability(result.probs[result.predicted])}`;
-  return `${name}: ${said}${open ? `, ${open.short}` : ""}`;
+  return `${name}: ${saidOf(result)}${open ? `, ${open.short}` : ""}`;
 }
 
 /** How the networks come to what they say. */
 function reasons(result, classifier, members) {
   return [
-    el("h3", {}, "Down the label tree"),
-    treeOf(result, members),
+    ...(result.predicted ? [el("h3", {}, "Down the label tree"), treeOf(result, members)] : []),
+    ...findingsOf(result),
     classifier.calibrated ? "" : el("p", { className: "quiet" },
       "This classifier is not calibrated: read the numbers as an order, not as probabilities."),
     helpOf(result, classifier),
@@ -118,6 +119,33 @@ function treeOf(result, members) {
     top ??= list;
   });
   return top;
+}
+
+/** What is called present, in words. */
+function calledIn({ findings }) {
+  const present = findings.filter((f) => f.present).map((f) => f.name);
+  return present.length ? `Present: ${present.join(", ")}` : "No finding called present";
+}
+
+/** A bar for each finding, with a mark at its threshold. */
+function findingsOf(result) {
+  if (!result.findings.length) return [];
+  const rows = result.findings.map(({ name, probability: p, present, threshold }) => {
+    const bar = el("span", { className: "bar", "aria-hidden": "true" }, el("span"), el("i"));
+    bar.firstChild.style.width = `${100 * p}%`;
+    bar.lastChild.style.left = `${100 * threshold}%`;
+    return el("li", { className: present ? "taken" : "" },
+      el("span", { className: "option" }, name), bar,
+      el("span", { className: "value" }, probability(p)),
+      el("small", {}, `from ${probability(threshold)}`,
+        el("span", { className: "unseen" }, present ? ": present" : ": absent")));
+  });
+  return [
+    el("h3", {}, "Findings"),
+    result.predicted && el("p", { className: "quiet" }, `${calledIn(result)}.`),
+    el("ul", { className: "tree findings", "aria-label": "findings" }, ...rows),
+    el("p", { className: "quiet" }, "Each is called present from a probability of its own on, at the mark."),
+  ].filter(Boolean);
 }
 
 function setOf(result) {
