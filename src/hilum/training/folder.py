@@ -21,7 +21,7 @@ import torch
 
 from hilum.auditing.duplicates import find_together
 from hilum.auditing.split_table import read_split, split_table
-from hilum.auditing.splits import Split, apply_split, count_parts, make_split
+from hilum.auditing.splits import Split, apply_split, count_findings, count_parts, make_split
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
@@ -112,7 +112,8 @@ def _describe(dataset: Dataset, split: Split) -> str:
     groups = set(split.groups.values())
     kinds = listed(_GROUPS[kind] for kind in sorted({g.partition(":")[0] for g in groups}))
     sizes = listed(f"{sum(n.values()):,} to {part}" for part, n in counts.items())
-    held_out = counts[split.names[-1]]
+    last = split.names[-1]
+    held_out = counts[last] | count_findings(dataset, split)[last]
     fewest = min(held_out, key=lambda name: held_out[name])
     few = f" Only {held_out[fewest]:,} of {fewest} are held out, on which figures say little."
     return (
