@@ -45,7 +45,7 @@ def recipe() -> Callable[..., Recipe]:
     return quick_recipe
 
 
-#: What is said of six kinds of images: of 'effusion', a spot above on the left, and of 'mass', one
+#: What is said of six kinds of images: of 'effusion', a spot in a corner, and of 'mass', one
 #: below on the right. Images of the last three have both.
 MARKS = ("1,0", "0,1", "0,0", "1,1", "-1,1", "1,")
 
@@ -59,7 +59,7 @@ def write_marked_spots(root: Path, counts: dict[str, int], seed: int = 0) -> Pat
         for i in range(n * len(MARKS)):
             marks = MARKS[i % len(MARKS)]
             image = rng.integers(60, 120, (32, 32))
-            for mark, (y, x) in zip(marks.split(","), ((6, 6), (20, 20)), strict=True):
+            for mark, (y, x) in zip(marks.split(","), ((0, 0), (20, 20)), strict=True):
                 if mark != "0":
                     image[y : y + 6, x : x + 6] += 100
             Image.fromarray(image.astype(np.uint8)).save(root / f"{split}{i}.png")

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from hilum.decisions import FLAT, ROOT, Decision, Finding
 from hilum.errors import LabelError, nearest
 from hilum.notation import Node, parse_line, parse_lists, write_line, write_lists
-from hilum.records import FloatArray, IntArray
+from hilum.records import PRESENT, FloatArray, IntArray
 
 Strategy = Literal["flat", "cascade"]
 Rule = Literal["route", "argmax"]
@@ -271,6 +271,17 @@ class LabelTree:
                 return finding
         names = [finding.name for finding in self.findings]
         raise LabelError(f"There is no finding '{name}'.{nearest(name, names)}")
+
+    def name_of(self, label: int, marks: Sequence[int] = ()) -> str:
+        """What an image is said to show, in words: 'covid', 'abnormal, effusion', 'no finding'.
+
+        Args:
+            label: Its class index.
+            marks: What is known of each finding.
+        """
+        present = [f.name for f in self.findings if marks and marks[f.index] == PRESENT]
+        own = [self.classes[label]] if self.decisions else []
+        return ", ".join([*own, *present]) or "no finding"
 
     # ---- probabilities ---------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from hilum.auditing import duplicates as module
 from hilum.auditing.duplicates import _Merger, find_clusters, find_duplicates, members_of
 from hilum.codec import to_plain
+from hilum.labels import LabelTree
 from hilum.phantoms.phantom import render_phantom
 from hilum.radiographs.dataset import open_dataset
 from hilum.records import Record
@@ -206,7 +207,8 @@ LINKS = st.lists(st.tuples(PLACES, PLACES, st.floats(0.96, 1)).filter(lambda x: 
 
 @given(LINKS, LINKS)
 def test_clusters_are_connected_components_and_every_pair_is_counted_once(first, second):
-    merger = _Merger([Record(Path(str(i)), str(i), "train", 0) for i in range(12)], ["normal"])
+    tree = LabelTree.from_text("normal, other")
+    merger = _Merger([Record(Path(str(i)), str(i), "train", 0) for i in range(12)], tree)
 
     groups = [*merger.merge(first), *merger.merge(second)]
 

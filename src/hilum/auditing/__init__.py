@@ -10,6 +10,7 @@ __all__ = [
     "findings",
     "leaks",
     "likeness",
+    "occurrence",
     "patients",
     "provenance",
     "shortcuts",

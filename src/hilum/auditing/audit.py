@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -13,6 +13,7 @@ from hilum.auditing.describe import Description, describe, description_findings
 from hilum.auditing.duplicates import Duplicates, find_duplicates
 from hilum.auditing.findings import Finding, by_importance
 from hilum.auditing.leaks import duplicate_findings, patient_findings
+from hilum.auditing.occurrence import Occurrence, occurrence, occurrence_findings
 from hilum.auditing.patients import (
     PatientInfo,
     Resemblance,
@@ -24,9 +25,11 @@ from hilum.auditing.provenance import Match, match_sources, provenance_findings
 from hilum.auditing.shortcuts import (
     SIDE,
     Shortcut,
+    by_finding,
     left_findings,
     measure_shortcuts,
     shortcut_findings,
+    strength,
 )
 from hilum.codec import write_plain
 from hilum.display import Displayed
@@ -34,7 +37,7 @@ from hilum.errors import DataError, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import Header
 from hilum.radiographs.pixels import Thumbnail
-from hilum.records import PixelArray, Progress
+from hilum.records import ABSENT, IntArray, PixelArray, Progress
 from hilum.table import Column, Columns, Row, Table
 
 SYNTHETIC = Finding(
@@ -51,6 +54,7 @@ class Left:
 
     recipe: str
     shortcuts: tuple[Shortcut, ...]
+    by_finding: dict[str, tuple[Shortcut, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +63,9 @@ class Audit(Displayed):
 
     findings: ordered by how much they matter. resemblance: of neighbouring files, measured only
     where no patient is known. seconds: how long each part took. left: what a recipe's augmentation
-    leaves of the shortcuts, where one was asked about.
+    leaves of the shortcuts, where one was asked about. shortcuts: of the classes; none where there
+    is nothing to choose. occurrence, by_finding: of the findings of images, if the labels have
+    any: what the images have, and how well each is told by what is not lung.
     """
 
     data: dict[str, Any]
@@ -72,6 +78,13 @@ class Audit(Displayed):
     shortcuts: tuple[Shortcut, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     left: Left | None = None
+    occurrence: Occurrence | None = None
+    by_finding: dict[str, tuple[Shortcut, ...]] = field(default_factory=dict)
+
+    def balance(self) -> str:
+        """In words how often each class comes, or each finding where there are no classes."""
+        told = None if self.description.tree.decisions else self.occurrence
+        return told.in_words() if told else self.description.ratio()
 
     def _in_one_line(self) -> str:
         found = Counter(finding.severity for finding in self.findings)
@@ -101,6 +114,11 @@ class Audit(Displayed):
             "neighbours": self.resemblance,
             "shortcuts": self.shortcuts,
             "left": self.left,
+            **(
+                {"occurrence": self.occurrence, "shortcuts_by_finding": self.by_finding}
+                if self.occurrence
+                else {}
+            ),
             "seconds": {part: round(s, 2) for part, s in self.seconds.items()},
         }
 
@@ -132,6 +150,7 @@ def run_audit(
         pixels = dataset.pixels(Thumbnail(SIDE), progress)
     with timed("description"):
         description = describe(dataset, pixels, progress)
+        told = occurrence(dataset)
         matches = match_sources(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     with timed("duplicates"):
         duplicates = find_duplicates(dataset, progress=progress)
@@ -142,23 +161,36 @@ def run_audit(
     with timed("shortcuts"):
         rows = dataset.indices("train" if "train" in dataset.splits else "all")
 
-        def look(pixels: PixelArray, headers: Sequence[Header] | None) -> tuple[Shortcut, ...]:
-            return measure_shortcuts(
-                pixels,
-                headers,
-                dataset.labels,
-                dataset.tree.classes,
-                rows=rows,
-                groups=patients.patients,
-                seed=seed,
-                progress=progress,
-            )
+        def look(
+            pixels: PixelArray, headers: Sequence[Header] | None
+        ) -> tuple[tuple[Shortcut, ...], dict[str, tuple[Shortcut, ...]]]:
+            def at(
+                labels: IntArray, classes: Sequence[str], rows: IntArray
+            ) -> tuple[Shortcut, ...]:
+                return measure_shortcuts(
+                    pixels,
+                    headers,
+                    labels,
+                    classes,
+                    rows=rows,
+                    groups=patients.patients,
+                    seed=seed,
+                    progress=progress,
+                )
 
-        shortcuts = look(pixels, description.headers)
+            tree = dataset.tree
+            of_classes = at(dataset.labels, tree.classes, rows) if tree.decisions else ()
+            truths = {f.name: f.truth(dataset.labels, dataset.marks) for f in tree.findings}
+            return of_classes, {
+                name: at(truth, ("negative", name), rows[truth[rows] >= ABSENT])
+                for name, truth in truths.items()
+            }
+
+        shortcuts, of_findings = look(pixels, description.headers)
         left = None
         if trained:
             recipe, as_trained = trained
-            left = Left(recipe, look(as_trained(pixels), None))
+            left = Left(recipe, *look(as_trained(pixels), None))
     read = Finding(
         "note",
         "layout",
@@ -177,8 +209,10 @@ def run_audit(
             if dataset.synthetic
             else patient_findings(patients, across, resemblance, dataset.records)
         ),
-        *shortcut_findings(shortcuts),
-        *(left_findings(left.recipe, shortcuts, left.shortcuts) if left else []),
+        *(shortcut_findings(shortcuts) if shortcuts else []),
+        *by_finding({n: shortcut_findings(of_findings[n]) for n in _strongest(of_findings)}),
+        *_of_left(left, shortcuts, of_findings),
+        *(occurrence_findings(told) if told else []),
         *description_findings(description),
     ]
     data = {
@@ -200,7 +234,30 @@ def run_audit(
         shortcuts,
         seconds,
         left,
+        told,
+        of_findings,
     )
+
+
+def _strongest(of_findings: Mapping[str, Sequence[Shortcut]]) -> list[str]:
+    """The findings, those first that are told best by what is not lung."""
+    return sorted(of_findings, key=lambda name: -strength(of_findings[name]))
+
+
+def _of_left(
+    left: Left | None,
+    shortcuts: Sequence[Shortcut],
+    of_findings: Mapping[str, Sequence[Shortcut]],
+) -> list[Finding]:
+    """What a recipe's augmentation leaves, of the classes and of the findings."""
+    if left is None:
+        return []
+    of_classes = left_findings(left.recipe, shortcuts, left.shortcuts) if shortcuts else []
+    each = {
+        name: left_findings(left.recipe, of_findings[name], left.by_finding[name])
+        for name in _strongest(left.by_finding)
+    }
+    return [*of_classes, *by_finding(each)]
 
 
 def _damaged(dataset: Dataset) -> Finding:

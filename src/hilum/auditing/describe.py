@@ -13,7 +13,7 @@ from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import Header, read_header, read_radiograph
 from hilum.radiographs.pixels import in_parallel
-from hilum.records import BoolArray, FloatArray, IntArray, PixelArray, Progress, Record
+from hilum.records import PRESENT, BoolArray, FloatArray, IntArray, PixelArray, Progress, Record
 
 #: A row or column belongs to a dark margin if 95 % of its pixels are at most this dark, of 255:
 #: room for the noise of a JPEG and for a marker's edge, far below the darkest skin line.
@@ -73,6 +73,11 @@ class Description:
     def totals(self) -> dict[str, int]:
         """Images by class, over all splits."""
         return {c: sum(k[c] for k in self.counts.values()) for c in self.tree.classes}
+
+    def present(self, split: str) -> dict[str, int]:
+        """Images of a split that have each finding."""
+        own = [r.marks for r in self.records if r.split == split]
+        return {f.name: sum(m[f.index] == PRESENT for m in own) for f in self.tree.findings}
 
     @property
     def labels(self) -> IntArray:
@@ -229,9 +234,14 @@ def description_findings(description: Description) -> list[Finding]:
     """What the counts and files mean for training and evaluation."""
     found = []
     for split, classes in description.counts.items():
-        name, least = min(classes.items(), key=lambda item: item[1])
+        total = sum(classes.values())
+        sizes = {**(classes if description.tree.decisions else {}), **description.present(split)}
+        name, least = min(
+            ((name, n) for name, n in sizes.items() if n),
+            key=lambda item: item[1],
+            default=("", total),
+        )
         if split != "train" and least < _SMALL:
-            total = sum(classes.values())
             found.append(
                 Finding(
                     "warning",

@@ -28,6 +28,7 @@ import numpy as np
 from hilum.auditing.likeness import SIDE, near_pairs
 from hilum.auditing.patients import same_as_first
 from hilum.files import sha256
+from hilum.labels import LabelTree
 from hilum.radiographs.cache import cache_folder
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
@@ -44,11 +45,19 @@ SEARCH_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One of several images of one radiograph: its name, split and class."""
+    """One of several images of one radiograph: its name, split, and what it is said to show.
+
+    said: its class, and what is known of each finding, as numbers; below 0 where it is not known.
+    """
 
     name: str
     split: str
     label: str
+    said: tuple[int, ...]
+
+    def to_plain(self) -> dict[str, str]:
+        """For the codec: not the numbers, which the label tells."""
+        return {"name": self.name, "split": self.split, "label": self.label}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +82,12 @@ class Group:
 
     @property
     def conflicting_labels(self) -> bool:
-        """Whether members have different labels, of which one at most is right."""
-        return len({image.label for image in self.images}) > 1
+        """Whether members have different labels, of which one at most is right.
+
+        A finding that is present in one and absent in another is such, too.
+        """
+        columns = zip(*(image.said for image in self.images), strict=True)
+        return any(len({n for n in column if n >= 0}) > 1 for column in columns)
 
     def to_plain(self) -> dict[str, Any]:
         """For the codec: not the positions, which the names tell."""
@@ -126,7 +139,7 @@ def find_duplicates(dataset: Dataset, *, progress: Progress | None = None) -> Du
 
     Raises DataError where files cannot be decoded or the cache cannot be written.
     """
-    merger = _Merger(dataset.records, dataset.tree.classes)
+    merger = _Merger(dataset.records, dataset.tree)
     exact = merger.merge(_equal(dataset.digests))
 
     originals = [i for i, first in enumerate(merger.clusters) if i == first]
@@ -193,7 +206,7 @@ def _place(dataset: Dataset) -> tuple[IntArray, Path]:
 
 def find_identical(dataset: Dataset) -> Duplicates:
     """Only the byte-identical files, which the digests tell at once: no image is decoded."""
-    merger = _Merger(dataset.records, dataset.tree.classes)
+    merger = _Merger(dataset.records, dataset.tree)
     exact = merger.merge(_equal(dataset.digests))
     return Duplicates(exact, (), (), (), np.array(merger.clusters, dtype=np.int64))
 
@@ -235,8 +248,11 @@ class _Merger:
     clusters: for each image the lowest position of its cluster, after every merge.
     """
 
-    def __init__(self, records: Sequence[Record], classes: Sequence[str]) -> None:
-        self.images = [Member(r.name, r.split, classes[r.label]) for r in records]
+    def __init__(self, records: Sequence[Record], tree: LabelTree) -> None:
+        self.images = [
+            Member(r.name, r.split, tree.name_of(r.label, r.marks), (r.label, *r.marks))
+            for r in records
+        ]
         self.clusters = list(range(len(records)))
 
     def merge(self, links: Iterable[_Link]) -> tuple[Group, ...]:

@@ -11,7 +11,7 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 _CODES = (
     "leak", "label-conflict", "provenance", "shortcut", "patients", "source-confounded",
     "small-split", "near-duplicates", "duplicates", "imbalance", "shortcut-possible",
-    "shortcut-brightness",
+    "shortcut-brightness", "findings-tied", "findings-unknown",
 )  # fmt: skip
 
 

@@ -7,8 +7,8 @@ Sources: Maguolo and Nanni 2021, doi:10.1016/j.inffus.2021.04.008 (lungs blanked
 Janizek and Lee 2021, doi:10.1038/s42256-021-00338-7.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -193,6 +193,30 @@ def left_findings(
             evidence,
         )
     ]
+
+
+def strength(shortcuts: Sequence[Shortcut]) -> float:
+    """The highest AUROC outside the lungs; 0 where none is defined."""
+    return max((s.auroc.value or 0 for s in shortcuts if not s.sees_lung), default=0)
+
+
+def by_finding(found: Mapping[str, Sequence[Finding]]) -> list[Finding]:
+    """Of the results for each finding of images, one of each kind, which names them all.
+
+    found: by the finding's name, of shortcut_findings or left_findings, the strongest first.
+    """
+    kinds: dict[tuple[str, str], list[tuple[str, Finding]]] = {}
+    for name, results in found.items():
+        for result in results:
+            kinds.setdefault((result.severity, result.code), []).append((name, result))
+    merged = []
+    for of_kind in kinds.values():
+        name, first = of_kind[0]
+        more = f" and {len(of_kind) - 1} more" if len(of_kind) > 1 else ""
+        title = f"'{name}'{more}: {first.title[0].lower()}{first.title[1:]}"
+        evidence = (f"{n}: {r.title}" for n, r in of_kind)
+        merged.append(replace(first, title=title, evidence=(*evidence, *first.evidence)))
+    return merged
 
 
 def _outside_the_lungs(outside: Sequence[Shortcut], evidence: tuple[str, ...]) -> list[Finding]:

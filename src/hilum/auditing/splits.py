@@ -18,6 +18,9 @@ That is much of a small class. Where any part would hold a fifth more or less of
 share, that class is *stratified* instead: its groups are cut into parts in the order of their
 points, where the shares are met to half a group, and each part gets one where there are enough.
 Adding files to such a class may move groups that lie near a cut.
+
+Where images have findings, which do not exclude each other, all groups are stratified by classes
+and findings together (stratify.py).
 """
 
 import hashlib
@@ -27,16 +30,20 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from types import MappingProxyType
 
+import numpy as np
+
 from hilum.auditing.patients import (
     Group,
     group_name,
     joined_groups,
 )
+from hilum.auditing.stratify import stratified, what_counts
 from hilum.display import Displayed
 from hilum.errors import DataError, in_lines, nearest, plural
 from hilum.files import ODD_NAMES
 from hilum.radiographs.dataset import Dataset, record_order
 from hilum.radiographs.layouts import SPLITS, natural_key
+from hilum.records import PRESENT
 from hilum.table import Table
 
 PROPORTIONS: Mapping[str, float] = MappingProxyType({"train": 0.7, "val": 0.15, "test": 0.15})
@@ -162,6 +169,16 @@ def count_parts(dataset: Dataset, split: Split) -> dict[str, dict[str, int]]:
     }
 
 
+def count_findings(dataset: Dataset, split: Split) -> dict[str, dict[str, int]]:
+    """Images per part and finding that have it; {} of each part where there are no findings."""
+    present = dataset.marks == PRESENT
+    parts = np.array([split.parts[r.name] for r in dataset.records])
+    return {
+        part: {f.name: int(present[parts == part, f.index].sum()) for f in dataset.tree.findings}
+        for part in split.names
+    }
+
+
 def apply_split(dataset: Dataset, split: Split, fold: int | None = None) -> Dataset:
     """The data set with its images in the parts of a split, in order of split, label and number.
 
@@ -244,6 +261,11 @@ def _draw(
         if group not in kept and group not in of_class:
             of_class[group] = label
             strata.setdefault(label, []).append(group)
+    if dataset.tree.findings:
+        rows = [k for k, group in enumerate(groups) if group not in kept]
+        free = [groups[k] for k in rows]
+        points = {g: _point(seed, *g) for g in of_class}
+        return stratified(free, what_counts(dataset)[rows], shares, points)
     parts: dict[Group, str] = {}
     for members in strata.values():
         points = {g: _point(seed, *g) for g in members}

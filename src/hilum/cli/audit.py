@@ -44,6 +44,7 @@ def audit(
     from hilum.auditing.split_table import divide
     from hilum.radiographs.image import image_source
     from hilum.recipe import Recipe
+    from hilum.reporting.audit_findings import findings_tables
     from hilum.reporting.audit_page import (
         augmentation_samples,
         preprocessing_samples,
@@ -77,7 +78,7 @@ def audit(
         console.print_json(found)
         return
     console.print_lines(f"{dataset.name}: {len(dataset.records)} images")
-    console.print_lines(f"{found.description.ratio()}\n")
+    console.print_lines(f"{found.balance()}\n")
     for finding in found.findings:
         console.print_finding(finding)
     console.print_lines("")
@@ -88,17 +89,24 @@ def audit(
             "",
         )
     left = {s.name: s.auroc for s in found.left.shortcuts} if found.left else {}
-    console.print_table(
-        "What tells the classes apart: AUROC, 0.5 is chance",
-        [
-            "seen",
-            "AUROC",
-            *([f"under {found.left.recipe}"] if found.left else dataset.tree.classes),
-        ],
-        [
-            [s.name, s.auroc]
-            + ([left.get(s.name)] if left else [s.per_class.get(c) for c in dataset.tree.classes])
-            for s in found.shortcuts
-        ],
-    )
+    if found.shortcuts:
+        console.print_table(
+            "What tells the classes apart: AUROC, 0.5 is chance",
+            [
+                "seen",
+                "AUROC",
+                *([f"under {found.left.recipe}"] if found.left else dataset.tree.classes),
+            ],
+            [
+                [s.name, s.auroc]
+                + (
+                    [left.get(s.name)]
+                    if left
+                    else [s.per_class.get(c) for c in dataset.tree.classes]
+                )
+                for s in found.shortcuts
+            ],
+        )
+    for table in findings_tables(found):
+        console.print_table(table.caption, table.columns, table.rows)
     console.print_lines(f"Written: {page}, {written}")

@@ -51,7 +51,7 @@ def split(
     """Divide a data set by patients or blocks of file numbers; copies stay together."""
     from hilum.auditing.duplicates import find_together
     from hilum.auditing.split_table import write_split
-    from hilum.auditing.splits import count_parts, make_split, parse_shares
+    from hilum.auditing.splits import count_findings, count_parts, make_split, parse_shares
 
     with console.progress_bar() as progress:
         dataset = open_data(
@@ -75,14 +75,16 @@ def split(
         keep_test=keep_test,
     )
     write_split(made, out)
-    counts = count_parts(dataset, made)
+    counts, present = count_parts(dataset, made), count_findings(dataset, made)
     largest, size = made.largest_group()
     groups = len(set(made.groups.values()))
+    findings = [finding.name for finding in dataset.tree.findings]
     if as_json:
         console.print_json(
             {
                 "split": str(out),
                 "counts": counts,
+                **({"findings": present} if dataset.tree.findings else {}),
                 "groups": groups,
                 "largest_group": {"name": largest, "images": size},
                 "reading": dataset.reading(),
@@ -91,9 +93,13 @@ def split(
         return
     console.print_table(
         f"{dataset.name}: {groups:,} groups, the largest of {size:,} images ({largest})",
-        ["part", *dataset.tree.classes],
+        ["part", *(dataset.tree.classes if dataset.tree.decisions else ["images"]), *findings],
         [
-            [f"fold {part}" if folds and part != "test" else part, *row.values()]
+            [
+                f"fold {part}" if folds and part != "test" else part,
+                *row.values(),
+                *present[part].values(),
+            ]
             for part, row in counts.items()
         ],
     )

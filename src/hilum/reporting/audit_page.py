@@ -16,6 +16,7 @@ from hilum.errors import HilumError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.records import PixelArray, Record
+from hilum.reporting.audit_findings import findings_tables, images_by_kind
 from hilum.reporting.charts import class_bars, radiograph_uri
 from hilum.reporting.page import Section, write_page
 from hilum.reporting.sections.data import counts_table
@@ -72,7 +73,8 @@ def write_audit_page(
             "sentences": give_verdict(audit.findings), "tally": tally, "strips": shown.get("strips")
         },
         "findings": audit.findings,
-        "shortcuts": _shortcuts(audit),
+        **({"shortcuts": _shortcuts(audit)} if audit.shortcuts else {}),
+        **({"occurrence": _occurrence(audit)} if audit.occurrence else {}),
         "content": _content(audit),
         **shown,
         **{
@@ -99,6 +101,7 @@ def _section(anchor: str, title: str = "", **settings: Any) -> Section:
 _SECTIONS = (
     _section("verdict", heading="Can one train on these data, and report?", front=True),
     _section("findings", front=True),
+    _section("occurrence", "Findings of the images", front=True),
     _section("shortcuts", front=True),
     _section("content", "What is there"),
     *(_section(anchor, template="pictures") for anchor in ("samples", "extremes", "duplicates")),
@@ -186,6 +189,16 @@ def _one_of_each_class(dataset: Dataset) -> list[Record]:
     return [dataset.records[rows[len(rows) // 2]] for rows in middle]
 
 
+def _occurrence(audit: Audit) -> dict[str, Any]:
+    """How often the findings of images come, and together, and what tells them."""
+    prevalence, cardinality, together, told = findings_tables(audit)
+    words = audit.occurrence.in_words() if audit.occurrence else ""
+    return {
+        "words": words, "prevalence": prevalence, "cardinality": cardinality,
+        "together": together, "told": told,
+    }  # fmt: skip
+
+
 def _content(audit: Audit) -> dict[str, Any]:
     """Counts per class and split, and how images and files are."""
     described = audit.description
@@ -200,7 +213,7 @@ def _content(audit: Audit) -> dict[str, Any]:
     ]
     files = [*_files(described), ("fingerprint", audit.data["fingerprint"])]
     return {
-        "ratio": described.ratio(),
+        "ratio": audit.balance(),
         "splits": list(described.counts),
         "counts": counts_table("Images per class and split", described.tree.classes, splits),
         "charts": _charts(described),
@@ -212,6 +225,8 @@ def _content(audit: Audit) -> dict[str, Any]:
 def _charts(described: Description) -> list[dict[str, str]]:
     """Grouped bars of the classes, and of the options of every decision where there are several."""
     decisions = described.tree.decisions
+    if not decisions:
+        return []  # one class, which all images are of
     groups = [("All classes", described.ratio(), described.tree.classes, dict(described.counts))]
     if len(decisions) > 1:
         balance = described.balance()
@@ -286,16 +301,17 @@ def _auroc_bars(found: Sequence[Shortcut]) -> str:
 
 def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
     """What stands beside the verdict, samples, the extremes, and groups of copies; read once."""
-    described, labels = audit.description, audit.description.labels
-    classes = described.tree.classes
+    described = audit.description
     samples: dict[str, list[int]] = {}
-    for k, name in enumerate(classes):
-        members = [int(i) for i in (labels == k).nonzero()[0]]
+    kinds = images_by_kind(described)
+    for name, members in kinds.items():
         step = max(1, len(members) // SAMPLES)
         samples[name] = members[step // 2 :: step][:SAMPLES]  # spread, none chosen by hand
-    of_each = _EXAMPLES if len(classes) <= _FEW else 1
+    of_each = _EXAMPLES if len(kinds) <= _FEW else 1
     examples = {
-        f"{name}: {described.totals[name]:,} images": samples[name][:of_each] for name in classes
+        f"{name}: {len(members):,} images": samples[name][:of_each]
+        for name, members in kinds.items()
+        if members
     }
     copies = [
         (kind, group)
@@ -330,7 +346,7 @@ def _pictures(audit: Audit, images: ImageSource) -> dict[str, Any]:
         i: {
             **_picture(pixels),
             "record": described.records[i],
-            "label": classes[labels[i]],
+            "label": described.tree.name_of(described.labels[i], described.records[i].marks),
             "brightness": round(float(described.looks.brightness[i])),
             "margin": float(described.looks.margin[i]),
         }

@@ -85,7 +85,7 @@ class Explainer:
     def neighbours(self, pixels: PixelArray) -> list[Neighbour] | None:
         """The training radiographs nearest to stored pixels (H, W) uint8; None remembers none."""
         classifier, reference = self._classifier, self._classifier.reference
-        if reference is None:
+        if reference is None or not classifier.tree.decisions:  # it remembers classes alone
             return None
         features = {
             name: compute_features(

@@ -21,7 +21,7 @@ import torch
 
 from hilum.auditing.duplicates import find_together
 from hilum.auditing.split_table import read_split, split_table
-from hilum.auditing.splits import Split, apply_split, count_parts, make_split
+from hilum.auditing.splits import Split, apply_split, count_findings, count_parts, make_split
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.provenance import check_facts
 from hilum.codec import to_plain
@@ -113,14 +113,13 @@ def _describe(dataset: Dataset, split: Split) -> str:
     counts = count_parts(dataset, split)
     groups = set(split.groups.values())
     kinds = {"file" if _OF_ONE.fullmatch(g) else g.partition(":")[0] for g in groups}
-    named = listed(_GROUPS[kind] for kind in sorted(kinds))
     sizes = listed(f"{sum(n.values()):,} to {part}" for part, n in counts.items())
-    held_out = counts[split.names[-1]]
+    held_out = counts[split.names[-1]] | count_findings(dataset, split)[split.names[-1]]
     fewest = min(held_out, key=lambda name: held_out[name])
     few = f" Only {held_out[fewest]:,} of {fewest} are held out, on which figures say little."
     return (
         f"The data name no val part, so their {len(dataset.records):,} images were divided, in "
-        f"{plural(len(groups), 'group')} ({named}): {sizes}."
+        f"{plural(len(groups), 'group')} ({listed(_GROUPS[k] for k in sorted(kinds))}): {sizes}."
         + (few if held_out[fewest] < _FEW else "")
     )
 
