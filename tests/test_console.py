@@ -1,8 +1,15 @@
 """What a terminal is shown: sentences, commands, and the table of a training."""
 
+from pathlib import Path
+
 import pytest
 
-from hilum.console import Trained, wrapped
+from hilum.console import Trained, print_write_up, wrapped
+from hilum.evaluation.evaluate import evaluate
+from hilum.pipeline import WriteUp
+from hilum.radiographs.dataset import open_dataset
+from tests.marked import TREES, write_marked
+from tests.untrained import untrained
 
 
 @pytest.mark.parametrize(
@@ -45,3 +52,17 @@ def test_the_table_of_a_training_has_a_line_for_each_decision() -> None:
         "root       2/12  0.500     0.750          —          —       123           —",
         "infected   1/12  0.500     0.750          —          —       123  1 min 50 s",
     ]
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_what_was_held_out_is_told_of_classes_and_of_findings(
+    tree: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = open_dataset(write_marked(tmp_path / "data", {"train": 8, "val": 12}), tree=tree)
+    evaluation = evaluate(untrained(dataset), dataset, "val")
+    print_write_up(WriteUp(Path("report.html"), (Path("run"),), "val", {"run": evaluation}, ()), "")
+    said = capsys.readouterr().out
+    chooses, findings = bool(dataset.tree.decisions), bool(dataset.tree.findings)
+    assert ("\naccuracy " in said, "sensitivity for normal" in said) == (chooses, chooses)
+    assert ("AUROC, mean over findings" in said, "\nFindings\n" in said) == (findings, findings)
+    assert "root" not in said

@@ -260,7 +260,10 @@ def _subgroups(found: Mapping[str, Subgroups], images: str) -> str:
     ]
     compared = list(dict.fromkeys(a.name for _, a in each if a.p is not None))
     if differing:
-        return f"On {images} it does worse for some. {' '.join(differing)}"
+        apart = f" Each of {len(found)} was tested apart, so one may differ by chance."
+        return (
+            f"On {images} it does worse for some. {' '.join(differing)}{apart * (len(found) > 1)}"
+        )
     if not compared:
         return f"On {images} no subgroups could be compared."
     return (
