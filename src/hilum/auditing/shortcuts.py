@@ -227,7 +227,7 @@ def _outside_the_lungs(outside: Sequence[Shortcut], evidence: tuple[str, ...]) -
             Finding(
                 "warning",
                 "shortcut",
-                f"The classes can be told apart without the lungs: AUROC {best.auroc.value:.2f} "
+                f"Labels can be told without the lungs: AUROC {best.auroc.value:.2f} "
                 f"from {best.about}",
                 "A network can learn this instead of the disease; on images from elsewhere it "
                 "is then lost. " + _FILE_SIZE * any(s.name == "file" for s in strong),
