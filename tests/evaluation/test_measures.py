@@ -53,7 +53,7 @@ def test_published_matrix_by_hand():
 @settings(deadline=None)
 @given(classified())
 def test_measures_of_classes_agree_with_scikit_learn(sample):
-    truth, predicted, probs, _ = sample
+    truth, predicted, probs, *_ = sample
     labels = list(range(probs.shape[1]))
     accuracy = overall("accuracy", sample)
     assert accuracy == pytest.approx(oracle.accuracy_score(truth, predicted))

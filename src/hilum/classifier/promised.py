@@ -32,15 +32,13 @@ def fitted_points(classifier: Decider, texts: Iterable[str]) -> tuple[OperatingP
     texts, tree = tuple(texts), classifier.tree
     if not texts:
         return ()
-    truth, known = classifier.promised_predictions()
     alone = [text for text in texts if text.strip() in PRESETS]
     of_classes = [text for text in texts if finding_of(text, tree) is None]
     if not tree.decisions and tree.findings:
         of_classes = [text for text in of_classes if text not in alone]
-    points = [
-        fit_operating_point(point, tree, truth, known)
-        for point in parse_operating_points(of_classes, tree)
-    ]
+    wanted = parse_operating_points(of_classes, tree)
+    truth, known = classifier.promised_predictions()
+    points = [fit_operating_point(point, tree, truth, known) for point in wanted]
     for finding in tree.findings:
         own = [text for text in texts if finding_of(text, tree) == finding]
         side = finding_side(classifier, finding)
