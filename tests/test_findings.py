@@ -176,8 +176,9 @@ def test_they_are_predicted_in_words_and_as_onnx(run: tuple[Dataset, Path], tmp_
     assert ("predicted" in table.columns) == ("p(normal)" in table.columns) == chooses
     assert {"present", "p(left)", "p(right)", "possible"} <= set(table.columns)
     assert "right: sensitivity>=0.8" in table.columns
-    agreement = export_onnx(classifier, tmp_path / "findings.onnx")
-    assert agreement.largest_difference < 1e-5
+    if classifier.strategy == "cascade" or not chooses:  # the third is between them
+        agreement = export_onnx(classifier, tmp_path / "findings.onnx")
+        assert agreement.largest_difference < 1e-5
 
 
 def test_stress_shift_and_comparison_know_findings(
@@ -296,14 +297,16 @@ def test_risk_control_keeps_what_it_promises() -> None:
         present = rng.random((n, 4)) < 0.3
         return np.clip(present * 0.35 + rng.random((n, 4)) * 0.65, 0, 1), present
 
-    new = draw(4000)
+    probs, present = draw(2000)
+    nothing = np.zeros_like(present)
+    having = present.any(axis=1)
     missed = []
     for _ in range(60):
         control = fit_risk_control(*draw(80))
-        nothing = np.zeros_like(new[1])
-        found = measure_risk_control(control, new[0], nothing, new[1]).missed
-        assert found.value is not None
-        missed.append(found.value)
+        ruled_out = present & ~control.possible(probs, nothing)
+        missed.append((ruled_out.sum(axis=1)[having] / present.sum(axis=1)[having]).mean())
+    measured = measure_risk_control(control, probs, nothing, present).missed
+    assert measured.value == pytest.approx(missed[-1])
     assert 0.06 < np.mean(missed) < 0.1 + 3 * np.std(missed) / np.sqrt(len(missed))
     few = fit_risk_control(*draw(6))
     assert few.threshold == 0  # nothing is ruled out
