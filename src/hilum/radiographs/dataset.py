@@ -234,8 +234,9 @@ def open_dataset(
         root: The folder or file.
         tree: The labels and their order, also as a line such as ``normal, pneumonia``; an image's
             class is then the innermost of its labels that is a class of it, so ``NORMAL,
-            PNEUMONIA`` joins what is divided further in the data. Without it the nesting of the
-            labels is the tree.
+            PNEUMONIA`` joins what is divided further in the data. With braces, as in ``{effusion,
+            mass}``, it asks for findings. Without it the nesting of the labels is the tree, or the
+            findings are, where images have several labels.
         exclude: Shell patterns of names below root, such as ``val/infected/covid/8.jpg`` or
             ``*/normal/1?.png``.
         layout: One of layouts.LAYOUTS by name; without it the layout is recognised.
