@@ -30,7 +30,7 @@ from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.recipe import Recipe
 from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN
 from hilum.settings import Settings
-from hilum.statistics import metrics
+from hilum.statistics.curves import average_precisions
 from hilum.studies.folds import divide
 from hilum.training.loss import count_right, make_loss
 from hilum.training.order import kinds_of
@@ -283,7 +283,7 @@ def test_measures_over_findings_agree_with_scikit_learn(seed: int) -> None:
     once = np.ones((1, n), dtype=np.int64)
     weights = rng.integers(0, 3, n)[None]
     for counts in (once, weights):
-        own = metrics.average_precisions(marks[:, 0] == 1, scores[:, 0], counts)[0]
+        own = average_precisions(marks[:, 0] == 1, scores[:, 0], counts)[0]
         assert own == pytest.approx(
             average_precision_score(marks[:, 0], scores[:, 0], sample_weight=counts[0])
         )

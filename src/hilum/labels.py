@@ -283,6 +283,16 @@ class LabelTree:
         own = [self.classes[label]] if self.decisions else []
         return ", ".join([*own, *present]) or "no finding"
 
+    def finding_truths(self, labels: IntArray, marks: IntArray) -> IntArray:
+        """Whether images have each finding: (N, F) PRESENT, ABSENT, or below 0 where not known.
+
+        Args:
+            labels: (N,) class indices.
+            marks: (N, F), as of Dataset.marks.
+        """
+        found = [finding.truth(labels, marks) for finding in self.findings]
+        return np.stack(found, axis=1) if found else np.empty((len(labels), 0), dtype=np.int64)
+
     # ---- probabilities ---------------------------------------------------------------------
 
     def leaf_probs(self, decision_probs: Mapping[str, FloatArray]) -> FloatArray:

@@ -63,7 +63,7 @@ def occurrence(dataset: Dataset) -> Occurrence | None:
     if not findings:
         return None
     names = [finding.name for finding in findings]
-    marks = np.column_stack([f.truth(dataset.labels, dataset.marks) for f in findings])
+    marks = dataset.tree.finding_truths(dataset.labels, dataset.marks)
     present, known = marks == PRESENT, marks >= ABSENT
     counts = {mark: (marks == mark).sum(axis=0) for mark in (PRESENT, ABSENT, UNCERTAIN, MISSING)}
     numbers = present.sum(axis=1)

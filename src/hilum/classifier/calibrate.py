@@ -16,7 +16,7 @@ from scipy.special import softmax
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.classifier.gate import fit_gate
 from hilum.classifier.inference import compute_features, compute_logits
-from hilum.classifier.promised import finding_side
+from hilum.classifier.promised import finding_sides
 from hilum.classifier.provenance import doubt_of
 from hilum.classifier.reference import MAX_IMAGES, Reference
 from hilum.classifier.shifted import MOST_SHIFTED, shifted_pixels
@@ -161,13 +161,11 @@ def _thresholds(classifier: Classifier) -> dict[str, float]:
     Those of which there are too few images keep 0.5, and are left out.
     """
     found = {}
-    for finding in classifier.tree.findings:
-        side = finding_side(classifier, finding)
-        assert side is not None, "it has just been calibrated"
+    for name, side in finding_sides(classifier).items():
         scores = side.predictions.probs[:, 1]
         threshold = best_f1_threshold(scores, side.truth == PRESENT)
         if threshold is not None:
-            found[finding.name] = threshold
+            found[name] = threshold
     return found
 
 

@@ -5,8 +5,6 @@ All are chosen as Decider.promised_predictions says: on shifted copies where it 
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from hilum.classifier.decider import Decider
 from hilum.classifier.operating_points import (
     OperatingPoint,
@@ -16,8 +14,8 @@ from hilum.classifier.operating_points import (
 )
 from hilum.classifier.risk_control import MISSED, RiskControl, fit_risk_control
 from hilum.classifier.threshold import PRESETS
-from hilum.decisions import Finding
-from hilum.records import PRESENT
+from hilum.predictions import Predictions
+from hilum.records import PRESENT, IntArray
 from hilum.statistics.findings import Side, as_choice
 
 
@@ -39,30 +37,24 @@ def fitted_points(classifier: Decider, texts: Iterable[str]) -> tuple[OperatingP
     wanted = parse_operating_points(of_classes, tree)
     truth, known = classifier.promised_predictions()
     points = [fit_operating_point(point, tree, truth, known) for point in wanted]
-    for finding in tree.findings:
-        own = [text for text in texts if finding_of(text, tree) == finding]
-        side = finding_side(classifier, finding)
-        if side is not None:
-            points += [
-                fit_operating_point(point, side.tree, side.truth, side.predictions)
-                for point in parse_operating_points([*alone, *own], side.tree)
-            ]
+    for name, side in finding_sides(classifier).items():
+        own = [text for text in texts if (of := finding_of(text, tree)) and of.name == name]
+        points += [
+            fit_operating_point(point, side.tree, side.truth, side.predictions)
+            for point in parse_operating_points([*alone, *own], side.tree)
+        ]
     return tuple(points)
 
 
-def finding_side(classifier: Decider, finding: Finding, *, promised: bool = True) -> Side | None:
-    """What it says of a finding on the validation images, as a choice; None without any.
+def finding_sides(classifier: Decider, *, promised: bool = True) -> dict[str, Side]:
+    """What it says of each finding on the validation images, as a choice; {} without any.
 
     promised: on their shifted copies, where it carries such.
     """
-    validation = classifier.validation
-    if validation is None or validation.marks is None:
-        return None
-    if not promised or validation.shifted is None:
-        truth, predictions = classifier.validation_predictions()
-        return as_choice(finding, truth, validation.marks, predictions)
-    truth, predictions = classifier.promised_predictions()
-    return as_choice(finding, truth, validation.marks[validation.shifted.rows], predictions)
+    known = _known(classifier, promised)
+    if known is None:
+        return {}
+    return {finding.name: as_choice(finding, *known) for finding in classifier.tree.findings}
 
 
 def risk_control(classifier: Decider, missed: float = MISSED) -> RiskControl | None:
@@ -70,12 +62,21 @@ def risk_control(classifier: Decider, missed: float = MISSED) -> RiskControl | N
 
     missed: the mean share of an image's findings that may be missed, in (0, 1).
     """
+    known = _known(classifier, promised=True)
+    if known is None:
+        return None
+    truth, marks, predictions = known
+    present = classifier.tree.finding_truths(truth, marks) == PRESENT
+    return fit_risk_control(predictions.finding_probs, present, missed)
+
+
+def _known(classifier: Decider, promised: bool) -> tuple[IntArray, IntArray, Predictions] | None:
+    """Classes, marks and predictions of the validation images; None where no marks are kept."""
     validation = classifier.validation
     if validation is None or validation.marks is None:
         return None
+    if not promised or validation.shifted is None:
+        truth, predictions = classifier.validation_predictions()
+        return truth, validation.marks, predictions
     truth, predictions = classifier.promised_predictions()
-    marks = validation.marks
-    if validation.shifted is not None:
-        marks = marks[validation.shifted.rows]
-    present = [f.truth(truth, marks) == PRESENT for f in classifier.tree.findings]
-    return fit_risk_control(predictions.finding_probs, np.column_stack(present), missed)
+    return truth, validation.marks[validation.shifted.rows], predictions

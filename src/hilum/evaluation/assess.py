@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.conformal import COVERAGE, ConformalResult, fit_conformal, measure_conformal
 from hilum.classifier.operating_points import (
     OperatingPoint,
+    finding_of,
     fit_operating_point,
     parse_operating_points,
 )
-from hilum.classifier.promised import finding_side, risk_control
+from hilum.classifier.promised import finding_sides, risk_control
 from hilum.classifier.risk_control import RiskResult, measure_risk_control
 from hilum.classifier.threshold import PRESETS
 from hilum.codec import read_plain, write_plain
+from hilum.decisions import Finding
 from hilum.display import Displayed, paragraphs
 from hilum.errors import EvaluationError, plural
 from hilum.evaluation.bands import Bands
@@ -143,12 +143,13 @@ def assess(
     """
     classifier, dataset = as_pair(classifier, dataset, progress)
     tree, texts = classifier.tree, tuple(several(operate))
-    names = [finding.name for finding in tree.findings]
-    own = [text for text in texts if text.partition(":")[0].strip() in names]
-    others = [text for text in texts if text not in own]
-    for name in names:  # refuses before anything is computed
-        asked = [text for text in own if _is_of(text, name)]
-        parse_operating_points(asked, choice_of(name))
+    own: dict[str, list[str]] = {finding.name: [] for finding in tree.findings}
+    others: list[str] = []
+    for text in texts:
+        finding_asked = finding_of(text, tree)
+        (own[finding_asked.name] if finding_asked else others).append(text)
+    for name in own:  # refuses before anything is computed
+        parse_operating_points(own[name], choice_of(name))
     points = parse_operating_points([*PRESETS, *others], tree) if tree.decisions or others else []
     run = run_split(classifier, dataset, split, rule=rule, progress=progress)
     missing: dict[str, str] = {}
@@ -164,20 +165,19 @@ def assess(
         tree, run.truth, run.predictions, before, known, points, attributes,
         prevalence=prevalence, coverage=coverage, split=split, same=same, alike=alike, holds=holds,
     )  # fmt: skip
+    told = finding_sides(run.classifier)
+    like = finding_sides(run.classifier, promised=False) if alike else {}
     each = {}
     for finding in tree.findings:
         side = as_choice(finding, run.truth, run.marks, run.predictions)
         if not len(side.truth):
             continue
         plain = as_choice(finding, run.truth, run.marks, before)
-        told = finding_side(run.classifier, finding)
-        like = finding_side(run.classifier, finding, promised=False) if alike else None
-        asked = [text for text in own if _is_of(text, finding.name)]
         each[finding.name] = _assess(
-            side.tree, side.truth, side.predictions, plain.predictions, _pair(told),
-            parse_operating_points([*PRESETS, *asked], side.tree),
+            side.tree, side.truth, side.predictions, plain.predictions, _pair(told, finding),
+            parse_operating_points([*PRESETS, *own[finding.name]], side.tree),
             {n: replace(bands, index=bands.index[side.known]) for n, bands in attributes.items()},
-            prevalence=None, coverage=coverage, split=split, same=same, alike=_pair(like),
+            prevalence=None, coverage=coverage, split=split, same=same, alike=_pair(like, finding),
             holds=holds,
         )  # fmt: skip
     assessment = replace(
@@ -200,19 +200,15 @@ def _missed(run: SplitRun, same: bool) -> RiskResult | None:
     if control is None or same:
         return None
     tree = run.classifier.tree
-    present = np.column_stack([f.truth(run.truth, run.marks) == PRESENT for f in tree.findings])
+    present = tree.finding_truths(run.truth, run.marks) == PRESENT
     return measure_risk_control(
         control, run.predictions.finding_probs, run.predictions.present, present
     )
 
 
-def _pair(side: Side | None) -> tuple[IntArray, Predictions] | None:
+def _pair(sides: Mapping[str, Side], finding: Finding) -> tuple[IntArray, Predictions] | None:
+    side = sides.get(finding.name)
     return (side.truth, side.predictions) if side is not None and len(side.truth) else None
-
-
-def _is_of(text: str, name: str) -> bool:
-    """Whether an operating point is asked for a label of this name."""
-    return text.partition(":")[0].strip() == name
 
 
 def _assess(

@@ -10,6 +10,7 @@ from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.records import ABSENT, PRESENT, BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import metrics
+from hilum.statistics.curves import average_precisions
 from hilum.statistics.intervals import bootstrap, cluster_bootstrap
 
 
@@ -31,8 +32,7 @@ class Known(NamedTuple):
         cls, tree: LabelTree, truth: IntArray, marks: IntArray, predictions: Predictions
     ) -> "Known":
         """truth: (N,) class indices. marks: (N, F) of the tree's findings."""
-        own = [finding.truth(truth, marks) for finding in tree.findings]
-        return cls.said(np.column_stack(own), predictions)
+        return cls.said(tree.finding_truths(truth, marks), predictions)
 
     @classmethod
     def said(cls, own: IntArray, predictions: Predictions) -> "Known":
@@ -63,21 +63,25 @@ def _macro(
     return np.asarray(np.mean(columns, axis=0), dtype=np.float64)
 
 
-def _f1(of: Known, counts: IntArray) -> FloatArray:
-    """(R, F): 2 TP / (2 TP + FP + FN) of each finding; 0 where it is called and present in none."""
+def _hits(of: Known, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """(R, F) TP, and 2 TP + FP + FN, of each finding."""
     hit = counts @ (of.known & of.present & of.called)
     told = counts @ (of.known & of.present) + counts @ (of.known & of.called)
+    return hit, told
+
+
+def _f1(hit: IntArray, told: IntArray) -> FloatArray:
+    """2 TP / (2 TP + FP + FN); 0 where nothing is called and present."""
     return np.asarray(2 * hit / np.maximum(told, 1), dtype=np.float64)
 
 
 def _macro_f1(of: Known, counts: IntArray) -> FloatArray:
-    return np.asarray(_f1(of, counts).mean(axis=1), dtype=np.float64)
+    return np.asarray(_f1(*_hits(of, counts)).mean(axis=1), dtype=np.float64)
 
 
 def _micro_f1(of: Known, counts: IntArray) -> FloatArray:
-    hit = (counts @ (of.known & of.present & of.called)).sum(axis=1)
-    told = (counts @ (of.known & of.present) + counts @ (of.known & of.called)).sum(axis=1)
-    return np.asarray(2 * hit / np.maximum(told, 1), dtype=np.float64)
+    hit, told = _hits(of, counts)
+    return _f1(hit.sum(axis=1), told.sum(axis=1))
 
 
 def _hamming(of: Known, counts: IntArray) -> FloatArray:
@@ -96,7 +100,7 @@ OVER_FINDINGS: dict[str, tuple[str, Callable[[Known, IntArray], FloatArray]]] = 
     "macro_auroc": ("AUROC, mean over findings", partial(_macro, metrics.aurocs)),
     "macro_average_precision": (
         "Average precision, mean over findings",
-        partial(_macro, metrics.average_precisions),
+        partial(_macro, average_precisions),
     ),
     "macro_f1": ("F1, mean over findings", _macro_f1),
     "micro_f1": ("F1 over all findings of all images (micro)", _micro_f1),
@@ -140,7 +144,7 @@ def called_together(
 
     The last row is of images that are known to have none.
     """
-    own = np.column_stack([f.truth(truth, marks) for f in tree.findings])
+    own = tree.finding_truths(truth, marks)
     called = predictions.present.astype(np.int64)
     rows = [*(own == PRESENT).T, (own == 0).all(axis=1)]
     return tuple(tuple((row.astype(np.int64) @ called).tolist()) for row in rows)

@@ -58,9 +58,9 @@ def predictions_csv(
     """
     chooses = bool(tree.decisions)
     told = truth is not None and chooses
-    present = []
-    if truth is not None and marks is not None:
-        present = [finding.truth(truth, marks) for finding in tree.findings]
+    present = None
+    if truth is not None and marks is not None and tree.findings:
+        present = tree.finding_truths(truth, marks)
     header = _FIRST_COLUMNS if told else ["path", "predicted"][: 1 + chooses]
     header = [
         *header,
@@ -69,7 +69,7 @@ def predictions_csv(
     ]
     for finding in tree.findings:
         of = f"({finding.name})"
-        header += [f"truth{of}"] * bool(present) + [f"called{of}", f"p{of}"]
+        header += [f"truth{of}"] * (present is not None) + [f"called{of}", f"p{of}"]
     probs = np.hstack(
         [
             predictions.probs[:, : len(tree.classes) * chooses],
@@ -90,8 +90,8 @@ def predictions_csv(
             row.append(predicted)
         row += probs[i].tolist()
         for k in range(len(tree.findings)):
-            if present:
-                own = int(present[k][i])
+            if present is not None:
+                own = int(present[i, k])
                 row.append(own if own >= 0 else "")
             row += [int(predictions.present[i, k]), float(predictions.finding_probs[i, k])]
         writer.writerow(row)

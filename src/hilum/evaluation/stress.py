@@ -326,9 +326,8 @@ class Replicates:
     def __init__(self, tree: LabelTree, run: StressRun, seed: int) -> None:
         said = (run.clean, *run.stressed.values())
         self.n = len(run.truth)
-        measures = self._of_choice(tree, run, said)
-        if not tree.decisions:
-            measures = self._of_findings(tree, run, said)
+        measures_of = self._of_choice if tree.decisions else self._of_findings
+        measures = measures_of(tree, run, said)
         every = np.ones((1, self.n), dtype=np.int64)
         blocks: dict[str, list[FloatArray]] = {n: [] for n in MEASURES if not self.missing[n]}
         for counts in (every, *resample(self.n, run.truth, seed, RESAMPLES)):

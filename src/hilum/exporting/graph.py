@@ -70,8 +70,7 @@ class ClassifierGraph(nn.Module):
             if k:
                 own = values[:, :k].double() / self.temperatures.get(name, 1.0)
                 probs_of[name] = torch.softmax(own, dim=1)
-            for finding in decision.findings:
-                at = k + decision.findings.index(finding)
+            for at, finding in enumerate(decision.findings, start=k):
                 odds = values[:, at].double() / self.temperatures.get(finding.name, 1.0)
                 given[finding.name] = torch.sigmoid(odds)
         chosen: tuple[torch.Tensor, ...] = ()

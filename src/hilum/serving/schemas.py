@@ -9,7 +9,7 @@ from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.decider import Decider
 from hilum.classifier.operating_points import fit_operating_point, parse_operating_points
-from hilum.classifier.promised import finding_side
+from hilum.classifier.promised import finding_sides
 from hilum.classifier.threshold import PRESETS
 from hilum.classifier.validation import HOLDS
 from hilum.codec import to_plain
@@ -318,8 +318,8 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
             holds=HOLDS[classifier.holds or "alike"],
         )
         choices = [(tree, truth, known)]
-        sides = (finding_side(classifier, finding) for finding in tree.findings)
-        choices += [(side.tree, side.truth, side.predictions) for side in sides if side]
+        sides = finding_sides(classifier).values()
+        choices += [(side.tree, side.truth, side.predictions) for side in sides]
         for own, true, said in choices:
             asked = positive_labels(own)
             for name in presets if asked and len(true) else ():

@@ -7,6 +7,7 @@ one row of ones gives the curve itself. Scores are sorted once for all resamples
 import numpy as np
 
 from hilum.records import BoolArray, FloatArray, IntArray
+from hilum.statistics.metrics import ratios
 
 
 def cumulative_counts(
@@ -58,13 +59,14 @@ def precision_recall_curve(positive: BoolArray, scores: FloatArray) -> FloatArra
 def average_precisions(positive: BoolArray, scores: FloatArray, counts: IntArray) -> FloatArray:
     """The average precision of each of R resamples: sum of (R_i - R_(i-1)) P_i over thresholds.
 
-    positive: (N,) bool. scores: (N,). counts: (R, N); each resample holds a positive.
-    Returns (R,) values in (0, 1]; a classifier that knows nothing has the share of positives.
+    positive: (N,) bool. scores: (N,). counts: (R, N).
+    Returns (R,) values in (0, 1], NaN without a positive; a classifier that knows nothing has the
+    share of positives.
     """
     tp, fp = cumulative_counts(positive, scores, counts)
     precision = tp / np.maximum(tp + fp, 1)
     gained = np.diff(tp, axis=1, prepend=0)
-    return np.asarray((gained * precision).sum(axis=1) / tp[:, -1], dtype=np.float64)
+    return ratios((gained * precision).sum(axis=1), tp[:, -1])
 
 
 def sensitivities_at(grid: FloatArray, tp: IntArray, fp: IntArray) -> FloatArray:

@@ -92,25 +92,6 @@ def aurocs(positive: BoolArray, scores: FloatArray, counts: IntArray) -> FloatAr
     return ratios(half_pairs, 2 * drawn_positives.sum(axis=1) * up_to[:, -1])
 
 
-def average_precisions(positive: BoolArray, scores: FloatArray, counts: IntArray) -> FloatArray:
-    """The area under the precision-recall curve as a step function, of R resamples.
-
-    The mean, over the positive images, of the precision at their score, as scikit-learn computes
-    it. positive: (N,) bool. scores: (N,). counts: (R, N), how often each image is drawn.
-    Returns (R,) values in [0, 1]; NaN without positives. Unlike the AUROC it hangs on how common
-    the positives are. Source: Davis and Goadrich 2006, doi:10.1145/1143844.1143874
-    """
-    order = np.argsort(-np.asarray(scores), kind="stable")
-    ranked, hits = np.asarray(scores)[order], np.asarray(positive)[order]
-    drawn = counts[:, order]
-    found, called = np.cumsum(drawn * hits, axis=1), np.cumsum(drawn, axis=1)
-    # what scores equally is called together, so its precision is that at the last of them
-    ends = np.flatnonzero(np.append(ranked[:-1] > ranked[1:], True))
-    last = ends[np.searchsorted(ends, np.arange(len(ranked)))]
-    precision = found[:, last] / np.maximum(called[:, last], 1)
-    return ratios((precision * drawn * hits).sum(axis=1), (drawn * hits).sum(axis=1))
-
-
 def ratios(parts: IntArray | FloatArray, wholes: IntArray | FloatArray) -> FloatArray:
     """Parts / wholes of any one shape, NaN where a whole is 0."""
     found = np.full(np.shape(parts), np.nan)

@@ -5,6 +5,7 @@ Source: Cohen et al. 2020, doi:10.59275/j.melba.2020-48g7.
 """
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from hilum.errors import Problems, plural
@@ -60,17 +61,13 @@ def _read(root: Path) -> Listing:
                 told.append((image, labels))
     problems.check()
     ways = _ways({labels for _, labels in told})
-    found = [_labelled(image, ways[labels]) for image, labels in told]
+    found = [replace(image, labels=ways[labels]) for image, labels in told]
     left_out = [*read.left_out, *views.left_out()]
     for names, what in ((ct, "of computed tomography"), (untold, "whose finding is not told")):
         if names:
             note = f"{plural(len(names), 'image')} {what} left out."
             left_out.append(LeftOut(note, tuple(names)))
     return Listing(root, LAYOUT.name, tuple(found), (read.note,), tuple(left_out))
-
-
-def _labelled(image: Found, labels: tuple[str, ...]) -> Found:
-    return Found(image.path, image.split, labels, image.group, None, image.attributes)
 
 
 def _ways(labels: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], tuple[str, ...]]:
