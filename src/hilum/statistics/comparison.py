@@ -103,7 +103,7 @@ def delong(positive: BoolArray, scores_a: FloatArray, scores_b: FloatArray) -> D
         kind = "negative" if positive.any() else "positive"
         undefined = Estimate.undefined(f"no {kind} image", len(positive))
         return DeLong(undefined, undefined, undefined, None)
-    above, below = _components(positive, scores)
+    above, below = components(positive, scores)
     auc_a, auc_b = (_mean(above[i], below[i], (0, 1)) for i in (0, 1))
     # Taking the difference of each component first makes the variance exactly 0 where both scores
     # order all pairs alike, and not a rounding error.
@@ -115,8 +115,10 @@ def delong(positive: BoolArray, scores_a: FloatArray, scores_b: FloatArray) -> D
     return DeLong(auc_a, auc_b, difference, p)
 
 
-def _components(positive: BoolArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+def components(positive: BoolArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
     """The structural components of scores (K, N): (K, positives) and (K, negatives).
+
+    positive: (N,) bool, with at least one of each kind.
 
     That of a positive is the share of negatives that it outscores, that of a negative the share of
     positives that outscore it, a tie counting half: an image's rank among all, less its rank among
