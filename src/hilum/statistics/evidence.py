@@ -119,11 +119,14 @@ def weigh_measure(
     *,
     least: float = 0.0,
     perfect: Callable[[float], float] | None = None,
+    error_at: Callable[[float], float] | None = None,
 ) -> Evidence:
     """Whether a measure in [least, 1] lies above a bound, or below, by its influence values.
 
     Tested on the logit scale, on which its distribution is nearly normal. perfect: of a measure of
     1, whose influence values are all 0, the chance of it where the measure is truly the bound.
+    error_at: its standard error if it were some value; a near-perfect figure of few images tells
+    too little of its own, so that what claims less of both counts.
     """
     n, value = len(found.each), found.value
     if np.isnan(value):
@@ -146,13 +149,18 @@ def weigh_measure(
 
     error = spread.error * (1 - least) / ((value - least) * (1 - value))
     t = scipy.stats.t(spread.freedom)
-    statistic = (logit(value) - logit(bound)) / error
-    half = float(t.ppf(1 - ALPHA)) * error
-    ends = (1 / (1 + math.exp(-(logit(value) + sign * half))) for sign in (-1, 1))
-    low, high = (least + (1 - least) * end for end in ends)
+
+    def p(side: int, bound: float) -> float:
+        own = float(t.sf(side * (logit(value) - logit(bound)) / error))
+        if error_at is None:
+            return own
+        return max(own, float(scipy.stats.norm.sf(side * (value - bound) / error_at(bound))))
+
+    inside = (least + 1e-6, 1 - 1e-6)
+    low = _root(lambda b: p(1, b) - ALPHA, inside[0], value)
+    high = _root(lambda b: p(-1, b) - ALPHA, value, inside[1])
     needed = _needed(n, logit(value) - logit(bound), error)
-    above, below = float(t.sf(statistic)), float(t.cdf(statistic))
-    return Evidence(value, low, high, above, below, test, spread.n, needed)
+    return Evidence(value, low, high, p(1, bound), p(-1, bound), test, spread.n, needed)
 
 
 def weigh_difference(
@@ -328,6 +336,21 @@ def perfect_area(positives: int, negatives: int) -> Callable[[float], float]:
     """
     pairs = min(positives, negatives)
     return lambda bound: float(np.clip(bound, 0, 1)) ** pairs
+
+
+def area_error(positives: int, negatives: int) -> Callable[[float], float]:
+    """The standard error of an area if it were some value, after Hanley and McNeil.
+
+    Their formula and the one with positives and negatives exchanged, in the mean.
+    Source: Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747
+    """
+
+    def error(area: float) -> float:
+        one, two = area / (2 - area) - area**2, 2 * area**2 / (1 + area) - area**2
+        others = (positives + negatives - 2) * (one + two) / 2
+        return math.sqrt((area * (1 - area) + others) / (positives * negatives))
+
+    return error
 
 
 def perfect_mean(sizes: Sequence[int]) -> Callable[[float], float]:
