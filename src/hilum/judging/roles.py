@@ -106,7 +106,7 @@ def find_roles(
     for role, spellings in NAMES.items():
         if role in single:
             continue
-        found = [n for s in spellings for n in columns if _plain(n) == s and n not in taken]
+        found = [n for s in spellings for n in columns if plain(n) == s and n not in taken]
         if role == "class" and "score" not in single:
             found = []
         if found:
@@ -147,7 +147,7 @@ def parse_columns(text: str) -> dict[str, str]:
     return found
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
@@ -178,8 +178,8 @@ def _tree(
         if extra in single:
             names = [*names, *(columns[single[extra]].at_most(_MOST_CLASSES) or ())]
     named = [label for n in free if columns[n].numbers is not None for label in _label_in(n, "p")]
-    plain = {_plain(name) for name in names}
-    names += [n for n in named if not n.isdigit() and _plain(n) not in plain and "/" not in n]
+    known = {plain(name) for name in names}
+    names += [n for n in named if not n.isdigit() and plain(n) not in known and "/" not in n]
     names = list(dict.fromkeys(names))
     if len(names) == 1 and names[0] in ("0", "1"):
         names = ["0", "1"]
@@ -222,7 +222,7 @@ def _scores(
     tree: LabelTree,
 ) -> dict[str, str]:
     """By class its column of scores, as far as there are some."""
-    wanted = {_plain(name): name for name in tree.classes} if tree.decisions else {}
+    wanted = {plain(name): name for name in tree.classes} if tree.decisions else {}
     numbers = {str(k): name for k, name in enumerate(tree.classes)}
     scores = {r.partition(":")[2]: n for r, n in told.items() if r.startswith("p:")}
     if unknown := [label for label in scores if label not in (*tree.classes, *_names(tree))]:
@@ -233,7 +233,7 @@ def _scores(
         if columns[name].numbers is None or name in scores.values() or "/" in name:
             continue
         labels = [*_label_in(name, "p"), name]
-        matches = [wanted[_plain(label)] for label in labels if _plain(label) in wanted]
+        matches = [wanted[plain(label)] for label in labels if plain(label) in wanted]
         matches = matches or [numbers[label] for label in labels[:-1] if label in numbers]
         if matches and matches[0] not in scores:
             scores[matches[0]] = name
@@ -256,14 +256,14 @@ def _findings(
         for role, name in told.items():
             if role.startswith(f"{kind}:"):
                 label = role.partition(":")[2]
-                found[_plain(label)] = label, name
+                found[plain(label)] = label, name
         for name in free:
             if columns[name].numbers is not None:
                 for label in _label_in(name, kind):
-                    found.setdefault(_plain(label), (label, name))
+                    found.setdefault(plain(label), (label, name))
     both = [key for key in kinds["truth"] if key in kinds["p"]]
     if classes is not None:
-        wanted = {_plain(name): name for name in _names(classes)}
+        wanted = {plain(name): name for name in _names(classes)}
         both = [key for key in both if key in wanted]
         if missing := [name for key, name in wanted.items() if key not in both]:
             raise EvaluationError(
