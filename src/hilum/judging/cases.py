@@ -365,6 +365,8 @@ def _as_probs(
             f"{plural(int((off > 1e-3).sum()), 'row')} of probabilities sum to {total.min():.3f} to "
             f"{total.max():.3f}; taken as rounded, and divided by their sum."
         )
+    if (off <= 1e-6).all():
+        return scores
     equal = np.full_like(scores, 1 / len(tree.classes))
     return np.divide(scores, total, out=equal, where=total > 0)
 
