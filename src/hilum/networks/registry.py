@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from hilum.errors import RecipeError, nearest
-from hilum.networks import doors, efficientnet_lite0, hilum_residual, published
+from hilum.networks import doors, efficientnet_lite, hilum_residual, published
 from hilum.networks.contract import ENTRIES, Entry
 
 #: The modules whose networks are registered: by being imported.
-BUILT_IN = (published, hilum_residual, efficientnet_lite0)
+BUILT_IN = (published, hilum_residual, efficientnet_lite)
 
 
 def network_names() -> tuple[str, ...]:
