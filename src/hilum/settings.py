@@ -156,6 +156,10 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     network: str = "covinet"
     """A registered network (`hilum models` lists them), your own as `"module:Class"`, or one of
     MONAI's as `"monai:Class"`: see networks."""
+    weights: str = ""
+    """What training starts from: a file (safetensors, or a state dict that PyTorch saved), whose
+    weights have to fit but for the last layer and the number of channels of the first. `none`: at
+    random. Empty: as the network's name says."""
     epochs: int = Field(default=10, ge=1, le=10_000)
     """How often the training images are gone through."""
     passes: int = Field(default=0, ge=0, le=1_000_000_000)

@@ -7,7 +7,7 @@ from torch import nn
 
 from hilum.classifier.classifier import Classifier
 from hilum.labels import LabelTree
-from hilum.networks.registry import create_network, create_network_to_load
+from hilum.networks.registry import create_network
 from hilum.transforms.preprocess import Preprocessing
 
 SIDE = 16
@@ -53,12 +53,10 @@ def pixels():
 def untrained(strategy="cascade", name="covinet", size=32):
     """A classifier of the published tree with random weights, the same every time."""
     tree = LabelTree.from_text("normal, infected(covid, non-covid)")
-    # No published weights are needed to try the form of a network.
-    create = create_network_to_load if name.endswith("-imagenet") else create_network
     with torch.random.fork_rng():
         torch.manual_seed(3)
         networks = {
-            d.name: create(name, outputs=len(d.options), image_size=(size, size))
+            d.name: create_network(name, outputs=len(d.options), image_size=(size, size))
             for d in tree.networks(strategy)
         }
     return Classifier(

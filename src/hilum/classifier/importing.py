@@ -2,20 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.weights import load_tensors
 from hilum.decisions import FLAT
 from hilum.errors import ClassifierError, nearest
-from hilum.files import sha256
 from hilum.labels import LabelTree, Rule, Strategy
 from hilum.networks.registry import create_network_to_load
+from hilum.networks.states import read_state
 from hilum.transforms.preprocess import Preprocessing
-
-_STATE_KEYS = ("model_state_dict", "state_dict", "model")
 
 
 def import_checkpoints(
@@ -46,7 +40,7 @@ def import_checkpoints(
     networks, sources = {}, {}
     for decision in decisions:
         path = files[decision.name]
-        state, facts = _read_state(path)
+        state, facts = read_state(path, ClassifierError)
         module = create_network_to_load(
             network,
             outputs=decision.outputs,
@@ -75,32 +69,3 @@ def import_checkpoints(
             "notes": ["The weights were imported; what they were trained on is not recorded here."],
         },
     )
-
-
-def _read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state dict of a checkpoint, and what else it says of itself."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise ClassifierError(f"{path}: there is no such file.") from None
-    except OSError as error:
-        raise ClassifierError(f"{path}: cannot be read ({error.strerror}).") from None
-    content = load_tensors(data, path, ClassifierError)
-    state = content
-    if isinstance(content, dict):
-        state = next((content[key] for key in _STATE_KEYS if key in content), content)
-    if (
-        not isinstance(state, dict)
-        or not state
-        or not all(isinstance(k, str) for k in state)
-        or not all(isinstance(v, torch.Tensor) for v in state.values())
-    ):
-        raise ClassifierError(f"{path}: holds no state dict, bare or under 'model_state_dict'.")
-    if all(key.startswith("module.") for key in state):  # saved from nn.DataParallel
-        state = {key.removeprefix("module."): value for key, value in state.items()}
-    figures = {
-        key: value
-        for key, value in content.items()
-        if content is not state and isinstance(value, int | float | str)
-    }
-    return state, {"file": path.name, "sha256": sha256(data), **figures}

@@ -1,5 +1,6 @@
 """What a run says of itself, in its run.json and in the classifier that it made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,11 @@ class _Network:
     name: str | None = None
     parameters: int | None = None
     outputs: int | None = None
+
+
+@dataclass(frozen=True)
+class _Start:
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class _Facts:
     finished: str | None = None
     seconds: float | None = None
     networks: dict[str, _Network] | None = None
+    starts: dict[str, _Start] | None = None
     imported: dict[str, dict[str, Any]] | None = None
     calibration: dict[str, Any] | None = None
     gate: dict[str, Any] | None = None
@@ -82,3 +89,16 @@ def check_facts(facts: Any, path: Path, error: type[HilumError]) -> dict[str, An
         raise error(f"Cannot read {path}: {refusal}") from None
     checked: dict[str, Any] = facts
     return checked
+
+
+def changed_starts(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The decisions whose networks would start from other weights, by the digests of the files."""
+    old, new = (
+        {name: start["sha256"][:16] for name, start in (side.get("starts") or {}).items()}
+        for side in (then, now)
+    )
+    return [
+        f"weights of '{name}': SHA-256 {old.get(name, 'none')} → {new.get(name, 'none')}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]

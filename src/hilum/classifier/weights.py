@@ -1,12 +1,6 @@
-"""Weights: networks made of them, and their bytes.
+"""Weights: networks made of them, and their bytes, which are safetensors."""
 
-Nothing is ever unpickled: weights are safetensors, or PyTorch files with weights_only=True.
-"""
-
-import io
-import pickle
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -14,7 +8,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from hilum.classifier.files import NetworkEntry, read_part
-from hilum.errors import ClassifierError, HilumError
+from hilum.errors import ClassifierError
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network_to_load
 from hilum.transforms.preprocess import Preprocessing
@@ -50,20 +44,6 @@ def load_network(
             f"({error})."
         ) from None
     return network
-
-
-def load_tensors(data: bytes, path: Path, error: type[HilumError]) -> Any:
-    """What a PyTorch file holds; nothing in it is run. path: for the message. Raises error."""
-    try:
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise error(
-            f"{path}: refused: reading it would run code from the file. Save the state dict alone: "
-            "torch.save(model.state_dict(), FILE)."
-        ) from None
-    except Exception as failure:  # of a damaged file PyTorch raises of many kinds
-        first = str(failure).partition("\n")[0] or type(failure).__name__
-        raise error(f"{path}: not a PyTorch checkpoint ({first}).") from None
 
 
 def pack_weights(state: dict[str, torch.Tensor]) -> bytes:

@@ -131,6 +131,7 @@ def train(
             progress=progress,
             on_epoch=on_epoch,
             on_copies=console.say_copies,
+            on_start=lambda sentence: console.say(f"Note: {sentence}"),
         )
         written = None
         if report:

@@ -3,4 +3,4 @@
 Each takes grey images (B, 1, H, W) in [0, 1] and returns logits (B, outputs).
 """
 
-__all__ = ["ensemble", "registry", "summary"]
+__all__ = ["ensemble", "registry", "states", "summary"]

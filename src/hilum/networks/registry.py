@@ -5,15 +5,21 @@ contract test then runs over it as well. Two doors need no registering: a user's
 ``module:Class`` and MONAI's by ``monai:Class`` (doors.py).
 """
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
 from hilum.errors import RecipeError, nearest
-from hilum.networks import doors, efficientnet_lite0, hilum_residual, published
+from hilum.networks import doors, efficientnet_lite, hilum_residual, published
 from hilum.networks.contract import ENTRIES, Entry
+from hilum.networks.states import Start, fit_state, read_state
 
 #: The modules whose networks are registered: by being imported.
-BUILT_IN = (published, hilum_residual, efficientnet_lite0)
+BUILT_IN = (published, hilum_residual, efficientnet_lite)
+
+#: In a recipe: weights are random, whatever the network's name promises.
+NO_WEIGHTS = "none"
 
 
 def network_names() -> tuple[str, ...]:
@@ -27,13 +33,18 @@ def describe_network(name: str) -> str:
 
 
 def create_network(
-    name: str, *, outputs: int, image_size: tuple[int, int] = (150, 150)
+    name: str,
+    *,
+    outputs: int,
+    image_size: tuple[int, int] = (150, 150),
+    own_start: bool = True,
 ) -> nn.Module:
     """Make a network to be trained, in training mode, in float32 on the CPU.
 
     name: one of network_names(), or one of the two doors, whose code this call runs: it is for
     names that the user gave. outputs: how many logits, at least 2. image_size: (height, width) in
-    pixels of the images that it will be given. The initial weights are PyTorch's defaults unless
+    pixels of the images that it will be given. own_start: whether weights that its name promises
+    are loaded; without, all are random. The initial weights are PyTorch's defaults unless
     the network's docstring says otherwise, drawn from torch's global generator: seed that inside
     torch.random.fork_rng. Under torch.device("meta") registered networks are made without memory
     for their weights; the others are made on the CPU all the same, and tried.
@@ -45,11 +56,23 @@ def create_network(
         doors.check_contract(network, name, outputs=outputs, image_size=image_size)
         return network
     initial_state = _entry(name).initial_state
-    if initial_state is not None:
+    if initial_state is not None and own_start:
         state = initial_state()
         if not any(value.is_meta for value in network.state_dict().values()):
             network.load_state_dict({**network.state_dict(), **state})
     return network
+
+
+def read_start(name: str, network: nn.Module, weights: str) -> Start | None:
+    """What a network's training starts from, as a recipe says it; None: what create_network gives.
+
+    name: the network's. network: as made, be it without memory for its weights. weights: a path,
+    'none', or empty. Raises RecipeError where the file is missing, damaged or does not fit.
+    """
+    if weights in ("", NO_WEIGHTS):
+        return None
+    state, facts = read_state(Path(weights), RecipeError)
+    return fit_state(state, network, name, facts)
 
 
 def create_network_to_load(

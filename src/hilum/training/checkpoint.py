@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from hilum.classifier.weights import load_tensors
 from hilum.errors import TrainingError
 from hilum.files import sha256, write_atomically
+from hilum.networks.states import load_tensors
 
 _NAME = re.compile(r"epoch-(\d{4,})-(\d{5,})-([0-9a-f]{16})\.pt")
 

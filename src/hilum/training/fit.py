@@ -23,6 +23,7 @@ from hilum.errors import Interrupted, TrainingError
 from hilum.labels import LabelTree
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
+from hilum.networks.states import Start
 from hilum.radiographs.pixels import Progress
 from hilum.records import FloatArray, IntArray, PixelArray
 from hilum.settings import Settings
@@ -78,6 +79,7 @@ class Task:
     """What is trained: the network of a decision of a tree, under its settings and a seed.
 
     train: what it learns from. monitored: what it is monitored on after every epoch, if anything.
+    start: the weights that it starts from, where these are not those that the network is made with.
     """
 
     decision: Decision
@@ -88,6 +90,7 @@ class Task:
     monitored: Samples | None
     preprocessing: Preprocessing
     machine: Machine
+    start: Start | None = None
 
 
 def fit(
@@ -135,7 +138,10 @@ class _Loop:
             settings.network,
             outputs=task.decision.outputs,
             image_size=task.preprocessing.image_size,
+            own_start=not settings.weights,
         )
+        if task.start:
+            network.load_state_dict({**network.state_dict(), **task.start.state})
         self.network = as_channels_last(network, device)
         # Steps go through it; the weights stay those of the network.
         self.forward = torch.compile(self.network) if task.machine.compiled else self.network

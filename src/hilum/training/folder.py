@@ -23,7 +23,7 @@ from hilum.auditing.duplicates import find_together
 from hilum.auditing.split_table import read_split, split_table
 from hilum.auditing.splits import Split, apply_split, count_findings, count_parts, make_split
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.provenance import check_facts
+from hilum.classifier.provenance import changed_starts, check_facts
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError, plural
 from hilum.files import is_dir, sha256, write_atomically
@@ -235,7 +235,7 @@ def _refuse_differences(
         lacking = [f"data.{key}" for key in parts if then["data"].get(key) is None]
     if lacking:
         raise _damaged(out / FACTS_FILE, f"it lacks {', '.join(lacking)}")
-    found = changed_data(then, now)
+    found = [*changed_data(then, now), *changed_starts(then, now)]
     found += differences(Recipe.load(out / RECIPE_FILE), plan.recipe)
     found += [f"{k}: {then[k]} → {now[k]}" for k in ("device", "precision") if then[k] != now[k]]
     if found:
@@ -283,6 +283,7 @@ def _first_facts(plan: Plan, division: Division | None) -> dict[str, Any]:
         "finished": None,
         "seconds": None,
         "networks": {},
+        **({"starts": to_plain(plan.starts)} if plan.starts else {}),
     }
 
 
@@ -384,9 +385,8 @@ class History:
 
     def log(self, line: str) -> None:
         """Add a line to log.txt, with the time in UTC."""
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
         with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{now}  {line}\n")
+            file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}  {line}\n")
 
     def close(self) -> None:
         """Close what is open."""

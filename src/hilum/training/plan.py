@@ -1,7 +1,7 @@
 """What a training run is about to do, checked against the data before anything is written."""
 
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,7 +12,8 @@ from hilum.auditing.provenance import recognise
 from hilum.decisions import Decision, Doubt
 from hilum.device import choose_device, choose_format
 from hilum.errors import TrainingError
-from hilum.networks.registry import create_network
+from hilum.networks.registry import create_network, read_start
+from hilum.networks.states import Start
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
 from hilum.records import FloatArray, IntArray, PixelArray
@@ -33,7 +34,8 @@ TEST_USED = (
 class Plan:
     """What a run is about to do, checked against the data before anything is written.
 
-    settings: of every decision, by its name; their epochs are those for these data.
+    settings: of every decision, by its name; their epochs are those for these data. starts: of
+    those decisions whose networks start from weights in a file.
     """
 
     dataset: Dataset
@@ -47,6 +49,7 @@ class Plan:
     allowed: tuple[str, ...]
     notes: tuple[str, ...]
     source: str | None
+    starts: dict[str, Start] = field(default_factory=dict)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -77,6 +80,7 @@ class Plan:
             monitored=samples(self.monitor_rows),
             preprocessing=self.preprocessing,
             machine=self.machine,
+            start=self.starts.get(decision.name),
         )
 
 
@@ -102,6 +106,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
             f"{', '.join(dataset.splits)}). Hold blocks out of train with --monitor blocks."
         )
     settings_of: dict[str, Settings] = {}
+    starts: dict[str, Start] = {}
     for decision in decisions:  # settings that do not fit are refused before the first epoch
         settings = recipe.settings(decision.name)
         _, targets = _samples(decision, dataset, train_rows, recipe.doubt)
@@ -110,8 +115,13 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         settings_of[decision.name] = settings.model_copy(update={"epochs": epochs})
         with torch.device("meta"):
             network = create_network(
-                settings.network, outputs=decision.outputs, image_size=recipe.image_size
+                settings.network,
+                outputs=decision.outputs,
+                image_size=recipe.image_size,
+                own_start=not settings.weights,
             )
+        if start := read_start(settings.network, network, settings.weights):
+            starts[decision.name] = start
         if settings.start_size < 1:
             first = size_in(1, epochs, settings.start_size, recipe.image_size)
             check_resizable(network, settings.network, first)
@@ -121,6 +131,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         notes.append(source.meaning)
     if recipe.monitor == "test":
         notes.append(TEST_USED)
+    notes += [start.sentence(name) for name, start in starts.items()]
     device = choose_device(recipe.device)
     machine = Machine(device, choose_format(recipe.precision, device), recipe.compile)
     preprocessing = Preprocessing.from_recipe(recipe)
@@ -136,6 +147,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         tuple(sorted(allow)),
         tuple(notes),
         source.name if source else None,
+        starts,
     )
 
 

@@ -55,6 +55,7 @@ def train(
     progress: Progress | None = None,
     on_epoch: Callable[[Row], None] | None = None,
     on_copies: Callable[[Copies], None] | None = None,
+    on_start: Callable[[str], None] | None = None,
 ) -> Classifier:
     """Train a classifier and write everything about it into a run folder.
 
@@ -78,6 +79,8 @@ def train(
         on_epoch: Called with each row of the history.
         on_copies: Called, before anything is trained, with the images that stand in two parts
             as copies or nearly so, where there are any.
+        on_start: Called, before anything is trained, with a sentence for each network that starts
+            from weights in a file: what was loaded of them, and what was not.
 
     Returns:
         The classifier, which is also in RUN/classifier.
@@ -115,6 +118,9 @@ def train(
                 copies = _copies(plan, out, facts, progress)
                 if copies.groups and on_copies:
                     on_copies(copies)
+                if on_start:
+                    for name, start in plan.starts.items():
+                        on_start(start.sentence(name))
                 return _train(plan, out, facts, stop, progress, on_epoch)
         except DamagedFilesError:
             if not resume:
@@ -180,6 +186,8 @@ def _train(
     history = History(out)
     history.restore(rows)
     history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}")
+    for name, start in plan.starts.items():
+        history.log(start.sentence(name))
     for decision in plan.decisions:
         if plan.settings[decision.name].augmentation.mirror:
             history.log(f"{decision.name}: {MIRRORED}")
@@ -264,9 +272,18 @@ def _assemble(
         preprocessing=plan.preprocessing,
         networks=networks,
         network_names=names,
-        provenance={**provenance, "recipe": plan.recipe.to_dict()},
+        provenance={**provenance, "recipe": _without_folders(plan.recipe)},
         device=plan.machine.device,
     )
+
+
+def _without_folders(recipe: Recipe) -> dict[str, Any]:
+    """A recipe's keys, with files of weights by their names alone."""
+    keys = recipe.to_dict()
+    for table in (keys, *keys.get("decision", {}).values()):
+        if table.get("weights"):
+            table["weights"] = Path(table["weights"]).name
+    return keys
 
 
 def _calibrated(

