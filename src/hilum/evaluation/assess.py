@@ -161,7 +161,7 @@ def assess(
     holds = run.classifier.holds
     alike = run.classifier.validation_predictions() if holds == "elsewhere" else None
     before = run.classifier.without_temperatures(run.predictions)
-    whole = _assess(
+    whole = assess_predictions(
         tree, run.truth, run.predictions, before, known, points, attributes,
         prevalence=prevalence, coverage=coverage, split=split, same=same, alike=alike, holds=holds,
     )  # fmt: skip
@@ -173,7 +173,7 @@ def assess(
         if not len(side.truth):
             continue
         plain = as_choice(finding, run.truth, run.marks, before)
-        each[finding.name] = _assess(
+        each[finding.name] = assess_predictions(
             side.tree, side.truth, side.predictions, plain.predictions, _pair(told, finding),
             parse_operating_points([*PRESETS, *own[finding.name]], side.tree),
             {n: replace(bands, index=bands.index[side.known]) for n, bands in attributes.items()},
@@ -211,7 +211,10 @@ def _pair(sides: Mapping[str, Side], finding: Finding) -> tuple[IntArray, Predic
     return (side.truth, side.predictions) if side is not None and len(side.truth) else None
 
 
-def _assess(
+_UNCALIBRATED = "the classifier carries no validation figures; hilum calibrate gives it some"
+
+
+def assess_predictions(
     tree: LabelTree,
     truth: IntArray,
     predictions: Predictions,
@@ -220,22 +223,25 @@ def _assess(
     points: Sequence[OperatingPoint],
     attributes: Mapping[str, Bands],
     *,
-    prevalence: Mapping[str, float] | None,
-    coverage: float,
     split: str,
-    same: bool,
-    alike: tuple[IntArray, Predictions] | None,
-    holds: Promises | None,
+    prevalence: Mapping[str, float] | None = None,
+    coverage: float = COVERAGE,
+    same: bool = False,
+    alike: tuple[IntArray, Predictions] | None = None,
+    holds: Promises | None = None,
+    unknown: str = _UNCALIBRATED,
 ) -> Assessment:
-    """All but what the gate says. before: at temperature 1.
+    """All but what the gate says, of anybody's predictions. before: without recalibration.
 
-    known: what thresholds are chosen on. alike: the validation images, where that is of copies.
+    known: the truth (M,) and predictions that thresholds are chosen on; None has none, and
+    unknown says why. points: to be chosen there. attributes: the subgroups of the N images. same:
+    whether the images are those. alike: the validation images, where known is of copies. holds:
+    for which images what is chosen is to hold. The rest as of assess.
     """
     missing: dict[str, str] = {}
     temperature = operating = conformal = None
     if known is None:
-        reason = "the classifier carries no validation figures; hilum calibrate gives it some"
-        missing |= dict.fromkeys(("temperature", "operating", "conformal"), reason)
+        missing |= dict.fromkeys(("temperature", "operating", "conformal"), unknown)
     elif len(tree.classes) > 1:
         fitted = [fit_operating_point(point, tree, *known) for point in points]
         operating = assess_operating_points(

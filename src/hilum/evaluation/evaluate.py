@@ -229,13 +229,17 @@ def evaluate_predictions(
     its predicted class part.
 
     Proportions (accuracy, precision, recall, specificity) carry Wilson intervals, all other
-    measures bootstrap intervals, stratified by true class. All take the images as independent.
+    measures bootstrap intervals, stratified by true class; of very many images the influence of
+    each gives them.
 
     marks: (N, F) what is known of the tree's findings, if it has some: each is evaluated as a
     choice between its absence and presence, on the images of which it is known. groups: (N,) the
-    patient of each image; intervals of findings then draw patients.
+    patient of each image; where patients have several, intervals draw patients. None takes the
+    images as independent.
     """
-    sample, alone = samples_of(tree, truth, predictions)
+    if groups is not None and len(set(groups)) == len(groups):
+        groups = None  # an image of each patient: images are what is drawn
+    sample, alone = samples_of(tree, truth, predictions, groups)
     return _evaluate(
         tree,
         sample,

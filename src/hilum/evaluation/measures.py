@@ -16,6 +16,13 @@ from hilum.predictions import Predictions
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import metrics
 from hilum.statistics.checks import check_predictions
+from hilum.statistics.influence import (
+    Influence,
+    influence_of_area,
+    influence_of_counts,
+    interval_of,
+    numbered,
+)
 from hilum.statistics.intervals import bootstrap, cluster_bootstrap, wilson
 
 #: How an interval is made: of a proportion, or by resampling.
@@ -233,6 +240,35 @@ OF_A_LABEL: dict[str, LabelMeasure] = {
 }
 
 
+#: Of more images than this intervals come from influence values: a bootstrap would take minutes.
+MANY = 100_000
+
+
+def influence_overall(measure: Measure, sample: Sample) -> Influence:
+    """How much each image moves a measure over all classes."""
+    size = sample.probs.shape[1]
+    if measure is OVERALL["macro_auroc"]:
+        areas = [
+            influence_of_area(sample.truth == k, sample.probs[:, k]) for k in range(size)
+        ]
+        value = float(np.mean([area.value for area in areas]))
+        return Influence(value, np.mean([area.each for area in areas], axis=0))
+    cells = np.arange(size * size)
+    few = Sample(cells // size, cells % size, np.zeros((size * size, size)), sample.options)
+    cell_of = sample.truth * size + sample.predicted
+    return influence_of_counts(lambda n: measure.replicates(few, n), cell_of, size * size)
+
+
+def influence_of_label(measure: LabelMeasure, side: OneAgainstRest) -> Influence:
+    """How much each image moves a measure of a label against the rest."""
+    if measure.ratio is None:
+        return influence_of_area(side.positive, side.scores)
+    truths, calls = np.array([False, False, True, True]), np.array([False, True, False, True])
+    few = OneAgainstRest(truths, calls, np.zeros(4))
+    cell_of = side.positive * 2 + side.called
+    return influence_of_counts(lambda n: measure.replicates(few, n), cell_of, 4)
+
+
 def measure_overall(
     sample: Sample, matrix: IntArray, names: Sequence[str], seed: int
 ) -> dict[str, Estimate]:
@@ -247,7 +283,8 @@ def measure_overall(
         if measure.interval == "wilson" and not reason and sample.groups is None:
             found[key] = wilson(round(float(of_resamples(once)[0]) * n), n)
         else:
-            found[key] = _resampled(of_resamples, sample, reason, seed)
+            influence = partial(influence_overall, measure, sample)
+            found[key] = _resampled(of_resamples, influence, sample, reason, seed)
     return found
 
 
@@ -267,7 +304,9 @@ def measure_label(sample: Sample, k: int, name: str, seed: int) -> dict[str, Est
             part, whole = measure.ratio(once)
             found[key] = wilson(int(part[0]), int(whole[0]))
         else:
-            found[key] = _resampled(partial(measure.replicates, side), sample, reason, seed)
+            influence = partial(influence_of_label, measure, side)
+            of_resamples = partial(measure.replicates, side)
+            found[key] = _resampled(of_resamples, influence, sample, reason, seed)
             if measure.ratio and measure.interval == "wilson" and found[key].low is None:
                 found[key] = _of_patients(found[key], sample.groups)
     return found
@@ -286,12 +325,18 @@ def _of_patients(share: Estimate, groups: Sequence[str] | None) -> Estimate:
 
 
 def _resampled(
-    of_resamples: Callable[[IntArray], FloatArray], sample: Sample, reason: str, seed: int
+    of_resamples: Callable[[IntArray], FloatArray],
+    influence: Callable[[], Influence],
+    sample: Sample,
+    reason: str,
+    seed: int,
 ) -> Estimate:
     """With its bootstrap interval, stratified by truth; undefined for a reason."""
     n = len(sample.truth)
     if reason:
         return Estimate.undefined(reason, n)
+    if n > MANY:
+        return interval_of(influence(), numbered(sample.groups))
     if sample.groups is not None:
         return cluster_bootstrap(of_resamples, sample.groups, strata=sample.truth, seed=seed)
     return bootstrap(of_resamples, n, strata=sample.truth, seed=seed)

@@ -20,7 +20,12 @@ import numpy as np
 
 from hilum.errors import EvaluationError, examples
 from hilum.evaluation.bands import Bands, cut_cells
-from hilum.evaluation.measures import OneAgainstRest, Sample
+from hilum.evaluation.measures import (
+    OneAgainstRest,
+    Sample,
+    influence_of_label,
+    influence_overall,
+)
 from hilum.judging.cases import Cases
 from hilum.labels import LabelTree
 from hilum.records import BoolArray, FloatArray, IntArray
@@ -40,12 +45,7 @@ from hilum.statistics.evidence import (
     weigh_share,
 )
 from hilum.statistics.findings import as_choice, choice_of
-from hilum.statistics.influence import (
-    Influence,
-    influence_of_area,
-    influence_of_counts,
-    numbered,
-)
+from hilum.statistics.influence import Influence, influence_of_area, numbered
 from hilum.statistics.targets import Target
 from hilum.studies.measures import OF_A_LABEL, OVERALL, Measure
 
@@ -337,20 +337,13 @@ def influence(measure: Measure, choice: _Choice) -> Influence:
         value = float(np.mean([f.value for f in found]))
         return Influence(value, np.mean(whole, axis=0))
     if measure.target is None:
-        k = len(choice.tree.classes)
-        cell_of = choice.truth * k + choice.sample.predicted
-        grid = np.arange(k * k)
-        few = Sample(grid // k, grid % k, np.zeros((k * k, k)), choice.tree.classes)
-        kind = OVERALL[measure.kind]
-        return influence_of_counts(lambda counts: kind.replicates(few, counts), cell_of, k * k)
+        return influence_overall(OVERALL[measure.kind], choice.sample)
     rows, (positive, called) = _one_against_rest(measure, choice)
-    cell = np.full(n, 4)
-    cell[rows] = positive * 2 + called
-    side = OneAgainstRest(
-        np.array([False, False, True, True]), np.array([False, True, False, True]), np.zeros(4)
-    )
-    of = OF_A_LABEL[measure.kind]
-    return influence_of_counts(lambda counts: of.replicates(side, counts[:, :4]), cell, 5)
+    side = OneAgainstRest(positive, called, np.zeros(len(positive)))
+    found_here = influence_of_label(OF_A_LABEL[measure.kind], side)
+    each = np.zeros(n)
+    each[rows] = found_here.each * n / rows.sum()
+    return Influence(found_here.value, each)
 
 
 def _weigh_against(claim: Claim, choice: _Choice, other: _Choice) -> Evidence:

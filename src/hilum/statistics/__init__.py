@@ -5,11 +5,14 @@ Nothing here knows of classifiers, data sets or files.
 
 __all__ = [
     "calibration",
+    "chance",
     "checks",
     "comparison",
     "confident",
     "curves",
+    "evidence",
     "findings",
+    "influence",
     "intervals",
     "metrics",
     "power",

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 
-from hilum.records import BoolArray, FloatArray, IntArray
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.comparison import components
+from hilum.statistics.intervals import CONFIDENCE
 
 
 class Influence(NamedTuple):
@@ -85,6 +87,16 @@ def spread_of(each: FloatArray, groups: IntArray | None = None) -> Spread:
         return Spread(0.0 if total == 0 else np.nan, 0.0, units)
     error = np.sqrt(total * units / (units - 1)) / n
     return Spread(float(error), min(units - 1.0, total**2 / fourth), units)
+
+
+def interval_of(found: Influence, groups: IntArray | None = None) -> Estimate:
+    """A measure with its 95 % interval, for so many images that it is nearly normal."""
+    spread = spread_of(found.each, groups)
+    n = len(found.each)
+    if np.isnan(found.value) or not spread.error > 0:
+        return Estimate.undefined("undefined on these images", n)
+    half = float(scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2)) * spread.error
+    return Estimate(found.value, found.value - half, found.value + half, n, "influence")
 
 
 def numbered(groups: Sequence[str] | None) -> IntArray | None:

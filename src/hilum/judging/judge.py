@@ -1,0 +1,404 @@
+"""Judge a model by a table of its predictions: evaluate it, and say what may be claimed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from scipy.special import softmax
+
+from hilum.classifier.operating_points import finding_of, parse_operating_points
+from hilum.classifier.temperature import fit_temperature
+from hilum.classifier.threshold import PRESETS
+from hilum.codec import read_plain, write_plain
+from hilum.display import Displayed, paragraphs
+from hilum.errors import EvaluationError, plural
+from hilum.evaluation.assess import Assessment, assess_predictions, write_assessment
+from hilum.evaluation.bands import cut_cells
+from hilum.evaluation.calibration import compare_calibration
+from hilum.evaluation.compare import PairedComparison, compare_predictions
+from hilum.evaluation.evaluate import evaluate_predictions
+from hilum.evaluation.files import EVALUATION_FILE, Evaluation, write_evaluation
+from hilum.evaluation.predictions_file import Told
+from hilum.given import Place
+from hilum.judging.cases import Cases, Kind, read_cases
+from hilum.judging.claims import Claim, Judged, judge_claims, parse_claim, usual_claims
+from hilum.judging.leaks import Leak, find_leak
+from hilum.judging.roles import parse_columns
+from hilum.judging.verdict import Sentence, give_verdict
+from hilum.labels import LabelTree
+from hilum.predictions import Predictions
+from hilum.records import Estimate, several
+from hilum.statistics.findings import as_choice
+from hilum.statistics.two_by_two import parse_prevalence
+from hilum.table import Table
+
+JUDGEMENT_FILE = "judgement.json"
+
+#: What the cases are called among a run's splits.
+SPLIT = "cases"
+
+#: Of more cases the assessment (calibration, curves, subgroups) is of so many, drawn at random.
+_ASSESSED = 20_000
+#: Of more cases predictions.csv is not written again.
+_WRITTEN = 200_000
+
+#: Where the threshold behind the predicted classes was chosen.
+ChosenOn = Literal["validation", "test", "unknown"]
+
+_CHOSEN_ON: dict[ChosenOn, str] = {
+    "validation": "",
+    "test": "The threshold was chosen on these very cases: sensitivity, specificity and accuracy "
+    "are too good.",
+    "unknown": "Where the threshold behind the predicted classes was chosen is not known; if on "
+    "these cases, sensitivity, specificity and accuracy are too good (--chosen-on).",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Judgement(Displayed):
+    """What a table of predictions shows of a model.
+
+    name: of the table. against: of the one that it is compared with, or ''. labels: the tree.
+    n: cases; patients: how many, None where they are not known. kind: what the scores are.
+    claims: in their order. leak: cases and patients that were trained on; None where no training
+    table was given. comparison: with the other model. verdict: sentences for a reviewer, each with
+    the numbers that it stands on. notes: what a reader must know.
+    """
+
+    name: str
+    against: str
+    labels: list[Any]
+    n: int
+    patients: int | None
+    kind: Kind
+    claims: tuple[Judged, ...]
+    leak: Leak | None
+    comparison: PairedComparison | None
+    verdict: tuple[Sentence, ...]
+    reading: str
+    notes: tuple[str, ...]
+
+    FORMAT: ClassVar[int] = 1
+
+    def table(self) -> Table:
+        """A row for each claim: whether it is shown, and by what."""
+        return claims_table(self.claims)
+
+    def _in_one_line(self) -> str:
+        shown = sum(claim.status == "shown" for claim in self.claims)
+        return f"Judgement of {self.name}: {shown} of {plural(len(self.claims), 'claim')} shown"
+
+    def _in_full(self) -> Iterator[str | Table]:
+        yield self.table()
+        yield paragraphs(*(s.text for s in self.verdict), *self.notes)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """A judgement, and the evaluation and assessment that it stands on.
+
+    assessment: None where scores are no probabilities. out: the folder, or None.
+    """
+
+    judgement: Judgement
+    evaluation: Evaluation
+    assessment: Assessment | None
+    out: Path | None
+
+
+def judge(
+    predictions: Place,
+    *,
+    against: Place | None = None,
+    validation: Place | None = None,
+    train: Place | None = None,
+    claims: str | Sequence[str] = (),
+    columns: str | Mapping[str, str] = "",
+    classes: str | LabelTree | None = None,
+    kind: Kind | None = None,
+    chosen_on: ChosenOn = "unknown",
+    leave_out_missing: bool = False,
+    operate: str | Sequence[str] = (),
+    prevalence: Mapping[str, float] | Sequence[str] = (),
+    out: Place | None = None,
+) -> Judging:
+    """Judge anybody's model by a table of its predictions.
+
+    Args:
+        predictions: CSV, Parquet, JSON Lines or NPZ: the truth and scores or classes of cases.
+        against: Another model's table of the same cases.
+        validation: A table of other cases of this model: on it temperatures, thresholds and
+            prediction sets are chosen, which are then measured on the cases.
+        train: A table of what the model was trained on (cases, patients): whether they are here.
+        claims: As judging.claims reads them; without any the usual ones are judged.
+        columns: What columns mean where it is not guessed: 'truth=label,p:covid=prob_1'.
+        classes: The labels, as 'normal, infected(covid, non-covid)'; None takes them as they are.
+        kind: What the scores are: probabilities, logits, scores or labels; None looks.
+        chosen_on: Where the threshold behind predicted classes was chosen.
+        leave_out_missing: Leave out cases without scores, and say so.
+        operate: Operating points beside the two presets, chosen on the validation table.
+        prevalence: By label, for predictive values.
+        out: A folder for judgement.json, evaluation.json, assessment.json and predictions.csv,
+            which `hilum report` reads; None writes nothing.
+
+    Returns:
+        The judgement, and what it stands on.
+
+    Raises:
+        EvaluationError: A table cannot be read, or something asked for does not fit it.
+    """
+    roles = parse_columns(columns) if isinstance(columns, str) else dict(columns)
+    tree = LabelTree.from_text(classes) if isinstance(classes, str) else classes
+
+    def read(table: Place, tree: LabelTree | None) -> Cases:
+        return read_cases(
+            Path(table), columns=roles, classes=tree, kind=kind,
+            leave_out_missing=leave_out_missing,
+        )  # fmt: skip
+
+    cases = read(predictions, tree)
+    other = align(read(against, cases.tree), cases) if against is not None else None
+    known = read(validation, cases.tree) if validation is not None else None
+    _refuse_shared(cases, known)
+    asked = [parse_claim(text, cases.tree) for text in several(claims)]
+    asked = asked or [parse_claim(text, cases.tree) for text in usual_claims(cases, other)]
+    shares = prevalence if isinstance(prevalence, Mapping) else None
+    if shares is None:
+        shares = parse_prevalence(list(prevalence), cases.tree)
+    own = [text for text in several(operate) if not finding_of(text, cases.tree)]
+    if known is None and several(operate):
+        raise EvaluationError("Operating points are chosen on other cases: give --validation.")
+
+    notes = [*cases.notes, *_notes(cases, known, chosen_on)]
+    evaluation = _evaluate(cases, notes)
+    assessment = _assess(cases, known, own, shares)
+    comparison = None
+    if other is not None:
+        pair = (Told(c.truth, c.predictions, c.marks) for c in (cases, other))
+        comparison = compare_predictions(*pair, (cases.name, other.name), SPLIT)
+    leak = find_leak(cases, Path(train), roles) if train is not None else None
+    judged = judge_claims(asked, cases, other)
+    judgement = Judgement(
+        name=cases.name,
+        against=other.name if other else "",
+        labels=cases.tree.to_json(),
+        n=len(cases),
+        patients=len(set(cases.groups)) if cases.groups is not None else None,
+        kind=cases.kind,
+        claims=tuple(judged),
+        leak=leak,
+        comparison=comparison,
+        verdict=give_verdict(cases, evaluation, judged, leak, chosen_on),
+        reading=cases.reading,
+        notes=tuple(notes),
+    )
+    if out is not None:
+        _write(Path(out), cases, judgement, evaluation, assessment)
+    return Judging(judgement, evaluation, assessment, Path(out) if out is not None else None)
+
+
+def read_judgement(folder: Path) -> Judgement:
+    """Read the judgement.json of a folder. Raises EvaluationError."""
+    return read_plain(
+        folder / JUDGEMENT_FILE, Judgement, what="a judgement", error=EvaluationError
+    )
+
+
+def claims_table(claims: Sequence[Judged]) -> Table:
+    """A row for each claim."""
+    rows = []
+    for claim in claims:
+        found = claim.evidence
+        value = Estimate(found.value, found.low, found.high, found.n, found.test)
+        rows.append(
+            [
+                claim.claim,
+                claim.status,
+                value if found.value is not None else None,
+                "" if claim.p_adjusted is None else f"{claim.p_adjusted:.2g}",
+                found.needed if claim.status == "not shown" else None,
+                found.test or found.reason,
+            ]
+        )
+    from hilum.table import Column
+
+    columns = [
+        Column("claim", "text", wrap=True), Column("", "text"), "measured", "p",
+        "cases needed", Column("test", "text", wrap=True),
+    ]  # fmt: skip
+    return Table("What may be claimed", columns, rows)
+
+
+def align(other: Cases, cases: Cases) -> Cases:
+    """The other model's cases in the order of these. Raises EvaluationError where they differ."""
+    rows = {name: i for i, name in enumerate(other.predictions.names)}
+    missing = [name for name in cases.predictions.names if name not in rows]
+    if missing or len(rows) != len(cases):
+        raise EvaluationError(
+            f"{cases.name} and {other.name} are of other cases ({len(cases):,} and {len(rows):,}; "
+            f"{plural(len(missing), 'case')} of the first not in the second): compare models on "
+            "the same cases, named alike."
+        )
+    order = np.array([rows[name] for name in cases.predictions.names])
+    found = replace(
+        other, truth=other.truth[order], marks=other.marks[order],
+        predictions=other.predictions.take(order), groups=cases.groups,
+        attributes=cases.attributes,
+    )  # fmt: skip
+    if (found.truth != cases.truth).any() or (found.marks != cases.marks).any():
+        k = int(np.argmax((found.truth != cases.truth) | (found.marks != cases.marks).any(axis=1)))
+        raise EvaluationError(
+            f"{cases.name} and {other.name} have other truths, of {cases.predictions.names[k]} "
+            "first."
+        )
+    return found
+
+
+def _refuse_shared(cases: Cases, known: Cases | None) -> None:
+    if known is None:
+        return
+    same = set(cases.predictions.names) & set(known.predictions.names)
+    if same and not all(name.isdigit() for name in same):
+        raise EvaluationError(
+            f"{plural(len(same), 'case')} of {known.name} are in {cases.name} too, such as "
+            f"{sorted(same)[0]}: what is chosen on a case cannot be measured on it."
+        )
+
+
+def _notes(cases: Cases, known: Cases | None, chosen_on: ChosenOn) -> list[str]:
+    found = [_CHOSEN_ON[chosen_on]] if cases.tree.decisions else []
+    if cases.groups is None:
+        found.append(
+            "Patients are not known: each case is taken as a patient of its own, which makes "
+            "intervals and p too small where it is not so."
+        )
+    if len(cases) > _ASSESSED:
+        found.append(
+            f"Calibration, curves and subgroups are of {_ASSESSED:,} cases drawn at random; "
+            "measures and claims are of all."
+        )
+    if len(cases) > _WRITTEN:
+        found.append(f"predictions.csv is not written again for more than {_WRITTEN:,} cases.")
+    if known is not None and cases.groups and known.groups:
+        both = set(cases.groups) & set(known.groups)
+        if both:
+            found.append(
+                f"{plural(len(both), 'patient')} are in {known.name} too: what is chosen there "
+                "and measured here is too good."
+            )
+    return [note for note in found if note]
+
+
+def _evaluate(cases: Cases, notes: Sequence[str]) -> Evaluation:
+    evaluation = evaluate_predictions(
+        cases.tree,
+        cases.truth,
+        cases.predictions,
+        rule="argmax",
+        strategy="flat",
+        split=SPLIT,
+        notes=notes,
+        data={"name": cases.name},
+        classifier={"name": cases.name},
+        marks=cases.marks if cases.tree.findings else None,
+        groups=cases.groups,
+    )
+    return _without_areas(evaluation) if cases.kind == "labels" else evaluation
+
+
+def _without_areas(evaluation: Evaluation) -> Evaluation:
+    """Classes order no cases: what would be their area is undefined."""
+    none = Estimate.undefined("there are no scores, only classes", evaluation.n)
+    return replace(
+        evaluation,
+        overall={k: none if k == "macro_auroc" else e for k, e in evaluation.overall.items()},
+        per_class={k: replace(m, auroc=none) for k, m in evaluation.per_class.items()},
+        decisions={
+            name: replace(
+                of,
+                overall={k: none if k == "macro_auroc" else e for k, e in of.overall.items()},
+                per_option={k: replace(m, auroc=none) for k, m in of.per_option.items()},
+            )
+            for name, of in evaluation.decisions.items()
+        },
+    )
+
+
+def _assess(
+    cases: Cases, known: Cases | None, operate: Sequence[str], shares: Mapping[str, float]
+) -> Assessment | None:
+    if cases.kind not in ("probabilities", "logits"):
+        return None
+    n = len(cases)
+    if n > _ASSESSED:
+        kept = np.zeros(n, dtype=bool)
+        kept[np.random.default_rng(0).choice(n, _ASSESSED, replace=False)] = True
+        cases = cases.take(kept)
+    tree, truth, said = cases.tree, cases.truth, cases.predictions
+    bands = {name: cut_cells(name, cells) for name, cells in cases.attributes.items()}
+    unknown = "thresholds are chosen on other cases: give a table of them with --validation"
+    points = parse_operating_points([*PRESETS, *operate], tree) if tree.decisions else []
+    whole = assess_predictions(
+        tree, truth, said, said, None if known is None else (known.truth, known.predictions),
+        points if known is not None else [], bands, split=SPLIT, prevalence=shares,
+        holds="alike" if known is not None else None, unknown=unknown,
+    )  # fmt: skip
+    if known is not None and tree.decisions:
+        after = _recalibrated(said, tree, known)
+        whole = replace(whole, temperature=compare_calibration(tree, truth, said, after))
+    each = {}
+    for finding in tree.findings:
+        side = as_choice(finding, truth, cases.marks, said)
+        if not len(side.truth):
+            continue
+        pair = None
+        if known is not None:
+            there = as_choice(finding, known.truth, known.marks, known.predictions)
+            pair = (there.truth, there.predictions)
+        each[finding.name] = assess_predictions(
+            side.tree, side.truth, side.predictions, side.predictions, pair,
+            parse_operating_points(PRESETS, side.tree) if pair else [],
+            {k: replace(b, index=b.index[side.known]) for k, b in bands.items()},
+            split=SPLIT, holds="alike" if pair else None, unknown=unknown,
+        )  # fmt: skip
+    missing = {**whole.missing, "gate": "a table of predictions has no images"}
+    return replace(whole, missing=missing, findings=each, n=n if n <= _ASSESSED else whole.n)
+
+
+def _recalibrated(said: Predictions, tree: LabelTree, known: Cases) -> Predictions:
+    """Predictions under the temperature that another table asks for."""
+
+    def logits(predictions: Predictions) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return np.asarray(np.log(np.clip(predictions.probs, 1e-12, 1.0)))
+
+    fitted = fit_temperature(logits(known.predictions), known.truth).value
+    probs = np.asarray(softmax(logits(said) / fitted, axis=1))
+    return replace(said, probs=probs, decision_probs=tree.decision_probs(probs))
+
+
+def _write(
+    out: Path,
+    cases: Cases,
+    judgement: Judgement,
+    evaluation: Evaluation,
+    assessment: Assessment | None,
+) -> None:
+    folder = out / "evaluation" / SPLIT
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():  # of an earlier judgement in this folder
+        old.unlink()
+    if len(cases) <= _WRITTEN:
+        write_evaluation(
+            evaluation, cases.truth, cases.predictions, cases.tree, folder,
+            cases.marks if cases.tree.findings else None,
+        )  # fmt: skip
+    else:
+        write_plain(folder / EVALUATION_FILE, evaluation, error=EvaluationError, indent=2)
+    if assessment is not None and len(cases) <= _ASSESSED:
+        write_assessment(assessment, folder)
+    write_plain(out / JUDGEMENT_FILE, judgement, error=EvaluationError, indent=2)
+
+
+__all__ = ["Claim", "Judgement", "Judging", "judge", "read_judgement"]

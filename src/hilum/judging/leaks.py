@@ -1,0 +1,76 @@
+"""Whether cases that are judged were trained on, and what the figures are without them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hilum.errors import EvaluationError
+from hilum.judging.cases import Cases
+from hilum.judging.columns import read_columns
+from hilum.judging.roles import NAMES, plain
+from hilum.records import BoolArray, Estimate
+from hilum.statistics.intervals import wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Cases, and patients, of a table that the training table holds too.
+
+    table: the training table. cases, patients: how many of both; patients is None where they are
+    not known on both sides. n: cases that remain without them. accuracy, without: share of cases
+    that are right in all, of all and of those; undefined of findings alone.
+    """
+
+    table: str
+    cases: int
+    patients: int | None
+    n: int
+    accuracy: Estimate
+    without: Estimate
+
+
+def find_leak(cases: Cases, train: Path, told: Mapping[str, str]) -> Leak:
+    """Which cases the training table names too. told: columns by role, where they are there.
+
+    Raises EvaluationError where it names neither cases nor patients.
+    """
+    columns = read_columns(train)
+
+    def of(role: str) -> set[str] | None:
+        name = told.get(role)
+        if name not in columns:
+            found = [n for s in NAMES[role] for n in columns if plain(n) == s]
+            name = found[0] if found else None
+        return None if name is None else columns[name].said
+
+    names, patients = of("case"), of("patient")
+    if names is None and patients is None:
+        raise EvaluationError(
+            f"{train}: names neither cases nor patients (columns: {', '.join(columns)}); name "
+            "them: --columns case=COLUMN,patient=COLUMN"
+        )
+    numbers = all(name.isdigit() for name in cases.predictions.names)
+    here = np.array([name in (names or ()) for name in cases.predictions.names], dtype=bool)
+    if numbers and names is not None and patients is not None:
+        here[:] = False  # row numbers of two tables say nothing of each other
+    shared = here.copy()
+    both = None
+    if patients is not None and cases.groups is not None:
+        own = np.array([group in patients for group in cases.groups], dtype=bool)
+        both = len({g for g in cases.groups if g in patients})
+        shared |= own
+    right = cases.predictions.predicted == cases.truth
+    undefined = Estimate.undefined("there are findings alone")
+
+    def share(kept: BoolArray) -> Estimate:
+        if not cases.tree.decisions:
+            return undefined
+        return wilson(int(right[kept].sum()), int(kept.sum()))
+
+    everything = np.ones(len(cases), dtype=bool)
+    return Leak(
+        train.name, int(here.sum()), both, int((~shared).sum()), share(everything), share(~shared)
+    )
+
