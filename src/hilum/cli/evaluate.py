@@ -164,7 +164,7 @@ def _print_findings(result: "Evaluation", caption: str) -> None:
     console.print_table(
         "Over all findings",
         ["", ""],
-        [[OVER_FINDINGS[key][0], value] for key, value in result.over_findings.items()],
+        [[OVER_FINDINGS[key].label, value] for key, value in result.over_findings.items()],
     )
 
 

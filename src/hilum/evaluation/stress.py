@@ -356,7 +356,7 @@ class Replicates:
         self.missing["balanced_accuracy"] = "findings are no classes to balance"
         names = {"accuracy": "right_findings", "macro_auroc": "macro_auroc"}
         return {
-            name: [partial(OVER_FINDINGS[own][1], of) for of in known]
+            name: [partial(OVER_FINDINGS[own].replicates, of) for of in known]
             for name, own in names.items()
         }
 
