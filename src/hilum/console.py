@@ -109,8 +109,8 @@ def print_write_up(result: "WriteUp", data: object) -> None:
             ]
         if first.over_findings:
             rows += [
-                [name, *(e.over_findings[key] for e in found.values())]
-                for key, (name, _) in OVER_FINDINGS.items()
+                [of.label, *(e.over_findings[key] for e in found.values())]
+                for key, of in OVER_FINDINGS.items()
             ]
         caption = f"Held out: {result.split}, {first.n:,} images; in brackets 95 % intervals"
         print_table(caption, ["", *found], rows)

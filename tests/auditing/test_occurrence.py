@@ -11,6 +11,7 @@ from hilum.auditing.findings import Finding
 from hilum.auditing.occurrence import occurrence, occurrence_findings
 from hilum.auditing.shortcuts import by_finding
 from hilum.radiographs.dataset import open_dataset
+from hilum.reporting.sections.data import read_audit
 from tests.command import run_command
 from tests.spots import write_marked_spots
 
@@ -93,6 +94,8 @@ def test_the_audit_of_findings_from_end_to_end(tmp_path, monkeypatch, capsys):
     audit = json.loads((tmp_path / "audit" / "audit.json").read_text())
     assert audit["occurrence"]["together"]["mass"]["effusion"] == 25
     assert audit["shortcuts"] == []
+    table = read_audit(tmp_path / "audit" / "audit.json", [])["by_finding"]  # as reports show it
+    assert [row[0] for row in table.rows] == list(audit["shortcuts_by_finding"])
     (corners,) = [s for s in audit["shortcuts_by_finding"]["effusion"] if s["name"] == "corners"]
     assert corners["auroc"]["value"] > 0.9
     assert audit["left"]["by_finding"].keys() == {"effusion", "mass"}

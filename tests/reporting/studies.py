@@ -85,7 +85,7 @@ def _variant(study, name, runs, measure, tree, own_val):
     mean = Estimate.undefined("no run of it finished")
     results = [_run(study, name, i, run, measure, tree, own_val) for i, run in enumerate(runs)]
     if runs:
-        truth, predictions = pool(tree, runs).once
+        truth, predictions, _ = pool(tree, runs).once
         pooled = evaluate_predictions(
             tree, truth, predictions, rule=recipe.rule, strategy=recipe.strategy, split="held out"
         )

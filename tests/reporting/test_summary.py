@@ -94,6 +94,7 @@ def test_the_verdict_says_what_speaks_against_it(make_run, tmp_path, severity, a
         json.dumps({"data": {"fingerprint": audited}, "findings": [finding], "shortcuts": []})
     )
     audit = read_audit(tmp_path / "audit.json", runs)
+    assert audit["by_finding"] is None
     good, doubts, weak = give_verdict(Subject(runs, audit=audit), runs[0])
     assert good.startswith("On test it named the right class for 20 of 25")
     assert doubts.startswith("What speaks against trusting that: ")

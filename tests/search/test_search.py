@@ -18,6 +18,7 @@ import sqlalchemy
 
 from hilum.codec import read_plain, to_plain
 from hilum.errors import DataError, EvaluationError, Interrupted, StudyError
+from hilum.evaluation.files import read_evaluation
 from hilum.evaluation.predictions_file import read_predictions
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import open_dataset
@@ -29,6 +30,7 @@ from hilum.search.space import Space
 from hilum.search.storage import default_url, open_storage, refusal, shown
 from hilum.search.trials import Objective, Surplus, TrialSampler
 from hilum.studies.folds import HeldOut
+from tests.marked import write_marked
 from tests.spots import write_spots
 from tests.studies.small import RECIPE
 
@@ -131,6 +133,21 @@ def test_a_search(tmp_path, search):
     again = run_search(search, tmp_path / "out", trials=2)
     assert again == result
     assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out/runs").glob("naive-*")} == runs
+
+
+def test_a_search_over_findings(tmp_path):
+    folder = write_marked(tmp_path / "marked", {"train": 40, "val": 8})
+    recipe = Recipe.from_dict(tomllib.loads(RECIPE)).override(epochs=1)
+    data = open_dataset(folder, tree="{bar, dot}")
+    search = plan_search(recipe, data, Space.from_dict(SPACE), held_out=2)
+    result = run_search(search, tmp_path / "out", trials=1)
+    (trial,) = result.trials
+    assert result.measure["label"] == "mean AUROC over findings"
+    runs = [tmp_path / "out/runs" / key / "evaluation/held-out" for key in trial.runs]
+    areas = [read_evaluation(run / "evaluation.json").over_findings["macro_auroc"] for run in runs]
+    assert trial.value == pytest.approx(np.mean([area.value for area in areas]))
+    with pytest.raises(EvaluationError, match="'accuracy' is over all classes, and the labels"):
+        plan_search(recipe, data, Space.from_dict(SPACE), measure="accuracy")
 
 
 def test_going_on_draws_what_an_uninterrupted_search_draws(tmp_path, search, toy):

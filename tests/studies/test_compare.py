@@ -208,7 +208,7 @@ def test_pooled_runs_hold_each_image_once():
     pooled = pool(TREE, [first, second], {"x": "p", "y": "p", "z": "q"})
     assert pooled.first.tolist() == [True, True, False, True]
     assert (pooled.n_images, pooled.n_groups) == (3, 2)
-    truth, once = pooled.once
+    truth, once, _ = pooled.once
     assert truth.tolist() == [0, 1, 2]
     assert once.names == ("x", "y", "z")
     assert once.predicted.tolist() == [0, 2, 2]
@@ -223,7 +223,7 @@ def test_pooled_runs_hold_each_image_once():
         (
             [held_out([0], [0], names=["x"]), held_out([1], [0], names=["x"])],
             None,
-            "x is normal in one run and covid in run 2",
+            "x: normal in one run and covid in run 2",
         ),
         ([held_out([0], [0], names=["x"])], {"y": "p"}, "x has no group"),
         ([held_out([0], [0], n_train=0)], None, "trained on 0"),

@@ -15,13 +15,15 @@ import pytest
 from hilum.codec import to_plain
 from hilum.errors import EvaluationError, HilumError, Interrupted, RecipeError, StudyError
 from hilum.evaluation.files import read_evaluation
-from hilum.evaluation.predictions_file import read_predictions
+from hilum.evaluation.predictions_file import read_predictions, read_told
 from hilum.radiographs.dataset import open_dataset
+from hilum.reporting.study.page import write_study_page
 from hilum.studies.folds import divide
 from hilum.studies.results import StudyResult, read_study
 from hilum.studies.runner import run_study
 from hilum.studies.study_run import do_run, plan_study
 from hilum.training.run import train
+from tests.marked import write_marked
 from tests.studies.small import small_data, small_study
 from tests.training.test_resume import outcome
 
@@ -338,6 +340,59 @@ def test_the_data_s_own_split(tmp_path, data):
     assert result.variants["quick"].pooled.n == 6
     assert result.variants["quick"].own_val_mean is None
     assert "speak of the seeds" in result.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "changes", "label"),
+    [
+        ("{bar, dot}", {"stress": 4}, "mean AUROC over findings"),
+        ("normal, abnormal{bar, dot}", {"measure": "exact match"}, "exact match over findings"),
+        ("{bar, dot}", {"measure": "recall of dot"}, "recall of dot"),
+    ],
+)
+def test_a_study_of_findings(tmp_path, labels, changes, label):
+    write_marked(tmp_path / "marked", {"train": 24, "val": 8}, size=32)
+    dataset = open_dataset(tmp_path / "marked", tree=labels)
+    study = small_study(tmp_path, **changes)
+    result = run_study(study, dataset, tmp_path / "out")
+    assert result.failures == ()
+    assert result.measure["label"] == label
+    (comparison,) = result.comparisons
+    assert comparison.n_groups == result.data["groups"] == 12  # two images of each patient
+    assert set(comparison.delong) == ({"bar", "dot"} if "AUROC" in label else set())
+    assert result.data["findings"]["train"]["bar"]["present"] == 12
+    for variant in result.variants.values():
+        path = tmp_path / "out/rates" / variant.predictions
+        told = read_told(path, dataset.tree)
+        rows = {r.name: r for r in dataset.records if r.split == "train"}
+        assert set(told.predictions.names) == set(rows)
+        marks = np.array([rows[name].marks for name in told.predictions.names])
+        np.testing.assert_array_equal(told.marks, marks)
+        # no threshold was fitted on what is held out
+        np.testing.assert_array_equal(
+            told.predictions.present, told.predictions.finding_probs >= 0.5
+        )
+        for run in variant.runs:
+            folder = tmp_path / "out/runs" / run.run / "evaluation/held-out"
+            own = read_evaluation(folder / "evaluation.json")
+            expected = {
+                "mean AUROC over findings": own.over_findings["macro_auroc"],
+                "exact match over findings": own.over_findings["exact_match"],
+                "recall of dot": own.findings["dot"].per_class["dot"].recall,
+            }
+            assert run.value == pytest.approx(expected[label].value)
+            assert run.own_val.n == 8
+            assert (run.own_val_matrix is None) == (not dataset.tree.decisions)
+        assert variant.pooled.n == 24
+        assert set(variant.pooled.findings) == {"bar", "dot"}
+        assert bool(variant.stressed) == ("stress" in changes)
+    assert read_study(tmp_path / "out/rates") == result
+
+    page = write_study_page(result, tmp_path / "study.html").read_text(encoding="utf-8")
+    assert "Pooled measures over findings" in page
+    assert ("Confusion matrix, pooled" in page) == bool(dataset.tree.decisions)
+    assert ("Paired differences of the mean AUROC under stress" in page) == ("stress" in changes)
+    assert f"{result.headline}, own val" in page
 
 
 def test_one_decision(tmp_path, data):

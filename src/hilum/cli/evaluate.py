@@ -155,16 +155,12 @@ def evaluate(
 def _print_findings(result: "Evaluation", caption: str) -> None:
     from hilum.evaluation.findings import OVER_FINDINGS
 
-    columns = _narrow("AUROC", "sensitivity", "specificity")
-    rows = []
-    for name, own in result.findings.items():
-        m = own.per_class[name]
-        rows.append([name, f"{m.support} of {own.n}", m.auroc, m.recall, m.specificity])
-    console.print_table(caption, ["finding", "present", *columns], rows)
+    table = result.findings_table()
+    console.print_table(caption, table.columns, table.rows)
     console.print_table(
         "Over all findings",
         ["", ""],
-        [[OVER_FINDINGS[key][0], value] for key, value in result.over_findings.items()],
+        [[OVER_FINDINGS[key].label, value] for key, value in result.over_findings.items()],
     )
 
 

@@ -124,7 +124,9 @@ def _print(result: "StudyResult") -> None:
         "variant": list(result.variants),
         "runs": [len(v.runs) for v in variants],
         label: [v.mean for v in variants],
-        "held-out accuracy, pooled": [v.pooled and v.pooled.accuracy for v in variants],
+        f"held-out {result.headline}, pooled": [
+            v.pooled and v.pooled.headline[1] for v in variants
+        ],
         "under stress": [v.stressed and v.stressed.stressed for v in variants],
         "own val": [v.own_val_mean for v in variants],
         "minutes a run": [

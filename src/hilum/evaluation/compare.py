@@ -90,7 +90,7 @@ class PairedComparison(Displayed):
     @property
     def _main(self) -> Difference:
         """The difference that McNemar's test is of."""
-        label = OVER_FINDINGS["exact_match"][0]
+        label = OVER_FINDINGS["exact_match"].label
         if not self.every_finding:
             return self.differences[0]
         return next(d for d in self.differences if d.name == label)
@@ -203,7 +203,7 @@ def _of_findings(known: tuple[Known, Known], names: Sequence[str]) -> list[Diffe
     n = len(a.known)
     once = np.ones((1, n), dtype=np.int64)
     found = []
-    for label, measure in OVER_FINDINGS.values():
+    for label, measure, *_ in OVER_FINDINGS.values():
         if a.reason:
             found.append(Difference(label, None, None, Estimate.undefined(a.reason, n)))
             continue

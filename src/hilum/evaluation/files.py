@@ -25,6 +25,9 @@ PREDICTIONS_FILE = "predictions.csv"
 
 Matrix = tuple[tuple[int, ...], ...]
 
+#: The measure that stands for all, by whether there are classes to choose from.
+HEADLINES = {True: "accuracy", False: "mean AUROC"}
+
 
 @dataclass(frozen=True, slots=True)
 class ClassMeasures:
@@ -142,8 +145,8 @@ class Evaluation(Displayed, _Measured):
     def headline(self) -> tuple[str, Estimate]:
         """The measure that stands for all, by its name: the accuracy, or of findings the AUROC."""
         if self.chooses or not self.over_findings:
-            return "accuracy", self.accuracy
-        return "mean AUROC", self.over_findings["macro_auroc"]
+            return HEADLINES[True], self.accuracy
+        return HEADLINES[False], self.over_findings["macro_auroc"]
 
     @property
     def errors(self) -> int:

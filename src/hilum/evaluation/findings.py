@@ -95,17 +95,55 @@ def _exact(of: Known, counts: IntArray) -> FloatArray:
     return metrics.ratios(counts @ right, counts @ whole)
 
 
-#: Measures over all findings, in the order of tables, with their names in these.
-OVER_FINDINGS: dict[str, tuple[str, Callable[[Known, IntArray], FloatArray]]] = {
-    "macro_auroc": ("AUROC, mean over findings", partial(_macro, metrics.aurocs)),
-    "macro_average_precision": (
+class OverFindings(NamedTuple):
+    """A measure over all findings, in [0, 1]; higher is better.
+
+    label: in tables. replicates: takes Known and (R, N) counts, and returns (R,) values. name:
+    within text, and in lower case what studies and searches read. synonyms: other names that are
+    read.
+    """
+
+    label: str
+    replicates: Callable[[Known, IntArray], FloatArray]
+    name: str
+    synonyms: tuple[str, ...] = ()
+
+
+#: Measures over all findings, in the order of tables, by the key that evaluation.json gives them.
+OVER_FINDINGS: dict[str, OverFindings] = {
+    "macro_auroc": OverFindings(
+        "AUROC, mean over findings",
+        partial(_macro, metrics.aurocs),
+        "mean AUROC over findings",
+        ("mean auroc", "mean auc"),
+    ),
+    "macro_average_precision": OverFindings(
         "Average precision, mean over findings",
         partial(_macro, average_precisions),
+        "mean average precision over findings",
+        ("mean average precision", "macro average precision"),
     ),
-    "macro_f1": ("F1, mean over findings", _macro_f1),
-    "micro_f1": ("F1 over all findings of all images (micro)", _micro_f1),
-    "right_findings": ("Findings called rightly (1 - Hamming loss)", _hamming),
-    "exact_match": ("Images of which every finding is called rightly", _exact),
+    "macro_f1": OverFindings(
+        "F1, mean over findings", _macro_f1, "mean F1 over findings", ("mean f1", "macro f1")
+    ),
+    "micro_f1": OverFindings(
+        "F1 over all findings of all images (micro)",
+        _micro_f1,
+        "micro F1 over findings",
+        ("micro f1",),
+    ),
+    "right_findings": OverFindings(
+        "Findings called rightly (1 - Hamming loss)",
+        _hamming,
+        "findings called rightly",
+        ("right findings",),
+    ),
+    "exact_match": OverFindings(
+        "Images of which every finding is called rightly",
+        _exact,
+        "exact match over findings",
+        ("exact match",),
+    ),
 }
 
 
@@ -127,8 +165,8 @@ def measure_findings(
     if of.reason:
         return {key: Estimate.undefined(of.reason, len(truth)) for key in OVER_FINDINGS}
     estimates = {}
-    for key, (_, measure) in OVER_FINDINGS.items():
-        replicates = partial(measure, of)
+    for key, measure in OVER_FINDINGS.items():
+        replicates = partial(measure.replicates, of)
         estimates[key] = (
             bootstrap(replicates, len(truth), seed=seed)
             if groups is None

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hilum.classifier.classifier import Classifier, check_labels
+from hilum.classifier.provenance import doubt_of
 from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.evaluate import describe_classifier, describe_data
@@ -272,7 +273,8 @@ def classify_copies(
         for i in range(copies)
     ]
     stressed = dict(zip(keys, by_copy[1:], strict=True))
-    return StressRun(dataset.labels[rows], by_copy[0], stressed, dataset.marks[rows])
+    marks = doubt_of(classifier.provenance).settle(dataset.marks[rows])
+    return StressRun(dataset.labels[rows], by_copy[0], stressed, marks)
 
 
 def summarise_stress(tree: LabelTree, run: StressRun, split: str, seed: int = 0) -> Stress:
@@ -354,7 +356,7 @@ class Replicates:
         self.missing["balanced_accuracy"] = "findings are no classes to balance"
         names = {"accuracy": "right_findings", "macro_auroc": "macro_auroc"}
         return {
-            name: [partial(OVER_FINDINGS[own][1], of) for of in known]
+            name: [partial(OVER_FINDINGS[own].replicates, of) for of in known]
             for name, own in names.items()
         }
 

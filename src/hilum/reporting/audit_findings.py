@@ -1,9 +1,12 @@
 """What an audit says of the findings of images, as tables: for its page and the command line."""
 
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
 from hilum.auditing.audit import Audit
 from hilum.auditing.describe import Description
 from hilum.auditing.occurrence import Occurrence
-from hilum.records import PRESENT
+from hilum.records import PRESENT, Estimate
 from hilum.table import Column, Columns, Row, Rows, Table
 from hilum.wording import PERCENT, Cell
 
@@ -16,7 +19,12 @@ def findings_tables(audit: Audit) -> tuple[Table, ...]:
     told = audit.occurrence
     if told is None:
         return ()
-    return (_prevalence(told), _cardinality(told), _together(told), _shortcuts(audit))
+    return (
+        _prevalence(told),
+        _cardinality(told),
+        _together(told),
+        shortcuts_table(audit.by_finding),
+    )
 
 
 def images_by_kind(described: Description) -> dict[str, list[int]]:
@@ -58,8 +66,18 @@ def _together(told: Occurrence) -> Table:
     return Table("Images that have both", columns, rows)
 
 
-def _shortcuts(audit: Audit) -> Table:
-    kinds = next(iter(audit.by_finding.values()), ())
+class Seen(Protocol):
+    """What a logistic regression saw, and how well it told classes or a finding from that."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def auroc(self) -> Estimate: ...
+
+
+def shortcuts_table(by_finding: Mapping[str, Sequence[Seen]]) -> Table:
+    """A row for each finding: how well it is told from what is not lung."""
+    kinds = next(iter(by_finding.values()), ())
     columns: Columns = ["finding", *(Column(s.name, wrap=True) for s in kinds)]
-    rows: Rows = [[name, *(s.auroc for s in found)] for name, found in audit.by_finding.items()]
+    rows: Rows = [[name, *(s.auroc for s in found)] for name, found in by_finding.items()]
     return Table("What tells each finding: AUROC, 0.5 is chance", columns, rows)

@@ -49,7 +49,7 @@ def plan_search(
     dataset: Dataset,
     space: Space,
     *,
-    measure: str = "accuracy",
+    measure: str | None = None,
     held_out: int = 1,
     block_size: int = BLOCK_SIZE,
     seed: int = 0,
@@ -58,10 +58,11 @@ def plan_search(
     """Check a search before anything is written.
 
     recipe: what the search begins with; keys outside the space stay as they are. measure: what
-    decides, as in measures.py. held_out: train is cut into 5 folds as for a study; each trial
-    trains without one and is scored on it, so many times. The test split and the data's own val
-    are never looked at. block_size: neighbouring file numbers that stay in one fold. seed: of
-    what is drawn. name: of the search in its storage; by default the recipe's.
+    decides, as in measures.py, None for what Measure.parse then takes. held_out: train is cut into
+    5 folds as for a study; each trial trains without one and is scored on it, so many times. The
+    test split and the data's own val are never looked at. block_size: neighbouring file numbers
+    that stay in one fold. seed: of what is drawn. name: of the search in its storage; by default
+    the recipe's.
     Raises RecipeError, StudyError or TrainingError where a bound or choice does not fit,
     EvaluationError for a measure that the labels do not have, DataError for data.
     """

@@ -250,7 +250,9 @@ def score(measure: Measure, folds: Folds, held: Sequence[HeldOut]) -> Estimate:
     def mean(draws: IntArray) -> FloatArray:
         parts = np.split(draws, ends[:-1], axis=1)
         pairs = zip(held, parts, strict=True)
-        found = [measure.replicates(folds.tree, h.truth, h.predictions, d) for h, d in pairs]
+        found = [
+            measure.replicates(folds.tree, h.truth, h.predictions, d, h.marks) for h, d in pairs
+        ]
         return np.asarray(np.mean(found, axis=0), dtype=np.float64)
 
     size = len(folds.tree.classes)

@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from hilum.evaluation.files import (
 )
 from hilum.files import safe_name
 from hilum.radiographs.dataset import describe_damage
-from hilum.records import Estimate
+from hilum.records import ABSENT, PRESENT, Estimate
 from hilum.studies.compare import adjust, compare_variants, mean_of_runs
 from hilum.studies.folds import Folds, HeldOut, pool
+from hilum.studies.measures import OVER_FINDINGS
 from hilum.studies.published import judge_all
 from hilum.studies.results import Failure, RunResult, StudyResult, VariantResult
 from hilum.studies.stressed import (
@@ -71,6 +72,7 @@ def collect(plan: StudyPlan, out: Path, failures: Sequence[Failure]) -> StudyRes
         data={
             **describe_data(dataset),
             "counts": dataset.counts(),
+            **({"findings": dataset.finding_counts()} if dataset.tree.findings else {}),
             "labels": folds.tree.to_json(),
             "source": {k: getattr(source, k) for k in ("name", "title", "meaning")}
             if source
@@ -160,9 +162,9 @@ def _run(plan: StudyPlan, run: StudyRun, held: HeldOut, runs: Path) -> RunResult
         fold=plan.folds.number(run.number),
         n=len(held),
         n_train=held.n_train,
-        value=plan.measure.of(plan.folds.tree, held.truth, held.predictions),
-        own_val=own_val.accuracy if own_val else None,
-        own_val_matrix=own_val.confusion_matrix if own_val else None,
+        value=plan.measure.of(plan.folds.tree, held.truth, held.predictions, held.marks),
+        own_val=own_val.headline[1] if own_val else None,
+        own_val_matrix=own_val.confusion_matrix if own_val and own_val.chooses else None,
         seconds=facts["seconds"],
         device=facts["device"],
         precision=facts["precision"],
@@ -172,7 +174,8 @@ def _run(plan: StudyPlan, run: StudyRun, held: HeldOut, runs: Path) -> RunResult
 
 def _pool(folds: Folds, name: str, finished: _Finished, runs: Path, folder: Path) -> Evaluation:
     """Evaluate what all runs of a variant held out, each image once, and write it down."""
-    truth, predictions = pool(folds.tree, list(finished.held.values()), folds.groups).once
+    pooled = pool(folds.tree, list(finished.held.values()), folds.groups)
+    truth, predictions, marks = pooled.once
     notes: dict[str, None] = {}
     for run in finished.runs:
         file = runs / run.key / "evaluation" / HELD_OUT / EVALUATION_FILE
@@ -188,9 +191,27 @@ def _pool(folds: Folds, name: str, finished: _Finished, runs: Path, folder: Path
         notes=list(notes),
         data=describe_data(folds.part(0)),
         classifier={"name": name},
+        marks=marks,
     )
-    write_evaluation(evaluation, truth, predictions, folds.tree, folder)
+    write_evaluation(evaluation, truth, predictions, folds.tree, folder, marks)
     return evaluation
+
+
+def _left_out(folds: Folds, runs: int) -> Iterator[str]:
+    """Which findings the mean over findings leaves out, and in which runs."""
+    for finding in folds.tree.findings:
+        without = []
+        for run in range(min(runs, len(folds.parts))):
+            part = folds.part(run)
+            rows = part.indices("val")
+            own = finding.truth(part.labels[rows], part.marks[rows])
+            if not {ABSENT, PRESENT} <= set(own.tolist()):
+                without.append(str(run + 1))
+        if without:
+            yield (
+                f"Means over findings are without {finding.name} on fold {', '.join(without)}: of "
+                "no image there is it known to be present, or of none to be absent."
+            )
 
 
 def _notes(plan: StudyPlan, variants: Mapping[str, VariantResult]) -> list[str]:
@@ -209,6 +230,8 @@ def _notes(plan: StudyPlan, variants: Mapping[str, VariantResult]) -> list[str]:
             f"With {study.settings.seeds} seeds only {study.settings.seeds} of {len(folds.parts)} "
             "folds were held out."
         )
+    if plan.measure.kind in OVER_FINDINGS:
+        notes += _left_out(folds, study.settings.seeds)
     if folds.own_val:
         copies = len(set(folds.own_val.digests) & set(folds.part(0).digests))
         if copies:

@@ -46,7 +46,8 @@ class Comparison(Displayed):
     interval over groups of images (n counts different images). Pooling takes the scores of
     different networks as comparable, which for an AUROC the means over runs do not.
     n_groups: patients or blocks. repeated: whether an image was held out by more than one run.
-    mcnemar: of being right, each image once, by the first run that held it out.
+    mcnemar: of being right, each image once, by the first run that held it out; where the measure
+    is over findings, in every finding that is known of it.
     delong: by label, of the same predictions, where the measure is an AUROC.
     images_needed: for a paired test with power 0.8 to show a difference as large as the pooled
     one, were these networks tested on more images in groups like these; of accuracy on independent
@@ -135,22 +136,24 @@ def compare_variants(
     _check_paired(name_a, runs_a, name_b, runs_b)
     pooled_a, pooled_b = pool(tree, runs_a, groups), pool(tree, runs_b, groups)
     values_a, values_b = (
-        tuple(measure.of(tree, run.truth, run.predictions) for run in runs)
+        tuple(measure.of(tree, run.truth, run.predictions, run.marks) for run in runs)
         for runs in (runs_a, runs_b)
     )
     ratio = float(np.mean([run.test_train_ratio for run in runs_a]))
     difference, p, more_runs = _over_runs(measure, (name_a, values_a), (name_b, values_b), ratio)
     pooled_difference = _pooled_difference(tree, measure, pooled_a, pooled_b, seed)
-    truth, once_a = pooled_a.once
-    _, once_b = pooled_b.once
-    mcnemar = mcnemar_exact(once_a.predicted == truth, once_b.predicted == truth)
+    once_a, once_b = pooled_a.once, pooled_b.once
+    right_a, right_b = (
+        measure.right(tree, truth, said, marks) for truth, said, marks in (once_a, once_b)
+    )
+    mcnemar = mcnemar_exact(right_a, right_b)
     images = images_needed_for(pooled_difference)
     if measure.kind == "accuracy" and pooled_a.n_groups == pooled_a.n_images == len(pooled_a.truth):
         images = images_needed(mcnemar.only_a, mcnemar.only_b, mcnemar.n)
     areas: dict[str, DeLong] = {}
     if measure.is_auroc:
-        sides_b = measure.sides(tree, truth, once_b)
-        for label, side in measure.sides(tree, truth, once_a).items():
+        sides_b = measure.sides(tree, *once_b)
+        for label, side in measure.sides(tree, *once_a).items():
             areas[label] = delong(side.positive, side.scores, sides_b[label].scores)
     return Comparison(
         measure=measure.name,
@@ -235,8 +238,8 @@ def _pooled_difference(
     tree: LabelTree, measure: Measure, a: Pooled, b: Pooled, seed: int
 ) -> Estimate:
     def difference(counts: IntArray) -> FloatArray:
-        of_a = measure.replicates(tree, a.truth, a.predictions, counts)
-        return of_a - measure.replicates(tree, b.truth, b.predictions, counts)
+        of_a = measure.replicates(tree, a.truth, a.predictions, counts, a.marks)
+        return of_a - measure.replicates(tree, b.truth, b.predictions, counts, b.marks)
 
     found = cluster_bootstrap(difference, a.groups, strata=a.truth, seed=seed)
     return replace(found, n=a.n_images)
@@ -256,8 +259,8 @@ def _check_paired(
             f"{what}: they have {len(runs_a)} and {len(runs_b)} runs; compare the same ones."
         )
     for number, (a, b) in enumerate(zip(runs_a, runs_b, strict=True), start=1):
-        same = a.predictions.names == b.predictions.names and np.array_equal(a.truth, b.truth)
-        if not same:
+        same = np.array_equal(a.truth, b.truth) and np.array_equal(a.marks, b.marks)
+        if not same or a.predictions.names != b.predictions.names:
             raise EvaluationError(
                 f"{what}: run {number} of each held out other images, or in another order."
             )

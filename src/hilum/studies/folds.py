@@ -7,7 +7,7 @@ the test split is never looked at.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -54,16 +54,9 @@ def divide(dataset: Dataset, folds: int, block_size: int, decision: str | None =
 
     folds: 2 or more, or 0 to hold out the data's own val in every run. decision: leave only the
     images and the options of one decision of the labels; folds are cut before, so they agree
-    with those of studies of the whole tree. Findings are compared one by one, as a decision.
-    Raises DataError where a fold lacks a class or a split is missing, StudyError for a decision
-    that the labels do not have.
+    with those of studies of the whole tree. Raises DataError where a fold lacks a class or a
+    split is missing, StudyError for a decision that the labels do not have.
     """
-    if dataset.tree.findings and not decision:
-        raise StudyError(
-            f"Studies and searches compare choices, and the labels '{dataset.tree}' have findings: "
-            f'take one of them, as in decision = "{dataset.tree.findings[0].name}", or labels '
-            "without braces."
-        )
 
     def narrowed(part: Dataset) -> Dataset:
         return restrict(part, decision) if decision else part
@@ -122,12 +115,18 @@ class HeldOut:
     """One run: the images that it held out, and what it made of them.
 
     truth: (N,) class indices. predictions: of the same N images, with their names, which tell
-    whether two runs saw the same image. n_train: how many images it was trained on.
+    whether two runs saw the same image. n_train: how many images it was trained on. marks: (N, F)
+    whether they truly have each finding, 1, 0, or below 0 where it is not known.
     """
 
     truth: IntArray
     predictions: Predictions
     n_train: int
+    marks: IntArray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        if not self.predictions.findings:
+            object.__setattr__(self, "marks", np.empty((len(self.truth), 0), dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -142,12 +141,14 @@ class HeldOut:
 class Pooled:
     """The images of all runs, one after the other: M is the sum of what each held out.
 
-    truth: (M,). predictions: of M images. groups: (M,) the patient or block of each, as a number.
-    first: (M,) bool, False where an earlier run has held out the same image already.
+    truth: (M,). predictions: of M images. marks: (M, F), as of HeldOut. groups: (M,) the patient
+    or block of each, as a number. first: (M,) bool, False where an earlier run has held out the
+    same image already.
     """
 
     truth: IntArray
     predictions: Predictions
+    marks: IntArray
     groups: IntArray
     first: BoolArray
 
@@ -162,9 +163,9 @@ class Pooled:
         return len(np.unique(self.groups))
 
     @property
-    def once(self) -> tuple[IntArray, Predictions]:
-        """Truth and predictions of every image once, by the first run that held it out."""
-        return self.truth[self.first], self.predictions.take(self.first)
+    def once(self) -> tuple[IntArray, Predictions, IntArray]:
+        """Truth, predictions and marks of every image once, by the first run that held it out."""
+        return self.truth[self.first], self.predictions.take(self.first), self.marks[self.first]
 
 
 def pool(
@@ -174,12 +175,12 @@ def pool(
 
     groups: of each image, by its name, the patient or block that it belongs to; None takes every
     image as its own. Raises EvaluationError where there is no run, a run names an image twice or
-    not at all, an image has no group or two true classes, a run was trained on no image, or its
-    predictions do not fit the truth and the tree.
+    not at all, an image has no group, two true classes or findings, a run was trained on no image,
+    or its predictions do not fit the truth and the tree.
     """
     if not runs:
         raise EvaluationError("There are no runs to compare.")
-    seen: dict[str, int] = {}
+    seen: dict[str, tuple[int, list[int]]] = {}
     first: list[bool] = []
     for number, run in enumerate(runs, start=1):
         check_predictions(tree, run.truth, run.predictions)
@@ -190,12 +191,14 @@ def pool(
             )
         if run.n_train < 1:
             raise EvaluationError(f"Run {number} was trained on {run.n_train} images.")
-        for name, label in zip(names, run.truth.tolist(), strict=True):
+        told = zip(names, run.truth.tolist(), run.marks.tolist(), strict=True)
+        for name, label, marks in told:
             first.append(name not in seen)
-            if seen.setdefault(name, label) != label:
+            before = seen.setdefault(name, (label, marks))
+            if before != (label, marks):
                 raise EvaluationError(
-                    f"{name} is {tree.classes[seen[name]]} in one run and "
-                    f"{tree.classes[label]} in run {number}."
+                    f"{name}: {tree.name_of(*before)} in one run and "
+                    f"{tree.name_of(label, marks)} in run {number}."
                 )
     names = tuple(name for run in runs for name in run.predictions.names)
     missing = [name for name in names if groups is not None and name not in groups]
@@ -205,6 +208,7 @@ def pool(
     return Pooled(
         truth=np.concatenate([run.truth for run in runs]),
         predictions=Predictions.join([run.predictions for run in runs]),
+        marks=np.concatenate([run.marks for run in runs]),
         groups=np.unique(np.asarray(kinds), return_inverse=True)[1].astype(np.int64),
         first=np.array(first, dtype=bool),
     )

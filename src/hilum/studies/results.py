@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from hilum.codec import read_plain
 from hilum.errors import StudyError
-from hilum.evaluation.files import Evaluation, Matrix
+from hilum.evaluation.files import HEADLINES, Evaluation, Matrix
+from hilum.labels import LabelTree
 from hilum.records import Estimate
 from hilum.statistics.power import ALPHA
 from hilum.studies.compare import Comparison
@@ -53,7 +54,7 @@ def unit_of(label: str) -> Style:
 
     label: of the measure, as in Measure.label.
     """
-    others = ("AUROC", "F1", "correlation")
+    others = ("AUROC", "F1", "correlation", "average precision")
     return Style(minus=POINTS.minus) if any(other in label for other in others) else POINTS
 
 
@@ -115,8 +116,9 @@ class RunResult:
     """A finished run: how it did on what it held out, and how it got there.
 
     run: its folder below OUT/runs. value: the study's measure on the n held-out images, None
-    where it is undefined on them. own_val: accuracy on the data's own val, and own_val_matrix
-    the confusion matrix there (rows are the truth); None without one. seconds: of training.
+    where it is undefined on them. own_val: accuracy on the data's own val (of findings alone their
+    mean AUROC), and own_val_matrix the confusion matrix there (rows are the truth); None without
+    one. seconds: of training.
     history: a row per epoch and decision (history.jsonl).
     """
 
@@ -173,9 +175,10 @@ class StudyResult:
     """A whole study.
 
     study: the settings as in its file. measure: {"name", "label", "higher_is_better"}. data:
-    {"name", "fingerprint", "synthetic", "counts", "labels", "source", "groups"}: counts of the
-    data as opened; labels of what was compared; source: {"name", "title", "meaning"} of a data
-    set that is known, else null; groups: how many patients or blocks were divided.
+    {"name", "fingerprint", "synthetic", "counts", "labels", "source", "groups"}: counts of the data
+    as opened, and where they have findings those of "findings" too; labels of what was compared;
+    source: {"name", "title", "meaning"} of a data set that is known, else null; groups: how many
+    patients or blocks were divided.
     versions, machine: with what and on what it was gathered; each run names its own device.
     published: the conclusions of published work beside these (published.py), empty without.
     stressed: the comparisons under stress (stressed.py), empty without.
@@ -203,6 +206,11 @@ class StudyResult:
     @property
     def question(self) -> str:
         return str(self.study["question"])
+
+    @property
+    def headline(self) -> str:
+        """What stands for all on the data's own val and under stress, as of Evaluation.headline."""
+        return HEADLINES[bool(LabelTree.from_json(self.data["labels"]).decisions)]
 
     @property
     def trainings(self) -> dict[str, RunResult]:

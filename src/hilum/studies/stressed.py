@@ -2,7 +2,8 @@
 
 Every run is also tested on some of its held-out images under every corruption of stress tests, at
 two strengths, and on shifted copies, in which several things change at once. What is compared is
-the stressed accuracy, the mean over all corrupted copies, and the shifted accuracy beside it.
+the stressed accuracy, the mean over all corrupted copies, and the shifted accuracy beside it. Of
+labels that are findings alone it is their mean AUROC in the accuracy's place, here as below.
 Clean images choose what suits this hospital; the changed ones tell what may suit another.
 """
 
@@ -18,10 +19,12 @@ from hilum.codec import read_plain, write_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.shift import shift_run
 from hilum.evaluation.stress import StressRun, stress_run
+from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.records import Estimate, evenly_spaced
 from hilum.statistics.comparison import corrected_resampled_t, holm, mean_over_runs
 from hilum.statistics.power import ALPHA
+from hilum.studies.measures import Measure
 from hilum.transforms.corrupt import CORRUPTIONS, QUICK_STRENGTHS
 
 STRESSED_FILE = "stressed.json"
@@ -119,26 +122,43 @@ def measure_under_stress(run: Path, part: Dataset, images: int, device: str) -> 
                 return found
         except EvaluationError:
             pass  # a damaged one is made anew
-    # Temperatures were fitted on the very fold that is tested here.
-    classifier = replace(Classifier.load(run, device=device), temperatures={})
+    headline = Measure.parse(None, part.tree)
+
+    def measured(of: StressRun, said: Predictions) -> float:
+        value = headline.of(part.tree, of.truth, said, of.marks)
+        if value is None:
+            raise EvaluationError(
+                f"The {headline.label} is undefined on the {len(rows)} images that are tested "
+                "under stress: give the study more of them, as in stress = 200."
+            )
+        return value
+
+    def means(of: StressRun) -> dict[str, float]:
+        """By corruption or kind of shift, the mean over its strengths or draws."""
+        found: dict[str, list[float]] = {}
+        for (name, _), said in of.stressed.items():
+            found.setdefault(name, []).append(measured(of, said))
+        return {name: float(np.mean(values)) for name, values in found.items()}
+
+    classifier = uncalibrated(run, device)
     tested = stress_run(classifier, part, rows, strengths=QUICK_STRENGTHS)
     result = StressedRun(
         n=len(rows),
-        clean=float((tested.clean.predicted == tested.truth).mean()),
-        corruptions=_right(tested),
+        clean=measured(tested, tested.clean),
+        corruptions=means(tested),
         fingerprint=part.fingerprint,
-        shifts=_right(shift_run(classifier, part, rows)),
+        shifts=means(shift_run(classifier, part, rows)),
     )
     write_plain(file, result, error=EvaluationError, indent=2)
     return result
 
 
-def _right(run: StressRun) -> dict[str, float]:
-    """By corruption or kind of shift, the mean accuracy over its strengths or draws."""
-    right: dict[str, list[float]] = {}
-    for (name, _), predictions in run.stressed.items():
-        right.setdefault(name, []).append(float((predictions.predicted == run.truth).mean()))
-    return {name: float(np.mean(shares)) for name, shares in right.items()}
+def uncalibrated(run: Path, device: str) -> Classifier:
+    """The classifier of a run without what was fitted on the very fold that it is measured on.
+
+    That is its temperatures, and the thresholds of findings, which are then called from 0.5 on.
+    """
+    return replace(Classifier.load(run, device=device), temperatures={}, thresholds={})
 
 
 def read_stressed(file: Path) -> StressedRun:

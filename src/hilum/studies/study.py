@@ -55,20 +55,21 @@ _REFUSED = {
 class StudySettings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """What a study file holds.
 
-    recipe: the base, a built-in name or a path relative to the file. measure: what decides, as
-    in measures.py. seeds: runs of each variant; run i has the seed of the recipe plus i and holds
-    out fold i modulo folds. folds: into how many parts the train split is cut, 0 to take the
-    data's own train and val. block_size: neighbouring file numbers that stay in one fold where
-    no patient is known. stress: how many held-out images of each run are also tested under
-    corruptions. decision: train and compare one decision of the labels alone. classes,
-    exclude: how the data are opened. variants: overrides of the recipe's keys, or ``recipe`` to
-    start from another. comparisons: pairs of variants. published: a table of published figures.
+    recipe: the base, a built-in name or a path relative to the file. measure: what decides, as in
+    measures.py, None for what Measure.parse then takes. seeds: runs of each variant; run i has the
+    seed of the recipe plus i and holds out fold i modulo folds. folds: into how many parts the
+    train split is cut, 0 to take the data's own train and val. block_size: neighbouring file
+    numbers that stay in one fold where no patient is known. stress: how many held-out images of
+    each run are also tested under corruptions. decision: train and compare one decision of the
+    labels alone. classes, exclude: how the data are opened. variants: overrides of the recipe's
+    keys, or ``recipe`` to start from another. comparisons: pairs of variants. published: a table of
+    published figures.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     question: str = ""
     recipe: str
-    measure: str = "accuracy"
+    measure: str | None = None
     seeds: int = Field(default=5, ge=1, le=1000, strict=True)
     folds: int = Field(default=5, ge=0, le=100, strict=True)
     block_size: int = Field(default=BLOCK_SIZE, ge=1, strict=True)

@@ -7,16 +7,15 @@ variant that several studies have in common is trained once.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
-from hilum.classifier.classifier import Classifier
 from hilum.errors import EvaluationError, HilumError, StudyError
 from hilum.evaluation.evaluate import evaluate
 from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, read_evaluation
-from hilum.evaluation.predictions_file import read_predictions
+from hilum.evaluation.predictions_file import read_told
 from hilum.files import sha256
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
@@ -24,11 +23,11 @@ from hilum.recipe import Recipe
 from hilum.settings import Settings
 from hilum.studies.folds import Folds, HeldOut, divide
 from hilum.studies.measures import Measure
-from hilum.studies.stressed import measure_under_stress
+from hilum.studies.stressed import measure_under_stress, uncalibrated
 from hilum.studies.study import Study
 from hilum.training.checkpoint import Row
 from hilum.training.folder import read_facts
-from hilum.training.plan import make_plan
+from hilum.training.plan import make_plan, samples_of
 from hilum.training.run import train
 
 #: Below OUT: the folder of all runs.
@@ -63,11 +62,11 @@ def make_run(
     variant: str, number: int, recipe: Recipe, data: Dataset, *, stress: int = 0
 ) -> StudyRun:
     """A run on a data set as divided."""
-    labels = data.labels[data.indices("train")]
+    rows = data.indices("train")
     epochs = 0
     for decision in recipe.networks(data.tree):
         settings = recipe.settings(decision.name)
-        n = int((decision.targets(labels) >= 0).sum())
+        n = len(samples_of(decision, data, rows, recipe.doubt)[0])
         epochs += settings.epochs_for(n) * settings.members
     key = run_key(recipe, data.tree, data.fingerprint)
     return StudyRun(variant, number, key, recipe, epochs, stress)
@@ -166,7 +165,9 @@ def is_finished(run: Path) -> bool:
 def read_held_out(run: StudyRun, folds: Folds, runs: Path) -> HeldOut:
     """What a finished run made of the fold that it held out. Raises EvaluationError."""
     table = runs / run.key / "evaluation" / HELD_OUT / PREDICTIONS_FILE
-    return HeldOut(*read_predictions(table), len(folds.part(run.number).indices("train")))
+    truth, predictions, marks = read_told(table, folds.tree)
+    n_train = len(folds.part(run.number).indices("train"))
+    return HeldOut(truth, predictions, n_train, marks)
 
 
 def do_run(run: StudyRun, folds: Folds, runs: Path, on_epoch: Callable[[Row], None] | None) -> None:
@@ -215,8 +216,7 @@ def _evaluate(folder: Path, name: str, dataset: Dataset, device: str) -> None:
                 return
         except (EvaluationError, KeyError):
             pass  # a damaged one is made anew
-    # Temperatures were fitted on the very fold that is evaluated here.
-    classifier = replace(Classifier.load(folder, device=device), temperatures={})
+    classifier = uncalibrated(folder, device)
     evaluate(classifier, dataset, "val", out=out)
 
 

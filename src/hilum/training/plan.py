@@ -68,7 +68,7 @@ class Plan:
         def samples(rows: IntArray) -> Samples:
             names = [record.name for record in self.dataset.records]
             return Samples(
-                pixels, *_samples(decision, self.dataset, rows, self.recipe.doubt), names
+                pixels, *samples_of(decision, self.dataset, rows, self.recipe.doubt), names
             )
 
         return Task(
@@ -109,7 +109,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
     starts: dict[str, Start] = {}
     for decision in decisions:  # settings that do not fit are refused before the first epoch
         settings = recipe.settings(decision.name)
-        _, targets = _samples(decision, dataset, train_rows, recipe.doubt)
+        _, targets = samples_of(decision, dataset, train_rows, recipe.doubt)
         make_loss(decision, settings, dataset.tree, targets, torch.device("cpu"))
         epochs = settings.epochs_for(len(targets))
         settings_of[decision.name] = settings.model_copy(update={"epochs": epochs})
@@ -151,7 +151,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
     )
 
 
-def _samples(
+def samples_of(
     decision: Decision, dataset: Dataset, rows: IntArray, doubt: Doubt
 ) -> tuple[IntArray, IntArray | FloatArray]:
     """The rows that a decision is asked of, and what it should say of them, as of Samples."""

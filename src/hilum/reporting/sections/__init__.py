@@ -7,6 +7,7 @@ __all__ = [
     "data",
     "elsewhere",
     "explanations",
+    "findings",
     "forms",
     "front",
     "probabilities",

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from hilum.errors import HilumError
 from hilum.evaluation.ledger import Look, describe_looks, read_ledger
 from hilum.files import read_packaged
 from hilum.records import Estimate
+from hilum.reporting.audit_findings import shortcuts_table
 from hilum.reporting.charts import class_bars
 from hilum.reporting.runs import Run
 from hilum.reporting.subject import Subject
@@ -172,6 +173,7 @@ class _Audited:
     data: dict[str, Any]
     findings: tuple[Finding, ...]
     shortcuts: tuple[_Shortcut, ...]
+    shortcuts_by_finding: dict[str, tuple[_Shortcut, ...]] = field(default_factory=dict)
 
 
 def read_audit(path: Path, runs: Sequence[Run]) -> dict[str, Any]:
@@ -192,6 +194,9 @@ def read_audit(path: Path, runs: Sequence[Run]) -> dict[str, Any]:
         "shortcuts": Table(
             "Shortcuts", ["what it saw", "AUROC"], [[s.name, s.auroc] for s in found.shortcuts]
         ),
+        "by_finding": shortcuts_table(found.shortcuts_by_finding)
+        if found.shortcuts_by_finding
+        else None,
     }
 
 

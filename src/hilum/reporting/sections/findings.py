@@ -43,14 +43,14 @@ def findings_table(label: str, run: Run, result: SplitResult) -> Table:
     return Table(label, _COLUMNS, rows, kind="findings")
 
 
-def over_findings_table(label: str, found: Mapping[str, Evaluation]) -> Table:
-    """The measures over all findings, a column per evaluation."""
+def over_findings_table(label: str, found: Mapping[str, Evaluation | None]) -> Table:
+    """The measures over all findings, a column per evaluation, which may be missing."""
     each = found.values()
     rows: list[Row] = [
-        [name, *(bare(e.over_findings[key]) if e.over_findings else None for e in each)]
-        for key, (name, _) in OVER_FINDINGS.items()
+        [of.label, *(bare(e.over_findings[key]) if e and e.over_findings else None for e in each)]
+        for key, of in OVER_FINDINGS.items()
     ]
-    rows = [["Images", *(e.n for e in each)], *rows]
+    rows = [["Images", *(e.n if e else None for e in each)], *rows]
     columns: Columns = ["measure", *(Column(name, wrap=True) for name in found)]
     return Table(label, columns, rows, kind="short")
 

@@ -8,8 +8,10 @@ import tomli_w
 
 from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
+from hilum.labels import LabelTree
 from hilum.records import Estimate
 from hilum.reporting.page import write_page
+from hilum.reporting.sections.findings import over_findings_table
 from hilum.reporting.sections.results import confusion_table, measures_table, overall_table
 from hilum.reporting.study import tables
 from hilum.reporting.study.figures import (
@@ -23,6 +25,7 @@ from hilum.reporting.study.published import difference, experiment_of, with_code
 from hilum.studies.published import read_published
 from hilum.studies.results import StudyResult, VariantResult, unit_of
 from hilum.studies.study import Study, study_names
+from hilum.table import Table
 
 PAGE_FILE = "study.html"
 
@@ -50,9 +53,7 @@ def write_study_page(result: StudyResult, out: Path) -> Path:
         published=_published(result),
         variants=[_variant(result, variant, own_val is not None) for variant in variants.values()],
         summary=tables.variants_table(result, own_val is not None),
-        overall=overall_table(
-            "Pooled measures of the variants", {n: v.pooled for n, v in variants.items()}
-        ),
+        overall=_pooled_measures(result),
         own_val=own_val,
         curves=draw_study_curves(result),
         settings=tables.settings_table(result),
@@ -68,6 +69,18 @@ def write_study_page(result: StudyResult, out: Path) -> Path:
         ),
         devices=sorted({f"{r.device} in {r.precision}" for v in variants.values() for r in v.runs}),
     )
+
+
+def _pooled_measures(result: StudyResult) -> list[Table]:
+    """The measures over all classes, and over all findings, as far as the labels have them."""
+    tree = LabelTree.from_json(result.data["labels"])
+    pooled = {name: variant.pooled for name, variant in result.variants.items()}
+    found = []
+    if tree.decisions:
+        found.append(overall_table("Pooled measures of the variants", pooled))
+    if tree.findings:
+        found.append(over_findings_table("Pooled measures over findings", pooled))
+    return found
 
 
 def notes_of(result: StudyResult) -> list[str]:
@@ -112,10 +125,15 @@ def _variant(result: StudyResult, variant: VariantResult, own_val: bool) -> dict
     matrix = f"Pooled confusion matrix of {name}"
     return {
         "name": name,
-        "runs": tables.runs_table(variant, result.measure["label"], own_val),
+        "runs": tables.runs_table(result, variant, own_val),
         "toml": tables.recipe_of(variant).to_toml(),
-        "matrix": pooled and confusion_table(matrix, pooled.classes, pooled.confusion_matrix),
-        "measures": measures_table(f"Measures of {name}", pooled.per_class if pooled else {}),
+        "matrix": confusion_table(matrix, pooled.classes, pooled.confusion_matrix)
+        if pooled and pooled.chooses
+        else None,
+        "measures": measures_table(f"Measures of {name}", pooled.per_class)
+        if pooled and pooled.chooses
+        else None,
+        "findings": pooled.findings_table() if pooled and pooled.findings else None,
         "decisions": tables.decisions_table(variant),
         "errors": pooled.errors if pooled else 0,
     }
@@ -178,8 +196,8 @@ def _own_val(result: StudyResult) -> dict[str, Any] | None:
         return None
     chart = runs_chart(
         rows,
-        quantity="accuracy on the data's own val",
+        quantity=f"{result.headline} on the data's own val",
         intervals=True,
-        alt="Accuracy of every run on the data's own val, with Wilson intervals:",
+        alt=f"The {result.headline} of every run on the data's own val, with its interval:",
     )
     return {"n": max(run.n for row in rows for run in row.runs), "chart": chart}

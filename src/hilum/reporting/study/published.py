@@ -116,9 +116,20 @@ def judged_conclusions(result: StudyResult) -> list[dict[str, Any]]:
 
 
 def own_val_of(variant: VariantResult) -> OverRuns | None:
-    """Accuracy on the data's own val over the runs of a variant; None without it."""
+    """Accuracy on the data's own val over the runs of a variant; None without it.
+
+    Of findings alone the mean of their mean AUROC.
+    """
+    matrices = _matrices(variant)
+    if not matrices:
+        values = [run.own_val.value for run in variant.runs if run.own_val]
+        known = [value for value in values if value is not None]
+        missing = len(values) - len(known)
+        if not known:
+            return OverRuns(None, None, None, missing) if values else None
+        return OverRuns(sum(known) / len(known), min(known), max(known), missing)
     return _over_runs(
-        [(sum(row[k] for k, row in enumerate(m)), sum(map(sum, m))) for m in _matrices(variant)]
+        [(sum(row[k] for k, row in enumerate(m)), sum(map(sum, m))) for m in matrices]
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from hilum.decisions import ROOT
 from hilum.labels import LabelTree
 from hilum.recipe import Recipe
 from hilum.records import Estimate
@@ -135,8 +136,8 @@ def variants_table(result: StudyResult, own_val: bool) -> Table:
     """What each variant is, and its main figures. own_val: whether there are figures on it."""
     columns: Columns = [
         Column("variant", wrap=True), Column("differs in", "about"), "runs",
-        f"{result.measure['label']}, mean over runs", "accuracy, pooled",
-        *(["accuracy, own val"] if own_val else []), "time a run",
+        f"{result.measure['label']}, mean over runs", f"{result.headline}, pooled",
+        *([f"{result.headline}, own val"] if own_val else []), "time a run",
     ]  # fmt: skip
     rows: Rows = [
         [
@@ -144,7 +145,7 @@ def variants_table(result: StudyResult, own_val: bool) -> Table:
             "; ".join(v.differences) or "nothing: the base",
             len(v.runs),
             bare(v.mean),
-            bare(v.pooled.accuracy) if v.pooled else None,
+            bare(v.pooled.headline[1]) if v.pooled else None,
             *([_over_runs(own_val_of(v))] if own_val else []),
             duration(v.seconds / len(v.runs)) if v.runs else None,
         ]
@@ -153,10 +154,10 @@ def variants_table(result: StudyResult, own_val: bool) -> Table:
     return Table("Variants", columns, rows)
 
 
-def runs_table(variant: VariantResult, label: str, own_val: bool) -> Table:
-    """Every run of a variant. label: of the measure."""
-    columns = ["seed", "held-out fold", "images", label]
-    columns += [*(["accuracy, own val"] if own_val else []), "time"]
+def runs_table(result: StudyResult, variant: VariantResult, own_val: bool) -> Table:
+    """Every run of a variant."""
+    columns = ["seed", "held-out fold", "images", result.measure["label"]]
+    columns += [*([f"{result.headline}, own val"] if own_val else []), "time"]
     rows: Rows = [
         [
             str(r.seed),
@@ -204,8 +205,8 @@ def stress_tables(result: StudyResult) -> tuple[Table, Table] | None:
     ]
     compared: Rows = [
         [
-            _pair(c), _difference(c.difference, "accuracy"), p_value(c.p), p_value(c.p_adjusted),
-            "yes" if c.shown else "no",
+            _pair(c), _difference(c.difference, result.headline), p_value(c.p),
+            p_value(c.p_adjusted), "yes" if c.shown else "no",
         ]
         for c in result.stressed
     ]  # fmt: skip
@@ -231,12 +232,23 @@ def machine_table(result: StudyResult) -> Table:
 
 
 def images_table(result: StudyResult) -> Table:
-    """Images of each class in every split."""
+    """Images of each class in every split, and with each finding."""
     counts: dict[str, dict[str, int]] = result.data["counts"]
-    classes = next(iter(counts.values()), {})
-    rows: list[Row] = [[s, *c.values(), sum(c.values())] for s, c in counts.items()]
-    columns: Columns = ["split", *(Column(name, wrap=True) for name in classes), "all"]
-    return Table("Images of each class", columns, rows)
+    findings: dict[str, dict[str, dict[str, int]]] = result.data.get("findings", {})
+    classes = [name for name in next(iter(counts.values()), {}) if name != ROOT]
+    with_it = list(next(iter(findings.values()), {}))
+    rows: list[Row] = [
+        [
+            split,
+            *(of[name] for name in classes),
+            *(findings[split][name]["present"] for name in with_it),
+            sum(of.values()),
+        ]
+        for split, of in counts.items()
+    ]
+    names = (Column(name, wrap=True) for name in (*classes, *with_it))
+    kinds = " and ".join(["class"] * bool(classes) + ["finding"] * bool(with_it))
+    return Table(f"Images of each {kinds}", ["split", *names, "all"], rows)
 
 
 # ---- settings ------------------------------------------------------------------------------
