@@ -53,7 +53,7 @@ def _options(
 #: holds its EXAMPLE; "_" follows what is a keyword of Python.
 VERBS = (
     "demo", "get", "audit", "split", "train", "evaluate", "calibrate", "explain", "compare",
-    "runs", "report", "predict", "export", "serve", "study", "search", "models", "import_", "cache",
+    "judge", "runs", "report", "predict", "export", "serve", "study", "search", "models", "import_", "cache",
 )  # fmt: skip
 for _verb in VERBS:
     _module = import_module(f"hilum.cli.{_verb}")

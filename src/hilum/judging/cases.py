@@ -116,7 +116,7 @@ def read_cases(
         marks[:, finding.index] = _marks(held[roles.truths[finding.name]], kept, path)
     predictions, found = _predictions(held, roles, single, kept, names, kind, path, notes)
     cases = Cases(
-        path.name,
+        _name_of(path),
         tree,
         truth,
         predictions,
@@ -128,6 +128,14 @@ def read_cases(
         tuple(notes),
     )
     return cases if unique.all() else cases.take(unique)
+
+
+def _name_of(path: Path) -> str:
+    """What a table is called: its file, or the evaluation whose predictions.csv it is."""
+    split, evaluation, run = path.resolve().parts[-2:-5:-1] if len(path.resolve().parts) > 4 else (
+        "", "", ""
+    )  # fmt: skip
+    return f"{run}, {split}" if evaluation == "evaluation" else path.name
 
 
 def _cells(column: Column, kept: BoolArray) -> list[str | None]:

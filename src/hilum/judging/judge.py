@@ -32,7 +32,7 @@ from hilum.predictions import Predictions
 from hilum.records import Estimate, several
 from hilum.statistics.findings import as_choice
 from hilum.statistics.two_by_two import parse_prevalence
-from hilum.table import Table
+from hilum.table import Column, Columns, Row, Table
 
 JUDGEMENT_FILE = "judgement.json"
 
@@ -171,14 +171,32 @@ def judge(
     if known is None and several(operate):
         raise EvaluationError("Operating points are chosen on other cases: give --validation.")
 
+    return _judge(
+        cases, asked, Path(out) if out is not None else None, other=other, known=known,
+        leak=find_leak(cases, Path(train), roles) if train is not None else None,
+        chosen_on=chosen_on, operate=own, shares=shares,
+    )  # fmt: skip
+
+
+def _judge(
+    cases: Cases,
+    asked: Sequence[Claim],
+    out: Path | None,
+    *,
+    other: Cases | None = None,
+    known: Cases | None = None,
+    leak: Leak | None = None,
+    chosen_on: ChosenOn = "unknown",
+    operate: Sequence[str] = (),
+    shares: Mapping[str, float] | None = None,
+) -> Judging:
     notes = [*cases.notes, *_notes(cases, known, chosen_on)]
     evaluation = _evaluate(cases, notes)
-    assessment = _assess(cases, known, own, shares)
+    assessment = _assess(cases, known, operate, shares or {})
     comparison = None
     if other is not None:
         pair = (Told(c.truth, c.predictions, c.marks) for c in (cases, other))
         comparison = compare_predictions(*pair, (cases.name, other.name), SPLIT)
-    leak = find_leak(cases, Path(train), roles) if train is not None else None
     judged = judge_claims(asked, cases, other)
     judgement = Judgement(
         name=cases.name,
@@ -195,8 +213,49 @@ def judge(
         notes=tuple(notes),
     )
     if out is not None:
-        _write(Path(out), cases, judgement, evaluation, assessment)
-    return Judging(judgement, evaluation, assessment, Path(out) if out is not None else None)
+        _write(out, cases, judgement, evaluation, assessment)
+    return Judging(judgement, evaluation, assessment, out)
+
+
+def judge_matrix(
+    confusion: str,
+    *,
+    classes: str | None = None,
+    claims: str | Sequence[str] = (),
+    out: Place | None = None,
+) -> Judging:
+    """Judge a model by its confusion matrix alone.
+
+    confusion: rows are the truth, divided by semicolons, cells by commas: '7,1;0,8'. classes: their
+    names; None numbers them from 1. The rest, what is returned and raised: as of judge.
+    """
+    rows = [row.split(",") for row in confusion.strip().rstrip(";").split(";")]
+    try:
+        counts = np.array([[int(cell) for cell in row] for row in rows], dtype=np.int64)
+    except ValueError:
+        counts = np.empty((0, 0), dtype=np.int64)
+    k = len(counts)
+    if k < 2 or counts.shape != (k, k) or (counts < 0).any() or not counts.any():
+        raise EvaluationError(
+            f"Cannot read the confusion matrix '{confusion}': write as many rows as columns, at "
+            "least two, of counts: '7,1,0;0,8,0;0,4,4'."
+        )
+    tree = LabelTree.from_text(classes or ", ".join(map(str, range(1, k + 1))))
+    if len(tree.classes) != k:
+        raise EvaluationError(f"The matrix has {k} rows, but '{tree}' {len(tree.classes)} classes.")
+    cells = np.repeat(np.arange(k * k), counts.ravel())
+    truth, predicted = cells // k, cells % k
+    probs = np.eye(k)[predicted]
+    said = Predictions(
+        tuple(map(str, range(1, len(truth) + 1))), probs, tree.decision_probs(probs), predicted,
+        classes=tree.classes, options=tree.options,
+    )  # fmt: skip
+    cases = Cases(
+        "a confusion matrix", tree, truth, said, np.empty((len(truth), 0), dtype=np.int64),
+        "labels", None, {}, "Rows of the matrix are the truth, columns what was predicted.", (),
+    )  # fmt: skip
+    asked = [parse_claim(text, tree) for text in several(claims) or usual_claims(cases, None)]
+    return _judge(cases, asked, Path(out) if out is not None else None)
 
 
 def read_judgement(folder: Path) -> Judgement:
@@ -208,7 +267,7 @@ def read_judgement(folder: Path) -> Judgement:
 
 def claims_table(claims: Sequence[Judged]) -> Table:
     """A row for each claim."""
-    rows = []
+    rows: list[Row] = []
     for claim in claims:
         found = claim.evidence
         value = Estimate(found.value, found.low, found.high, found.n, found.test)
@@ -222,9 +281,7 @@ def claims_table(claims: Sequence[Judged]) -> Table:
                 found.test or found.reason,
             ]
         )
-    from hilum.table import Column
-
-    columns = [
+    columns: Columns = [
         Column("claim", "text", wrap=True), Column("", "text"), "measured", "p",
         "cases needed", Column("test", "text", wrap=True),
     ]  # fmt: skip

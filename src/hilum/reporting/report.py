@@ -21,6 +21,7 @@ from hilum.radiographs.pixels import Progress
 from hilum.records import several
 from hilum.reporting.page import Section, write_page
 from hilum.reporting.runs import Run, read_runs
+from hilum.reporting.sections.claims import show_claims
 from hilum.reporting.sections.data import (
     describe_data,
     describe_reading,
@@ -66,6 +67,7 @@ __all__ = ["ImageSource", "write_report"]
 #: In the order in which they are read: what a reader needs, then the appendix.
 SECTIONS = (
     Section("summary", "Verdict", summarise_runs, front=True),
+    Section("claims", "Claims", show_claims, "What may be claimed", front=True),
     Section("measures", "Measures", show_measures, front=True),
     Section(
         "confusion",

@@ -18,6 +18,7 @@ from hilum.evaluation.external import EXTERNAL_FILE, ExternalDrop
 from hilum.evaluation.files import EVALUATION_FILE, Evaluation, read_evaluation
 from hilum.evaluation.shift import SHIFT_FILE, Shift, read_shift
 from hilum.evaluation.stress import STRESS_FILE, Stress, read_stress
+from hilum.judging.judge import JUDGEMENT_FILE, Judgement, read_judgement
 from hilum.labels import LabelTree, Strategy
 from hilum.parsing import parse_json, parse_toml, read_json, read_text
 from hilum.reporting.verdicts import Verdict, read_verdicts
@@ -75,7 +76,8 @@ class Run:
     name: as in run.json, with the folder's name where two runs of a report share one. info:
     run.json. recipe, recipe_text: recipe.toml, empty where absent. history: epochs per decision.
     history_torn: the last line of history.jsonl was incomplete, as after a crash. results: on the
-    run's own data. external: on data from elsewhere.
+    run's own data. external: on data from elsewhere. judgement: of a table of predictions, whose
+    model was made elsewhere; None of a run.
     """
 
     folder: Path
@@ -88,6 +90,7 @@ class Run:
     history_torn: bool
     results: tuple[SplitResult, ...]
     external: tuple[SplitResult, ...] = ()
+    judgement: Judgement | None = None
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -105,6 +108,11 @@ class Run:
     def imported(self) -> bool:
         """Whether the weights were trained elsewhere, so that Hilum did not see it."""
         return "imported" in self.info
+
+    @property
+    def trained(self) -> bool:
+        """Whether there are networks to tell of, and not a table of predictions alone."""
+        return self.judgement is None
 
     @property
     def image_size(self) -> tuple[int, int] | None:
@@ -196,6 +204,7 @@ def _read_run(folder: Path) -> Run:
     recipe = parse_toml(recipe_text, recipe_file, HilumError)
     history, torn = _read_history(folder / "history.jsonl")
     results, external = _read_results(folder / "evaluation")
+    judged = (folder / JUDGEMENT_FILE).is_file()
     return Run(
         folder=folder,
         name=str(info.get("name") or folder.resolve().name),
@@ -207,6 +216,7 @@ def _read_run(folder: Path) -> Run:
         history_torn=torn,
         results=results,
         external=external,
+        judgement=read_judgement(folder) if judged else None,
     )
 
 
@@ -236,6 +246,9 @@ def _read_info(folder: Path) -> dict[str, Any]:
                 for name, network in content.networks.items()
             },
         }
+    if (folder / JUDGEMENT_FILE).is_file():
+        judgement = read_judgement(folder)
+        return {"name": judgement.name, "labels": judgement.labels, "strategy": "flat"}
     raise HilumError(
         f"{folder} is not a run folder: it has no run.json. Give a folder that "
         "'hilum train … --out FOLDER' has written, or that of a classifier (classifier.json)."

@@ -63,6 +63,11 @@ class Chance:
         )
 
 
+def share_of(share: float, n: int) -> Estimate:
+    """A published share of n cases with its Wilson interval. Raises EvaluationError."""
+    return wilson(_count(share, n), n)
+
+
 def chance_of_order(
     first: float, n: int, second: float, other_n: int | None = None
 ) -> Chance:

@@ -110,6 +110,11 @@ def _say_weakness(run: Run, result: SplitResult) -> str:
 
 def describe_run(run: Run) -> str:
     """What a run is and what it was trained on, in one sentence."""
+    if run.judgement is not None:
+        return (
+            "It is a table of predictions. How the model behind it was made and trained is not "
+            "known here."
+        )
     networks: Mapping[str, Any] = run.info.get("networks") or {}
     count = len(run.decisions)
     kinds = listed(sorted({str(n["name"]) for n in networks.values() if "name" in n}))
