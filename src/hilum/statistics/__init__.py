@@ -9,10 +9,13 @@ __all__ = [
     "comparison",
     "confident",
     "curves",
+    "drift",
     "findings",
     "intervals",
+    "label_shift",
     "metrics",
     "power",
+    "stratified",
     "targets",
     "two_by_two",
 ]
