@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from hilum.records import Estimate
 from hilum.reporting.page import Section, write_page
 from hilum.reporting.svg import FAINT, SERIES, UNIT_TICKS, draw_svg, lay_lines
-from hilum.table import Column, Row, Table
+from hilum.table import Column, Columns, Row, Table
 from hilum.watching.history import Line
 from hilum.watching.watch import Answer, Watch
 
@@ -95,8 +95,8 @@ def _share(line: Line, question: str, name: str) -> float:
 
 def _runs_table(watch: Watch) -> Table:
     """A row for each run, the last one first."""
-    columns = [Column("run", "text"), "images", Column("", "text")]
-    columns += [answer.measure for answer in watch.answers]
+    measures = [answer.measure for answer in watch.answers]
+    columns: Columns = [Column("run", "text"), "images", Column("", "text"), *measures]
     rows: list[Row] = [
         [
             line.made,

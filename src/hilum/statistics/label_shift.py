@@ -61,8 +61,8 @@ class Known:
     @property
     def shares(self) -> FloatArray:
         """(K,) of the classes among the labelled images."""
-        counts: FloatArray = self.confusion.sum(axis=1)
-        return counts / counts.sum()
+        counts = self.confusion.sum(axis=1)
+        return np.asarray(counts / counts.sum(), dtype=np.float64)
 
     @property
     def singular(self) -> float:

@@ -1,5 +1,6 @@
 """Which images to label so that a share of all is known best, and that share from their labels."""
 
+import math
 from statistics import NormalDist
 
 import numpy as np
@@ -86,9 +87,9 @@ def expected_width(right: FloatArray, strata: IntArray, labels: int) -> float:
     right: (N,) as of choose_to_label, taken at its word. strata: (N,).
     """
     each = labels / (strata.max() + 1)
-    variance = 0.0
+    variance: float = 0.0
     for h in range(int(strata.max()) + 1):
         own = right[strata == h]
         mean, share = float(own.mean()), len(own) / len(right)
         variance += share**2 * max(0.0, 1 - each / len(own)) * mean * (1 - mean) / each
-    return 2 * NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * variance**0.5
+    return 2 * NormalDist().inv_cdf(0.5 + CONFIDENCE / 2) * math.sqrt(variance)

@@ -76,7 +76,8 @@ class View:
     def mean(self, seen: Seen) -> FloatArray:
         """The means of its quantities over new images: as long as those of its moments."""
         own = ranks(self.values, _values(self.name, self.question, seen, self.values.shape[1]))
-        return _behind_predicted(self.question, seen.predictions, own).mean(axis=0)
+        behind = _behind_predicted(self.question, seen.predictions, own)
+        return np.asarray(behind.mean(axis=0), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from hilum.predictions import Predictions
 from hilum.records import Estimate, FloatArray, PixelArray, Progress
 from hilum.statistics.label_shift import LEAST_SINGULAR, Mix, estimate_mix
 from hilum.statistics.two_by_two import parse_prevalence
-from hilum.table import Column, Row, Table
+from hilum.table import Column, Columns, Row, Table
 from hilum.training.folder import utc_now
 from hilum.watching.baseline import Question, Seen, Sums, read_baseline
 from hilum.watching.history import Line, before, last, read_history, write_history
@@ -97,7 +97,7 @@ class Watch(Displayed):
 
     def mix_table(self) -> Table:
         """How common each class is among the new images: a row for each, both estimates."""
-        columns = [
+        columns: Columns = [
             Column("", "text"), "validation images", "black-box shift estimation",
             "expectation maximisation",
         ]  # fmt: skip
@@ -111,7 +111,7 @@ class Watch(Displayed):
 
     def tests_table(self) -> Table:
         """Every test, the surest first."""
-        columns = [
+        columns: Columns = [
             Column("", "text", wrap=True), Column("of", "text"), "images", "p, adjusted",
             "size", Column("", "text"),
         ]  # fmt: skip
