@@ -43,6 +43,8 @@ POOLS = {
     "site": "portable",
 }
 
+DRIFTS = ("slow mix", "slow exposure", "small mix", "small exposure")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -215,10 +217,13 @@ def false_alarms(classifier: Classifier, pool: Pool, options: argparse.Namespace
 
 
 def delays(classifier: Classifier, pools: dict[str, Pool], options: argparse.Namespace) -> Any:
-    """Weeks until the first alarm after a change, up to 12; and a drift over 26 weeks."""
+    """Weeks until the first alarm after a change, up to 12; in slow ones and small ones 26.
+
+    slow: evenly more of the images are changed over 26 weeks. small: 15 in 100 from the first on.
+    """
     found: dict[str, Any] = {}
-    for kind in ("mix", "exposure", "contrast", "site", "slow mix", "slow exposure"):
-        most = 26 if kind.startswith("slow") else 12
+    for kind in ("mix", "exposure", "contrast", "site", *DRIFTS):
+        most = 26 if kind in DRIFTS else 12
         firsts: dict[int, list[int]] = {window: [] for window in options.windows}
         for start in range(options.starts):
             rng = np.random.default_rng([start, 2])
@@ -231,7 +236,7 @@ def delays(classifier: Classifier, pools: dict[str, Pool], options: argparse.Nam
                 baseline.sums(before.take(draw(rng, options.images, USUAL))) for _ in range(15)
             ]
             for week in range(most):
-                part = (week + 1) / most if most == 26 else 1.0
+                part = {"slow": (week + 1) / most, "small": 0.15}.get(kind.split()[0], 1.0)
                 changed = round(part * options.images)
                 shares = CHANGED if "mix" in kind else USUAL
                 picked = after.take(after.draw(rng, changed, shares))

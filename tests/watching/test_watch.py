@@ -87,6 +87,7 @@ def test_an_expected_mix_and_what_cannot_be_asked(root, tmp_path):
     import hilum
 
     classifier = hilum.Classifier.load(root / "run", device="cpu")
+    assert classifier.validation is not None
     watch = partial(watch_images, inputs=[str(root / "same")])
 
     found = watch(classifier, expect="normal=0.96, covid=0.02, non-covid=0.02")
