@@ -15,7 +15,7 @@ from hilum.watching.baseline import Sums
 HISTORY_FILE = "history.jsonl"
 
 #: So many runs, the last ones, are also judged together (benchmarks/bench_watch.py chose it).
-POOLED = 8
+POOLED = 4
 
 
 @dataclass(frozen=True, slots=True)
