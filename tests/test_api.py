@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 import hilum
+from hilum.classifier.validation import Validation
 from hilum.errors import HilumError
 from hilum.radiographs.dataset import Dataset
 from hilum.studies.compare import compare_variants
@@ -49,6 +51,17 @@ def evaluated(classifier: Any, data: Any, out: Path) -> str:
     """The folder of an evaluation."""
     hilum.evaluate(classifier, data, out=out)
     return str(out)
+
+
+def calibrated(classifier: Any, data: Any) -> Any:
+    """On as many images as watching needs."""
+    many = {"name": "d", "fingerprint": "", "split": "val", "n": 30}
+    model = hilum.Run(classifier).classifier
+    assert model.validation is not None
+    rows = np.arange(36) % len(model.validation.truth)
+    logits = {name: values[rows] for name, values in model.validation.logits.items()}
+    kept = Validation(model.validation.truth[rows], logits, many)
+    return replace(model, validation=kept)
 
 
 #: Calls with a classifier, data, a recipe and a folder to write to, of which each uses what it
@@ -95,6 +108,11 @@ CALLS: dict[str, tuple[Callable[..., Any], str, str]] = {
         lambda c, d, r, out: hilum.predict_folder(c, str(place(d) / "val"), out / "p.csv"),
         r"Summary\(.*images=9, failed=0",
         "p.csv",
+    ),
+    "watch": (
+        lambda c, d, r, out: hilum.watch(calibrated(c, d), [place(d) / "train"] * 2, out),
+        r"Watch of 36 images: ",
+        "watch.html",
     ),
     "predict": (
         lambda c, d, r, out: hilum.Run(c).classifier.predict(d),

@@ -46,6 +46,7 @@ LAYERS = (
     "prediction",
     "training",
     "evaluation",
+    "watching",
     "explanation",
     "studies",
     "search",

@@ -4,6 +4,7 @@ from hilum.api import calibrate as calibrate
 from hilum.api import export as export
 from hilum.api import predict_folder as predict_folder
 from hilum.api import split as split
+from hilum.api import watch as watch
 from hilum.classifier.classifier import Classifier as Classifier
 from hilum.evaluation.assess import assess as assess
 from hilum.evaluation.compare import compare as compare

@@ -28,9 +28,13 @@ from hilum.recipe import Recipe
 from hilum.records import Progress, several
 from hilum.reporting.audit_page import write_audit_page
 from hilum.reporting.runs import Epoch, read_runs
+from hilum.reporting.watch_page import write_watch_page
 from hilum.settings import Promises
 from hilum.table import Row, Table
 from hilum.training.folder import RECIPE_FILE, as_pair
+from hilum.watching.judging import LEVEL
+from hilum.watching.labelling import LABELS
+from hilum.watching.watch import Watch, watch_images
 
 _ONNX, _FOLDER = "onnx", "safetensors"
 
@@ -272,6 +276,55 @@ def export(
     shown = images_to_check(None if check is None else Path(check))
     export_onnx(model, written, takes=parse_input(takes), operate=points, radiographs=shown)
     return written
+
+
+def watch(
+    classifier: Trained,
+    images: Place | Sequence[Place],
+    out: Place | None = None,
+    *,
+    level: float = LEVEL,
+    expect: str = "",
+    label: int = LABELS,
+    labels: Place | None = None,
+    progress: Progress | None = None,
+) -> Watch:
+    """Is it still the same? Images without labels against the validation images.
+
+    Args:
+        classifier: What is watched, or the folder of it or of its run.
+        images: A folder, a file, a pattern such as 'week-12/**/*.png', or a list of such; at least
+            30 radiographs.
+        out: A folder for watch.html, watch.json, label-these.csv and the history, by which slow
+            changes are found; None writes nothing.
+        level: The chance of an alarm in a run in which nothing has changed, in (0, 0.5].
+        expect: The mix that is expected, such as 'normal=0.9, covid=0.1'; '' takes that of the
+            validation images.
+        label: How many images to choose for labelling, 0 for none.
+        labels: A label-these.csv of the same images, filled in.
+        progress: Called with what is done, how many are done, and of how many.
+
+    Returns:
+        Whether an alarm is raised and why, the estimated mix and accuracy, and what to label.
+
+    Raises:
+        ClassifierError: The classifier keeps too few validation images, or none.
+        DataError: There are too few images, or files cannot be read or written.
+        EvaluationError: The level or the expected mix makes no sense.
+    """
+    found = watch_images(
+        as_classifier(classifier),
+        [os.fspath(image) for image in several(images)],
+        out=None if out is None else Path(out),
+        level=level,
+        expect=expect,
+        label=label,
+        labels=None if labels is None else Path(labels),
+        progress=progress,
+    )
+    if out is not None:
+        write_watch_page(found, Path(out) / "watch.html")
+    return found
 
 
 def predict_folder(

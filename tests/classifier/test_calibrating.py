@@ -52,6 +52,10 @@ def test_training_calibrates_with_what_it_monitors(many, trained):
     assert len(trained.reference) == 120
     assert trained.gate is not None
     assert fresh.gate_p_values is not None
+    logits, places = trained.look(many.pixels(trained.preprocessing)[rows])
+    assert (trained.decide(logits).probs == fresh.probs).all()
+    assert (trained.validation.embedded == places.astype(np.float16)).all()
+    np.testing.assert_allclose(trained.validation.gate_p_values, fresh.gate_p_values, rtol=1e-6)
 
 
 def test_what_is_to_hold_elsewhere_is_fitted_on_shifted_copies(many, trained):
@@ -89,6 +93,7 @@ def test_what_holds_for_films_like_these_alone(many, trained, monkeypatch, unrea
     promises: Promises = "elsewhere" if unreadable else "alike"
 
     found = calibrate_on(trained, many, "val", remembered=None, promises=promises)
+    assert (found.validation.embedded == trained.validation.embedded).all()
 
     told = found.provenance["calibration"]
     assert (found.holds, told["holds"], found.validation.shifted) == ("alike", "alike", None)
@@ -115,6 +120,8 @@ def test_what_was_calibrated_travels_with_the_folder(tmp_path, many, trained):
     assert loaded.temperatures == warm.temperatures
     assert (loaded.validation.truth == warm.validation.truth).all()
     assert (loaded.validation.shifted.rows == np.arange(60)).all()
+    assert (loaded.validation.embedded == warm.validation.embedded).all()
+    assert (loaded.validation.gate_p_values == warm.validation.gate_p_values).all()
     of, copies = loaded.validation.shifted.logits, warm.validation.shifted.logits
     assert of.keys() == copies.keys()
     assert all(np.allclose(of[name], copies[name], rtol=1e-6) for name in of)

@@ -141,6 +141,22 @@ def judge_arrivals(
     )
 
 
+def material_chances(arrivals: Arrivals) -> dict[str, tuple[float, float, bool]]:
+    """Both tests, for whoever asks more questions at once and at another level.
+
+    Returns, by 'flagged' and 'odder', the chance, the share, and whether its lower bound is above
+    twice what is expected, without which nothing is said.
+    """
+    both = {
+        "flagged": (arrivals.p_value, arrivals.share, _TIMES * arrivals.expected),
+        "odder": (arrivals.odder_p_value, arrivals.odder, _TIMES / (_TIMES + 1)),
+    }
+    return {
+        name: (p, _value(share), share.low is not None and share.low > least)
+        for name, (p, share, least) in both.items()
+    }
+
+
 def _value(estimate: Estimate) -> float:
     assert estimate.value is not None, "there are pictures"
     return estimate.value

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import softmax
 
 from hilum.classifier.classifier import Classifier, check_labels
@@ -91,14 +92,18 @@ def calibrate(
 
     pixels: (N, H, W) uint8 of the whole data set under the classifier's preprocessing.
     validation_rows: (M,) positions of images that trained none of the networks. split: what they
-    are called. promises: 'elsewhere' also asks the networks about a shifted copy of each image (of
-    up to 1,000 at equal steps), and fits what is fitted on these; 'alike' on the images. Where
-    their files can no longer be read it is 'alike', and provenance says why. Under the rule
-    'route' the predicted classes stay as they are.
+    are called. It also keeps where they lie among the training images, and their gate p-values, if
+    the classifier remembers those: remember comes first. promises: 'elsewhere' also asks the
+    networks about a shifted copy of each image (of up to 1,000 at equal steps), and fits what is
+    fitted on these; 'alike' on the images. Where their files can no longer be read it is 'alike',
+    and provenance says why. Under the rule 'route' the predicted classes stay as they are.
     """
     truth, marks = dataset.labels[validation_rows], dataset.marks[validation_rows]
     marks = doubt_of(classifier.provenance).settle(marks)
-    logits = _logits(classifier, np.asarray(pixels[validation_rows]), progress)
+    own_pixels = np.asarray(pixels[validation_rows])
+    logits, embedded = _logits_and_places(classifier, own_pixels, progress)
+    gate = classifier.gate if len(truth) else None
+    p_values = None if gate is None else gate.judge(own_pixels).p_values.astype(np.float32)
     shifted, missing = None, ""
     if promises == "elsewhere" and len(truth):
         some = evenly_spaced(len(truth), MOST_SHIFTED)
@@ -136,7 +141,7 @@ def calibrate(
         classifier,
         temperatures=temperatures,
         thresholds={},
-        validation=Validation(truth, logits, about, keys, shifted, of_findings),
+        validation=Validation(truth, logits, about, keys, shifted, of_findings, embedded, p_values),
         provenance={**classifier.provenance, "calibration": found},
     )
     return replace(fitted, thresholds=_thresholds(fitted))
@@ -178,6 +183,16 @@ def _logits(
         )
         for name, network in classifier.networks.items()
     }
+
+
+def _logits_and_places(
+    classifier: Classifier, pixels: PixelArray, progress: Progress | None
+) -> tuple[dict[str, FloatArray], npt.NDArray[np.float16] | None]:
+    """Also where images lie among the remembered ones; None where none are remembered."""
+    if classifier.reference is None or not len(pixels):
+        return _logits(classifier, pixels, progress), None
+    logits, embedded = classifier.look(pixels, progress)
+    return logits, embedded.astype(np.float16)
 
 
 def _fit(
@@ -232,10 +247,14 @@ def remember(
         gate, missing = fit_gate(seen, labels, about=_about(dataset)), {}
     except ClassifierError as error:  # too few images, or all alike
         gate, missing = None, {"reason": str(error)}
+    validation = classifier.validation
+    if validation is not None:  # these were of what it remembered before
+        validation = replace(validation, embedded=None, gate_p_values=None)
     return replace(
         classifier,
         reference=Reference.fit(features, labels, rows, _about(dataset), _keys(dataset, rows)),
         gate=gate,
+        validation=validation,
         thumbnails=Thumbnails.shrink(seen, _about(dataset)) if thumbnails else None,
         provenance={**classifier.provenance, "gate": {"n": len(rows), **missing}},
     )

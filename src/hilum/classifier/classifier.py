@@ -20,7 +20,8 @@ from hilum.classifier.files import (
     read_classifier_file,
     write_part,
 )
-from hilum.classifier.inference import compute_logits
+from hilum.classifier.inference import compute_logits, compute_logits_and_features
+from hilum.classifier.reference import FeatureArray
 from hilum.classifier.weights import load_network, pack_weights
 from hilum.device import as_channels_last, choose_device
 from hilum.display import facts_table, paragraphs
@@ -71,6 +72,32 @@ class Classifier(Decider):
             )
             for name, network in self.networks.items()
         }
+
+    def look(
+        self, pixels: PixelArray, progress: Progress | None = None
+    ) -> tuple[dict[str, FloatArray], FeatureArray]:
+        """What the networks say of stored pixels, and where these lie among the remembered images.
+
+        Args:
+            pixels: As of predict_pixels.
+            progress: As of predict.
+
+        Returns:
+            The logits, (N, options) by network, and (N, D) float32, as of Reference.embed.
+
+        Raises:
+            ClassifierError: It remembers no training images.
+        """
+        if self.reference is None:
+            raise ClassifierError("This classifier does not remember its training images.")
+        both = {
+            name: compute_logits_and_features(
+                network, pixels, self.preprocessing, self.device, progress=progress
+            )
+            for name, network in self.networks.items()
+        }
+        logits = {name: found for name, (found, _) in both.items()}
+        return logits, self.reference.embed({name: found for name, (_, found) in both.items()})
 
     def weights_sha256(self) -> dict[str, str]:
         """The SHA-256 of each network's weights as safetensors, by the decision's name."""

@@ -62,11 +62,26 @@ def compute_features(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> FeatureArray:
-    """The penultimate features of stored pixels, in evaluation mode, in float32.
+    """The penultimate features of stored pixels, as compute_logits_and_features gives them."""
+    return compute_logits_and_features(
+        network, pixels, preprocessing, device, batch_size=batch_size, progress=progress
+    )[1]
 
-    pixels: (N, H, W) uint8, N ≥ 1. Returns (N, F) float32, F ≤ MAX_FEATURES; wider ones are
-    projected (see project). The network is left as it was. Raises ClassifierError where it has
-    no nn.Linear that runs once per image.
+
+def compute_logits_and_features(
+    network: nn.Module,
+    pixels: PixelArray,
+    preprocessing: Preprocessing,
+    device: torch.device,
+    *,
+    batch_size: int = 64,
+    progress: Progress | None = None,
+) -> tuple[FloatArray, FeatureArray]:
+    """The logits and the penultimate features of stored pixels, in evaluation mode, in float32.
+
+    pixels: (N, H, W) uint8, N ≥ 1. Returns (N, options) float64 and (N, F) float32,
+    F ≤ MAX_FEATURES; wider ones are projected (see project). The network is left as it was. Raises
+    ClassifierError where it has no nn.Linear that runs once per image.
     """
     seen: list[torch.Tensor] = []
     features: list[FeatureArray] = []
@@ -83,13 +98,13 @@ def compute_features(
     hooks = [layer.register_forward_pre_hook(keep) for layer in linear]
     hooks.append(network.register_forward_hook(reduce))
     try:
-        compute_logits(
+        logits = compute_logits(
             network, pixels, preprocessing, device, batch_size=batch_size, progress=progress
         )
     finally:
         for hook in hooks:
             hook.remove()
-    return np.concatenate(features)
+    return logits, np.concatenate(features)
 
 
 def project(features: FeatureArray) -> FeatureArray:

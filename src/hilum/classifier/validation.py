@@ -52,7 +52,10 @@ class Validation:
     'fingerprint'), the 'split' and the number 'n', as JSON values. seen: (M,) image_keys, by which
     the images are known again; None in files of earlier versions. shifted: of shifted copies; None
     where what is chosen is to hold for films like these alone, and in files of earlier versions.
-    marks: (M, F) int64 of the tree's findings, as of records; None where it has none.
+    marks: (M, F) int64 of the tree's findings, as of records; None where it has none. embedded:
+    (M, D) float16, where they lie among the training images (Reference.embed). gate_p_values: (M,)
+    float32, as the gate gives them. Both are None without a reference or a gate, and in files of
+    earlier versions; with them new images can be held against these (hilum watch).
     """
 
     truth: IntArray
@@ -61,6 +64,8 @@ class Validation:
     seen: Keys | None = None
     shifted: ShiftedLogits | None = None
     marks: IntArray | None = None
+    embedded: npt.NDArray[np.float16] | None = None
+    gate_p_values: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -69,8 +74,7 @@ class Validation:
         """One safetensors file; logits are kept as float32, which is what networks compute in."""
         arrays: dict[str, Any] = {"truth": self.truth.astype(np.int64)}
         arrays |= {f"logits.{k}": v.astype(np.float32) for k, v in self.logits.items()}
-        if self.seen is not None:
-            arrays["seen"] = self.seen
+        arrays |= {n: part for n in _OPTIONAL if (part := getattr(self, n)) is not None}
         if self.marks is not None:
             arrays["marks"] = self.marks.astype(np.int8)
         if self.shifted is not None:
@@ -83,7 +87,8 @@ class Validation:
     def from_bytes(cls, data: bytes, source: str) -> "Validation":
         """The inverse of to_bytes. Raises ClassifierError, naming source, for other content."""
         with unpacked("about", data, source) as (about, arrays):
-            truth, seen = arrays.pop("truth"), arrays.pop("seen", None)
+            truth = arrays.pop("truth")
+            optional = {name: arrays.pop(name, None) for name in _OPTIONAL}
             marks = arrays.pop("marks", None)
             marks = None if marks is None else marks.astype(np.int64)
             rows = arrays.pop("shifted_rows", None)
@@ -92,4 +97,8 @@ class Validation:
                 kind, _, network = name.partition(".")
                 logits[kind][network] = values.astype(np.float64)
             shifted = None if rows is None else ShiftedLogits(rows, logits["shifted"])
-            return cls(truth, logits["logits"], about, seen, shifted, marks)
+            return cls(truth, logits["logits"], about, shifted=shifted, marks=marks, **optional)
+
+
+#: What files of earlier versions may lack, and is kept as it is.
+_OPTIONAL = ("seen", "embedded", "gate_p_values")

@@ -53,7 +53,8 @@ def _options(
 #: holds its EXAMPLE; "_" follows what is a keyword of Python.
 VERBS = (
     "demo", "get", "audit", "split", "train", "evaluate", "calibrate", "explain", "compare",
-    "judge", "runs", "report", "predict", "export", "serve", "study", "search", "models", "import_", "cache",
+    "judge", "runs", "report", "predict", "watch", "export", "serve", "study", "search", "models",
+    "import_", "cache",
 )  # fmt: skip
 for _verb in VERBS:
     _module = import_module(f"hilum.cli.{_verb}")
@@ -97,7 +98,9 @@ def _misunderstood(error: Any) -> str:
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 some files failed, 2 refused, 130 interrupted."""
+    """Run the command line. Exit codes: 0 done, 1 some files failed, 2 refused, 3 an alarm of
+    `hilum watch`, 130 interrupted.
+    """
     debug = "--debug" in sys.argv
     sys.argv = [a for a in sys.argv if a != "--debug"]
     sys.argv += [] if sys.argv[1:] else ["--help"]

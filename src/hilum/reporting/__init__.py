@@ -12,4 +12,5 @@ __all__ = [
     "runs",
     "search_page",
     "study",
+    "watch_page",
 ]
