@@ -157,7 +157,7 @@ def judge(
     if as_json:
         console.print_json(found.judgement)
         return
-    from hilum.judging.cases import KINDS
+    from hilum.judging.scores import KINDS
 
     judgement = found.judgement
     console.print_lines(judgement.reading, KINDS[judgement.kind], "")

@@ -248,9 +248,7 @@ def influence_overall(measure: Measure, sample: Sample) -> Influence:
     """How much each image moves a measure over all classes."""
     size = sample.probs.shape[1]
     if measure is OVERALL["macro_auroc"]:
-        areas = [
-            influence_of_area(sample.truth == k, sample.probs[:, k]) for k in range(size)
-        ]
+        areas = [influence_of_area(sample.truth == k, sample.probs[:, k]) for k in range(size)]
         value = float(np.mean([area.value for area in areas]))
         return Influence(value, np.mean([area.each for area in areas], axis=0))
     cells = np.arange(size * size)

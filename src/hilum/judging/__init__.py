@@ -1,3 +1,15 @@
 """Judging: anybody's table of predictions → what can be claimed, and what not."""
 
-__all__ = ["cases", "chance", "claims", "columns", "judge", "roles", "verdict"]
+__all__ = [
+    "cases",
+    "claims",
+    "columns",
+    "evaluated",
+    "judge",
+    "leaks",
+    "longform",
+    "roles",
+    "scores",
+    "verdict",
+    "weighing",
+]

@@ -6,41 +6,32 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy.special import softmax
 
-from hilum.classifier.operating_points import finding_of, parse_operating_points
-from hilum.classifier.temperature import fit_temperature
-from hilum.classifier.threshold import PRESETS
+from hilum.classifier.operating_points import finding_of
 from hilum.codec import read_plain, write_plain
 from hilum.display import Displayed, paragraphs
 from hilum.errors import EvaluationError, plural
-from hilum.evaluation.assess import Assessment, assess_predictions, write_assessment
-from hilum.evaluation.bands import cut_cells
-from hilum.evaluation.calibration import compare_calibration
+from hilum.evaluation.assess import Assessment, write_assessment
 from hilum.evaluation.compare import PairedComparison, compare_predictions
-from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import EVALUATION_FILE, Evaluation, write_evaluation
 from hilum.evaluation.predictions_file import Told
 from hilum.given import Place
-from hilum.judging.cases import Cases, Kind, read_cases
-from hilum.judging.claims import Claim, Judged, judge_claims, parse_claim, usual_claims
+from hilum.judging.cases import Cases, read_cases
+from hilum.judging.claims import Claim, parse_claim, usual_claims
+from hilum.judging.evaluated import ASSESSED, SPLIT, assess_cases, evaluate_cases
 from hilum.judging.leaks import Leak, find_leak
 from hilum.judging.roles import parse_columns
+from hilum.judging.scores import Kind
 from hilum.judging.verdict import Sentence, give_verdict
+from hilum.judging.weighing import Judged, judge_claims
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.records import Estimate, several
-from hilum.statistics.findings import as_choice
 from hilum.statistics.two_by_two import parse_prevalence
 from hilum.table import Column, Columns, Row, Table
 
 JUDGEMENT_FILE = "judgement.json"
 
-#: What the cases are called among a run's splits.
-SPLIT = "cases"
-
-#: Of more cases the assessment (calibration, curves, subgroups) is of so many, drawn at random.
-_ASSESSED = 20_000
 #: Of more cases predictions.csv is not written again.
 _WRITTEN = 200_000
 
@@ -191,12 +182,12 @@ def _judge(
     shares: Mapping[str, float] | None = None,
 ) -> Judging:
     notes = [*cases.notes, *_notes(cases, known, chosen_on)]
-    evaluation = _evaluate(cases, notes)
-    assessment = _assess(cases, known, operate, shares or {})
+    evaluation = evaluate_cases(cases, notes)
+    assessment = assess_cases(cases, known, operate, shares or {})
     comparison = None
     if other is not None:
-        pair = (Told(c.truth, c.predictions, c.marks) for c in (cases, other))
-        comparison = compare_predictions(*pair, (cases.name, other.name), SPLIT)
+        mine, theirs = (Told(c.truth, c.predictions, c.marks) for c in (cases, other))
+        comparison = compare_predictions(mine, theirs, (cases.name, other.name), SPLIT)
     judged = judge_claims(asked, cases, other)
     judgement = Judgement(
         name=cases.name,
@@ -260,9 +251,7 @@ def judge_matrix(
 
 def read_judgement(folder: Path) -> Judgement:
     """Read the judgement.json of a folder. Raises EvaluationError."""
-    return read_plain(
-        folder / JUDGEMENT_FILE, Judgement, what="a judgement", error=EvaluationError
-    )
+    return read_plain(folder / JUDGEMENT_FILE, Judgement, what="a judgement", error=EvaluationError)
 
 
 def claims_table(claims: Sequence[Judged]) -> Table:
@@ -331,9 +320,9 @@ def _notes(cases: Cases, known: Cases | None, chosen_on: ChosenOn) -> list[str]:
             "Patients are not known: each case is taken as a patient of its own, which makes "
             "intervals and p too small where it is not so."
         )
-    if len(cases) > _ASSESSED:
+    if len(cases) > ASSESSED:
         found.append(
-            f"Calibration, curves and subgroups are of {_ASSESSED:,} cases drawn at random; "
+            f"Calibration, curves and subgroups are of {ASSESSED:,} cases drawn at random; "
             "measures and claims are of all."
         )
     if len(cases) > _WRITTEN:
@@ -346,93 +335,6 @@ def _notes(cases: Cases, known: Cases | None, chosen_on: ChosenOn) -> list[str]:
                 "and measured here is too good."
             )
     return [note for note in found if note]
-
-
-def _evaluate(cases: Cases, notes: Sequence[str]) -> Evaluation:
-    evaluation = evaluate_predictions(
-        cases.tree,
-        cases.truth,
-        cases.predictions,
-        rule="argmax",
-        strategy="flat",
-        split=SPLIT,
-        notes=notes,
-        data={"name": cases.name},
-        classifier={"name": cases.name},
-        marks=cases.marks if cases.tree.findings else None,
-        groups=cases.groups,
-    )
-    return _without_areas(evaluation) if cases.kind == "labels" else evaluation
-
-
-def _without_areas(evaluation: Evaluation) -> Evaluation:
-    """Classes order no cases: what would be their area is undefined."""
-    none = Estimate.undefined("there are no scores, only classes", evaluation.n)
-    return replace(
-        evaluation,
-        overall={k: none if k == "macro_auroc" else e for k, e in evaluation.overall.items()},
-        per_class={k: replace(m, auroc=none) for k, m in evaluation.per_class.items()},
-        decisions={
-            name: replace(
-                of,
-                overall={k: none if k == "macro_auroc" else e for k, e in of.overall.items()},
-                per_option={k: replace(m, auroc=none) for k, m in of.per_option.items()},
-            )
-            for name, of in evaluation.decisions.items()
-        },
-    )
-
-
-def _assess(
-    cases: Cases, known: Cases | None, operate: Sequence[str], shares: Mapping[str, float]
-) -> Assessment | None:
-    if cases.kind not in ("probabilities", "logits"):
-        return None
-    n = len(cases)
-    if n > _ASSESSED:
-        kept = np.zeros(n, dtype=bool)
-        kept[np.random.default_rng(0).choice(n, _ASSESSED, replace=False)] = True
-        cases = cases.take(kept)
-    tree, truth, said = cases.tree, cases.truth, cases.predictions
-    bands = {name: cut_cells(name, cells) for name, cells in cases.attributes.items()}
-    unknown = "thresholds are chosen on other cases: give a table of them with --validation"
-    points = parse_operating_points([*PRESETS, *operate], tree) if tree.decisions else []
-    whole = assess_predictions(
-        tree, truth, said, said, None if known is None else (known.truth, known.predictions),
-        points if known is not None else [], bands, split=SPLIT, prevalence=shares,
-        holds="alike" if known is not None else None, unknown=unknown,
-    )  # fmt: skip
-    if known is not None and tree.decisions:
-        after = _recalibrated(said, tree, known)
-        whole = replace(whole, temperature=compare_calibration(tree, truth, said, after))
-    each = {}
-    for finding in tree.findings:
-        side = as_choice(finding, truth, cases.marks, said)
-        if not len(side.truth):
-            continue
-        pair = None
-        if known is not None:
-            there = as_choice(finding, known.truth, known.marks, known.predictions)
-            pair = (there.truth, there.predictions)
-        each[finding.name] = assess_predictions(
-            side.tree, side.truth, side.predictions, side.predictions, pair,
-            parse_operating_points(PRESETS, side.tree) if pair else [],
-            {k: replace(b, index=b.index[side.known]) for k, b in bands.items()},
-            split=SPLIT, holds="alike" if pair else None, unknown=unknown,
-        )  # fmt: skip
-    missing = {**whole.missing, "gate": "a table of predictions has no images"}
-    return replace(whole, missing=missing, findings=each, n=n if n <= _ASSESSED else whole.n)
-
-
-def _recalibrated(said: Predictions, tree: LabelTree, known: Cases) -> Predictions:
-    """Predictions under the temperature that another table asks for."""
-
-    def logits(predictions: Predictions) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.asarray(np.log(np.clip(predictions.probs, 1e-12, 1.0)))
-
-    fitted = fit_temperature(logits(known.predictions), known.truth).value
-    probs = np.asarray(softmax(logits(said) / fitted, axis=1))
-    return replace(said, probs=probs, decision_probs=tree.decision_probs(probs))
 
 
 def _write(
@@ -453,9 +355,6 @@ def _write(
         )  # fmt: skip
     else:
         write_plain(folder / EVALUATION_FILE, evaluation, error=EvaluationError, indent=2)
-    if assessment is not None and len(cases) <= _ASSESSED:
+    if assessment is not None and len(cases) <= ASSESSED:
         write_assessment(assessment, folder)
     write_plain(out / JUDGEMENT_FILE, judgement, error=EvaluationError, indent=2)
-
-
-__all__ = ["Claim", "Judgement", "Judging", "judge", "read_judgement"]

@@ -73,4 +73,3 @@ def find_leak(cases: Cases, train: Path, told: Mapping[str, str]) -> Leak:
     return Leak(
         train.name, int(here.sum()), both, int((~shared).sum()), share(everything), share(~shared)
     )
-

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from hilum.errors import plural
 from hilum.evaluation.files import Evaluation
 from hilum.judging.cases import Cases, describe_cases
-from hilum.judging.claims import Judged
 from hilum.judging.leaks import Leak
+from hilum.judging.weighing import Judged
 from hilum.wording import listed
 
 

@@ -68,9 +68,7 @@ def share_of(share: float, n: int) -> Estimate:
     return wilson(_count(share, n), n)
 
 
-def chance_of_order(
-    first: float, n: int, second: float, other_n: int | None = None
-) -> Chance:
+def chance_of_order(first: float, n: int, second: float, other_n: int | None = None) -> Chance:
     """The probability that the better of two published shares is not the better model.
 
     first, second: accuracies (or sensitivities, of the positive cases alone) as published, in
@@ -120,6 +118,7 @@ def _count(share: float, n: int) -> int:
         near = sorted({max(count - 1, 0), count, min(count + 1, n)})
         raise EvaluationError(
             f"No count of {n} cases is a share of {share:g}; near it are "
-            + ", ".join(f"{k} ({k / n:.3f})" for k in near) + "."
+            + ", ".join(f"{k} ({k / n:.3f})" for k in near)
+            + "."
         )
     return count

@@ -80,7 +80,7 @@ def _share_of(hits: BoolArray, groups: IntArray | None) -> _Share:
     patients = int(own.max()) + 1
     if patients == n:
         return _Share(value, float(n), n, False)
-    spread = spread_of(hits - value, own)
+    spread = spread_of(hits.astype(np.float64) - value, own)
     plain = value * (1 - value) / n
     size = float(patients)
     if plain > 0 and spread.error > 0:
@@ -278,9 +278,7 @@ def weigh_alike(
             return 1.0
         for _ in range(40):
             middle = math.sqrt(lowest * highest)
-            lowest, highest = (
-                (lowest, middle) if reaches(*ends(middle)) else (middle, highest)
-            )
+            lowest, highest = (lowest, middle) if reaches(*ends(middle)) else (middle, highest)
         return highest
 
     low, high = ends(ALPHA)

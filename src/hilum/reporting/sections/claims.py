@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hilum.judging.cases import KINDS
+from hilum.judging.scores import KINDS
 from hilum.reporting.subject import Subject
 
 
