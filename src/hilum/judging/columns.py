@@ -243,7 +243,7 @@ class _Builder:
         except ValueError:
             return [sys.intern(t) for t in texts]
         named = any(len(t) > 1 and t[0] == "0" and t[1].isdigit() for t in read)
-        if named or (np.abs(numbers[~np.isnan(numbers)]) >= _EXACT).any():
+        if named or (np.abs(numbers[np.isfinite(numbers)]) >= _EXACT).any():
             return [sys.intern(t) for t in texts]
         return numbers
 

@@ -25,7 +25,7 @@ from hilum.statistics.findings import as_choice
 SPLIT = "cases"
 
 #: Of more cases the assessment (calibration, curves, subgroups) is of so many, drawn at random.
-ASSESSED = 20_000
+ASSESSED = 10_000
 
 
 def evaluate_cases(cases: Cases, notes: Sequence[str]) -> Evaluation:
@@ -74,11 +74,7 @@ def assess_cases(
     """
     if cases.kind not in ("probabilities", "logits"):
         return None
-    n = len(cases)
-    if n > ASSESSED:
-        kept = np.zeros(n, dtype=bool)
-        kept[np.random.default_rng(0).choice(n, ASSESSED, replace=False)] = True
-        cases = cases.take(kept)
+    cases = cases.some(ASSESSED)
     tree, truth, said = cases.tree, cases.truth, cases.predictions
     bands = {name: cut_cells(name, cells) for name, cells in cases.attributes.items()}
     unknown = "thresholds are chosen on other cases: give a table of them with --validation"
@@ -107,7 +103,7 @@ def assess_cases(
             split=SPLIT, holds="alike" if pair else None, unknown=unknown,
         )  # fmt: skip
     missing = {**whole.missing, "gate": "a table of predictions has no images"}
-    return replace(whole, missing=missing, findings=each, n=n if n <= ASSESSED else whole.n)
+    return replace(whole, missing=missing, findings=each)
 
 
 def _recalibrated(said: Predictions, tree: LabelTree, known: Cases) -> Predictions:

@@ -314,7 +314,10 @@ def _refuse_shared(cases: Cases, known: Cases | None) -> None:
 
 
 def _notes(cases: Cases, known: Cases | None, chosen_on: ChosenOn) -> list[str]:
-    found = [_CHOSEN_ON[chosen_on]] if cases.tree.decisions else []
+    said = cases.predictions
+    likeliest = cases.kind != "labels" and (said.predicted == said.probs.argmax(axis=1)).all()
+    plain = chosen_on == "unknown" and likeliest  # nothing was chosen: the most probable class
+    found = [_CHOSEN_ON[chosen_on]] if cases.tree.decisions and not plain else []
     if cases.groups is None:
         found.append(
             "Patients are not known: each case is taken as a patient of its own, which makes "

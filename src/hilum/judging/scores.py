@@ -57,11 +57,11 @@ def _key(name: str) -> str:
 
 
 def read_marks(column: Column, kept: BoolArray, path: Path) -> IntArray:
-    """Of a finding 1, 0, or -1 where it is not known (N,)."""
+    """Of a finding 1, 0, or MISSING where it is not known (N,)."""
     if column.numbers is None:
         raise EvaluationError(f"{path}: the column '{column.name}' should hold 0 or 1.")
     values = column.numbers[kept]
-    known = ~np.isnan(values) & (values != MISSING)
+    known = ~np.isnan(values) & (values != -1)
     if odd := set(values[known].tolist()) - {0.0, 1.0}:
         raise EvaluationError(
             f"{path}: the column '{column.name}' should hold 0, 1, or -1 and nothing where it is "

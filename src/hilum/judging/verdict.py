@@ -56,7 +56,7 @@ def give_verdict(
         numbers = {f"claims[{i}].p_adjusted": c.p_adjusted for i, c in own}
         sentences.append(Sentence(f"Not shown, either way: {'; '.join(parts)}.", numbers))
     if leak is not None:
-        sentences.append(_tell_leak(leak))
+        sentences.append(tell_leak(leak))
     if chosen_on == "test":
         sentences.append(
             Sentence("The threshold was chosen on these very cases, which flatters it.", {"n": n})
@@ -77,10 +77,11 @@ def _needed(claim: Judged) -> str:
     needed, n = claim.evidence.needed, claim.evidence.n
     if needed is None or needed <= n:
         return ""
-    return f"; about {needed:,} cases would be needed"
+    return f"; about {needed:,} such cases would be needed"
 
 
-def _tell_leak(leak: Leak) -> Sentence:
+def tell_leak(leak: Leak) -> Sentence:
+    """Whether cases were trained on, and how good it is without them."""
     parts = [plural(leak.cases, "case")] if leak.cases else []
     if leak.patients:
         parts.append(plural(leak.patients, "patient"))

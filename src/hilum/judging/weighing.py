@@ -16,6 +16,7 @@ from hilum.evaluation.measures import (
 )
 from hilum.judging.cases import Cases
 from hilum.judging.claims import SHARES, Claim
+from hilum.judging.evaluated import ASSESSED
 from hilum.labels import LabelTree
 from hilum.records import BoolArray, FloatArray, IntArray
 from hilum.statistics import calibration as scores
@@ -112,9 +113,9 @@ class _Choice:
 
 def _weigh(claim: Claim, cases: Cases, other: Cases | None) -> tuple[float, Evidence]:
     """What it is weighed against, and the evidence."""
-    choice = _Choice.of(claim, cases)
     if claim.measure is None:
-        return claim.bound, _weigh_calibration(choice, claim.bound)
+        return claim.bound, _weigh_calibration(_Choice.of(claim, cases.some(ASSESSED)), claim.bound)
+    choice = _Choice.of(claim, cases)
     if claim.measure.is_auroc and cases.kind == "labels":
         return claim.bound, Evidence.none("there are no scores, only classes")
     if claim.across:

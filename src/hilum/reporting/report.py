@@ -116,6 +116,13 @@ SECTIONS = (
 )
 
 
+#: What a table of predictions has nothing to say of.
+_OF_RUNS = frozenset(
+    ("data", "audit", "networks", "settings", "curves", "shift", "stress", "external", "looks",
+     "radiographs", "explanations", "published", "clinical", "provenance")
+)  # fmt: skip
+
+
 def write_report(
     runs: Place | Sequence[Place],
     out: Place | None = None,
@@ -158,7 +165,12 @@ def write_report(
         images = image_source(images.root if isinstance(images, Dataset) else Path(images))
     found = read_audit(Path(audit), read) if audit else None
     subject = Subject(read, images, found, label_errors)
-    parts = [(section, section.collect(subject)) for section in SECTIONS]
+    judged = all(run.judgement is not None for run in subject.runs)
+    parts = [
+        (section, section.collect(subject))
+        for section in SECTIONS
+        if not (judged and section.anchor in _OF_RUNS)
+    ]
     if compare:
         _refuse_incomparable(subject)
     synthetic = [run.name for run in subject.runs if run.synthetic]

@@ -50,6 +50,10 @@ def give_verdict(subject: Subject, run: Run) -> list[str]:
 
 
 def _say_doubts(subject: Subject, run: Run, result: SplitResult) -> str:
+    if run.judgement is not None:
+        notes = [f"{note[:1].lower()}{note[1:].rstrip('.')}" for note in run.judgement.notes]
+        said = "; ".join(notes) or "how the model was made is not known"
+        return f"What speaks against trusting that: {said}."
     doubts = [f"{sentence[:1].lower()}{sentence[1:-1]}" for sentence in cautions(run, result)]
     audit = subject.audit
     if audit is None or audit["other"]:

@@ -1,0 +1,1 @@
+"""Tests of judging: anybody's table of predictions."""
