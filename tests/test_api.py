@@ -93,6 +93,13 @@ CALLS: dict[str, tuple[Callable[..., Any], str, str]] = {
         r"That a and b differ in accuracy is not shown on val \(9 images\): \+?0\.000",
         "a/predictions.csv",
     ),
+    "judge": (
+        lambda c, d, r, out: hilum.judge(
+            Path(evaluated(c, d, out / "a")) / "predictions.csv", out=out
+        ).judgement,
+        r"Judgement of predictions\.csv: \d of 5 claims shown",
+        "judgement.json",
+    ),
     "calibrate": (
         lambda c, d, r, out: hilum.calibrate(c, d, out=out),
         "Classifier .*, calibrated",

@@ -50,6 +50,7 @@ LAYERS = (
     "explanation",
     "studies",
     "search",
+    "judging",
     "reporting",
     "serving",
     "api",

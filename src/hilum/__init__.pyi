@@ -10,6 +10,7 @@ from hilum.evaluation.assess import assess as assess
 from hilum.evaluation.compare import compare as compare
 from hilum.evaluation.evaluate import evaluate as evaluate
 from hilum.explanation.explain import explain as explain
+from hilum.judging.judge import judge as judge
 from hilum.labels import LabelTree as LabelTree
 from hilum.radiographs.dataset import open_dataset as open_dataset
 from hilum.radiographs.image import read_radiograph as read_radiograph

@@ -13,7 +13,6 @@ from hilum.errors import HilumError
 from hilum.evaluation.evaluate import SYNTHETIC
 from hilum.evaluation.files import read_held_out
 from hilum.evaluation.label_errors import LabelErrors, find_label_errors
-from hilum.explanation.split import explain_run
 from hilum.given import Data, Place
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import image_source
@@ -210,6 +209,8 @@ def report_on(
     explain: evaluated splits that have no explanations. say: told what of this was found, or why
     it is left out. full: as of write_report, which also says what is returned and raised.
     """
+    from hilum.explanation.split import explain_run  # captum takes long to start
+
     for run in runs if explain else ():
         # without its data a run is not explained; the report says so, and how to do it
         if where := data or data_root(run):

@@ -47,11 +47,11 @@ class Chance:
         )  # fmt: skip
         if self.first.value == self.second.value:
             return f"{better} and {worse} on {of}: neither is the better."
-        chance = f"{self.independent:.0%}"
+        chance = _percent(self.independent)
         if self.paired:
             chance += (
-                f" where they err independently of each other ({self.least:.0%} to "
-                f"{self.most:.0%}, by how much their errors fall on the same cases)"
+                f" where they err independently of each other "
+                f"({_percent(self.least)} to {_percent(self.most)}, by how much their errors fall on the same cases)"
             )
         needed = f" It takes about {self.needed:,} cases" if self.needed else ""
         needed += (" of each" * (not self.paired) + " to show a difference of this size.") * bool(
@@ -61,6 +61,10 @@ class Chance:
             f"{better} against {worse} on {of}: that the model with the higher figure is not the "
             f"better one has a probability of {chance}.{needed}"
         )
+
+
+def _percent(share: float) -> str:
+    return "less than 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def share_of(share: float, n: int) -> Estimate:

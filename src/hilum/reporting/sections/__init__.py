@@ -4,6 +4,7 @@ Report lists them, and templates of their names show what they give.
 """
 
 __all__ = [
+    "claims",
     "data",
     "elsewhere",
     "explanations",
