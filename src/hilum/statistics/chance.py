@@ -50,8 +50,8 @@ class Chance:
         chance = _percent(self.independent)
         if self.paired:
             chance += (
-                f" where they err independently of each other "
-                f"({_percent(self.least)} to {_percent(self.most)}, by how much their errors fall on the same cases)"
+                f" where they err independently of each other ({_percent(self.least)} to "
+                f"{_percent(self.most)}, by how much their errors fall on the same cases)"
             )
         needed = f" It takes about {self.needed:,} cases" if self.needed else ""
         needed += (" of each" * (not self.paired) + " to show a difference of this size.") * bool(
