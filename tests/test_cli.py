@@ -239,6 +239,7 @@ def test_models(run):
     code, out, _ = run("models")
     assert "covinet" in out
     assert "39,746" in out
+    assert "torchvision:" in out
     code, out, _ = run("models", "covinet")
     assert "1 x 32 x 23 x 23" in out
     code, out, _ = run("models", "covinet", "--json")

@@ -46,6 +46,10 @@ class StudyError(HilumError):
     """A study whose variants make no comparison, or whose data changed on the way."""
 
 
+#: A hint lists this many names; of more, as a package's networks are, a few.
+_MOST_LISTED = 50
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that ends a refusal: ' Did you mean X?' or ' Known: a, b, c.'
 
@@ -58,7 +62,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = close or [k for k in plain if _is_short(name.lower(), k)]
     if len(close) == 1:
         return f" Did you mean '{plain[close[0]]}'?"
-    return f" Known: {', '.join(known)}." if known else ""
+    listed = ", ".join(known) if len(known) <= _MOST_LISTED else examples(known)
+    return f" Known: {listed}." if known else ""
 
 
 def _is_short(name: str, word: str) -> bool:
@@ -72,6 +77,12 @@ def _is_short(name: str, word: str) -> bool:
 def plural(n: int, noun: str) -> str:
     """'1 image', '1,234 images'."""
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def in_short(error: Exception) -> str:
+    """The kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 #: How many things of a kind a message names; the rest it counts.

@@ -154,8 +154,8 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     """How one decision is trained."""
 
     network: str = "covinet"
-    """A registered network (`hilum models` lists them), your own as `"module:Class"`, or one of
-    MONAI's as `"monai:Class"`: see networks."""
+    """A registered network (`hilum models` lists them), your own as `"module:Class"`, or a
+    package's, such as `"torchvision:resnet18"`: see networks."""
     weights: str = ""
     """What training starts from: a file (safetensors, or a state dict that PyTorch saved), whose
     weights have to fit but for the last layer and the number of channels of the first. `none`: at

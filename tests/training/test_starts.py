@@ -1,6 +1,7 @@
 """Training that starts from weights in a file: what is loaded of them, told and remembered."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ from safetensors.torch import save_file
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import HilumError, Interrupted, RecipeError, TrainingError
+from hilum.evaluation.evaluate import evaluate
 from hilum.networks.registry import create_network, read_start
 from hilum.training.folder import read_facts
 from hilum.training.run import train
+from tests.networks import fake_packages as fake
 from tests.spots import quick_recipe
 
 SIZE = (40, 40)
@@ -135,3 +138,26 @@ def test_a_run_goes_on_from_the_same_file_alone(tmp_path, spots, monkeypatch):
         train(spots, chosen, tmp_path / "run", resume=True)
     write(path, network(seed=0).state_dict())
     assert train(spots, chosen, tmp_path / "run", resume=True).provenance["finished"]
+
+
+def test_data_that_the_weights_were_trained_on_are_no_test_of_them(tmp_path, spots, monkeypatch):
+    fake.install(monkeypatch, ["torchxrayvision.models"])
+    weights = write(tmp_path / "w.safetensors", fake.DenseNet().state_dict())
+    chosen = quick_recipe(
+        "network=xrv:densenet121-res224-all", f"weights={weights}", "epochs=1", "strategy=flat"
+    )
+    said: list[str] = []
+    chest = replace(spots, layout="chexpert")
+    classifier = train(chest, chosen, tmp_path / "run", on_start=said.append)
+    general, particular = said[1:]
+    assert "were trained on ChestX-ray14 of the NIH" in general
+    assert "The radiographs of spots may be among those of CheXpert" in particular
+
+    def notes(layout):
+        return evaluate(classifier, replace(spots, layout=layout), "val").notes
+
+    assert sum("may be among those of CheXpert" in note for note in notes("chexpert")) == 1
+    (found,) = set(notes("padchest")) - set(notes(None))
+    assert "may be among those of PadChest" in found
+    at_random = chosen.override(["weights=none"])
+    assert train(chest, at_random, tmp_path / "random").provenance["notes"] == list(chest.notes)

@@ -12,6 +12,7 @@ __all__ = [
     "likeness",
     "occurrence",
     "patients",
+    "pretraining",
     "provenance",
     "shortcuts",
     "split_table",

@@ -7,6 +7,10 @@ import typer
 from hilum import console
 from hilum.cli.options import Json
 
+OTHERS = (
+    "A network may also be your own ('module:Class'), or a package's where that is installed "
+    "(monai:, torchvision:, timm:, xrv:): see docs/networks.md."
+)
 EXAMPLE = "hilum models · hilum models covinet --image-size 150"
 
 
@@ -45,6 +49,7 @@ def models(
             ["name", "parameters", "multiply-adds", "about"],
             rows,
         )
+        console.print_lines(OTHERS)
         return
     summary = summary_of(name, batch)
     if as_json:

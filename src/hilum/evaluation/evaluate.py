@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hilum.auditing.leaks import find_copies
+from hilum.auditing.pretraining import seen_sentences
 from hilum.auditing.provenance import recognise
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.classifier import Classifier, check_labels
@@ -171,6 +172,11 @@ def _notes(
     source = recognise(dataset.counts(), layout=dataset.layout, digests=dataset.digests)
     if source and source.meaning not in notes:
         notes.append(source.meaning)
+    starts = provenance.get("starts") or {}
+    started = [network for name, network in classifier.network_names.items() if name in starts]
+    known = source.name if source else None
+    seen = seen_sentences(started, dataset.name, layout=dataset.layout, source=known)
+    notes += [sentence for sentence in seen if sentence not in notes]
     if dataset.damaged:
         notes.append(f"{dataset.name}: {describe_damage(dataset.damaged)}")
     if dataset.synthetic:

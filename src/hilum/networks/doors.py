@@ -1,30 +1,30 @@
-"""Two doors for networks that are not registered: the user's own, and MONAI's.
+"""Two doors for networks that are not registered: the user's own, and those of packages.
 
 ``network = "mypackage.mymodule:MyNetwork"`` in a recipe imports that module from Python's path and
 calls the class: it runs code. A recipe is the user's own and says what to run. A classifier's
 folder may come from a stranger, who could name any module on the path; there the user has to
 allow it first.
 
-``network = "monai:DenseNet121"`` makes one of MONAI's classification networks for one grey channel
-of 2-D images, where MONAI is installed; it is no dependency. Only classes of MONAI are run.
+``network = "torchvision:resnet18"`` makes one of a package that Hilum knows, where it is installed
+(packages.py). Only that package's networks are run.
 """
 
 import importlib
 import os
 import re
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from hilum.errors import RecipeError, nearest
+from hilum.errors import RecipeError, in_short, nearest
+from hilum.networks import packages
 from hilum.networks.contract import evaluating
+from hilum.networks.states import State
 
 #: Lists the modules and packages, with commas, whose networks may be made when loading.
 ALLOW_CODE = "HILUM_ALLOW_CODE"
 
-_MONAI = "monai:"
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 #: Names whose code this process has run because its user asked for it: nothing new can happen.
@@ -32,20 +32,20 @@ _made: set[str] = set()
 
 
 def is_door(name: str) -> bool:
-    """Whether a network's name is that of a class of the user's own or of MONAI."""
+    """Whether a network's name is that of a class of the user's own or of a package."""
     return ":" in name
 
 
 def describe(name: str) -> str:
     """One line for lists. Nothing is imported."""
-    if name.startswith(_MONAI):
-        return f"{name.removeprefix(_MONAI)} of MONAI, for 2-D images of one channel."
+    if package := packages.package_of(name):
+        return f"{name.partition(':')[2]} of {package}, for grey images."
     return f"A network of the user's own, {name.partition(':')[2]} in {_module_of(name)}."
 
 
 def check_allowed(name: str) -> None:
     """Raise RecipeError unless the user has allowed this process to run a network's code."""
-    if name.startswith(_MONAI):
+    if packages.package_of(name):
         return
     module = _module_of(name)
     listed = [entry.strip() for entry in os.environ.get(ALLOW_CODE, "").split(",")]
@@ -68,9 +68,17 @@ def create(name: str, *, outputs: int, image_size: tuple[int, int]) -> nn.Module
     # ("meta") draws none from torch's generator, so this must not either.
     without_weights = torch.get_default_device().type == "meta"
     with torch.random.fork_rng(devices=[], enabled=without_weights), torch.device("cpu"):
-        if name.startswith(_MONAI):
-            return _create_monai(name, outputs)
+        if packages.package_of(name):
+            return packages.make(name, outputs)
         return _create_own(name, outputs, image_size)
+
+
+def read_published(name: str) -> tuple[State, dict[str, Any]] | None:
+    """The weights that the name of a package's network names, with their file and SHA-256.
+
+    None where the name names none. Raises RecipeError where they are not on this machine.
+    """
+    return packages.read_published(name) if packages.package_of(name) else None
 
 
 def check_contract(
@@ -93,7 +101,7 @@ def check_contract(
     except Exception as error:
         raise RecipeError(
             f"The network '{name}' failed on images of shape {shape}, (B, 1, H, W) in [0, 1] "
-            f"({_in_short(error)})."
+            f"({in_short(error)})."
         ) from error
     expected = f"expected logits of shape {(2, outputs)}, (B, outputs), for images of {shape}"
     if not isinstance(logits, torch.Tensor):
@@ -106,6 +114,11 @@ def check_contract(
             f"The network '{name}' returned logits that are not finite, for random images in "
             "[0, 1]; check its initial weights and its arithmetic."
         )
+    if not any(isinstance(module, nn.Linear) for module in network.modules()):
+        raise RecipeError(
+            f"The network '{name}' has no nn.Linear layer, whose input would be its features: "
+            "a network ends with one."
+        )
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise RecipeError(f"The network '{name}' has no parameters that could be trained.")
 
@@ -117,7 +130,7 @@ def _create_own(name: str, outputs: int, image_size: tuple[int, int]) -> nn.Modu
     except Exception as error:
         raise RecipeError(
             f"The network '{name}' could not be made with outputs={outputs} and "
-            f"image_size={image_size}, the two keywords that it is given ({_in_short(error)})."
+            f"image_size={image_size}, the two keywords that it is given ({in_short(error)})."
         ) from error
     if not isinstance(network, nn.Module):
         raise RecipeError(
@@ -140,7 +153,7 @@ def _import(name: str) -> Any:
                 "it, or put the folder that holds it into the environment variable PYTHONPATH."
             ) from None
         raise RecipeError(
-            f"The module of the network '{name}' failed when it was imported ({_in_short(error)})."
+            f"The module of the network '{name}' failed when it was imported ({in_short(error)})."
         ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
@@ -155,46 +168,8 @@ def _import(name: str) -> Any:
 def _module_of(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise RecipeError(
-            f"'{name}' is not the name of a network: expected 'package.module:Class', "
-            "'monai:Class', or a name that `hilum models` lists."
+            f"'{name}' is not the name of a network: expected 'package.module:Class', one of a "
+            f"package that Hilum knows ({', '.join(f'{p}:NAME' for p in packages.PREFIXES)}), or "
+            "a name that `hilum models` lists."
         )
     return name.partition(":")[0]
-
-
-def _create_monai(name: str, outputs: int) -> nn.Module:
-    """A network of monai.networks.nets. They end in global pooling and take images of any size."""
-    class_name = name.removeprefix(_MONAI)
-    networks = {
-        n: kind
-        for n, kind in vars(_import_monai(name)).items()
-        if isinstance(kind, type) and issubclass(kind, nn.Module) and not n.startswith("_")
-    }
-    if class_name not in networks:
-        raise RecipeError(f"MONAI has no network '{class_name}'.{nearest(class_name, networks)}")
-    try:
-        return networks[class_name](spatial_dims=2, in_channels=1, out_channels=outputs)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(
-            f"MONAI's {class_name} cannot be made with spatial_dims=2, in_channels=1 and "
-            f"out_channels={outputs} ({error}). Make it in a class of your own and name that "
-            "as 'module:Class'."
-        ) from error
-
-
-def _import_monai(name: str) -> ModuleType:
-    try:
-        return importlib.import_module("monai.networks.nets")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "monai":
-            raise RecipeError(
-                f"MONAI needs the module '{error.name}', which is not installed."
-            ) from None
-        raise RecipeError(
-            f"The network '{name}' needs MONAI, which is not installed; `pip install monai`."
-        ) from None
-
-
-def _in_short(error: Exception) -> str:
-    """The kind of an error and the first line of what it says."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

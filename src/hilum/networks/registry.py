@@ -2,7 +2,7 @@
 
 To add one, decorate its class with ``contract.register`` and name its module in BUILT_IN; the
 contract test then runs over it as well. Two doors need no registering: a user's own class by
-``module:Class`` and MONAI's by ``monai:Class`` (doors.py).
+``module:Class`` and a package's by ``torchvision:NAME`` and the like (doors.py).
 """
 
 from pathlib import Path
@@ -54,6 +54,8 @@ def create_network(
     network = _make(name, outputs, image_size)
     if doors.is_door(name):
         doors.check_contract(network, name, outputs=outputs, image_size=image_size)
+        if own_start and (start := read_start(name, network, "")):
+            network.load_state_dict({**network.state_dict(), **start.state})
         return network
     initial_state = _entry(name).initial_state
     if initial_state is not None and own_start:
@@ -64,15 +66,18 @@ def create_network(
 
 
 def read_start(name: str, network: nn.Module, weights: str) -> Start | None:
-    """What a network's training starts from, as a recipe says it; None: what create_network gives.
+    """What a network's training starts from, if that is a file; None: what create_network gives.
 
-    name: the network's. network: as made, be it without memory for its weights. weights: a path,
-    'none', or empty. Raises RecipeError where the file is missing, damaged or does not fit.
+    name: the network's; that of a package's network may name weights. network: as made, be it
+    without memory for its weights. weights: what a recipe says: a path, 'none', or empty, for what
+    the name names. Raises RecipeError where the file is missing, damaged or does not fit.
     """
-    if weights in ("", NO_WEIGHTS):
+    if weights == NO_WEIGHTS:
         return None
-    state, facts = read_state(Path(weights), RecipeError)
-    return fit_state(state, network, name, facts)
+    found = read_state(Path(weights), RecipeError) if weights else None
+    if not weights and doors.is_door(name):
+        found = doors.read_published(name)
+    return fit_state(found[0], network, name, found[1]) if found else None
 
 
 def create_network_to_load(

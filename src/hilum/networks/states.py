@@ -6,7 +6,7 @@ Nothing is ever unpickled: weights are safetensors, or PyTorch files with weight
 import io
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,29 @@ _STATE_KEYS = ("model_state_dict", "state_dict", "model")
 _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
 #: How many names a sentence lists.
 _LISTED = 6
+#: Layers of whole networks that TorchXRayVision published, which no code of theirs makes again.
+_LAYERS = (
+    *(f"torchxrayvision.models.{n}" for n in ("DenseNet", "_DenseBlock", "_DenseLayer")),
+    "torchxrayvision.models._Transition",
+    *(f"torch.nn.modules.pooling.{n}" for n in ("MaxPool2d", "AvgPool2d")),
+    "torch.nn.modules.activation.ReLU",
+    "torch.nn.modules.batchnorm.BatchNorm2d",
+    "torch.nn.modules.container.Sequential",
+    "torch.nn.modules.conv.Conv2d",
+    "torch.nn.modules.linear.Linear",
+)
+
+
+class _Part(nn.Module):
+    """Stands for any layer in a file: it holds its tensors, and runs nothing."""
 
 
 def load_tensors(data: bytes, path: Path, error: type[HilumError]) -> Any:
     """What a PyTorch file holds; nothing in it is run. path: for the message. Raises error."""
     try:
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(_Part, name) for name in _LAYERS]):
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        return content.state_dict() if isinstance(content, _Part) else content
     except pickle.UnpicklingError:
         raise error(
             f"{path}: refused: reading it would run code from the file. Save the state dict alone: "
@@ -129,22 +146,24 @@ def fit_state(
 ) -> Start:
     """What a network takes of a state.
 
-    Every tensor of the network has to be in the state under the same name, which there may follow
-    a prefix ('backbone.'), and in the same shape. Two may differ: the first convolution of a
-    network for grey images, for which three colour channels are added up, because a grey image has
-    three equal ones; and the last linear layer, which then starts at random. name: the
-    network's. facts: 'file' and 'sha256'.
+    Every tensor of the network has to be in the state under the same name, but for a prefix that
+    all names have here or there ('backbone.'), and in the same shape. Two may differ: the first
+    convolution of a network for grey images, for which three colour channels are added up, because
+    a grey image has three equal ones; and the last linear layer, which then starts at random.
+    name: the network's. facts: 'file' and 'sha256'.
     Raises RecipeError where the rest does not fit.
     """
     own = network.state_dict()
     theirs = {_OLD_NAME.sub(r"\1\2.", key): value for key, value in state.items()}
-    prefix = _find_prefix(theirs, own)
+    within = _common_part(own)
+    names = {key: key.removeprefix(within) for key in own}
+    prefix = _find_prefix(theirs, names.values(), within)
     last = [n for n, module in network.named_modules() if isinstance(module, nn.Linear)][-1:]
     first = next((key for key, value in own.items() if value.ndim == 4), None)
     taken: State = {}
     adapted, at_random, missing = [], [], []
     for key, value in own.items():
-        found = theirs.get(prefix + key)
+        found = theirs.get(prefix + names[key])
         if found is not None and key == first and _has_colours(found, value):
             found = found.sum(dim=1, keepdim=True)
             adapted.append(key)
@@ -164,7 +183,7 @@ def fit_state(
             f"{facts['file']}: these weights do not fit the network '{name}': {what}"
             + (f"; {missing[0]}." if missing else ".")
         )
-    used = {prefix + key for key in taken}
+    used = {prefix + names[key] for key in taken}
     return Start(
         str(facts["file"]),
         str(facts["sha256"]),
@@ -184,11 +203,19 @@ def _has_colours(found: torch.Tensor, grey: torch.Tensor) -> bool:
     )
 
 
-def _find_prefix(theirs: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> str:
-    """What stands before the network's own names in the state; the shortest of the best."""
+def _common_part(names: Iterable[str]) -> str:
+    """What all names begin with, up to their first dot, as those of a network in another do."""
+    first = {name.partition(".")[0] + "." if "." in name else "" for name in names}
+    return first.pop() if len(first) == 1 else ""
+
+
+def _find_prefix(theirs: Mapping[str, torch.Tensor], own: Collection[str], likely: str) -> str:
+    """What stands before the network's own names in the state; of the best the likely one, or
+    the shortest.
+    """
     some = list(own)[:3]
     found = {key[: -len(name)] for name in some for key in theirs if key.endswith(name)}
-    ordered = sorted(found | {""}, key=lambda p: (len(p), p))
+    ordered = sorted(found | {""}, key=lambda p: (p != likely, len(p), p))
     return max(ordered, key=lambda p: sum(p + name in theirs for name in own))
 
 

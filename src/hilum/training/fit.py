@@ -138,7 +138,7 @@ class _Loop:
             settings.network,
             outputs=task.decision.outputs,
             image_size=task.preprocessing.image_size,
-            own_start=not settings.weights,
+            own_start=not settings.weights and task.start is None,
         )
         if task.start:
             network.load_state_dict({**network.state_dict(), **task.start.state})

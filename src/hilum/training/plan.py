@@ -8,6 +8,7 @@ import torch
 
 from hilum.auditing.leaks import refuse_unsound
 from hilum.auditing.patients import joined_groups
+from hilum.auditing.pretraining import seen_sentences, trained_on_sentences
 from hilum.auditing.provenance import recognise
 from hilum.decisions import Decision, Doubt
 from hilum.device import choose_device, choose_format
@@ -35,7 +36,8 @@ class Plan:
     """What a run is about to do, checked against the data before anything is written.
 
     settings: of every decision, by its name; their epochs are those for these data. starts: of
-    those decisions whose networks start from weights in a file.
+    those decisions whose networks start from weights in a file; start_notes: what is to be said
+    of these, which is among the notes.
     """
 
     dataset: Dataset
@@ -50,6 +52,7 @@ class Plan:
     notes: tuple[str, ...]
     source: str | None
     starts: dict[str, Start] = field(default_factory=dict)
+    start_notes: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -131,7 +134,14 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         notes.append(source.meaning)
     if recipe.monitor == "test":
         notes.append(TEST_USED)
-    notes += [start.sentence(name) for name, start in starts.items()]
+    known = source.name if source else None
+    from_weights = dict.fromkeys(settings_of[name].network for name in starts)
+    start_notes = (
+        *(start.sentence(name) for name, start in starts.items()),
+        *trained_on_sentences(from_weights),
+        *seen_sentences(from_weights, dataset.name, layout=dataset.layout, source=known),
+    )
+    notes += start_notes
     device = choose_device(recipe.device)
     machine = Machine(device, choose_format(recipe.precision, device), recipe.compile)
     preprocessing = Preprocessing.from_recipe(recipe)
@@ -146,8 +156,9 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         machine,
         tuple(sorted(allow)),
         tuple(notes),
-        source.name if source else None,
+        known,
         starts,
+        start_notes,
     )
 
 

@@ -119,8 +119,8 @@ def train(
                 if copies.groups and on_copies:
                     on_copies(copies)
                 if on_start:
-                    for name, start in plan.starts.items():
-                        on_start(start.sentence(name))
+                    for sentence in plan.start_notes:
+                        on_start(sentence)
                 return _train(plan, out, facts, stop, progress, on_epoch)
         except DamagedFilesError:
             if not resume:
@@ -186,8 +186,8 @@ def _train(
     history = History(out)
     history.restore(rows)
     history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}")
-    for name, start in plan.starts.items():
-        history.log(start.sentence(name))
+    for sentence in plan.start_notes:
+        history.log(sentence)
     for decision in plan.decisions:
         if plan.settings[decision.name].augmentation.mirror:
             history.log(f"{decision.name}: {MIRRORED}")
