@@ -117,7 +117,9 @@ CALLS: dict[str, tuple[Callable[..., Any], str, str]] = {
         "p.csv",
     ),
     "watch": (
-        lambda c, d, r, out: hilum.watch(calibrated(c, d), [place(d) / "train"] * 2, out),
+        lambda c, d, r, out: hilum.watch(
+            calibrated(c, d), write_spots(out / "week", {"week": 12}, seed=5), out
+        ),
         r"Watch of 36 images: ",
         "watch.html",
     ),

@@ -18,9 +18,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from hilum import cli
+from hilum.classifier.calibrate import calibrate_on
 from hilum.errors import HilumError
 from hilum.exporting.runtime import run_by_onnx
 from hilum.networks.registry import create_network
+from hilum.radiographs.dataset import open_dataset
 from tests.command import run_command
 from tests.spots import write_spots
 from tests.untrained import untrained
@@ -450,6 +452,18 @@ _HEAVY = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """A classifier that was calibrated, translated to ONNX, the data, and images of a week."""
+    root = tmp_path_factory.mktemp("imports")
+    data = open_dataset(write_spots(root / "data", {"train": 4, "val": 12}))
+    classifier = calibrate_on(untrained(data), data, "val", promises="alike")
+    run_by_onnx(classifier)  # translates its networks
+    classifier.save(root / "run")
+    week = write_spots(root / "week", {"week": 12}, seed=5)
+    return {"run": root / "run", "image": data.records[0].path, "data": data.root, "week": week}
+
+
 @pytest.mark.parametrize(
     ("verb", "may"),
     [
@@ -462,13 +476,11 @@ _HEAVY = {
             # the intervals of calibration are found by scipy.optimize, which takes these along
             {"torch", "scipy.optimize", "scipy.spatial"},
         ),
+        (("watch", "{run}", "{week}"), {"torch"}),
     ],
     ids=lambda given: given[0] if isinstance(given, tuple) else "",
 )
-def test_a_verb_imports_no_heavy_library_that_it_does_not_use(spots, tmp_path, verb, may):
-    run_by_onnx(classifier := untrained(spots))  # translates its networks
-    classifier.save(tmp_path / "run")
-    places = {"run": tmp_path / "run", "image": spots.records[0].path, "data": spots.root}
+def test_a_verb_imports_no_heavy_library_that_it_does_not_use(places, tmp_path, verb, may):
     words = [word.format(out=tmp_path / "out", **places) for word in verb]
     program = (
         "import atexit, sys; from hilum.cli import main\n"

@@ -97,6 +97,12 @@ def test_an_expected_mix_and_what_cannot_be_asked(root, tmp_path):
     assert "does not keep of its validation images where they lie" in old.missing[0]
     assert {"gate", "features"}.isdisjoint(test.key for test in old.tests)
 
+    own = [str(path) for part in ("train", "val") for path in (root / "data" / part).rglob("*.png")]
+    mixed = watch_images(classifier, [*own, str(root / "same")])
+    assert mixed.missing[-1].startswith("Left out: 240 images that trained or calibrated")
+    assert (mixed.n, mixed.tests) == (found.n, watch(classifier).tests)
+    with pytest.raises(DataError, match="0 images can be read.*without 240 images that trained"):
+        watch_images(classifier, own)
     with pytest.raises(DataError, match="no images found"):
         watch_images(classifier, [str(tmp_path)])
     few = [str(path) for path in sorted((root / "same").rglob("*.png"))[:29]]

@@ -55,8 +55,8 @@ def watch(
     """Is it still the same? Images without labels against what the classifier was validated on.
 
     Tells whether they look otherwise, how common each class is, how many are named rightly as far
-    as that can be known without labels, and whose labels would tell most. Exit code 3 is an alarm,
-    1 that files could not be read.
+    as that can be known without labels, and whose labels would tell most. Images that trained or
+    calibrated the classifier are left out. Exit code 3 is an alarm, 1 that files could not be read.
     """
     from hilum.classifier.classifier import Classifier
     from hilum.watching.watch import watch_images

@@ -1,5 +1,6 @@
 """The page of a watch: verdict, estimates and what to label on one screen; tests and runs below."""
 
+from collections.abc import Sequence
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from hilum.reporting.svg import FAINT, SERIES, UNIT_TICKS, draw_svg, lay_lines
 from hilum.table import Column, Columns, Row, Table
 from hilum.watching.history import Line
 from hilum.watching.watch import Answer, Watch
+
+#: Markers of the lines of the series, and their names in its legend.
+_MARKS = {"o": "dots", "s": "squares", "D": "diamonds", "^": "triangles"}
 
 #: Of more runs than this the series shows the last ones.
 _RUNS = 52
@@ -26,9 +30,15 @@ _SECTIONS = (
 
 def write_watch_page(watch: Watch, out: Path) -> Path:
     """Write what a watch found, as write_page does: one file, which names files to label."""
-    chart = _series(watch)
+    series = _names(watch)
+    chart = _series(watch, series)
     parts: dict[str, Any] = {
-        "verdict": {"watch": watch, "cards": [_card(a) for a in watch.answers], "chart": chart},
+        "verdict": {
+            "watch": watch,
+            "cards": [_card(a) for a in watch.answers],
+            "chart": chart,
+            "lines": [(n, mark) for (_, n), mark in zip(series, _MARKS.values(), strict=False)],
+        },
         "tests": {"watch": watch},
         **({"runs": {"table": _runs_table(watch)}} if watch.history else {}),
     }
@@ -53,25 +63,29 @@ def _card(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _series(watch: Watch) -> str:
-    """The estimated shares of the last runs as inline SVG, alarms marked; '' of one run."""
-    lines = watch.history[-_RUNS:]
-    if len(lines) < 2:
-        return ""
-    first = len(watch.history) - len(lines) + 1
-    names = [
+def _names(watch: Watch) -> list[tuple[str, str]]:
+    """Question and class of each line of the series, at most as many as there are colours."""
+    return [
         (answer.name, name)
         for answer in watch.answers
         for name in answer.validation
         if not answer.name or name == answer.name
     ][: len(SERIES)]
+
+
+def _series(watch: Watch, names: Sequence[tuple[str, str]]) -> str:
+    """The estimated shares of the last runs as inline SVG, alarms marked; '' of one run."""
+    lines = watch.history[-_RUNS:]
+    if len(lines) < 2:
+        return ""
+    first = len(watch.history) - len(lines) + 1
     x = list(range(first, first + len(lines)))
 
     def draw(axes: Axes) -> None:
         for at, line in zip(x, lines, strict=True):
             if line.alarm:
                 axes.axvline(at, color=FAINT, linewidth=5)
-        for colour, (question, name), style in zip(SERIES, names, "osD^", strict=False):
+        for colour, (question, name), style in zip(SERIES, names, _MARKS, strict=False):
             shares = [_share(line, question, name) for line in lines]
             axes.plot(x, shares, color=colour, marker=style, markersize=3.4, linewidth=1.6)
         axes.set_ylim(0, 1)

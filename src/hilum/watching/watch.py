@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial, reduce
+from functools import reduce
 from operator import add
 from pathlib import Path
 from typing import ClassVar
@@ -11,13 +11,15 @@ import numpy as np
 
 from hilum.classifier.arrivals import Arrivals
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.validation import Keys, image_keys
 from hilum.codec import write_plain
 from hilum.display import Displayed, paragraphs
-from hilum.errors import DataError, EvaluationError, plural
+from hilum.errors import DataError, EvaluationError, examples, plural
 from hilum.files import ODD_NAMES, sha256
 from hilum.prediction.sources import check_sources, count_sources, list_sources
-from hilum.prediction.stream import predict_stream, read_file
+from hilum.prediction.stream import Reading, predict_stream, read_file
 from hilum.predictions import Predictions
+from hilum.radiographs.pixels import image_digest
 from hilum.records import Estimate, FloatArray, PixelArray, Progress
 from hilum.statistics.label_shift import LEAST_SINGULAR, Mix, estimate_mix
 from hilum.statistics.two_by_two import parse_prevalence
@@ -73,8 +75,8 @@ class Watch(Displayed):
     alarm: whether one is raised. verdict: sentences, the first of them whether. pooled: runs that
     were judged together with this one, itself among them. arrivals: what the gate says. to_label:
     whose labels would tell most; None where none are asked for. labels_file: where they are to be
-    written; '' where a table was left as it is. missing: what could not be compared. history: the
-    lines of all runs, this one last; none where none is kept.
+    written; '' where a table was left as it is. missing: what could not be compared, or was left
+    out. history: the lines of all runs, this one last; none where none is kept.
     """
 
     FORMAT: ClassVar[int] = 1
@@ -167,12 +169,15 @@ def watch_images(
     baseline = read_baseline(classifier)
     expected = _expected(classifier, expect)
     earlier = read_history(out) if out else ()
-    seen, unread = look_at(classifier, inputs, progress)
+    seen, own, unread = look_at(classifier, inputs, progress)
     n = len(seen.predictions) if seen else 0
+    which = "that trained or calibrated this classifier"
+    left = f"{plural(len(own), 'image')} {which}: {examples(own)}" if own else ""
     if seen is None or n < LEAST_IMAGES:
+        without = f" without {left}" if left else ""
         raise DataError(
             f"{plural(n, 'image')} can be read, and at least {LEAST_IMAGES} are needed to say "
-            "anything: give those of a longer time."
+            f"anything: give those of a longer time{without}."
         )
     sums, images = baseline.sums(seen), _digest(seen)
     earlier = before(earlier, images)
@@ -200,7 +205,8 @@ def watch_images(
     )  # fmt: skip
     found = Watch(
         made, n, baseline.n, unread, level, alarm, tuple(_verdict(n, tests, answers, level)),
-        tests, len(alike) + 1, arrivals, answers, chosen, written, baseline.missing,
+        tests, len(alike) + 1, arrivals, answers, chosen, written,
+        (*baseline.missing, *([f"Left out: {left}."] if left else [])),
     )  # fmt: skip
     if out:
         found = replace(found, history=(*earlier, line))
@@ -212,15 +218,23 @@ def watch_images(
 
 def look_at(
     classifier: Classifier, inputs: Sequence[str], progress: Progress | None = None
-) -> tuple[Seen | None, dict[str, str]]:
-    """What is seen of images, and which files cannot be read, with the reason.
+) -> tuple[Seen | None, tuple[str, ...], dict[str, str]]:
+    """What is seen of images that are new to a classifier.
 
-    inputs: as of list_sources. Returns None for no image. Raises DataError where there is none to
-    be read from the beginning.
+    inputs: as of list_sources. Returns it (None for no image), the names of images that are left
+    out because they trained or calibrated the classifier, as far as it remembers, and of files that
+    cannot be read the reason. Raises DataError where there is none to be read from the beginning.
     """
     check_sources(inputs)
     total, done = count_sources(inputs) if progress else 0, 0
     places: list[FloatArray] = []
+    digests: dict[Path, str] = {}
+
+    def read(path: Path) -> Reading:
+        found = read_file(path, classifier.preprocessing)
+        if not found.reason:
+            digests[path] = image_digest(path)
+        return found
 
     def classify(pixels: PixelArray) -> Predictions:
         if classifier.reference is None:
@@ -231,20 +245,31 @@ def look_at(
         return replace(classifier.decide(logits), gate_p_values=p_values)
 
     parts: list[Predictions] = []
+    contents: list[str] = []
     unread: dict[str, str] = {}
-    read = partial(read_file, transform=classifier.preprocessing)
     for answers in predict_stream(list_sources(inputs), read, classify):
-        pairs = list(zip(map(str, answers.paths), answers.reasons, strict=True))
-        unread |= {path: reason for path, reason in pairs if reason}
+        pairs = list(zip(answers.paths, answers.reasons, strict=True))
+        unread |= {str(path): reason for path, reason in pairs if reason}
         if answers.predictions is not None:
-            names = tuple(path for path, reason in pairs if not reason)
-            parts.append(replace(answers.predictions, names=names))
+            paths = [path for path, reason in pairs if not reason]
+            parts.append(replace(answers.predictions, names=tuple(map(str, paths))))
+            contents += [digests[path] for path in paths]
         done += len(pairs)
         if progress:
             progress("Looking", done, total)
     if not parts:
-        return None, unread
-    return Seen(Predictions.join(parts), np.concatenate(places) if places else None), unread
+        return None, (), unread
+    said = Predictions.join(parts)
+    old = np.isin(image_keys(contents), _known(classifier))
+    seen = Seen(said.take(~old), np.concatenate(places)[~old] if places else None)
+    return seen, tuple(np.array(said.names, dtype=object)[old]), unread
+
+
+def _known(classifier: Classifier) -> Keys:
+    """By what the images are known again that trained or calibrated a classifier."""
+    kept = (classifier.reference, classifier.validation)
+    seen = [part.seen for part in kept if part is not None and part.seen is not None]
+    return np.concatenate(seen) if seen else image_keys(())
 
 
 def _digest(seen: Seen) -> str:
@@ -300,13 +325,18 @@ def why_not(question: Question, mix: Mix, tests: Sequence[Test]) -> str:
     ]
     if spoken:
         surest = min(spoken, key=lambda test: test.p_value)
-        return f"images look otherwise than before: {surest.asked} (p = {surest.p_value:.1g})"
+        return f"images look otherwise than before: {surest.asked} ({_chance(surest.p_value)})"
     if not mix.agree:
         return (
             "the two estimates of how common the classes are disagree by "
             f"{POINTS.number(mix.apart)}, so more than the mix has changed"
         )
     return ""
+
+
+def _chance(p_value: float) -> str:
+    shown = "< 0.0001" if p_value < 1e-4 else f"= {p_value:.1g}"
+    return f"p {shown}".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _verdict(
@@ -323,7 +353,11 @@ def _verdict(
     else:
         yield f"No change was found in these {images}."
     if alarms:
-        told = "; ".join(dict.fromkeys(f"{t.asked} (p = {t.adjusted:.1g})" for t in alarms[:3]))
+        each: dict[str, Test] = {}
+        for test in alarms:  # of this run and of several, the surer one
+            each.setdefault(test.asked, test)
+        surest = list(each.values())[:3]
+        told = "; ".join(f"{test.asked} ({_chance(test.adjusted)})" for test in surest)
         yield f"What speaks: {told}."
     else:
         yield (
