@@ -10,7 +10,7 @@ less.
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -172,12 +172,12 @@ def share_shown(name: str, n: int, beyond: float, simulations: int, seed: int) -
     return shown
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--claim", action="append", choices=sorted(CLAIMS))
     parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     found = {}
     print("| claim | cases | false “shown” | power |\n| --- | --- | --- | --- |")
     for seed, name in enumerate(args.claim or CLAIMS):
@@ -193,7 +193,8 @@ def main() -> None:
             found[f"{name}, {n}"] = {"false": false, "true": true, "of": args.simulations}
             if args.json:
                 args.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
