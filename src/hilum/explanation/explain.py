@@ -48,7 +48,7 @@ from hilum.radiographs.pixels import Progress
 from hilum.records import PixelArray, several
 from hilum.training.folder import as_pair
 
-#: How many phantoms the localisation scores rest on.
+#: How many images the localisation scores of each choice and finding rest on, at most.
 SCORED: Final = 24
 
 EXPLANATION_FILE: Final = "explanation.json"
@@ -91,8 +91,8 @@ def explain(
         pair: Whether to draw the feature maps of two images side by side.
         dataset: With the classifier's labels, or its path; gives the nearest training radiographs,
             the truth of images that belong to it, for a misclassified one the comparison with the
-            nearest rightly classified one of the predicted class, and, of phantoms, localisation
-            scores.
+            nearest rightly classified one of the predicted class, and, of phantoms or where there
+            are boxes, localisation scores.
         sanity: Whether to check that the maps depend on what was learned; it takes a while.
         progress: Called with what is done, how much of it, and of how much.
 
