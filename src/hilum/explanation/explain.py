@@ -142,7 +142,8 @@ def explain(
         places = {record.path.resolve(): row for row, record in enumerate(dataset.records)}
         # -1: not one of its images
         records = [places.get(f.resolve(), -1) if isinstance(f, Path) else -1 for f in files]
-        truths = [say_truth(dataset, dataset.records[row]) if row >= 0 else None for row in records]
+        own = [dataset.records[row] if row >= 0 else None for row in records]
+        truths = [say_truth(dataset.tree, r.label, r.marks) if r else None for r in own]
         neighbours = job.find_training_images(dataset, records)
         for i, counterpart in job.compare_errors(dataset, records).items():
             pictures[i].append(counterpart)

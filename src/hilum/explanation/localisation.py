@@ -212,7 +212,7 @@ def localisation_table(caption: str, scores: Sequence[Localisation]) -> Table:
     """How well maps lie where findings are, of what was measured."""
     kinds = ["finding" if s.finding else "decision" for s in scores if s.measured]
     columns: Columns = [
-        "method",
+        Column("method", wrap=True),
         Column(" or ".join(dict.fromkeys(kinds)), "text"),
         "images", Column("strongest place inside", wrap=True),
         Column("share of the map inside", wrap=True), "by chance", Column("verdict", "text"),

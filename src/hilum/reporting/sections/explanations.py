@@ -288,23 +288,20 @@ def _trust(explanation: SplitExplanation, method: str = "") -> list[str]:
 
 
 def _localisation_sentences(scores: Sequence[Localisation]) -> list[str]:
-    """A sentence per decision, and one per method and verdict for its findings."""
-    said = {
-        f"{METHOD_NAMES[s.method]} maps of the decision {s.decision} are {s.verdict}.": None
+    """A sentence per method and decision, and one per method for all findings."""
+    said = [
+        f"{METHOD_NAMES[s.method]} maps of the decision {s.decision} are {s.verdict}."
         for s in scores
         if not s.finding
-    }
-    alike: dict[tuple[Method, str], list[str]] = {}
+    ]
+    alike: dict[Method, dict[str, list[str]]] = {}
     for s in scores:
         if s.finding:
-            alike.setdefault((s.method, s.verdict), []).append(s.finding)
-    return [
-        *said,
-        *(
-            f"{METHOD_NAMES[method]} maps of {listed(findings)} are {verdict}."
-            for (method, verdict), findings in alike.items()
-        ),
-    ]
+            alike.setdefault(s.method, {}).setdefault(s.verdict, []).append(s.finding)
+    for method, verdicts in alike.items():
+        parts = [f"of {listed(findings)} are {verdict}" for verdict, findings in verdicts.items()]
+        said.append(f"{METHOD_NAMES[method]} maps {'; '.join(parts)}.")
+    return said
 
 
 def _probs(run: Run, case: ErrorCase) -> list[str]:
