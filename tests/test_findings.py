@@ -31,10 +31,13 @@ from hilum.recipe import Recipe
 from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN
 from hilum.settings import Settings
 from hilum.statistics.curves import average_precisions
+from hilum.statistics.two_by_two import predictive_values
 from hilum.studies.folds import divide
 from hilum.training.loss import count_right, make_loss
 from hilum.training.order import kinds_of
 from hilum.training.run import train
+from hilum.wording import NARROW
+from tests.command import run_command
 
 ROOT_ONLY, BELOW = "{left, right}", "normal, abnormal{left, right}"
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
@@ -147,7 +150,10 @@ def test_every_part_of_an_assessment_is_there_for_each_finding(
 ) -> None:
     dataset, out = run
     classifier = Classifier.load(out, device="cpu")
-    _, found = assess(classifier, dataset, "test", operate="left: recall>=0.9", out=tmp_path)
+    _, found = assess(
+        classifier, dataset, "test", operate="left: recall>=0.9", prevalence={"left": 0.02},
+        out=tmp_path,
+    )  # fmt: skip
     assert read_assessment(tmp_path / "assessment.json") == found
     assert list(found.findings) == ["left", "right"]
     assert found.missed is not None
@@ -158,6 +164,33 @@ def test_every_part_of_an_assessment_is_there_for_each_finding(
     points = found.findings["left"].operating
     assert points is not None
     assert [str(row.point) for row in points.rows][-1] == "left: sensitivity>=0.9"
+    row = next(row for row in points.rows if row.result and row.at_prevalence)
+    measured = row.result.measured
+    told = predictive_values(measured.sensitivity, measured.specificity, 0.02)
+    assert (row.at_prevalence.ppv, row.at_prevalence.npv) == told
+    assert found.findings["left"].decision_curves[-1].prevalence == 0.02
+    assert found.findings["right"].operating.prevalence == {}
+    with pytest.raises(LabelError, match="no label or finding 'heart'"):
+        assess(classifier, dataset, "test", prevalence={"heart": 0.1})
+
+
+def test_predictive_values_are_printed_at_a_given_prevalence(
+    run: tuple[Dataset, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    dataset, out = run
+    asked = ("--split", "test", "--prevalence", "left=0.02", "--out", tmp_path, "--device", "cpu")
+    code, said, _ = run_command(monkeypatch, capsys, "evaluate", out, dataset.root, *asked)
+    assert code == 0
+    (line,) = [row for row in said.splitlines() if row.startswith("left: clinic") and "0.02" in row]
+    found = read_assessment(tmp_path / "assessment.json").findings["left"].operating
+    assert found is not None
+    (row,) = [row for row in found.rows if str(row.point) == "left: clinic"]
+    assert row.at_prevalence is not None
+    assert NARROW.words(row.at_prevalence.ppv) in line
+    assert not any(row.startswith("right: ") for row in said.splitlines())
 
 
 def test_they_are_predicted_in_words_and_as_onnx(run: tuple[Dataset, Path], tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What a classifier remembers of its training images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -75,7 +77,8 @@ def test_of_many_images_those_at_equal_steps_are_kept() -> None:
 
 
 def test_bytes_there_and_back() -> None:
-    reference = fitted()
+    marks = np.tile([[1, -2], [0, -1]], (30, 1))
+    reference = replace(fitted(), marks=marks)
 
     found = Reference.from_bytes(reference.to_bytes(), "reference.safetensors")
 
@@ -83,6 +86,7 @@ def test_bytes_there_and_back() -> None:
     assert found.about == ABOUT
     np.testing.assert_array_equal(found.embed(features()), reference.embed(features()))
     np.testing.assert_array_equal(found.rows, reference.rows)
+    np.testing.assert_array_equal(found.marks, marks)
     assert found.to_bytes() == reference.to_bytes()
 
 

@@ -296,8 +296,8 @@ def test_nih_boxes(tmp_path: Path) -> None:
         "00000001_001.png,Infiltrate,1,2,3,4,,,", "00000001_001.png,Infiltrate,5,6,7,8",
     )  # fmt: skip
     assert read_boxes(tmp_path)["00000001_001"] == {
-        "Cardiomegaly": [Box(225.5, 547, 86.75, 79)],
-        "Infiltration": [Box(1, 2, 3, 4), Box(5, 6, 7, 8)],
+        "Cardiomegaly": [Box(225.5, 547, 86.75, 79, (1024, 1024))],
+        "Infiltration": [Box(1, 2, 3, 4, (1024, 1024)), Box(5, 6, 7, 8, (1024, 1024))],
     }
     write(tmp_path, "BBox_List_2017.csv", "Image Index,Finding Label,Bbox [x,y,w,h]", "a,M,1,2,3")
     with pytest.raises(DataError, match="box has no place or size.*\n  line 2: 1, 2, 3, $"):
@@ -384,7 +384,7 @@ def test_rsna_targets(tmp_path: Path) -> None:
     assert [(name, label) for name, _, label, _ in seen(read_layout(tmp_path))] == [
         ("jpg/a1.jpg", "No Lung Opacity"), ("jpg/b2.jpg", "Lung Opacity"),
     ]  # fmt: skip
-    boxes = [Box(264, 152, 213, 379), Box(562, 152, 256, 453)]
+    boxes = [Box(264, 152, 213, 379, (1024, 1024)), Box(562, 152, 256, 453, (1024, 1024))]
     assert read_boxes(tmp_path) == {"b2": {"Lung Opacity": boxes}}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from hilum.evaluation.files import read_evaluation
 from hilum.evaluation.predictions_file import read_predictions
 from hilum.explanation.errors import ErrorCase, ErrorGallery, ErrorPictures
-from hilum.explanation.localisation import NO_MASKS, Localisation
+from hilum.explanation.localisation import NO_PLACES, Localisation
 from hilum.explanation.neighbours import Neighbour
 from hilum.explanation.overlay import Drawing
 from hilum.explanation.pictures import to_png
@@ -52,7 +52,7 @@ def explain_errors(run: Path, split: str = "val", /, **changes: Any) -> SplitExp
     first = {"neighbours": near, "counterpart": said.names[1], "pictures": pictures}
     if cases:
         cases[0] = ErrorCase(**{**{k: getattr(cases[0], k) for k in cases[0].__slots__}, **first})
-    nothing = Estimate.undefined(NO_MASKS)
+    nothing = Estimate.undefined(NO_PLACES)
     found = SplitExplanation(
         **{
             "split": split,

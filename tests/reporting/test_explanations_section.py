@@ -41,7 +41,7 @@ def test_every_error_is_listed_and_the_trust_comes_first(make_run, tmp_path):
     trust = text.index("depend on what the network learned")
     assert trust < text.index("true: normal , ✗ covid")  # the first map
     assert trust < text.index("Right answers") < text.index("Of 25 radiographs 5 were given")
-    assert "Whether the maps find the findings: not measured: where the findings" in text
+    assert "Whether the maps find the findings: not measured: where they lie is not" in text
     for case in split["of"].gallery.cases:
         assert case.name in text
     assert "took covid for normal" in text
@@ -57,10 +57,13 @@ def test_maps_that_cannot_be_trusted_are_called_so(make_run, tmp_path):
         "ig", "root", 16, Estimate(0.25, 0.1, 0.5, 16), Estimate(0.05, 0.02, 0.08, 16),
         Estimate(0.04, 0.03, 0.05, 16), Estimate(0.01, -0.01, 0.03, 16), 0,
     )  # fmt: skip
-    explain_errors(run, sanity=(same,), localisation=(measured,))
+    findings = [replace(measured, finding=name) for name in ("effusion", "mass")]
+    explain_errors(run, sanity=(same,), localisation=(measured, *findings))
     text = words(run, tmp_path)
     assert "hardly depend on what the network learned" in text
     assert "Integrated gradients maps of the decision root are no better than chance." in text
+    assert "Integrated gradients maps of effusion and mass are no better than chance." in text
+    assert "Integrated gradients effusion 16 0.250" in text
 
 
 def test_explanations_of_other_predictions_are_left_out(make_run, tmp_path):

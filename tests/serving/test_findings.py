@@ -1,6 +1,7 @@
 """The API and the page on trees of classes, of findings, and of both."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,21 @@ def test_the_api_tells_of_what_the_tree_has(data: Path, classifier: Classifier) 
     first, *others = (one["option"] for one in maps)
     assert first in (classes or names)
     assert others == names
+
+
+def test_the_nearest_are_told_with_their_findings(data: Path, classifier: Classifier) -> None:
+    film = {"files": (data / "train1.png").read_bytes()}
+    own = "abnormal: bar" if "abnormal" in classifier.tree.classes else "bar"
+    assert classifier.reference is not None
+    earlier = replace(classifier, reference=replace(classifier.reference, marks=None))
+    with server_of(classifier) as server, server_of(earlier) as before:
+        told, lacking = (s.post("/v1/neighbours", files=film).json() for s in (server, before))
+        offered = before.get("/v1/classifier").json()["neighbours"]
+    assert told[0]["label"] == own  # it is itself among the training images
+    assert told[0]["distance"] < 0.01
+    # without what it remembers of findings there are classes alone, if any
+    assert offered == bool(classifier.tree.decisions)
+    assert (lacking[0]["label"] if offered else lacking) == (own.split(":")[0] if offered else None)
 
 
 def test_the_page_shows_each_finding_with_its_threshold(

@@ -10,6 +10,7 @@ from hilum.statistics.intervals import wilson
 from hilum.statistics.two_by_two import parse_prevalence, predictive_values
 
 TREE = LabelTree.from_text("normal, infected(covid, non-covid)")
+FINDINGS = LabelTree.from_text("normal, ill{mass, nodule}, {device}")
 counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
@@ -82,6 +83,10 @@ def test_parsing():
         "normal": 0.9, "infected": 0.1
     }  # fmt: skip
     assert parse_prevalence([], TREE) == {}
+    # findings may well add up to more than all
+    assert parse_prevalence("mass=0.2, device = 0.9, ill=0.3", FINDINGS) == {
+        "mass": 0.2, "device": 0.9, "ill": 0.3
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -96,16 +101,20 @@ def test_parsing():
         (["covid=0.1", "covid=0.2"], "'covid' is given twice"),
         ("covid=0.2, infected=0.1", "below 'infected' add up to 0.2, more than its own 0.1"),
         ("normal=0.9, covid=0.2", "below 'root' add up to 1.1, more than its own 1"),
+        ("mass=0.2, ill=0.1", "'mass' is 0.2, more than that of 'ill', of which alone.*: 0.1"),
+        ("mass=0.2, normal=0.9", "below 'root' add up to 1.1, more than its own 1"),
         ("infected/covid=0.7, infected/non-covid=0.7", "options of 'infected' add up to 1.4"),
     ],
 )
 def test_impossible_prevalences_are_refused(texts, message):
     with pytest.raises(EvaluationError, match=message):
-        parse_prevalence(texts, TREE)
+        parse_prevalence(texts, FINDINGS if "mass" in texts else TREE)
 
 
 def test_unknown_labels_are_refused():
     with pytest.raises(LabelError, match="Did you mean 'covid'"):
         parse_prevalence("covd=0.1", TREE)
+    with pytest.raises(LabelError, match="Did you mean 'mass'"):
+        parse_prevalence("maas=0.1", FINDINGS)
     with pytest.raises(EvaluationError, match="is 1; it must"):
         predictive_values(wilson(1, 2), wilson(1, 2), 1.0)

@@ -252,12 +252,15 @@ def remember(
         validation = replace(validation, embedded=None, gate_p_values=None)
     return replace(
         classifier,
-        reference=Reference.fit(features, labels, rows, _about(dataset), _keys(dataset, rows)),
+        reference=Reference.fit(
+            features, labels, rows, _about(dataset), _keys(dataset, rows),
+            marks=dataset.marks[rows] if dataset.tree.findings else None,
+        ),
         gate=gate,
         validation=validation,
         thumbnails=Thumbnails.shrink(seen, _about(dataset)) if thumbnails else None,
         provenance={**classifier.provenance, "gate": {"n": len(rows), **missing}},
-    )
+    )  # fmt: skip
 
 
 def _keys(dataset: Dataset, rows: IntArray) -> Keys:

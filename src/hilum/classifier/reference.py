@@ -35,7 +35,8 @@ class Reference:
     order in which their features stand side by side, with the number F of each. mean: (sum F,).
     components: (sum F, D), which also scale each network's features to total variance 1, so that
     networks weigh the same. about: the data set ('name', 'fingerprint', …), as JSON values. seen:
-    (N,) image_keys, by which the images are known again; None in files of earlier versions.
+    (N,) image_keys, by which the images are known again. marks: (N, F) what is known of each of
+    the label tree's findings. Both are None in files of earlier versions.
     """
 
     embedded: npt.NDArray[np.float16]
@@ -46,6 +47,7 @@ class Reference:
     components: FeatureArray
     about: dict[str, Any]
     seen: Keys | None = None
+    marks: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,12 +60,13 @@ class Reference:
         rows: IntArray,
         about: Mapping[str, Any],
         seen: Keys | None = None,
+        marks: IntArray | None = None,
     ) -> "Reference":
         """Remember training images.
 
         features: by network (N, F) float32, as compute_features gives them. labels: (N,). rows:
-        (N,) positions in the data set. Raises ClassifierError for unequal lengths, fewer than two
-        images, or features that are not finite.
+        (N,) positions in the data set. marks: (N, F) of findings. Raises ClassifierError for
+        unequal lengths, fewer than two images, or features that are not finite.
         """
         lengths = {len(f) for f in features.values()} | {len(labels), len(rows)}
         if len(lengths) != 1 or not features or len(labels) < 2:
@@ -96,6 +99,7 @@ class Reference:
             components=components,
             about=dict(about),
             seen=None if seen is None else seen[kept],
+            marks=None if marks is None else np.asarray(marks, dtype=np.int64)[kept],
         )
 
     def embed(self, features: Mapping[str, FeatureArray]) -> FeatureArray:
@@ -138,8 +142,8 @@ class Reference:
         # pairs, because JSON objects with sorted keys would lose the networks' order
         facts = {"networks": list(self.networks.items()), "about": self.about}
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        if self.seen is not None:
-            arrays["seen"] = self.seen
+        known = {"seen": self.seen, "marks": self.marks}
+        arrays |= {name: own for name, own in known.items() if own is not None}
         return pack_arrays("reference", facts, arrays)
 
     @classmethod
@@ -152,6 +156,7 @@ class Reference:
                 networks=networks,
                 about=facts["about"],
                 seen=arrays.get("seen"),
+                marks=arrays.get("marks"),
             )
 
 

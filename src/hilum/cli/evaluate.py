@@ -20,9 +20,11 @@ from hilum.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hilum.evaluation.assess import Assessment
     from hilum.evaluation.files import Evaluation
-    from hilum.evaluation.operating import OperatingAssessment
+    from hilum.evaluation.operating import OperatingAssessment, OperatingRow
     from hilum.evaluation.run import EvaluationRun
     from hilum.evaluation.shift import Shift
     from hilum.evaluation.stress import Stress as Stressed
@@ -67,7 +69,9 @@ def evaluate(
     ] = None,
     prevalence: Annotated[
         list[str] | None,
-        typer.Option(help="LABEL=SHARE: predictive values where a finding is as common as this."),
+        typer.Option(
+            help="LABEL=SHARE or FINDING=SHARE: predictive values where it is as common as this."
+        ),
     ] = None,
     coverage: Annotated[
         float, typer.Option(help="Share of each class that its prediction sets are to hold.")
@@ -146,14 +150,15 @@ def evaluate(
     if result.split != split:
         console.say(f"{run.data} has no split '{split}': all its images are evaluated.")
     if result.findings:
-        _print_findings(result, f"{run.data}, {result.split}: {result.n} images")
+        _print_findings(result, assessment, f"{run.data}, {result.split}: {result.n} images")
     if result.chooses:
         _print_choice(result, assessment, f"{run.data}, {result.split}: {result.n} images")
     _print_rest(run, notes)
 
 
-def _print_findings(result: "Evaluation", caption: str) -> None:
+def _print_findings(result: "Evaluation", assessment: "Assessment", caption: str) -> None:
     from hilum.evaluation.findings import OVER_FINDINGS
+    from hilum.evaluation.operating import ELSEWHERE
 
     table = result.findings_table()
     console.print_table(caption, table.columns, table.rows)
@@ -162,6 +167,11 @@ def _print_findings(result: "Evaluation", caption: str) -> None:
         ["", ""],
         [[OVER_FINDINGS[key].label, value] for key, value in result.over_findings.items()],
     )
+    points = [own.operating for own in assessment.findings.values() if own.operating]
+    rows = [row for own in points if own.prevalence for row in own.rows]
+    if rows:
+        _print_predictive(rows)
+        console.print_lines(*_unmet(rows), ELSEWHERE)
 
 
 def _print_choice(result: "Evaluation", assessment: "Assessment", caption: str) -> None:
@@ -264,25 +274,17 @@ def _print_operating_points(operating: "OperatingAssessment") -> None:
     from hilum.table import Column
 
     rows: list[list[Any]] = []
-    predictive: list[list[Any]] = []
-    unmet = []
     elsewhere: list[list[Any]] = []
     for row in operating.rows:
-        chosen, at = row.point.chosen, row.at_prevalence
+        chosen = row.point.chosen
         if chosen is None or chosen.threshold is None or row.result is None:
-            unmet.append(row.summary())
             continue
         m = row.result.measured
-        name = f"{row.point}{'' if chosen.satisfied else ' *'}"
+        name = _name_of(row)
         rows.append([name, chosen.threshold, m.sensitivity, m.specificity])
         ranges = [row.elsewhere(measure) for measure in ("sensitivity", "specificity")]
         if any(ranges):
             elsewhere.append([name, *(f"{r[0]:.2f} to {r[1]:.2f}" if r else "" for r in ranges)])
-        predictive.append([name, "here", m.ppv, m.npv])
-        if at:
-            predictive.append([name, f"{at.prevalence:g}", at.ppv, at.npv])
-        if not chosen.satisfied:
-            unmet.append(f"* {row.point}: {chosen.reason}")
     console.print_table(
         "Operating points",
         ["positive for", "from", *_narrow("sensitivity", "specificity")],
@@ -294,12 +296,40 @@ def _print_operating_points(operating: "OperatingAssessment") -> None:
             ["positive for", Column("sensitivity", "text"), Column("specificity", "text")],
             elsewhere,
         )
+    _print_predictive(operating.rows)
+    console.print_lines(*_unmet(operating.rows), *operating.notes)
+
+
+def _print_predictive(points: "Sequence[OperatingRow]") -> None:
+    rows: list[list[Any]] = []
+    for row in points:
+        if row.result is not None:
+            m, at = row.result.measured, row.at_prevalence
+            rows.append([_name_of(row), "here", m.ppv, m.npv])
+            if at:
+                rows.append([_name_of(row), f"{at.prevalence:g}", at.ppv, at.npv])
     console.print_table(
         "Predictive values, which hang on how common it is",
         ["positive for", "common", *_narrow("PPV", "NPV")],
-        predictive,
+        rows,
     )
-    console.print_lines(*unmet, *operating.notes)
+
+
+def _unmet(points: "Sequence[OperatingRow]") -> list[str]:
+    """Why operating points have no threshold, or one that does not meet what was demanded."""
+    said = []
+    for row in points:
+        chosen = row.point.chosen
+        if row.result is None or chosen is None:
+            said.append(row.summary())
+        elif not chosen.satisfied:
+            said.append(f"* {row.point}: {chosen.reason}")
+    return said
+
+
+def _name_of(row: "OperatingRow") -> str:
+    """An operating point, with a star where its demand could not be met."""
+    return f"{row.point}{'' if row.point.chosen and row.point.chosen.satisfied else ' *'}"
 
 
 def _narrow(*names: str) -> "list[Column]":

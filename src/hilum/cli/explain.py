@@ -45,7 +45,7 @@ def explain(
         Path | None,
         typer.Option(
             help="The classifier's data: nearest training images, comparisons for errors, and, "
-            "with phantoms, how well the maps find the findings."
+            "of phantoms or with boxes, how well the maps find the findings."
         ),
     ] = None,
     sanity: Annotated[
@@ -61,6 +61,7 @@ def explain(
     from hilum.explanation.attribution import METHODS
     from hilum.explanation.explain import EXPLANATION_FILE
     from hilum.explanation.explain import explain as run_explanation
+    from hilum.explanation.localisation import localisation_table, say_unmeasured
     from hilum.reporting.explain_page import write_explanation_page
 
     model = Classifier.load(classifier, device=device or "auto")
@@ -104,15 +105,12 @@ def explain(
         ],
     )
     console.say_odd(odd, len(found.images), "what their pictures show")
-    if found.localisation:
-        console.print_table(
-            "Do the maps find the findings? On phantoms, with 95 % intervals",
-            ["method", "decision", "points at it", "mass inside", "by chance", "verdict"],
-            [
-                [s.method, s.decision, s.pointing, s.mass, s.chance, s.verdict]
-                for s in found.localisation
-            ],
+    if any(score.measured for score in found.localisation):
+        table = localisation_table(
+            "Do the maps find the findings? With 95 % intervals", found.localisation
         )
+        console.print_table(table.caption, table.columns, table.rows)
+    console.print_lines(*say_unmeasured(found.localisation))
     if found.sanity:
         console.print_table(
             "Do the maps depend on what was learned? Similarity to maps of random weights",

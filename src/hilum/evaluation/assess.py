@@ -47,6 +47,7 @@ from hilum.radiographs.pixels import Progress, in_parallel
 from hilum.records import PRESENT, IntArray, several
 from hilum.settings import Promises
 from hilum.statistics.findings import Side, as_choice, choice_of
+from hilum.statistics.two_by_two import check_name
 from hilum.training.folder import as_pair
 
 ASSESSMENT_FILE = "assessment.json"
@@ -129,7 +130,7 @@ def assess(
         split: 'train', 'val', 'test' or 'all'.
         rule: How probabilities become a class; None takes the classifier's.
         operate: Operating points beside the two presets, as OperatingPoint.parse reads them.
-        prevalence: By label, as parse_prevalence gives it.
+        prevalence: By label and finding, as parse_prevalence gives it.
         coverage: Of the prediction sets, in (0, 1).
         out: A folder for predictions.csv, evaluation.json and assessment.json; None writes nothing.
         progress: Called with what is done, how much of it, and of how much.
@@ -148,6 +149,8 @@ def assess(
     for text in texts:
         finding_asked = finding_of(text, tree)
         (own[finding_asked.name] if finding_asked else others).append(text)
+    shares = {check_name(name, tree): share for name, share in (prevalence or {}).items()}
+    asked = {name: {name: shares.pop(name)} if name in shares else None for name in own}
     for name in own:  # refuses before anything is computed
         parse_operating_points(own[name], choice_of(name))
     points = parse_operating_points([*PRESETS, *others], tree) if tree.decisions or others else []
@@ -163,7 +166,7 @@ def assess(
     before = run.classifier.without_temperatures(run.predictions)
     whole = assess_predictions(
         tree, run.truth, run.predictions, before, known, points, attributes,
-        prevalence=prevalence, coverage=coverage, split=split, same=same, alike=alike, holds=holds,
+        prevalence=shares, coverage=coverage, split=split, same=same, alike=alike, holds=holds,
     )  # fmt: skip
     told = finding_sides(run.classifier)
     like = finding_sides(run.classifier, promised=False) if alike else {}
@@ -177,8 +180,8 @@ def assess(
             side.tree, side.truth, side.predictions, plain.predictions, _pair(told, finding),
             parse_operating_points([*PRESETS, *own[finding.name]], side.tree),
             {n: replace(bands, index=bands.index[side.known]) for n, bands in attributes.items()},
-            prevalence=None, coverage=coverage, split=split, same=same, alike=_pair(like, finding),
-            holds=holds,
+            prevalence=asked[finding.name], coverage=coverage, split=split, same=same,
+            alike=_pair(like, finding), holds=holds,
         )  # fmt: skip
     assessment = replace(
         whole,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from hilum.classifier.operating_points import (
     OperatingPoint,
@@ -15,6 +15,11 @@ from hilum.predictions import Predictions
 from hilum.records import Estimate, IntArray
 from hilum.statistics.targets import Target
 from hilum.statistics.two_by_two import Measures, check_prevalence, predictive_values
+
+ELSEWHERE: Final = (
+    "Predictive values at another prevalence assume that sensitivity and specificity stay the same "
+    "there."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +179,7 @@ def _notes(
     if any(row.result for row in rows):
         notes.append("Predictive values hold at the share of positives in the data they are of.")
     if prevalence:
-        notes.append(
-            "Predictive values at another prevalence assume that sensitivity and specificity stay "
-            "the same there."
-        )
+        notes.append(ELSEWHERE)
     used = {row.point.target for row in rows}
     idle = [name for name in prevalence if name not in used]
     if idle:

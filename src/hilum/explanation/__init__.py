@@ -10,6 +10,7 @@ __all__ = [
     "explained",
     "feature_maps",
     "localisation",
+    "neighbours",
     "network",
     "overlay",
     "pictures",

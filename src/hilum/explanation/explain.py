@@ -48,7 +48,7 @@ from hilum.radiographs.pixels import Progress
 from hilum.records import PixelArray, several
 from hilum.training.folder import as_pair
 
-#: How many phantoms the localisation scores rest on.
+#: How many images the localisation scores of each choice and finding rest on, at most.
 SCORED: Final = 24
 
 EXPLANATION_FILE: Final = "explanation.json"
@@ -91,8 +91,8 @@ def explain(
         pair: Whether to draw the feature maps of two images side by side.
         dataset: With the classifier's labels, or its path; gives the nearest training radiographs,
             the truth of images that belong to it, for a misclassified one the comparison with the
-            nearest rightly classified one of the predicted class, and, of phantoms, localisation
-            scores.
+            nearest rightly classified one of the predicted class, and, of phantoms or where there
+            are boxes, localisation scores.
         sanity: Whether to check that the maps depend on what was learned; it takes a while.
         progress: Called with what is done, how much of it, and of how much.
 
@@ -142,7 +142,8 @@ def explain(
         places = {record.path.resolve(): row for row, record in enumerate(dataset.records)}
         # -1: not one of its images
         records = [places.get(f.resolve(), -1) if isinstance(f, Path) else -1 for f in files]
-        truths = [say_truth(dataset, dataset.records[row]) if row >= 0 else None for row in records]
+        own = [dataset.records[row] if row >= 0 else None for row in records]
+        truths = [say_truth(dataset.tree, r.label, r.marks) if r else None for r in own]
         neighbours = job.find_training_images(dataset, records)
         for i, counterpart in job.compare_errors(dataset, records).items():
             pictures[i].append(counterpart)

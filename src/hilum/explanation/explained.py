@@ -9,10 +9,9 @@ from hilum.classifier.conformal import ODD
 from hilum.display import Displayed, cards, heading, paragraphs, png_card
 from hilum.errors import plural
 from hilum.explanation.attribution import METHOD_NAMES
-from hilum.explanation.localisation import Localisation
+from hilum.explanation.localisation import Localisation, localisation_table
 from hilum.explanation.neighbours import Neighbour
 from hilum.explanation.sanity import SanityCheck
-from hilum.table import Column, Columns, Row, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class ImageExplanation:
 class Explanation(Displayed):
     """What explain found, and how far to trust it.
 
-    localisation: of every method and network, on phantoms; empty where no data were given.
+    localisation: of every method, choice and finding; empty where no data were given.
     sanity: of every method and network that was used, where asked for. notes: what to know.
     """
 
@@ -113,13 +112,8 @@ class Explanation(Displayed):
             yield heading(image.title)
             yield cards([png_card(p.png, p.alt, p.caption) for p in image.pictures])
         if any(score.measured for score in self.localisation):
-            columns: Columns = ["method", Column("decision", "text"), "points at it", "mass inside",
-                       "by chance", Column("verdict", "text")]  # fmt: skip
-            rows: list[Row] = [
-                [METHOD_NAMES[s.method], s.decision, s.pointing, s.mass, s.chance, s.verdict]
-                for s in self.localisation
-            ]
-            yield Table("Do the maps find the findings?", columns, rows).html(download=False)
+            table = localisation_table("Do the maps find the findings?", self.localisation)
+            yield table.html(download=False)
         yield paragraphs(*self.notes)
 
     def _in_one_line(self) -> str:

@@ -1,46 +1,52 @@
-"""Whether attribution maps point at findings, where it is known where these are: on phantoms.
+"""Whether attribution maps point at findings, where it is known where these lie.
 
-This says how far to trust the heat maps of one classifier. On real radiographs nobody has drawn
-the findings, so it cannot be measured there, and says so.
+This says how far to trust the heat maps of one classifier. It is known of phantoms, and of some
+public radiographs, on which people drew boxes; of all others it cannot be measured, and says so.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
 from hilum.classifier.classifier import Classifier, check_labels
-from hilum.decisions import Decision
-from hilum.errors import DataError, EvaluationError
-from hilum.explanation.attribution import METHODS, Method, attribute
+from hilum.decisions import Finding
+from hilum.errors import EvaluationError
+from hilum.explanation.attribution import METHOD_NAMES, METHODS, Method, attribute
 from hilum.explanation.feature_maps import MapArray
-from hilum.explanation.network import open_network
+from hilum.explanation.network import OpenNetwork, open_network
+from hilum.explanation.places import Places, mask_pixels
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Progress
 from hilum.records import BoolArray, Estimate, FloatArray, PixelArray, evenly_spaced
 from hilum.statistics.intervals import bootstrap, wilson
-from hilum.transforms.cropping import body_box, lungs_box, resize_image
-from hilum.transforms.preprocess import Preprocessing
+from hilum.table import Column, Columns, Rows, Table
+from hilum.wording import listed
 
-NO_MASKS = (
-    "not measured: where the findings of these radiographs are has not been drawn; it is known of "
-    "phantoms only"
+NO_PLACES: Final = (
+    "not measured: where they lie is not known in these radiographs, as it is in phantoms and "
+    "where people drew boxes"
+)
+TOO_SMALL: Final = "not measured: preprocessing leaves nothing to be seen of where they lie"
+OTHER_FILES: Final = (
+    "not measured: boxes reach beyond their images, which are not those that were published"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Localisation:
-    """How well the maps of one method, of one decision, find the findings of phantoms.
+    """How well the maps of one method, of a choice or a finding, lie where that is to be seen.
 
-    n: radiographs with a finding that were looked at, each explained for its true option.
-    pointing: share of them whose strongest place lies in the finding (the pointing game, Zhang et
+    decision: whose network. finding: the one that was explained; '' of the choice, for which each
+    radiograph was explained for its true option. n: radiographs that were looked at, whose place is
+    known. pointing: share of them whose strongest place lies in it (the pointing game, Zhang et
     al. 2018, doi:10.1007/s11263-017-1059-x; no tolerance). mass: mean share of what speaks for the
-    option that lies in the finding. chance: mean share of the image that the finding takes, which
-    a map that knows nothing would reach in both. lift: mean of mass minus that share, image by
-    image. empty: maps in which nothing speaks for the option: misses of the pointing game, left
-    out of mass and lift. Undefined, with the reason, where no finding is known.
+    option that lies in it. chance: mean share of the image that the place takes, which a map that
+    knows nothing would reach in both. lift: mean of mass minus that share, image by image. empty:
+    maps in which nothing speaks for the option: misses of the pointing game, left out of mass and
+    lift. Undefined, with the reason, where no place is known.
     """
 
     method: Method
@@ -51,13 +57,19 @@ class Localisation:
     chance: Estimate
     lift: Estimate
     empty: int
+    finding: str = ""
 
     DERIVED: ClassVar[tuple[str, ...]] = ("measured", "verdict")
 
     @property
     def measured(self) -> bool:
-        """Whether findings were known to measure against."""
+        """Whether places were known to measure against."""
         return self.pointing.value is not None
+
+    @property
+    def about(self) -> str:
+        """What was explained: the finding, or the decision."""
+        return self.finding or self.decision
 
     @property
     def verdict(self) -> str:
@@ -86,51 +98,49 @@ def measure_localisation(
     n: int = 48,
     progress: Progress | None = None,
 ) -> tuple[Localisation, ...]:
-    """score_localisation for every network of a classifier and every method."""
-    return tuple(
-        score_localisation(
-            classifier, dataset, method, split=split, decision=decision.name, n=n, progress=progress
-        )
-        for decision in classifier.tree.networks(classifier.strategy)
-        for method in methods
-    )
+    """Compare the maps of every method with where findings are known to lie.
 
+    Of every choice of a network, the maps for each image's true option are compared with the place
+    of what shows its class; of every finding, its own maps in images that have it with its place.
 
-def score_localisation(
-    classifier: Classifier,
-    dataset: Dataset,
-    method: Method,
-    *,
-    split: str = "val",
-    decision: str | None = None,
-    n: int = 48,
-    progress: Progress | None = None,
-) -> Localisation:
-    """Compare a method's maps with the masks of phantoms.
-
-    dataset: as write_phantoms left it, opened with the classifier's labels; of other data the
-    result is "not measured". decision: whose network; None takes the first. n: how many
-    radiographs of the split, at most, spread over it; those without a finding are not among them.
-    Raises EvaluationError where the labels differ or the decision is not there, DataError where
-    the split or a mask is missing.
+    dataset: with the classifier's labels; as write_phantoms or write_findings left it, or of a
+    layout that read_boxes knows. Of other data the result is "not measured". n: how many
+    radiographs of the split, at most, for each choice and finding, spread over those whose place is
+    known. Raises EvaluationError where the labels differ, DataError where the split is missing, or
+    a mask or box is damaged.
     """
     check_labels(classifier, dataset)
-    opened = open_network(classifier, decision)
-    name = opened.decision.name
-    rows, pixels, masks = _with_findings(classifier, dataset, split, opened.decision, n)
-    if not rows:
-        why = (
-            "no phantom with a finding belongs to this decision" if dataset.synthetic else NO_MASKS
-        )
-        nothing = Estimate.undefined(why)
-        return Localisation(method, name, 0, nothing, nothing, nothing, nothing, 0)
-    options = opened.decision.targets(dataset.labels[rows])
-    maps = attribute(opened, np.stack(pixels), method=method, options=options, progress=progress)
-    return compare_with_masks(maps, np.stack(masks), method=method, decision=name)
+    places, chosen = Places(dataset), tuple(methods)
+    found = []
+    for network in classifier.tree.networks(classifier.strategy):
+        opened = open_network(classifier, network.name)
+        for finding in (*([None] if network.options else []), *network.findings):
+            name = finding.name if finding else ""
+            rows, pixels, masks, why = _placed(opened, places, dataset, split, finding, n)
+            answers = network.targets(dataset.labels[rows])
+            if finding:
+                answers[:] = len(network.options) + network.findings.index(finding)
+            for method in chosen:
+                if why:
+                    found.append(_unmeasured(method, network.name, name, why))
+                    continue
+                maps = attribute(
+                    opened, np.stack(pixels), method=method, options=answers, progress=progress
+                )
+                compared = compare_with_masks(
+                    maps, np.stack(masks), method=method, decision=network.name, finding=name
+                )
+                found.append(compared)
+    return tuple(found)
+
+
+def _unmeasured(method: Method, decision: str, finding: str, why: str) -> Localisation:
+    lacking = Estimate.undefined(why)
+    return Localisation(method, decision, 0, lacking, lacking, lacking, lacking, 0, finding)
 
 
 def compare_with_masks(
-    maps: MapArray, masks: BoolArray, *, method: Method, decision: str
+    maps: MapArray, masks: BoolArray, *, method: Method, decision: str, finding: str = ""
 ) -> Localisation:
     """The scores of maps (N, H, W) against masks (N, H, W), each with at least one pixel inside.
 
@@ -158,52 +168,71 @@ def compare_with_masks(
         chance=_mean(area),
         lift=_mean(mass - area[shown]),
         empty=int((~shown).sum()),
+        finding=finding,
     )
 
 
-def mask_pixels(preprocessing: Preprocessing, image: PixelArray, mask: PixelArray) -> BoolArray:
-    """Where a mask lies in the pixels that preprocessing makes of its image.
+def _placed(
+    opened: OpenNetwork,
+    places: Places,
+    dataset: Dataset,
+    split: str,
+    finding: Finding | None,
+    n: int,
+) -> tuple[list[int], list[PixelArray], list[BoolArray], str]:
+    """Rows of at most n images whose place is known and seen, pixels, places; or why there is none.
 
-    image, mask: (H, W) uint8, the mask 255 inside. Returns image_size bool, true where at least
-    half of a pixel is inside.
+    finding: None of the network's choice.
     """
-    if preprocessing.crop != "none":
-        box = body_box(image) if preprocessing.crop == "body" else lungs_box(image)
-        mask = np.ascontiguousarray(box.cut(mask))
-    resized = resize_image(mask, preprocessing.image_size, preprocessing.resize)
-    inside: BoolArray = resized >= 128
-    return inside
-
-
-def _with_findings(
-    classifier: Classifier, dataset: Dataset, split: str, decision: Decision, n: int
-) -> tuple[list[int], list[PixelArray], list[BoolArray]]:
-    """Rows of at most n phantoms below the decision whose finding is seen, pixels and masks."""
-    found: tuple[list[int], list[PixelArray], list[BoolArray]] = ([], [], [])
-    if not dataset.synthetic:
-        return found
-    masks = {
-        row: dataset.root / "masks" / dataset.records[row].name
-        for row in dataset.indices(split).tolist()
-    }
-    below = decision.targets(dataset.labels[list(masks)]) >= 0
-    rows = [row for row, own in zip(masks, below, strict=True) if own and masks[row].is_file()]
-    for row in [rows[i] for i in evenly_spaced(len(rows), n)] if rows else []:
-        image, mask = read_radiograph(dataset.records[row].path), read_radiograph(masks[row])
-        if image.shape != mask.shape:
-            raise DataError(
-                f"{masks[row]}: the mask is {mask.shape}, its image {image.shape}: write the "
-                "phantoms again."
-            )
-        inside = mask_pixels(classifier.preprocessing, image, mask)
+    rows = dataset.indices(split)
+    if finding is None:
+        rows = rows[opened.decision.targets(dataset.labels[rows]) >= 0]
+    told = [row for row in rows.tolist() if places.known(row, finding)]
+    kept, pixels, masks = list[int](), list[PixelArray](), list[BoolArray]()
+    for row in [told[i] for i in evenly_spaced(len(told), n)] if told else []:
+        image = read_radiograph(dataset.records[row].path)
+        drawn = places.draw(row, finding, image)
+        if drawn is None:
+            return [], [], [], OTHER_FILES
+        inside = mask_pixels(opened.preprocessing, image, drawn)
         if inside.any():  # a crop or a coarse grid may leave nothing of a small finding
-            found[0].append(row)
-            found[1].append(classifier.preprocessing.to_pixels(image))
-            found[2].append(inside)
-    return found
+            kept.append(row)
+            pixels.append(opened.preprocessing.to_pixels(image))
+            masks.append(inside)
+    return kept, pixels, masks, "" if kept else TOO_SMALL if told else NO_PLACES
 
 
 def _mean(values: FloatArray) -> Estimate:
     if len(values) == 0:
         return Estimate.undefined("no map in which anything speaks for the option")
     return bootstrap(lambda counts: counts @ values / counts.sum(axis=1), len(values))
+
+
+def localisation_table(caption: str, scores: Sequence[Localisation]) -> Table:
+    """How well maps lie where findings are, of what was measured."""
+    kinds = ["finding" if s.finding else "decision" for s in scores if s.measured]
+    columns: Columns = [
+        Column("method", wrap=True),
+        Column(" or ".join(dict.fromkeys(kinds)), "text"),
+        "images", Column("strongest place inside", wrap=True),
+        Column("share of the map inside", wrap=True), "by chance", Column("verdict", "text"),
+    ]  # fmt: skip
+    rows: Rows = [
+        [METHOD_NAMES[s.method], s.about, s.n, s.pointing, s.mass, s.chance, s.verdict]
+        for s in scores
+        if s.measured
+    ]
+    return Table(caption, columns, rows)
+
+
+def say_unmeasured(scores: Sequence[Localisation]) -> list[str]:
+    """Why it was not measured, a sentence for each reason; of what, unless of nothing it was."""
+    lacking: dict[str, dict[str, None]] = {}
+    for score in scores:
+        if not score.measured:
+            lacking.setdefault(score.pointing.reason, {})[score.about] = None
+    everything = len(lacking) == 1 and not any(score.measured for score in scores)
+    return [
+        f"Whether the maps find {'the findings' if everything else listed(list(names))}: {why}."
+        for why, names in lacking.items()
+    ]

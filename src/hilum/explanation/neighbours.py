@@ -11,9 +11,10 @@ from hilum.classifier.inference import compute_features
 from hilum.classifier.reference import Reference
 from hilum.errors import EvaluationError
 from hilum.explanation.network import check_pixels, open_network
+from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import PRESENT, FloatArray, IntArray, PixelArray, Record
+from hilum.records import PRESENT, FloatArray, IntArray, PixelArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,19 @@ class Neighbour:
 def as_neighbours(dataset: Dataset, rows: IntArray, distances: FloatArray) -> tuple[Neighbour, ...]:
     """Radiographs of the data by their rows, with their distances."""
     near = zip((dataset.records[row] for row in rows), distances, strict=True)
-    return tuple(Neighbour(r.name, say_truth(dataset, r), float(d)) for r, d in near)
+    return tuple(
+        Neighbour(r.name, say_truth(dataset.tree, r.label, r.marks), float(d)) for r, d in near
+    )
 
 
-def say_truth(dataset: Dataset, record: Record) -> str:
-    """What an image is labelled: its class, and the findings that it is known to have."""
-    tree = dataset.tree
-    own = [f.name for f in tree.findings if record.marks[f.index] == PRESENT]
-    name = tree.classes[record.label] if tree.decisions else ""
-    asked = any(record.label in f.classes for f in tree.findings)
+def say_truth(tree: LabelTree, label: int, marks: Sequence[int] | None) -> str:
+    """What an image is labelled: its class, and the findings that it is known to have.
+
+    marks: of the tree's findings; None where they are not remembered, and nothing is said of them.
+    """
+    name = tree.classes[label] if tree.decisions else ""
+    asked = marks is not None and any(label in f.classes for f in tree.findings)
+    own = [f.name for f in tree.findings if marks is not None and marks[f.index] == PRESENT]
     found = (", ".join(own) or "no finding") if asked else ""
     return ": ".join(filter(None, (name, found)))
 

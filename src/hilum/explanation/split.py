@@ -72,7 +72,7 @@ class SplitExplanation:
     """What explain_split found.
 
     gallery: every error. sanity: of the gallery's method, for each network. localisation: of
-    every method and network; "not measured" where the data are no phantoms. checked_on: the split
+    every method, choice and finding; "not measured" where no place is known. checked_on: the split
     whose radiographs the two were measured on. examples: rightly classified radiographs of each
     class. pair: of the surest error that has a counterpart, or None. notes: what was left out.
     predictions: SHA-256 of the predictions.csv that it explains; '' where that is no file.
@@ -109,7 +109,7 @@ METHOD: Final[Method] = "occlusion"
 #: The randomisation check: radiographs, and random networks.
 CHECKED: Final = 4
 DRAWS: Final = 2
-#: How many phantoms the localisation scores rest on, at most.
+#: How many images the localisation scores of each choice and finding rest on, at most.
 SCORED: Final = 16
 #: Rightly classified radiographs: of each class, and altogether.
 PER_CLASS: Final = 2

@@ -293,7 +293,7 @@ def _calibrated_on(classifier: Classifier) -> str:
 def _remembered(classifier: Classifier) -> str:
     found = []
     if classifier.reference is not None:
-        found.append("features of training images, to find similar ones")
+        found.append("features and labels of training images, to find similar ones")
     if classifier.gate is not None:
         found.append("statistics of training images, to tell what is unlike them")
     if classifier.validation is not None:

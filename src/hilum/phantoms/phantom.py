@@ -69,6 +69,14 @@ def render_phantom(
     return image, finding_mask(anatomy, added)
 
 
+def mask_file(root: Path, name: str, finding: str = "") -> Path:
+    """Where the mask of a phantom lies, if it has one.
+
+    name: of the image below root. finding: whose mask, where phantoms have several.
+    """
+    return root / "masks" / finding / (name.removeprefix("images/") if finding else name)
+
+
 def write_phantoms(
     root: Path,
     *,

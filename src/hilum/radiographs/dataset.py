@@ -61,7 +61,7 @@ class Dataset(Displayed):
     decided while reading the layout, in sentences for people that name no image. file: the table
     or NPZ file that was opened instead of a folder. left_out: what is not read, by reason.
     damaged: of these the files that cannot be decoded, and why. patients_from: what named the
-    patients of records with a group.
+    patients of records with a group. rename: what labels of the data mean in the tree, as given.
     """
 
     root: Path
@@ -75,6 +75,7 @@ class Dataset(Displayed):
     left_out: tuple[LeftOut, ...] = ()
     damaged: Mapping[str, str] = field(default_factory=dict)
     patients_from: str = FROM_LIST
+    rename: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -337,7 +338,7 @@ def open_dataset(
     return Dataset(
         root, tree, records, tuple(digests), is_phantom(root), listing.layout, tuple(notes),
         file=data if data.is_file() else None, left_out=left_out, damaged=damaged,
-        patients_from=listing.patients_from,
+        patients_from=listing.patients_from, rename=dict(rename),
     )  # fmt: skip
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from hilum.display import data_uri
 from hilum.explanation.attribution import METHOD_NAMES
 from hilum.explanation.explained import Explanation
+from hilum.explanation.localisation import localisation_table, say_unmeasured
 from hilum.explanation.sanity import SanityCheck
 from hilum.reporting.page import write_page
-from hilum.reporting.sections.explanations import localisation_table
 from hilum.table import Column, Columns, Rows, Table
 from hilum.wording import PLAIN
 
@@ -41,7 +41,9 @@ def write_explanation_page(explanation: Explanation, out: Path) -> Path:
             )
             for image in explanation.images
         ],
-        localisation=localisation_table("Localisation", found) if found else None,
+        localisation=any(score.measured for score in found)
+        and localisation_table("Localisation", found),
+        unmeasured=say_unmeasured(found),
         sanity=_sanity_table(checks) if checks else None,
     )
 

@@ -13,13 +13,14 @@ from hilum.decisions import Decision
 from hilum.errors import EvaluationError, LabelError, nearest
 from hilum.explanation.attribution import SIGNED, attribute, parse_method
 from hilum.explanation.feature_maps import MapArray
+from hilum.explanation.neighbours import say_truth
 from hilum.explanation.overlay import draw_overlay, scale_map
 from hilum.explanation.pictures import colour, thumbnail_png, to_png, to_text
 from hilum.prediction.stream import Answers
 from hilum.prediction.table import Table
 from hilum.predictions import Predictions
 from hilum.records import PixelArray
-from hilum.serving.schemas import Explanation, HeatMap, Neighbour
+from hilum.serving.schemas import Explanation, HeatMap, Neighbour, tells_neighbours
 
 _NEAREST: Final = 5
 #: The opacity of the strongest places of a map.
@@ -85,7 +86,7 @@ class Explainer:
     def neighbours(self, pixels: PixelArray) -> list[Neighbour] | None:
         """The training radiographs nearest to stored pixels (H, W) uint8; None remembers none."""
         classifier, reference = self._classifier, self._classifier.reference
-        if reference is None or not classifier.tree.decisions:  # it remembers classes alone
+        if reference is None or not tells_neighbours(classifier):
             return None
         features = {
             name: compute_features(
@@ -96,10 +97,14 @@ class Explainer:
         (rows,), (distances,) = reference.neighbours(
             reference.embed(features), min(_NEAREST, len(reference))
         )
-        kept = classifier.thumbnails
+        kept, marks = classifier.thumbnails, reference.marks
         return [
             Neighbour(
-                label=classifier.tree.classes[reference.labels[row]],
+                label=say_truth(
+                    classifier.tree,
+                    int(reference.labels[row]),
+                    None if marks is None else marks[row].tolist(),
+                ),
                 distance=distance,
                 thumbnail=to_text(to_png(kept.pictures[row])) if kept else None,
             )

@@ -266,7 +266,7 @@ class HeatMap(BaseModel):
 class Neighbour(BaseModel):
     """A training radiograph that the networks see as alike."""
 
-    label: str
+    label: str = Field(description="Its class, and the findings that it is known to have.")
     distance: float = Field(
         description="Between what the networks make of the two; it compares only with the other "
         "distances of the same classifier."
@@ -354,10 +354,22 @@ def describe_classifier(classifier: Classifier, table: Table, limits: Limits) ->
         gate=classifier.gate is not None,
         false_alarms=classifier.gate.false_alarms if classifier.gate else None,
         explanations=list(METHODS_OFFERED),
-        neighbours=classifier.reference is not None and bool(tree.decisions),
+        neighbours=tells_neighbours(classifier),
         thumbnails=classifier.thumbnails is not None,
         limits=RequestLimits(bytes=limits.bytes, pixels=limits.pixels, files=limits.files),
     )
+
+
+def tells_neighbours(classifier: Decider) -> bool:
+    """Whether it remembers training radiographs, and what they show.
+
+    Classifiers of findings alone did not remember that in earlier versions.
+    """
+    reference = classifier.reference
+    told = bool(classifier.tree.decisions) or (
+        reference is not None and reference.marks is not None
+    )
+    return reference is not None and told
 
 
 def threshold_of(classifier: Decider, finding: str) -> float:

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hilum.errors import EvaluationError
+from hilum.errors import EvaluationError, LabelError, nearest
 from hilum.labels import LabelTree
 from hilum.notation import Node
 from hilum.records import BoolArray, Estimate
 from hilum.statistics.intervals import mover_ratio, wilson
-from hilum.statistics.targets import Target
+from hilum.statistics.targets import Target, labels_of
 
 #: The measures, in the order of tables.
 MEASURES = ("sensitivity", "specificity", "ppv", "npv")
@@ -73,7 +73,7 @@ _ROUNDING = 1e-9
 def parse_prevalence(texts: Iterable[str] | str, tree: LabelTree) -> dict[str, float]:
     """Read 'covid=0.02', one or several, apart or joined by commas.
 
-    The name is a label of the tree, whose prevalence is its share of all images, or
+    The name is a label of the tree or a finding, whose prevalence is its share of all images, or
     DECISION/OPTION, whose prevalence is its share of the images that belong to the decision. Raises
     EvaluationError for another form or range, a name given twice, or prevalences that cannot be
     true together; LabelError for a name that the tree lacks.
@@ -92,13 +92,22 @@ def parse_prevalence(texts: Iterable[str] | str, tree: LabelTree) -> dict[str, f
                 f"Cannot read the prevalence '{part.strip()}': write LABEL=SHARE, for example "
                 "covid=0.02."
             )
-        name = Target.parse(name, tree).name
+        name = check_name(name, tree)
         check_prevalence(value, name)
         if name in found:
             raise EvaluationError(f"The prevalence of '{name}' is given twice.")
         found[name] = value
     _check_together(found, tree)
     return found
+
+
+def check_name(text: str, tree: LabelTree) -> str:
+    """The name of a finding, or of a target. Raises LabelError for one that the tree lacks."""
+    name, findings = text.strip(), [finding.name for finding in tree.findings]
+    known = [*findings, *labels_of(tree)]
+    if name not in known and "/" not in name:
+        raise LabelError(f"There is no label or finding '{name}'.{nearest(name, known)}")
+    return name if name in findings else Target.parse(name, tree).name
 
 
 def check_prevalence(value: float, name: str) -> None:
@@ -163,7 +172,16 @@ def _check_together(found: dict[str, float], tree: LabelTree) -> None:
         total = 0.0
         for node in nodes:
             given = found.get(node.name)
-            below = least(node.name, node.children, 1.0 if given is None else given)
+            most_here = 1.0 if given is None else given
+            below = least(node.name, node.children, most_here)
+            for finding in node.findings:  # who has it is of the label
+                share = found.get(finding, 0.0)
+                if share > most_here + _ROUNDING:
+                    raise EvaluationError(
+                        f"The prevalence of '{finding}' is {share:g}, more than that of "
+                        f"'{node.name}', of which alone it is asked: {most_here:g}."
+                    )
+                below = max(below, share)
             total += below if given is None else given
         if total > most + _ROUNDING:
             raise EvaluationError(

@@ -12,13 +12,15 @@ from hilum.radiographs.layouts.tables import csv_rows
 class Box(NamedTuple):
     """A box in pixels of the image as it was published.
 
-    left, top: its corner that is nearest to the image's first pixel. width, height: above 0.
+    left, top: its corner that is nearest to the image's first pixel. width, height: above 0. image:
+    the width and height of the image as published, where all of the set have the same.
     """
 
     left: float
     top: float
     width: float
     height: float
+    image: tuple[int, int] | None = None
 
 
 #: Of each image, by its file's name without ending, the boxes of each finding.
@@ -28,7 +30,7 @@ Boxes = dict[str, dict[str, list[Box]]]
 class _Columns(NamedTuple):
     """Which columns of a table hold what; the last two of a box are its other corner or its size.
 
-    finding: a column, or what all boxes of the table are of.
+    finding: a column, or what all boxes of the table are of. size: of all images as published.
     """
 
     image: str
@@ -36,11 +38,14 @@ class _Columns(NamedTuple):
     box: tuple[str, str, str, str]
     corners: bool = False
     same: str = ""
+    size: tuple[int, int] | None = None
 
 
 #: NIH's header names the four as one column, Bbox [x,y,w,h], whose commas divide it.
-_NIH = _Columns("Image Index", "Finding Label", ("Bbox [x", "y", "w", "h]"))
-_RSNA = _Columns("patientId", "", ("x", "y", "width", "height"), same="Lung Opacity")
+_NIH = _Columns("Image Index", "Finding Label", ("Bbox [x", "y", "w", "h]"), size=(1024, 1024))
+_RSNA = _Columns(
+    "patientId", "", ("x", "y", "width", "height"), same="Lung Opacity", size=(1024, 1024)
+)
 _CORNERS = ("x_min", "y_min", "x_max", "y_max")
 _VINDR = _Columns("image_id", "class_name", _CORNERS, corners=True)
 _TABLES: Mapping[str, _Columns] = {
@@ -79,7 +84,7 @@ def _read(table: Path, columns: _Columns, boxes: Boxes) -> None:
         cells = [row[i].strip() if i < len(row) else "" for i in box_at]
         if not any(cells):
             continue  # an image without a finding
-        box = _box(cells, corners=columns.corners)
+        box = _box(cells, columns)
         if box is None:
             problems.add(
                 "whose box has no place or size", "correct it", f"line {line}: {', '.join(cells)}"
@@ -92,12 +97,12 @@ def _read(table: Path, columns: _Columns, boxes: Boxes) -> None:
     problems.check()
 
 
-def _box(cells: list[str], *, corners: bool) -> Box | None:
+def _box(cells: list[str], columns: _Columns) -> Box | None:
     try:
         left, top, width, height = map(float, cells)
     except ValueError:
         return None
-    if corners:
+    if columns.corners:
         width, height = width - left, height - top
     sound = all(map(math.isfinite, (left, top))) and 0 < width < math.inf and 0 < height < math.inf
-    return Box(left, top, width, height) if sound else None
+    return Box(left, top, width, height, columns.size) if sound else None

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from hilum.errors import HilumError
-from hilum.explanation.attribution import METHOD_NAMES
+from hilum.explanation.attribution import METHOD_NAMES, Method
 from hilum.explanation.errors import ErrorCase, ErrorPictures
-from hilum.explanation.localisation import Localisation
+from hilum.explanation.localisation import Localisation, localisation_table, say_unmeasured
 from hilum.explanation.sanity import SAME, SanityCheck
 from hilum.explanation.split import EXPLANATIONS_FILE, SplitExplanation, read_explanations
 from hilum.records import PixelArray
@@ -240,7 +240,7 @@ def _shown(run: Run, explanation: SplitExplanation, above: int) -> dict[str, Any
     cases = [case for case in gallery.cases if case.pictures]
     first, others = first_shown(cases, above)
     on = f"{run.name} on {explanation.split}"
-    measured = [score for score in explanation.localisation if score.measured]
+    measured = any(score.measured for score in explanation.localisation)
     columns: Columns = [
         "radiograph", "true", "predicted", "decision that erred", "probabilities",
         "nearest in training", "counterpart",
@@ -258,11 +258,10 @@ def _shown(run: Run, explanation: SplitExplanation, above: int) -> dict[str, Any
         "on": on,
         "of": explanation,
         "trust": _trust(explanation),
-        "unmeasured": sorted(
-            {s.pointing.reason for s in explanation.localisation if not s.measured}
-        ),
+        "unmeasured": say_unmeasured(explanation.localisation),
         "sanity": explanation.sanity and _sanity_table(explanation.sanity, on),
-        "localisation": measured and localisation_table(f"Localisation of {on}", measured),
+        "localisation": measured
+        and localisation_table(f"Localisation of {on}", explanation.localisation),
         "examples": [
             (example, [(picture_uri(d.png), METHOD_NAMES[d.method], d) for d in example.drawings])
             for example in explanation.examples
@@ -282,12 +281,27 @@ def _trust(explanation: SplitExplanation, method: str = "") -> list[str]:
     """How far to trust the maps of every method, or of one, a sentence per check and decision."""
     return [
         *(_sanity_sentence(c) for c in explanation.sanity if method in ("", c.method)),
-        *(
-            f"{METHOD_NAMES[s.method]} maps of the decision {s.decision} are {s.verdict}."
-            for s in explanation.localisation
-            if s.measured and method in ("", s.method)
+        *_localisation_sentences(
+            [s for s in explanation.localisation if s.measured and method in ("", s.method)]
         ),
     ]
+
+
+def _localisation_sentences(scores: Sequence[Localisation]) -> list[str]:
+    """A sentence per method and decision, and one per method for all findings."""
+    said = [
+        f"{METHOD_NAMES[s.method]} maps of the decision {s.decision} are {s.verdict}."
+        for s in scores
+        if not s.finding
+    ]
+    alike: dict[Method, dict[str, list[str]]] = {}
+    for s in scores:
+        if s.finding:
+            alike.setdefault(s.method, {}).setdefault(s.verdict, []).append(s.finding)
+    for method, verdicts in alike.items():
+        parts = [f"of {listed(findings)} are {verdict}" for verdict, findings in verdicts.items()]
+        said.append(f"{METHOD_NAMES[method]} maps {'; '.join(parts)}.")
+    return said
 
 
 def _probs(run: Run, case: ErrorCase) -> list[str]:
@@ -326,29 +340,6 @@ def _sanity_table(checks: Sequence[SanityCheck], on: str) -> Table:
         [METHOD_NAMES[c.method], c.decision, c.n, c.draws, c.final, c.verdict] for c in checks
     ]
     return Table(f"Randomisation check of {on}", columns, rows)
-
-
-def localisation_table(label: str, scores: Sequence[Localisation]) -> Table:
-    """How well maps find findings; what could not be measured says why, once a row."""
-    columns: Columns = [
-        "method", Column("decision", "text"), "images",
-        Column("strongest place in the finding", wrap=True),
-        Column("share of the map in the finding", wrap=True), "by chance",
-        Column("verdict", "text"),
-    ]  # fmt: skip
-    rows: Rows = [
-        [
-            METHOD_NAMES[s.method], s.decision, s.n,
-            *(
-                (s.pointing, s.mass, s.chance)
-                if s.measured
-                else (Cell(s.pointing.reason, span=3, kind="about"),)
-            ),
-            s.verdict,
-        ]
-        for s in scores
-    ]  # fmt: skip
-    return Table(label, columns, rows)
 
 
 def _pictured(run: Run, case: ErrorCase, pictures: ErrorPictures) -> dict[str, Any]:
