@@ -1,6 +1,7 @@
 """Judging: claims whose truth is known, the verdict, leaks, the report and the verb."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ import hilum
 from hilum.errors import EvaluationError
 from hilum.judging.cases import Cases, read_cases
 from hilum.judging.claims import parse_claim
+from hilum.judging.images import look_at
 from hilum.judging.judge import read_judgement
 from hilum.judging.leaks import find_leak
 from hilum.judging.verdict import tell_leak
 from hilum.judging.weighing import judge_claims
+from hilum.radiographs.dataset import Dataset
 from tests.command import run_command
 
 
@@ -182,6 +185,27 @@ def test_what_was_trained_on_is_told_and_left_out(
     train.write_text("name of nothing\n1\n")
     with pytest.raises(EvaluationError, match="names neither cases nor patients"):
         find_leak(cases[0], train, {})
+
+
+def test_images_tell_of_copies_and_looks(spots: Dataset, tmp_path: Path) -> None:
+    root = tmp_path / "films"
+    shutil.copytree(spots.root, root)
+    (root / "val/normal/0.png").write_bytes((root / "train/normal/0.png").read_bytes())
+    data = hilum.open_dataset(root)
+    table, lines = tmp_path / "t.csv", ["file,truth,predicted"]
+    for row in data.indices("val").tolist():
+        record = data.records[row]
+        lines.append(f"{record.name},{data.tree.classes[data.labels[row]]},covid")
+    table.write_text("\n".join(lines))
+    found = look_at(read_cases(table), data)
+    assert found.leak is not None
+    assert found.leak.cases >= 1
+    assert found.leak.n == 12 - found.leak.cases
+    assert {"brightness", "contrast", "image size"} <= set(found.bands)
+    assert "compared by name" not in tell_leak(found.leak).text
+    table.write_text(table.read_text().replace("val/normal/1.png", "val/normal/99.png"))
+    with pytest.raises(EvaluationError, match="1 case of t.csv have no image"):
+        look_at(read_cases(table), data)
 
 
 def test_a_matrix_alone_and_figures_alone(

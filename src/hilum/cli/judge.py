@@ -53,6 +53,13 @@ def judge(
         Path | None,
         typer.Option(help="A table of what the model was trained on: are its cases here?"),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The images of the cases: subgroups by how they look, and copies among other "
+            "images of train there."
+        ),
+    ] = None,
     claim: Annotated[
         list[str] | None,
         typer.Option(
@@ -134,21 +141,24 @@ def judge(
         assert predictions is not None
         if out is None:
             out = Path(f"judged-{predictions.name.split('.')[0]}")
-        found = run_judge(
-            predictions,
-            against=against,
-            validation=validation,
-            train=train,
-            claims=claim or (),
-            columns=columns,
-            classes=classes,
-            kind=scores.value if scores else None,
-            chosen_on=chosen_on.value,
-            leave_out_missing=leave_out_missing,
-            operate=operate or (),
-            prevalence=prevalence or (),
-            out=out,
-        )
+        with console.progress_bar() as progress:
+            found = run_judge(
+                predictions,
+                data=data,
+                progress=progress,
+                against=against,
+                validation=validation,
+                train=train,
+                claims=claim or (),
+                columns=columns,
+                classes=classes,
+                kind=scores.value if scores else None,
+                chosen_on=chosen_on.value,
+                leave_out_missing=leave_out_missing,
+                operate=operate or (),
+                prevalence=prevalence or (),
+                out=out,
+            )
     page = None
     if out is not None:
         from hilum.reporting.report import write_report

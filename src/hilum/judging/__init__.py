@@ -5,6 +5,7 @@ __all__ = [
     "claims",
     "columns",
     "evaluated",
+    "images",
     "judge",
     "leaks",
     "longform",

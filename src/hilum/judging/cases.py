@@ -44,14 +44,13 @@ class Cases:
     def __len__(self) -> int:
         return len(self.truth)
 
-    def some(self, most: int) -> "Cases":
-        """All of them, or of more than `most` so many drawn at random, always the same."""
+    def sampled(self, most: int) -> BoolArray:
+        """All of them (N,), or of more than `most` so many drawn at random, always the same."""
         n = len(self)
-        if n <= most:
-            return self
-        kept = np.zeros(n, dtype=bool)
-        kept[np.random.default_rng(0).choice(n, most, replace=False)] = True
-        return self.take(kept)
+        kept = np.full(n, n <= most)
+        if n > most:
+            kept[np.random.default_rng(0).choice(n, most, replace=False)] = True
+        return kept
 
     def take(self, kept: BoolArray) -> "Cases":
         """Some of them. kept: (N,)."""

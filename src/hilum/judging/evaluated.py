@@ -11,7 +11,7 @@ from hilum.classifier.operating_points import parse_operating_points
 from hilum.classifier.temperature import fit_temperature
 from hilum.classifier.threshold import PRESETS
 from hilum.evaluation.assess import Assessment, assess_predictions
-from hilum.evaluation.bands import cut_cells
+from hilum.evaluation.bands import Bands, cut_cells
 from hilum.evaluation.calibration import compare_calibration
 from hilum.evaluation.evaluate import evaluate_predictions
 from hilum.evaluation.files import Evaluation
@@ -65,18 +65,25 @@ def _without_areas(evaluation: Evaluation) -> Evaluation:
 
 
 def assess_cases(
-    cases: Cases, known: Cases | None, operate: Sequence[str], shares: Mapping[str, float]
+    cases: Cases,
+    known: Cases | None,
+    operate: Sequence[str],
+    shares: Mapping[str, float],
+    looks: Mapping[str, Bands],
 ) -> Assessment | None:
     """What an evaluation does not say; None where scores are no probabilities.
 
     known: other cases of the model, on which operating points are chosen. operate: their texts,
-    beside the presets. shares: prevalences, for predictive values.
+    beside the presets. shares: prevalences, for predictive values. looks: subgroups of the cases
+    beside those of the table.
     """
     if cases.kind not in ("probabilities", "logits"):
         return None
-    cases = cases.some(ASSESSED)
+    kept = cases.sampled(ASSESSED)
+    cases = cases.take(kept)
     tree, truth, said = cases.tree, cases.truth, cases.predictions
-    bands = {name: cut_cells(name, cells) for name, cells in cases.attributes.items()}
+    bands = {name: replace(b, index=b.index[kept]) for name, b in looks.items()}
+    bands |= {name: cut_cells(name, cells) for name, cells in cases.attributes.items()}
     unknown = "thresholds are chosen on other cases: give a table of them with --validation"
     points = parse_operating_points([*PRESETS, *operate], tree) if tree.decisions else []
     whole = assess_predictions(

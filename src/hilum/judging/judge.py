@@ -12,13 +12,15 @@ from hilum.codec import read_plain, write_plain
 from hilum.display import Displayed, paragraphs
 from hilum.errors import EvaluationError, plural
 from hilum.evaluation.assess import Assessment, write_assessment
+from hilum.evaluation.bands import Bands
 from hilum.evaluation.compare import PairedComparison, compare_predictions
 from hilum.evaluation.files import EVALUATION_FILE, Evaluation, write_evaluation
 from hilum.evaluation.predictions_file import Told
-from hilum.given import Place
+from hilum.given import Data, Place, as_dataset
 from hilum.judging.cases import Cases, read_cases
 from hilum.judging.claims import Claim, parse_claim, usual_claims
 from hilum.judging.evaluated import ASSESSED, SPLIT, assess_cases, evaluate_cases
+from hilum.judging.images import look_at
 from hilum.judging.leaks import Leak, find_leak
 from hilum.judging.roles import parse_columns
 from hilum.judging.scores import Kind
@@ -26,7 +28,7 @@ from hilum.judging.verdict import Sentence, give_verdict
 from hilum.judging.weighing import Judged, judge_claims
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
-from hilum.records import Estimate, several
+from hilum.records import Estimate, Progress, several
 from hilum.statistics.two_by_two import parse_prevalence
 from hilum.table import Column, Columns, Row, Table
 
@@ -53,9 +55,9 @@ class Judgement(Displayed):
 
     name: of the table. against: of the one that it is compared with, or ''. labels: the tree.
     n: cases; patients: how many, None where they are not known. kind: what the scores are.
-    claims: in their order. leak: cases and patients that were trained on; None where no training
-    table was given. comparison: with the other model. verdict: sentences for a reviewer, each with
-    the numbers that it stands on. notes: what a reader must know.
+    claims: in their order. leaks: what was trained on, as a training table and the images tell;
+    none where neither was given. comparison: with the other model. verdict: sentences for a
+    reviewer, each with the numbers that it stands on. notes: what a reader must know.
     """
 
     name: str
@@ -65,7 +67,7 @@ class Judgement(Displayed):
     patients: int | None
     kind: Kind
     claims: tuple[Judged, ...]
-    leak: Leak | None
+    leaks: tuple[Leak, ...]
     comparison: PairedComparison | None
     verdict: tuple[Sentence, ...]
     reading: str
@@ -105,6 +107,7 @@ def judge(
     against: Place | None = None,
     validation: Place | None = None,
     train: Place | None = None,
+    data: Data | None = None,
     claims: str | Sequence[str] = (),
     columns: str | Mapping[str, str] = "",
     classes: str | LabelTree | None = None,
@@ -114,6 +117,7 @@ def judge(
     operate: str | Sequence[str] = (),
     prevalence: Mapping[str, float] | Sequence[str] = (),
     out: Place | None = None,
+    progress: Progress | None = None,
 ) -> Judging:
     """Judge anybody's model by a table of its predictions.
 
@@ -123,6 +127,8 @@ def judge(
         validation: A table of other cases of this model: on it temperatures, thresholds and
             prediction sets are chosen, which are then measured on the cases.
         train: A table of what the model was trained on (cases, patients): whether they are here.
+        data: The images of the cases, named alike: subgroups by how they look, and whether copies
+            of them are among other images of train there.
         claims: As judging.claims reads them; without any the usual ones are judged.
         columns: What columns mean where it is not guessed: 'truth=label,p:covid=prob_1'.
         classes: The labels, as 'normal, infected(covid, non-covid)'; None takes them as they are.
@@ -133,6 +139,7 @@ def judge(
         prevalence: By label, for predictive values.
         out: A folder for judgement.json, evaluation.json, assessment.json and predictions.csv,
             which `hilum report` reads; None writes nothing.
+        progress: Called as images are looked at.
 
     Returns:
         The judgement, and what it stands on.
@@ -150,6 +157,10 @@ def judge(
         )  # fmt: skip
 
     cases = read(predictions, tree)
+    seen = None
+    if data is not None:
+        seen = look_at(cases, as_dataset(data, progress=progress), progress)
+        cases = seen.cases
     other = align(read(against, cases.tree), cases) if against is not None else None
     known = read(validation, cases.tree) if validation is not None else None
     _refuse_shared(cases, known)
@@ -162,10 +173,12 @@ def judge(
     if known is None and several(operate):
         raise EvaluationError("Operating points are chosen on other cases: give --validation.")
 
+    leaks = [find_leak(cases, Path(train), roles)] if train is not None else []
+    leaks += [seen.leak] if seen and seen.leak else []
     return _judge(
         cases, asked, Path(out) if out is not None else None, other=other, known=known,
-        leak=find_leak(cases, Path(train), roles) if train is not None else None,
-        chosen_on=chosen_on, operate=own, shares=shares,
+        leaks=leaks, chosen_on=chosen_on, operate=own, shares=shares,
+        bands=seen.bands if seen else {},
     )  # fmt: skip
 
 
@@ -176,14 +189,15 @@ def _judge(
     *,
     other: Cases | None = None,
     known: Cases | None = None,
-    leak: Leak | None = None,
+    leaks: Sequence[Leak] = (),
     chosen_on: ChosenOn = "unknown",
     operate: Sequence[str] = (),
     shares: Mapping[str, float] | None = None,
+    bands: Mapping[str, Bands] | None = None,
 ) -> Judging:
     notes = [*cases.notes, *_notes(cases, known, chosen_on)]
     evaluation = evaluate_cases(cases, notes)
-    assessment = assess_cases(cases, known, operate, shares or {})
+    assessment = assess_cases(cases, known, operate, shares or {}, bands or {})
     comparison = None
     if other is not None:
         mine, theirs = (Told(c.truth, c.predictions, c.marks) for c in (cases, other))
@@ -197,9 +211,9 @@ def _judge(
         patients=len(set(cases.groups)) if cases.groups is not None else None,
         kind=cases.kind,
         claims=tuple(judged),
-        leak=leak,
+        leaks=tuple(leaks),
         comparison=comparison,
-        verdict=give_verdict(cases, evaluation, judged, leak, chosen_on),
+        verdict=give_verdict(cases, evaluation, judged, leaks, chosen_on),
         reading=cases.reading,
         notes=tuple(notes),
     )

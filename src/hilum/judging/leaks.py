@@ -29,6 +29,7 @@ class Leak:
     n: int
     accuracy: Estimate
     without: Estimate
+    looked: bool = False
 
 
 def find_leak(cases: Cases, train: Path, told: Mapping[str, str]) -> Leak:
@@ -61,15 +62,31 @@ def find_leak(cases: Cases, train: Path, told: Mapping[str, str]) -> Leak:
         own = np.array([group in patients for group in cases.groups], dtype=bool)
         both = len({g for g in cases.groups if g in patients})
         shared |= own
+    return leak_of(cases, train.name, here, shared, both)
+
+
+def leak_of(
+    cases: Cases,
+    table: str,
+    here: BoolArray,
+    shared: BoolArray,
+    patients: int | None,
+    *,
+    looked: bool = False,
+) -> Leak:
+    """What is shared, and the accuracy without it.
+
+    here: (N,) cases that were trained on. shared: (N,) those, and all of patients who were.
+    patients: how many these are. looked: as of Leak.
+    """
     right = cases.predictions.predicted == cases.truth
-    undefined = Estimate.undefined("there are findings alone")
 
     def share(kept: BoolArray) -> Estimate:
         if not cases.tree.decisions:
-            return undefined
+            return Estimate.undefined("there are findings alone")
         return wilson(int(right[kept].sum()), int(kept.sum()))
 
-    everything = np.ones(len(cases), dtype=bool)
     return Leak(
-        train.name, int(here.sum()), both, int((~shared).sum()), share(everything), share(~shared)
-    )
+        table, int(here.sum()), patients, int((~shared).sum()),
+        share(np.ones(len(cases), dtype=bool)), share(~shared), looked,
+    )  # fmt: skip

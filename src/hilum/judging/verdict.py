@@ -23,7 +23,7 @@ def give_verdict(
     cases: Cases,
     evaluation: Evaluation,
     claims: Sequence[Judged],
-    leak: Leak | None,
+    leaks: Sequence[Leak],
     chosen_on: str,
 ) -> tuple[Sentence, ...]:
     """What was judged, how good it is, what is shown and what not, and what spoils it."""
@@ -55,8 +55,7 @@ def give_verdict(
         parts = [f"{c.claim} ({_figures(c)}{_needed(c)})" for _, c in own]
         numbers = {f"claims[{i}].p_adjusted": c.p_adjusted for i, c in own}
         sentences.append(Sentence(f"Not shown, either way: {'; '.join(parts)}.", numbers))
-    if leak is not None:
-        sentences.append(tell_leak(leak))
+    sentences += map(tell_leak, leaks)
     if chosen_on == "test":
         sentences.append(
             Sentence("The threshold was chosen on these very cases, which flatters it.", {"n": n})
@@ -91,7 +90,8 @@ def tell_leak(leak: Leak) -> Sentence:
     }  # fmt: skip
     if not parts:
         known = "case or patient" if leak.patients is not None else "case"
-        return Sentence(f"No {known} of {leak.table} is among them, by name.", numbers)
+        how = "as a copy or nearly so" if leak.looked else "by name"
+        return Sentence(f"No {known} of {leak.table} is among them, {how}.", numbers)
     text = f"{listed(parts)} of {leak.table} are among them"
     if leak.without.value is not None:
         text += (

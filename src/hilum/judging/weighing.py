@@ -114,7 +114,8 @@ class _Choice:
 def _weigh(claim: Claim, cases: Cases, other: Cases | None) -> tuple[float, Evidence]:
     """What it is weighed against, and the evidence."""
     if claim.measure is None:
-        return claim.bound, _weigh_calibration(_Choice.of(claim, cases.some(ASSESSED)), claim.bound)
+        some = cases.take(cases.sampled(ASSESSED))
+        return claim.bound, _weigh_calibration(_Choice.of(claim, some), claim.bound)
     choice = _Choice.of(claim, cases)
     if claim.measure.is_auroc and cases.kind == "labels":
         return claim.bound, Evidence.none("there are no scores, only classes")
