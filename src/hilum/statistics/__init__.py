@@ -11,6 +11,7 @@ __all__ = [
     "curves",
     "findings",
     "intervals",
+    "meta",
     "metrics",
     "power",
     "targets",
