@@ -8,6 +8,7 @@ images; what cannot be evaluated is refused with an EvaluationError, as check_pr
 
 __all__ = [
     "assess",
+    "bands",
     "calibration",
     "compare",
     "curves",
