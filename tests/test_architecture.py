@@ -46,6 +46,7 @@ LAYERS = (
     "prediction",
     "training",
     "evaluation",
+    "capsule",
     "explanation",
     "studies",
     "search",
