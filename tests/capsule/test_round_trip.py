@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hilum.capsule.aggregate import Cases, choose_cases, in_vocabulary
+from hilum.capsule.aggregate import Cases, aggregate, choose_cases, in_vocabulary
 from hilum.capsule.archive import opened
 from hilum.capsule.make import make_capsule
 from hilum.capsule.ranges import Count
-from hilum.capsule.result import Figure
+from hilum.capsule.read import Read, compare
+from hilum.capsule.result import Figure, Signed, SiteResult
 from hilum.capsule.run import recalibrate, run_capsule, write_result
 from hilum.capsule.signing import key_path, sign
 from hilum.classifier.classifier import Classifier
@@ -29,6 +30,7 @@ from hilum.evaluation.files import read_evaluation
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import open_dataset
+from hilum.reporting.capsule_page import result_tables
 from hilum.transforms.preprocess import Preprocessing
 from tests.capsule.conftest import PLANTED, write_hospital
 from tests.command import run_command
@@ -228,6 +230,29 @@ def flat(tree, **facts):
         tree=tree, strategy="flat", rule="argmax", preprocessing=Preprocessing(image_size=(32, 32)),
         networks={"flat": network}, network_names={"flat": "naive"}, **facts,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("sizes", [(60, 45), (40, 30, 4), (60, 2, 3), (25, 30, 0, 25)])
+def test_any_number_of_classes_is_told_of_without_those_that_are_few(sizes):
+    tree = LabelTree.from_text(
+        ["normal, ill", "normal, infected(covid, other)", "a, b, c(d, e)"][len(sizes) - 2]
+    )
+    truth = np.repeat(np.arange(len(sizes)), sizes)
+    logits = np.random.default_rng(0).normal(size=(len(truth), len(sizes)))
+    predictions = flat(tree).decide({"flat": logits + 2 * np.eye(len(sizes))[truth]})
+
+    cases = choose_cases(tree, truth, predictions)
+    found = aggregate(tree, cases, (), rule="argmax", strategy="flat")
+
+    enough = {name: n for name, n in zip(tree.classes, sizes, strict=True) if n >= 20}
+    assert {name: own.n for name, own in found.classes.items()} == enough
+    assert found.left_out == tuple(name for name in tree.classes if name not in enough)
+    assert found.n == sum(enough.values())
+    alone = len(enough) == 1
+    assert [own.auroc.value is None for own in found.classes.values()] == [alone] * len(enough)
+    signed = Signed(SiteResult("0" * 64, "", "", "", found, found, None), "AAAA", "")
+    assert len(result_tables(signed)) >= 7
+    assert len(compare([Read(Path("r.json"), "", signed.result)])) >= 8
 
 
 def test_names_of_subgroups_are_from_a_closed_list():
