@@ -78,7 +78,7 @@ def result_tables(signed: Signed) -> list[Table]:
             ["class", "images", Column("share", style=PERCENT), Column("at home", style=PERCENT)],
             shares,
         ),
-        Table("Measures, with 95 % intervals", ["measure", ""], measures),
+        Table("Measures, with 95 % intervals", ["measure", "here"], measures),
         Table(
             "Each class against the rest",
             ["class", "sensitivity", "specificity", "precision", "AUROC"],
@@ -89,7 +89,7 @@ def result_tables(signed: Signed) -> list[Table]:
         ),
         Table(
             "Confusion matrix (rows: truth, columns: called)",
-            ["", *(Column(name) for name in names)],
+            ["truth", *names],
             [
                 [name, *(str(own.called[other]) for other in names)]
                 for name, own in there.classes.items()
@@ -160,7 +160,7 @@ def _recalibrated(found: Recalibration | None) -> list[Table]:
         Table("Temperatures", ["network", "home's", "fitted here"], temperatures),
         Table(
             "What temperatures fitted here change, on the half that they were not fitted on",
-            ["", "at home's", "at those", "difference"],
+            ["measure", "at home's", "at those", "difference"],
             changes,
         ),
     ]
