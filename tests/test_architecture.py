@@ -47,6 +47,7 @@ LAYERS = (
     "training",
     "evaluation",
     "watching",
+    "capsule",
     "explanation",
     "studies",
     "search",

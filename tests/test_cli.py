@@ -292,6 +292,7 @@ def test_version_and_no_verb(run):
         (["models", "covid"], "Did you mean 'covinet'|Known"),
         (["report", "."], "run"),
         (["train"], "Missing argument 'data'. See: hilum train --help"),
+        (["capsule", "run", "x"], "Missing argument 'data'. See: hilum capsule run --help"),
         (["train", ".", "--nope"], "No such option: --nope. See: hilum train --help"),
         (["models", "--batch", "x"], "Invalid value for '--batch': .* See: hilum models --help"),
         (["trian"], r"No such command 'trian'\. Did you mean 'train'\? See: hilum --help"),
@@ -316,6 +317,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, run, a
         ("search qui", ["quick"]),
         ("study batch", ["batch-size"]),
         ("get ker", ["kermany"]),
+        ("capsule re", ["read"]),
+        ("capsule run CAPSULE DATA --si", ["--site"]),
     ],
 )
 def test_a_shell_completes_verbs_options_and_names(monkeypatch, run, line, offered):

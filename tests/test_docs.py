@@ -154,6 +154,8 @@ def test_commands_exist_with_their_options(page: str, line: str) -> None:
 
     assert verb in group.commands, f"{page}: there is no verb '{verb}'"
     command = group.commands[verb]
+    if hasattr(command, "commands"):  # of several steps, of which one may be named
+        command = command.commands[words.pop(0)] if words else command
     known = {o for parameter in command.params for o in parameter.opts} | {"--help"}
     for word in words:
         if word.startswith("--"):

@@ -50,16 +50,21 @@ def _options(
 
 
 #: In the order of --help. A verb is the function of its name in the module of its name, which also
-#: holds its EXAMPLE; "_" follows what is a keyword of Python.
+#: holds its EXAMPLE; "_" follows what is a keyword of Python. One of several steps is a typer.Typer
+#: of them in the place of the function.
 VERBS = (
     "demo", "get", "audit", "split", "train", "evaluate", "calibrate", "explain", "compare",
-    "judge", "runs", "report", "predict", "watch", "export", "serve", "study", "search", "models",
-    "import_", "cache",
+    "judge", "runs", "report", "predict", "watch", "export", "capsule", "serve", "study", "search",
+    "models", "import_", "cache",
 )  # fmt: skip
 for _verb in VERBS:
     _module = import_module(f"hilum.cli.{_verb}")
     _epilog = f"[bold]Example[/bold]: {_module.EXAMPLE}"
-    app.command(_verb.rstrip("_"), epilog=_epilog)(getattr(_module, _verb))
+    _action = getattr(_module, _verb)
+    if isinstance(_action, typer.Typer):
+        app.add_typer(_action, name=_verb, epilog=_epilog)
+    else:
+        app.command(_verb.rstrip("_"), epilog=_epilog)(_action)
 
 
 #: What ends a verb and is no fault of the program; the library could not foresee where it comes.
@@ -91,10 +96,10 @@ _USAGE: type[Exception] = next(
 
 def _misunderstood(error: Any) -> str:
     """What is wrong with a command line, and where it says how it should be."""
-    verb = error.ctx.command.name if error.ctx and error.ctx.parent else ""
+    said = error.ctx.command_path.split() if error.ctx else ["hilum"]
     words = error.format_message()
     words += "" if words.endswith((".", "?")) else "."
-    return f"{words} See: {console.command('hilum', *([verb] if verb else []), '--help')}"
+    return f"{words} See: {console.command(*said, '--help')}"
 
 
 def main() -> None:

@@ -175,13 +175,21 @@ def _notes(internal: Evaluation, external: Evaluation, shared: list[str]) -> tup
 EXTERNAL_FILE = "external.json"
 
 
+def internal_folder(path: Path) -> Path | None:
+    """Where the evaluation to compare with is: in the folder itself, or a run's of test or val.
+
+    None where there is none yet.
+    """
+    folders = (path, path / "evaluation" / "test", path / "evaluation" / "val")
+    return next((f for f in folders if (f / EVALUATION_FILE).is_file()), None)
+
+
 def read_internal(path: Path) -> Evaluation | None:
     """The evaluation to compare with: a folder with an evaluation.json, or a run's of test or val.
 
     None where a run has none yet. Raises EvaluationError where it is damaged.
     """
-    folders = (path, path / "evaluation" / "test", path / "evaluation" / "val")
-    found = next((f for f in folders if (f / EVALUATION_FILE).is_file()), None)
+    found = internal_folder(path)
     return read_evaluation(found / EVALUATION_FILE) if found else None
 
 

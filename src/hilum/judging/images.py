@@ -63,6 +63,7 @@ def _rows(cases: Cases, dataset: Dataset) -> IntArray:
         return name, file, file.rsplit(".", 1)[0]
 
     of_records = [forms(record.name) for record in dataset.records]
+    best: list[int] = []
     for form in range(3):
         names = [of[form] for of in of_records]
         twice = {name for name, n in Counter(names).items() if n > 1}
@@ -70,7 +71,8 @@ def _rows(cases: Cases, dataset: Dataset) -> IntArray:
         found = [at.get(forms(name)[form], -1) for name in cases.predictions.names]
         if min(found) >= 0:
             return np.array(found, dtype=np.int64)
-    missing = [n for n, row in zip(cases.predictions.names, found, strict=True) if row < 0]
+        best = min(best or found, found, key=lambda rows: rows.count(-1))
+    missing = [n for n, row in zip(cases.predictions.names, best, strict=True) if row < 0]
     raise EvaluationError(
         f"{plural(len(missing), 'case')} of {cases.name} have no image in {dataset.root}, or not "
         f"one alone: {examples(missing)}. The column of cases should name files as they are there."

@@ -6,6 +6,7 @@ A page is a template that shows plain values, tables and charts; nothing is meas
 __all__ = [
     "audit_findings",
     "audit_page",
+    "capsule_page",
     "explain_page",
     "notebook",
     "report",

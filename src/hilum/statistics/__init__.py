@@ -16,6 +16,7 @@ __all__ = [
     "influence",
     "intervals",
     "label_shift",
+    "meta",
     "metrics",
     "power",
     "stratified",
