@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hilum.auditing.duplicates import find_together
+from hilum.auditing.shortcuts import SIDE, measure_shortcuts, shortcut_findings
+from hilum.classifier.arrivals import judge_arrivals
+from hilum.classifier.gate import fit_gate, images_needed
 from hilum.errors import EvaluationError, examples, plural
 from hilum.evaluation.bands import Bands
 from hilum.evaluation.evaluate import patients_of
@@ -14,7 +17,12 @@ from hilum.evaluation.subgroups import collect_attributes
 from hilum.judging.cases import Cases
 from hilum.judging.leaks import Leak, leak_of
 from hilum.radiographs.dataset import Dataset
+from hilum.radiographs.pixels import Thumbnail
 from hilum.records import IntArray, Progress
+from hilum.transforms.preprocess import Preprocessing
+
+#: What the gate sees of images, as of classifiers of the default recipe.
+_GATE = Preprocessing(image_size=(112, 112))
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,14 @@ class Seen:
 
     cases: with the patients of their records, where the table names none. bands: subgroups by
     size, brightness, contrast and what the records say. leak: cases of which a copy, or the
-    patient, is among other images of train; None where the data have no such.
+    patient, is among other images of train; None where the data have no such. notes: what else
+    tells the classes apart in these images, and whether they are unlike those of train.
     """
 
     cases: Cases
     bands: Mapping[str, Bands]
     leak: Leak | None
+    notes: tuple[str, ...] = ()
 
 
 def look_at(cases: Cases, dataset: Dataset, progress: Progress | None = None) -> Seen:
@@ -42,8 +52,10 @@ def look_at(cases: Cases, dataset: Dataset, progress: Progress | None = None) ->
     mine = np.zeros(len(records), dtype=bool)
     mine[rows] = True
     train = np.array([record.split == "train" for record in records]) & ~mine
+    notes = _shortcuts(cases, dataset, rows, progress)
     if not train.any():
-        return Seen(cases, bands, None)
+        return Seen(cases, bands, None, notes)
+    notes += _unlike(dataset, rows, np.flatnonzero(train), progress)
     copied = np.zeros(len(records), dtype=bool)
     for together in find_together(dataset, progress=progress):
         copied[together] = train[together].any()
@@ -52,7 +64,37 @@ def look_at(cases: Cases, dataset: Dataset, progress: Progress | None = None) ->
     both = len({records[row].group for row in rows} & patients) if patients else None
     table = f"the training images in {dataset.name}"
     leak = leak_of(cases, table, copied[rows], copied[rows] | theirs, both, looked=True)
-    return Seen(cases, bands, leak)
+    return Seen(cases, bands, leak, notes)
+
+
+def _shortcuts(
+    cases: Cases, dataset: Dataset, rows: IntArray, progress: Progress | None
+) -> tuple[str, ...]:
+    """What is no finding and tells the classes apart in these images, in words."""
+    if not cases.tree.decisions:
+        return ()
+    labels = np.zeros(len(dataset.records), dtype=np.int64)
+    labels[rows] = cases.truth
+    pixels = dataset.pixels(Thumbnail(SIDE), progress)
+    groups = [record.group for record in dataset.records]
+    found = measure_shortcuts(
+        pixels, None, labels, cases.tree.classes, rows=np.sort(rows), groups=groups,
+        progress=progress,
+    )  # fmt: skip
+    told = [f for f in shortcut_findings(found) if f.severity in ("critical", "warning")]
+    return tuple(f"{f.title}. {f.meaning}" for f in told)
+
+
+def _unlike(
+    dataset: Dataset, rows: IntArray, trained: IntArray, progress: Progress | None
+) -> tuple[str, ...]:
+    """Whether the images are, as a set, unlike those of train; nothing where these are too few."""
+    if len(trained) < images_needed():
+        return ()
+    pixels = dataset.pixels(_GATE, progress)
+    gate = fit_gate(pixels[trained], dataset.labels[trained])
+    found = judge_arrivals(gate, gate.judge(pixels[rows]).p_values, of=dataset.name)
+    return (found.warning,) if found and found.warning else ()
 
 
 def _rows(cases: Cases, dataset: Dataset) -> IntArray:

@@ -160,7 +160,7 @@ def judge(
     seen = None
     if data is not None:
         seen = look_at(cases, as_dataset(data, progress=progress), progress)
-        cases = seen.cases
+        cases = replace(seen.cases, notes=(*seen.cases.notes, *seen.notes))
     other = align(read(against, cases.tree), cases) if against is not None else None
     known = read(validation, cases.tree) if validation is not None else None
     _refuse_shared(cases, known)
