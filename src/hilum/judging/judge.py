@@ -279,7 +279,7 @@ def claims_table(claims: Sequence[Judged]) -> Table:
                 claim.claim,
                 claim.status,
                 value if found.value is not None else None,
-                "" if claim.p_adjusted is None else f"{claim.p_adjusted:.2g}",
+                "" if claim.p_of_status is None else f"{claim.p_of_status:.2g}",
                 found.needed if claim.status == "not shown" else None,
                 found.test or found.reason,
             ]

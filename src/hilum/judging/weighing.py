@@ -58,6 +58,14 @@ class Judged:
     p: float | None
     p_adjusted: float | None
 
+    @property
+    def p_of_status(self) -> float | None:
+        """What the status stands on: the corrected p, or of what is contradicted the opposite's."""
+        if self.status != "contradicted":
+            return self.p_adjusted
+        given = [p for p in (self.evidence.above, self.evidence.below) if p is not None]
+        return min(given)
+
 
 def judge_claims(claims: Sequence[Claim], cases: Cases, other: Cases | None = None) -> list[Judged]:
     """Judge claims of cases, in their order. other: the same cases as another model has them.

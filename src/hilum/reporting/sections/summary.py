@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from hilum.judging.evaluated import SPLIT
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.data import class_charts, count_looks
 from hilum.reporting.sections.elsewhere import expected_range
@@ -51,9 +52,11 @@ def give_verdict(subject: Subject, run: Run) -> list[str]:
 
 def _say_doubts(subject: Subject, run: Run, result: SplitResult) -> str:
     if run.judgement is not None:
-        notes = [f"{note[:1].lower()}{note[1:].rstrip('.')}" for note in run.judgement.notes]
-        said = "; ".join(notes) or "how the model was made is not known"
-        return f"What speaks against trusting that: {said}."
+        if run.judgement.notes:
+            return "What speaks against trusting that stands in the notes above."
+        return (
+            "Nothing that the table tells flatters this figure; how the model was made is unknown."
+        )
     doubts = [f"{sentence[:1].lower()}{sentence[1:-1]}" for sentence in cautions(run, result)]
     audit = subject.audit
     if audit is None or audit["other"]:
@@ -169,8 +172,9 @@ def _describe_choice(result: SplitResult) -> str:
     most = max(sum(row) for row in found.confusion_matrix)
     interval = PERCENT.bounds(accuracy)
     bounds = f" ({_95} interval {interval})" if interval else ""
+    on = "these cases" if result.split == SPLIT else result.split
     return (
-        f"On {result.split} it named the right class for {n - found.errors:,} of {n:,}: "
+        f"On {on} it named the right class for {n - found.errors:,} of {n:,}: "
         f"{PERCENT.number(accuracy.value)}{bounds}, where always naming the most frequent class "
         f"would be right for {most:,}."
     )
