@@ -1,6 +1,6 @@
 """The gate on phantoms: what passes, what does not, and what its numbers mean."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from hilum.phantoms.phantom import LABELS, render_phantom
 from hilum.radiographs.image import read_radiograph
 from hilum.records import IntArray, PixelArray
 from hilum.transforms.preprocess import Preprocessing
+from tests.calls import count_calls
 from tests.plain import again
 
 SIZE = 48
@@ -48,6 +49,11 @@ def test_it_finds_negatives_and_lets_phantoms_pass(gate: Gate) -> None:
     # at 1 % of 75, 5 or more would come up once in 1,000 times
     assert (found.false_alarms.value or 0) * 75 < 5
     assert again(found) == found
+    drawing = "phantoms/negatives.py"
+    repeat = partial(score_gate, gate, PREPROCESSING, list(others), per_kind=15)
+    changes = len(CHANGED_KINDS) * 15
+    assert count_calls(repeat, of=drawing) <= 8 * changes, "only changes are made anew"
+    assert repeat() == found
 
 
 def test_p_values_count_the_training_images_that_are_as_odd(gate: Gate) -> None:

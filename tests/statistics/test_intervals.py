@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 
 from hilum.codec import to_plain
 from hilum.errors import EvaluationError
-from hilum.statistics.intervals import bootstrap, wilson
+from hilum.statistics.intervals import bootstrap, bootstrap_change, resample, wilson
 
 
 def mean_of(values):
@@ -65,6 +65,24 @@ def test_bootstrap_is_a_pure_function_of_data_and_seed():
     first = bootstrap(mean_of(values), 50, seed=3)
     assert bootstrap(mean_of(values), 50, seed=3) == first
     assert bootstrap(mean_of(values), 50, seed=4) != first
+
+
+def test_measures_of_the_same_images_share_their_resamples():
+    (first,), (again,) = resample(9, None, 3, 50), resample(9, np.zeros(9, dtype=np.int64), 3, 50)
+    assert again is first
+    with pytest.raises(ValueError, match="read-only"):
+        first[0, 0] = 1
+    assert next(resample(9, np.arange(9) % 2, 3, 50)) is not first
+    assert next(resample(9, None, 4, 50)) is not first
+
+
+def test_a_change_is_bootstrapped_as_its_parts_are():
+    old, new = mean_of([0, 1, 1, 0, 1]), mean_of([1, 1, 1, 0, 2])
+    alone = bootstrap(old, 5), bootstrap(new, 5), bootstrap(lambda c: new(c) - old(c), 5)
+    assert bootstrap_change(old, new, 5) == alone
+    undefined = bootstrap_change(lambda c: old(c) * np.nan, new, 5)
+    assert [e.value for e in undefined] == [None, alone[1].value, None]
+    assert {e.reason for e in bootstrap_change(old, new, 0)} == {"no images"}
 
 
 def test_every_resample_holds_each_stratum_at_its_own_size():

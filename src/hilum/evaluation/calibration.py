@@ -11,7 +11,7 @@ from hilum.predictions import Predictions
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import calibration as scores
 from hilum.statistics.calibration import calibration_intercept, calibration_slope
-from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, wilson
+from hilum.statistics.intervals import CONFIDENCE, RESAMPLES, bootstrap, bootstrap_change, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +218,6 @@ def _compare_choice(old: Sample, new: Sample) -> ChoiceChange:
     before["ece"], after["ece"] = _error(*_top_label(old)), _error(*_top_label(new))
 
     def change(name: str) -> MeasureChange:
-        one, other = before[name], after[name]
-        return MeasureChange(
-            before=bootstrap(one, n),
-            after=bootstrap(other, n),
-            difference=bootstrap(lambda counts: other(counts) - one(counts), n),
-        )
+        return MeasureChange(*bootstrap_change(before[name], after[name], n))
 
     return ChoiceChange(ece=change("ece"), brier=change("brier"), log_loss=change("log_loss"))

@@ -1,13 +1,18 @@
 """How well the gate works: what it finds of images that are no chest radiographs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+import PIL
 
 from hilum.classifier.arrivals import Tally
 from hilum.classifier.gate import Gate
 from hilum.errors import EvaluationError
+from hilum.files import sha256
+from hilum.phantoms import negatives
 from hilum.phantoms.negatives import (
     CHANGED_KINDS,
     DRAWN_KINDS,
@@ -16,7 +21,9 @@ from hilum.phantoms.negatives import (
     draw_colour_photograph,
     draw_negative,
 )
+from hilum.radiographs.cache import cache_folder
 from hilum.radiographs.image import has_colour
+from hilum.radiographs.kept import map_kept, new_kept
 from hilum.records import Estimate, PixelArray, evenly_spaced
 from hilum.statistics.intervals import wilson
 from hilum.transforms.preprocess import Preprocessing
@@ -49,8 +56,9 @@ def score_gate(
 
     radiographs: grey images (H, W) uint8 as they were read, before preprocessing, at least one;
     none that fitted the gate. per_kind: how many of each drawn kind, and at most of each change,
-    which is made of radiographs at equal steps. Drawings have the preprocessing's size. Raises
-    EvaluationError without radiographs.
+    which is made of radiographs at equal steps. Drawings have the preprocessing's size, and are
+    kept in the cache. Raises EvaluationError without radiographs, and DataError where the cache
+    cannot be written.
     """
     if not radiographs or per_kind < 1:
         raise EvaluationError("Scoring a gate needs at least one held-out radiograph and negative.")
@@ -64,15 +72,31 @@ def score_gate(
     detected: dict[str, Estimate] = {}
     for kind in DRAWN_KINDS:
         detected[kind] = flagged(
-            draw_negative(kind, seed=0, index=i, size=size) for i in range(per_kind)
+            _drawings(kind, partial(draw_negative, kind, seed=0, size=size), per_kind, size)
         )
     for change in CHANGED_KINDS:
         detected[change] = flagged(
             change_radiograph(change, radiographs[i], clockwise=k % 2 == 0)
             for k, i in enumerate(chosen)
         )
-    coloured = sum(
-        has_colour(draw_colour_photograph(seed=0, index=i, size=size)) for i in range(per_kind)
-    )
+    draw = partial(draw_colour_photograph, seed=0, size=size)
+    coloured = sum(map(has_colour, _drawings(COLOUR, draw, per_kind, size)))
     detected[COLOUR] = wilson(coloured, per_kind)
     return GateScore(gate.false_alarms, flagged(radiographs), detected)
+
+
+def _drawings(kind: str, draw: Callable[..., PixelArray], n: int, size: int) -> PixelArray:
+    """The first n drawings of a kind, (n, size, size[, 3]) uint8: drawn once, then kept.
+
+    They are known by what decides their pixels: the code that draws them and its libraries.
+    """
+    code = sha256(Path(negatives.__file__).read_bytes())
+    made_by = (code, np.__version__, PIL.__version__, kind, n, size)
+    target = cache_folder() / "drawings" / f"{sha256(repr(made_by).encode())[:32]}.npy"
+    kept = map_kept(target)
+    if kept is not None:
+        return kept
+    drawn = np.stack([draw(index=i) for i in range(n)])
+    with new_kept(target) as file:
+        np.save(file, drawn)
+    return drawn

@@ -7,6 +7,7 @@ and other radiographs would be found.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -95,12 +96,18 @@ def _photograph(rng: np.random.Generator, size: int) -> FloatArray:
 
 def _texture(rng: np.random.Generator, size: int, exponent: float) -> FloatArray:
     """Mean 0, standard deviation 1; its amplitude spectrum falls as 1 / frequency ** exponent."""
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
-    frequency[0, 0] = 1
-    spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / frequency**exponent
+    spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / _falling(size, exponent)
     spectrum[0, 0] = 0
     texture = np.fft.irfft2(spectrum, (size, size))
     return np.asarray(texture / texture.std(), dtype=np.float64)
+
+
+@lru_cache(maxsize=8)  # nearly all textures have one of a few exponents
+def _falling(size: int, exponent: float) -> FloatArray:
+    """Powers of the frequencies of rfft2 of (size, size); 1 at frequency 0."""
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
+    frequency[0, 0] = 1
+    return np.asarray(frequency**exponent, dtype=np.float64)
 
 
 def _scene(rng: np.random.Generator, size: int) -> FloatArray:

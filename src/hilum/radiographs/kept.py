@@ -34,10 +34,11 @@ FOLDERS = {
     "arrays": "arrays unpacked from NPZ files",
     "onnx": "networks translated for ONNX Runtime",
     "copies": "which radiographs of a data set are copies of each other",
+    "drawings": "drawn pictures that are no radiographs, which gates are tried on",
     "index": "what each file of a data set held",
     "salts": "keys of the names of patients and studies",
 }
-PRUNED = ("pixels", "arrays", "onnx", "copies")
+PRUNED = ("pixels", "arrays", "onnx", "copies", "drawings")
 SALTS = "salts"
 
 _BLOCK = 1 << 20

@@ -7,6 +7,7 @@ one patient, the intervals come out too narrow. MOVER makes intervals of differe
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -77,12 +78,41 @@ def bootstrap(
         return Estimate.undefined("no images")
     if resamples < 2:
         raise EvaluationError(f"A bootstrap interval needs at least 2 resamples, not {resamples}.")
-    value = float(measure(np.ones((1, n), dtype=np.int64))[0])
+    return _estimate(_values(measure, n, strata, seed, resamples), n)
+
+
+def bootstrap_change(
+    before: Callable[[IntArray], FloatArray], after: Callable[[IntArray], FloatArray], n: int
+) -> tuple[Estimate, Estimate, Estimate]:
+    """Two measures of the same images and the second minus the first, each as bootstrap gives it.
+
+    before, after, n: as for bootstrap; both are computed once for each resample.
+    """
+    if n == 0:
+        return (nothing := Estimate.undefined("no images")), nothing, nothing
+    old, new = (_values(measure, n, None, 0, RESAMPLES) for measure in (before, after))
+    return _estimate(old, n), _estimate(new, n), _estimate(new - old, n)
+
+
+def _values(
+    measure: Callable[[IntArray], FloatArray],
+    n: int,
+    strata: IntArray | None,
+    seed: int,
+    resamples: int,
+) -> FloatArray:
+    """(1 + R,) a measure of the images, and of each resample; where it is undefined, it alone."""
+    values = [measure(np.ones((1, n), dtype=np.int64))]
+    if not np.isnan(values[0][0]):
+        values += [measure(counts) for counts in resample(n, strata, seed, resamples)]
+    return np.concatenate(values)
+
+
+def _estimate(values: FloatArray, n: int) -> Estimate:
+    value = float(values[0])
     if math.isnan(value):
         return Estimate.undefined("undefined on these images", n)
-    blocks = resample(n, strata, seed, resamples)
-    replicates = np.concatenate([measure(counts) for counts in blocks])
-    return percentile_interval(value, replicates, n)
+    return percentile_interval(value, values[1:], n)
 
 
 def percentile_interval(value: float, replicates: FloatArray, n: int) -> Estimate:
@@ -105,11 +135,27 @@ def percentile_interval(value: float, replicates: FloatArray, n: int) -> Estimat
 def resample(n: int, strata: IntArray | None, seed: int, resamples: int) -> Iterator[IntArray]:
     """Blocks of (R, n) counts, how often each image is drawn, that add up to `resamples` rows.
 
-    strata, seed: as for bootstrap. Raises EvaluationError for strata of another length.
+    strata, seed: as for bootstrap. The blocks may only be read: the measures of an evaluation share
+    them where there is one. Raises EvaluationError for strata of another length.
     """
-    strata = np.zeros(n, dtype=np.int64) if strata is None else np.asarray(strata)
+    strata = np.zeros(n, dtype=np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
     if strata.shape != (n,):
         raise EvaluationError(f"Expected {n} strata, one per image; found shape {strata.shape}.")
+    if n * resamples > _BLOCK_DRAWS:
+        yield from _draw(n, strata, seed, resamples)
+    else:
+        yield _drawn_once(n, strata.tobytes(), seed, resamples)
+
+
+@lru_cache(maxsize=8)  # of at most 16 MB each
+def _drawn_once(n: int, strata: bytes, seed: int, resamples: int) -> IntArray:
+    """The only block of few images."""
+    (counts,) = _draw(n, np.frombuffer(strata, dtype=np.int64), seed, resamples)
+    counts.setflags(write=False)
+    return counts
+
+
+def _draw(n: int, strata: IntArray, seed: int, resamples: int) -> Iterator[IntArray]:
     groups = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK_DRAWS // n)
