@@ -48,6 +48,7 @@ from fuzz_files import (
     forms,
     phantoms,
     pictures,
+    tables,
     trained,
 )
 
@@ -134,6 +135,19 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
         table = next(trained(folder).rglob("predictions.csv"))
         seeds = [(table.name, table.read_bytes())]
         return Reader(seeds, (damage_table, damage_bytes), read_predictions)
+
+    def judged(ending: str, *damages: Damage) -> Reader:
+        from hilum.judging.cases import read_cases
+        from hilum.judging.claims import parse_claim, usual_claims
+        from hilum.judging.weighing import judge_claims
+
+        def read(file: Path) -> None:
+            cases = read_cases(file)
+            claims = [parse_claim(text, cases.tree) for text in usual_claims(cases, None)]
+            judge_claims(claims, cases)
+
+        seeds = [seed for seed in tables() if seed[0].endswith(ending)]
+        return Reader(seeds, (*damages, damage_bytes), read)
 
     def run_files() -> Reader:
         from hilum.reporting.report import write_report
@@ -293,7 +307,10 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
         "picture": partial(radiographs, pictures(), damage_bytes),
         "dicom": partial(radiographs, dicoms(), damage_bytes, damage_frames, damage_frames),
         "npz": npz, "manifest": manifest, "split": split, "settings": settings, "archive": archive,
-        "predictions": predictions, "run": run_files, "resumed": resumed, "classifier": classifier,
+        "predictions": predictions, "judged csv": partial(judged, ".csv", damage_table),
+        "judged lines": partial(judged, ".jsonl"),
+        "judged npz": partial(judged, ".npz", damage_zip),
+        "run": run_files, "resumed": resumed, "classifier": classifier,
         "checkpoint": checkpoint, "form": form,
     }  # fmt: skip
 

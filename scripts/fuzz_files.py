@@ -104,6 +104,22 @@ def arrays() -> Iterator[Seed]:
         yield "pneumoniamnist.npz", buffer.getvalue()
 
 
+def tables() -> Iterator[Seed]:
+    """Tables of predictions, as `hilum judge` takes them."""
+    rng = np.random.default_rng(0)
+    names = ("normal", "covid")
+    truth, score = rng.integers(0, 2, 30), rng.random(30)
+    said = enumerate(zip(truth.tolist(), score.tolist(), strict=True))
+    rows = [(f"{i}.png", names[t], f"{s:.3f}", f"p{i // 2}", "MF"[i % 2]) for i, (t, s) in said]
+    head = ("path", "label", "p_covid", "patient", "sex")
+    yield "table.csv", "\n".join(",".join(row) for row in (head, *rows)).encode()
+    lines = (json.dumps(dict(zip(head, row, strict=True))) for row in rows)
+    yield "table.jsonl", "\n".join(lines).encode()
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, y_true=truth, y_prob=np.column_stack([1 - score, score]))
+    yield "table.npz", buffer.getvalue()
+
+
 def archives() -> Iterator[Seed]:
     """A ZIP and a TAR archive of a few files."""
     import tarfile

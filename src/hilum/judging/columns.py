@@ -7,7 +7,9 @@ which equal texts are one.
 import csv
 import gzip
 import re
+import struct
 import sys
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +31,8 @@ MISSING = frozenset({"", "nan", "-nan", "null", "none", "na", "n/a", "#n/a", "<n
 _BLOCK = 50_000
 #: Above it a number in a column may be a name that a float cannot hold.
 _EXACT = 2**53
+#: The largest NPZ file that is unpacked, in bytes: 100 million scores.
+_LARGEST = 800_000_000
 _COMMA = re.compile(r"-?\d+,\d+(e-?\d+)?", re.IGNORECASE)
 
 
@@ -192,9 +196,26 @@ def _as_cells(column: Any) -> Any:
 def _npz(file: Path) -> dict[str, Column]:
     """Arrays (N,), or (N, C) with a column for each class, whose names 'classes' may give."""
     try:
+        with zipfile.ZipFile(file) as packed:
+            size = sum(info.file_size for info in packed.infolist())
+        if size > _LARGEST:
+            raise EvaluationError(f"{file}: its arrays have {size:,} bytes; at most {_LARGEST:,}.")
         with np.load(file, allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
-    except ValueError as error:
+        if not all(isinstance(array, np.ndarray) for array in held.values()):
+            raise ValueError("it holds files that are no arrays")
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        NotImplementedError,
+        RuntimeError,
+        MemoryError,
+        SyntaxError,
+        struct.error,
+        tokenize.TokenError,
+    ) as error:  # fmt: skip; what numpy and zipfile raise of damaged files
         raise EvaluationError(f"{file}: cannot be read ({error}).") from None
     classes = [str(c) for c in held.pop("classes", np.empty(0)).ravel()]
     rows = {len(a) for a in held.values() if a.ndim}
