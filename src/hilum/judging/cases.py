@@ -12,7 +12,7 @@ import numpy as np
 
 from hilum.errors import EvaluationError, examples, plural
 from hilum.judging.columns import Column, read_columns
-from hilum.judging.longform import widened
+from hilum.judging.longform import one_of_several, widened
 from hilum.judging.roles import VAGUE, Roles, find_roles, plain
 from hilum.judging.scores import Kind, read_classes, read_marks, read_scores
 from hilum.labels import LabelTree
@@ -71,18 +71,27 @@ def read_cases(
     classes: LabelTree | None = None,
     kind: Kind | None = None,
     leave_out_missing: bool = False,
+    numbered: bool = True,
 ) -> Cases:
     """Read anybody's table of predictions with the truth.
 
     file: CSV (also with ; or tabs), Parquet, JSON Lines or NPZ. columns: by role, as parse_columns
-    gives them; others are guessed. classes: the labels; None takes them from the table. kind: what
-    the scores are; None looks. leave_out_missing: leave cases without scores out, instead of
+    gives them; others are guessed. classes: the labels; None takes them from the table. numbered:
+    whether numbers of scores are the order of these, or of the alphabet. kind: what the scores are;
+    None looks. leave_out_missing: leave cases without scores out, instead of
     refusing them. Raises EvaluationError where the table cannot be read or means nothing.
     """
     path = Path(file)
     held = read_columns(path)
-    roles = find_roles(held, dict(columns or {}), classes, str(path))
-    notes: list[str] = []
+    roles = find_roles(held, dict(columns or {}), classes, str(path), numbered)
+    if classes is None or not classes.findings:
+        held, roles = one_of_several(held, roles, classes)
+    if classes is not None and roles.tree != classes:
+        raise EvaluationError(
+            f"{path}: there is no column of the truth, but one of each of "
+            f"{listed(roles.truths)}; name it: --columns truth=COLUMN"
+        )
+    notes: list[str] = [*roles.notes]
     if "class" in roles.single:
         held, roles = widened(held, roles, str(path))
     n = len(next(iter(held.values())))

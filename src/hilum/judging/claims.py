@@ -27,7 +27,7 @@ ALIKE = 0.05
 #: The sensitivity that is asked of a test that is to rule a disease out.
 SENSITIVE = 0.9
 
-_CLAIM = re.compile(r"(?P<measure>.+?)\s*(?P<sign>>=|<=|=>|=<|>|<|≥|≤)\s*(?P<bound>.+)")
+_CLAIM = re.compile(r"(?P<measure>.+?)\s*(?P<sign>>=|<=|=>|=<|>|<|≥|≤)\s*(?P<bound>[^<>=≥≤]+)")
 _ALIKE = re.compile(
     r"(?P<measure>.+?)\s+alike\s+across\s+(?P<by>.+?)(\s+within\s+(?P<margin>[\d.]+))?",
     re.IGNORECASE,

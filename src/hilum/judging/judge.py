@@ -146,7 +146,7 @@ def judge(
     def read(table: Place, tree: LabelTree | None) -> Cases:
         return read_cases(
             Path(table), columns=roles, classes=tree, kind=kind,
-            leave_out_missing=leave_out_missing,
+            leave_out_missing=leave_out_missing, numbered=classes is not None,
         )  # fmt: skip
 
     cases = read(predictions, tree)
