@@ -27,7 +27,8 @@ class Cases:
 
     name: of the table. truth, predictions, marks: as evaluate_predictions takes them. kind: of the
     scores. groups: (N,) patients, None where they are not known. attributes: by name the cells
-    (N,), None where empty. reading: which column is read as what. notes: what a reader must know.
+    (N,), None where empty. named: whether names are the cases' own, not numbers of rows. reading:
+    which column is read as what. notes: what a reader must know.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Cases:
     attributes: dict[str, list[str | None]]
     reading: str
     notes: tuple[str, ...]
+    named: bool = True
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -60,7 +62,7 @@ class Cases:
             self.name, self.tree, self.truth[kept], self.predictions.take(kept), self.marks[kept],
             self.kind, None if self.groups is None else tuple(self.groups[i] for i in rows),
             {name: [cells[i] for i in rows] for name, cells in self.attributes.items()},
-            self.reading, self.notes,
+            self.reading, self.notes, self.named,
         )  # fmt: skip
 
 
@@ -128,8 +130,14 @@ def read_cases(
         {name: _cells(held[column], kept) for name, column in roles.attributes.items()},
         roles.in_words(),
         tuple(notes),
+        "case" in single and ("case" in (columns or {}) or not _count_rows(names)),
     )
     return cases if unique.all() else cases.take(unique)
+
+
+def _count_rows(names: list[str]) -> bool:
+    """Whether names only count the rows, as a data frame's index."""
+    return any(names == list(map(str, range(k, k + len(names)))) for k in (0, 1))
 
 
 def _name_of(path: Path) -> str:
@@ -232,6 +240,10 @@ def _check_names(
     return groups, unique
 
 
+#: Of more classes not every one is told.
+MANY = 10
+
+
 def describe_cases(cases: Cases) -> str:
     """What is judged, in a sentence: cases, patients, classes."""
     found = plural(len(cases), "case")
@@ -240,5 +252,7 @@ def describe_cases(cases: Cases) -> str:
     if not cases.tree.decisions:
         return f"{found}, findings {listed(f.name for f in cases.tree.findings)}"
     counts = np.bincount(cases.truth, minlength=len(cases.tree.classes)).tolist()
+    if len(counts) > MANY:
+        return f"{found} of {len(counts)} classes, {min(counts):,} to {max(counts):,} of each"
     named = zip(cases.tree.classes, counts, strict=True)
     return f"{found}: {listed(f'{n:,} {name}' for name, n in named)}"

@@ -18,13 +18,13 @@ from hilum.statistics.intervals import wilson
 class Leak:
     """Cases, and patients, of a table that the training table holds too.
 
-    table: the training table. cases, patients: how many of both; patients is None where they are
-    not known on both sides. n: cases that remain without them. accuracy, without: share of cases
+    table: the training table. cases, patients: how many of both; None where they are not known on
+    both sides. n: cases that remain without them. accuracy, without: share of cases
     that are right in all, of all and of those; undefined of findings alone.
     """
 
     table: str
-    cases: int
+    cases: int | None
     patients: int | None
     n: int
     accuracy: Estimate
@@ -51,10 +51,14 @@ def find_leak(cases: Cases, train: Path, told: Mapping[str, str]) -> Leak:
             f"{train}: names neither cases nor patients (columns: {', '.join(columns)}); name "
             "them: --columns case=COLUMN,patient=COLUMN"
         )
-    numbers = all(name.isdigit() for name in cases.predictions.names)
+    if not cases.named:  # numbers of rows in two tables say nothing of each other
+        names = None
+    if names is None and (patients is None or cases.groups is None):
+        raise EvaluationError(
+            f"{cases.name} and {train.name} do not both name cases (numbers of rows are no names) "
+            "or patients, so that they cannot be looked for: --columns case=COLUMN,patient=COLUMN"
+        )
     here = np.array([name in (names or ()) for name in cases.predictions.names], dtype=bool)
-    if numbers and names is not None and patients is not None:
-        here[:] = False  # row numbers of two tables say nothing of each other
     shared = here.copy()
     both = None
     if patients is not None and cases.groups is not None:
@@ -71,5 +75,10 @@ def find_leak(cases: Cases, train: Path, told: Mapping[str, str]) -> Leak:
 
     everything = np.ones(len(cases), dtype=bool)
     return Leak(
-        train.name, int(here.sum()), both, int((~shared).sum()), share(everything), share(~shared)
+        train.name,
+        None if names is None else int(here.sum()),
+        both,
+        int((~shared).sum()),
+        share(everything),
+        share(~shared),
     )

@@ -85,7 +85,10 @@ class Roles:
     def in_words(self) -> str:
         """Which column is read as what."""
         parts = [f"{column} ({role})" for role, column in self.single.items()]
-        parts += [f"{column} (scores of {label})" for label, column in self.scores.items()]
+        scores = [f"{column} (scores of {label})" for label, column in self.scores.items()]
+        if len(scores) > 20:
+            scores = [*scores[:3], f"and {len(scores) - 3} more columns of scores"]
+        parts += scores
         parts += [f"{column} (truth of {label})" for label, column in self.truths.items()]
         parts += [f"{column} (subgroups)" for column in self.attributes.values()]
         unread = examples(self.unread) if self.unread else "none"
