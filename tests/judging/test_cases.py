@@ -40,6 +40,29 @@ TABLES = [
      "probabilities", [1, 0], "that stand there again left out (a.png)"),
     ("patients.csv", "id,label,score\np1,1,.9\np1,1,.8\np2,0,.1\n", "0, 1", "probabilities",
      [1, 1, 0], "is taken for the patient"),
+    ("percent.csv", "truth;score\n1;90,5 %\n0;20 %\n1;30 %\n", "0, 1", "probabilities", [1, 0, 0],
+     "high ones"),
+    ("hundred.csv", "truth,prob\n1,90\n0,20.5\n1,60\n", "0, 1", "probabilities", [1, 0, 1],
+     "read as percent"),
+    ("counts.csv", "truth,score\n1,900\n0,20\n1,800\n", "0, 1", "scores", [1, 0, 1], "predicted"),
+    ("svm.csv", "truth,score\n1,900\n0,-800\n1,50\n", "0, 1", "scores", [1, 0, 1], "a score of 0"),
+    ("keras.csv", "y_true,y_pred\n1,.9\n0,.2\n1,.3\n", "0, 1", "probabilities", [1, 0, 0], ""),
+    ("sure.csv", "truth,predicted,confidence\n1,1,.9\n0,0,.8\n1,0,.7\n", "0, 1", "probabilities",
+     [1, 0, 0], "whichever class was predicted"),
+    ("sure3.csv", "truth,predicted,confidence\na,a,.9\nb,c,.8\nc,c,.7\n", "a, b, c", "labels",
+     [0, 2, 2], ""),
+    ("alphabet.csv", "truth,prob_0,prob_1\nnormal,.1,.9\ncovid,.8,.2\n", "normal, covid",
+     "probabilities", [0, 1], "0 is covid, 1 is normal"),
+    ("onehot.csv", "true_a,true_b,true_c,p_a,p_b,p_c\n1,0,0,.7,.2,.1\n0,1,0,.1,.2,.7\n", "a, b, c",
+     "probabilities", [0, 2], "read as classes"),
+    ("named.csv", "image,label,site,age\n1.png,site,.9,.1\n2.png,age,.2,.8\n", "age, site",
+     "probabilities", [1, 0], ""),
+    ("odd.csv", 'label,p(id),p("x"),"p(a, b)",p(score)\nid,1,0,0,0\n"x",0,1,0,0\n"a, b",0,.1,.9,0\n'
+     "score,0,0,0,1\n", 'a b, id, score, x', "probabilities", [1, 3, 0, 2], ""),
+    ("languages.csv", "image,label,p_肺炎,p_正常\n1,肺炎,.9,.1\n2,正常,.2,.8\n", "正常, 肺炎",
+     "probabilities", [1, 0], ""),
+    ("nothing.csv", "path,truth(mass),p(mass),truth(No Finding),p(No Finding)\na,1,.8,0,.1\n"
+     "b,0,.3,1,.4\n", "{mass}", "probabilities", [0, 0], ""),
     ("findings.csv", "path,truth(effusion),p(effusion),truth(mass),p(mass)\na,1,.8,0,.1\n"
      "b,0,.3,,.4\n", "{effusion, mass}", "probabilities", [0, 0], ""),
 ]  # fmt: skip
@@ -67,7 +90,7 @@ def test_one_table_in_every_kind_of_file(tmp_path: Path) -> None:
     probs = np.array([[0.7, 0.3], [0.4, 0.6], [0.1, 0.9]])
     columns = {"case": names, "truth": truth, "prob_0": probs[:, 0], "prob_1": probs[:, 1]}
     parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
-    np.savez(tmp_path / "t.npz", case=names, truth=truth, prob=probs)
+    np.savez(tmp_path / "t.npz", case=names, truth=np.array(truth)[:, None], prob=probs)
     rows = zip(names, truth, probs.tolist(), strict=True)
     lines = (json.dumps({"case": n, "truth": t, "prob": p}) for n, t, p in rows)
     (tmp_path / "t.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -107,6 +130,8 @@ def test_columns_are_told_and_subgroups_kept(tmp_path: Path) -> None:
         ("t.csv", "truth,score\n1,.5\n0\n", "", "1 cells; the header has 2"),
         ("t.csv", "truth,truth\n1,2\n", "", "two columns are called truth"),
         ("t.csv", "truth,score\n", "", "holds no rows"),
+        ("t.csv", "a.nii.gz,0.4,0.6\nb.nii.gz,0.1,0.9\n", "", "looks like a case"),
+        ("t.csv", "truth,p_b,p_a\n0,.5,.5\n1,.2,.8\n", "", "--classes 'a, b'"),
         ("t.csv", "truth(a),p(a)\n2,.5\n", "", "should hold 0, 1, or -1"),
         ("t.jsonl", '{"truth":1,"score":0.4}\n{"truth":1}\n', "", "a row has the keys truth"),
     ],

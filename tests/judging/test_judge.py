@@ -182,6 +182,8 @@ def test_what_was_trained_on_is_told_and_left_out(
     train.write_text("image\nelse.png\n")
     clean = find_leak(cases[0], train, {})
     assert "No case of train.csv is among them" in tell_leak(clean).text
+    with pytest.raises(EvaluationError, match="do not both name cases"):
+        find_leak(replace(cases[0], named=False), train, {})
     train.write_text("name of nothing\n1\n")
     with pytest.raises(EvaluationError, match="names neither cases nor patients"):
         find_leak(cases[0], train, {})
@@ -206,6 +208,55 @@ def test_images_tell_of_copies_and_looks(spots: Dataset, tmp_path: Path) -> None
     table.write_text(table.read_text().replace("val/normal/1.png", "val/normal/99.png"))
     with pytest.raises(EvaluationError, match="1 case of t.csv have no image"):
         look_at(read_cases(table), data)
+
+
+TWO = "truth,score\n" + "1,.9\n0,.1\n" * 20
+
+
+@pytest.mark.parametrize(
+    ("text", "beside", "said"),
+    [
+        ("truth,score\n" + "1,.1\n0,.9\n" * 20, {}, "Scores of '1' are lower where it is"),
+        ("truth,score\n" + "1,.1\n0,.9\n" * 3, {}, None),
+        ("label,p_a,p_b\n" + "a,.5,.5\nb,.2,.8\n" * 5, {}, "Of 5 cases no class is more probable"),
+        ("truth,predicted,score\n" + "1,0,.9\n0,0,.1\n" * 5, {}, "two columns exchanged"),
+        (TWO, {"against": TWO.replace("9", "8")}, "Cases are not named: a row"),
+        (TWO, {"against": TWO.replace(".9", ".0")}, "against.csv: Scores of '1' are lower"),
+        (TWO, {"validation": TWO.replace("9", "8")}, "whether some of validation.csv"),
+        ("patient," + TWO.replace("\n1", "\np,1").replace("\n0", "\np,0"), {}, "one patient"),
+        ("label,pred\n" + "".join(f"c{i},c{i}\n" for i in range(30)), {}, "30 classes, 1 to 1 of"),
+    ],
+)
+def test_what_looks_wrong_is_said(
+    tmp_path: Path, text: str, beside: dict[str, str], said: str | None
+) -> None:
+    for name, table in {"cases": text, **beside}.items():
+        (tmp_path / f"{name}.csv").write_text(table)
+    tables = {name: tmp_path / f"{name}.csv" for name in beside}
+    judgement = hilum.judge(tmp_path / "cases.csv", **tables).judgement  # type: ignore[arg-type]
+    text = " ".join((*judgement.notes, *(s.text for s in judgement.verdict)))
+    assert (said or "") in text
+    assert ("are lower" in text) == ("are lower" in (said or ""))
+    assert len(judgement.claims) < 9
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "asked", "refusal"),
+    [
+        (TWO, TWO, "validation", "holds the same as"),
+        ("site," + TWO.replace("\n", "\nA,")[:-2], "site," + TWO.replace("\n", "\nB,")[:-2],
+         "against", "site differs, of row 2"),
+        ("image,truth,score\na,1,.9\nb,0,.8\n", "truth,score\n1,.9\n0,.8\n", "against",
+         "second.csv does not name its cases"),
+    ],
+)  # fmt: skip
+def test_rows_that_are_not_the_same_cases(
+    tmp_path: Path, first: str, second: str, asked: str, refusal: str
+) -> None:
+    (tmp_path / "first.csv").write_text(first)
+    (tmp_path / "second.csv").write_text(second)
+    with pytest.raises(EvaluationError, match=refusal):
+        hilum.judge(tmp_path / "first.csv", **{asked: tmp_path / "second.csv"})  # type: ignore[arg-type]
 
 
 def test_a_matrix_alone_and_figures_alone(

@@ -12,7 +12,7 @@ import numpy as np
 
 from hilum.errors import EvaluationError, examples, plural
 from hilum.judging.columns import Column, read_columns
-from hilum.judging.longform import widened
+from hilum.judging.longform import one_of_several, widened
 from hilum.judging.roles import VAGUE, Roles, find_roles, plain
 from hilum.judging.scores import Kind, read_classes, read_marks, read_scores
 from hilum.labels import LabelTree
@@ -27,7 +27,8 @@ class Cases:
 
     name: of the table. truth, predictions, marks: as evaluate_predictions takes them. kind: of the
     scores. groups: (N,) patients, None where they are not known. attributes: by name the cells
-    (N,), None where empty. reading: which column is read as what. notes: what a reader must know.
+    (N,), None where empty. named: whether names are the cases' own, not numbers of rows. reading:
+    which column is read as what. notes: what a reader must know.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Cases:
     attributes: dict[str, list[str | None]]
     reading: str
     notes: tuple[str, ...]
+    named: bool = True
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -59,7 +61,7 @@ class Cases:
             self.name, self.tree, self.truth[kept], self.predictions.take(kept), self.marks[kept],
             self.kind, None if self.groups is None else tuple(self.groups[i] for i in rows),
             {name: [cells[i] for i in rows] for name, cells in self.attributes.items()},
-            self.reading, self.notes,
+            self.reading, self.notes, self.named,
         )  # fmt: skip
 
 
@@ -70,18 +72,27 @@ def read_cases(
     classes: LabelTree | None = None,
     kind: Kind | None = None,
     leave_out_missing: bool = False,
+    numbered: bool = True,
 ) -> Cases:
     """Read anybody's table of predictions with the truth.
 
     file: CSV (also with ; or tabs), Parquet, JSON Lines or NPZ. columns: by role, as parse_columns
-    gives them; others are guessed. classes: the labels; None takes them from the table. kind: what
-    the scores are; None looks. leave_out_missing: leave cases without scores out, instead of
+    gives them; others are guessed. classes: the labels; None takes them from the table. numbered:
+    whether numbers of scores are the order of these, or of the alphabet. kind: what the scores are;
+    None looks. leave_out_missing: leave cases without scores out, instead of
     refusing them. Raises EvaluationError where the table cannot be read or means nothing.
     """
     path = Path(file)
     held = read_columns(path)
-    roles = find_roles(held, dict(columns or {}), classes, str(path))
-    notes: list[str] = []
+    roles = find_roles(held, dict(columns or {}), classes, str(path), numbered)
+    if classes is None or not classes.findings:
+        held, roles = one_of_several(held, roles, classes)
+    if classes is not None and roles.tree != classes:
+        raise EvaluationError(
+            f"{path}: there is no column of the truth, but one of each of "
+            f"{listed(roles.truths)}; name it: --columns truth=COLUMN"
+        )
+    notes: list[str] = [*roles.notes]
     if "class" in roles.single:
         held, roles = widened(held, roles, str(path))
     n = len(next(iter(held.values())))
@@ -118,8 +129,14 @@ def read_cases(
         {name: _cells(held[column], kept) for name, column in roles.attributes.items()},
         roles.in_words(),
         tuple(notes),
+        "case" in single and ("case" in (columns or {}) or not _count_rows(names)),
     )
     return cases if unique.all() else cases.take(unique)
+
+
+def _count_rows(names: list[str]) -> bool:
+    """Whether names only count the rows, as a data frame's index."""
+    return any(names == list(map(str, range(k, k + len(names)))) for k in (0, 1))
 
 
 def _name_of(path: Path) -> str:
@@ -222,6 +239,10 @@ def _check_names(
     return groups, unique
 
 
+#: Of more classes not every one is told.
+MANY = 10
+
+
 def describe_cases(cases: Cases) -> str:
     """What is judged, in a sentence: cases, patients, classes."""
     found = plural(len(cases), "case")
@@ -230,5 +251,7 @@ def describe_cases(cases: Cases) -> str:
     if not cases.tree.decisions:
         return f"{found}, findings {listed(f.name for f in cases.tree.findings)}"
     counts = np.bincount(cases.truth, minlength=len(cases.tree.classes)).tolist()
+    if len(counts) > MANY:
+        return f"{found} of {len(counts)} classes, {min(counts):,} to {max(counts):,} of each"
     named = zip(cases.tree.classes, counts, strict=True)
     return f"{found}: {listed(f'{n:,} {name}' for name, n in named)}"

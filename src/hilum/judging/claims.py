@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from hilum.errors import EvaluationError
 from hilum.evaluation.bands import cut_cells
-from hilum.judging.cases import Cases
+from hilum.judging.cases import MANY, Cases
 from hilum.labels import LabelTree
 from hilum.statistics.findings import choice_of
 from hilum.studies.measures import Measure
@@ -27,7 +27,7 @@ ALIKE = 0.05
 #: The sensitivity that is asked of a test that is to rule a disease out.
 SENSITIVE = 0.9
 
-_CLAIM = re.compile(r"(?P<measure>.+?)\s*(?P<sign>>=|<=|=>|=<|>|<|≥|≤)\s*(?P<bound>.+)")
+_CLAIM = re.compile(r"(?P<measure>.+?)\s*(?P<sign>>=|<=|=>|=<|>|<|≥|≤)\s*(?P<bound>[^<>=≥≤]+)")
 _ALIKE = re.compile(
     r"(?P<measure>.+?)\s+alike\s+across\s+(?P<by>.+?)(\s+within\s+(?P<margin>[\d.]+))?",
     re.IGNORECASE,
@@ -96,8 +96,11 @@ def usual_claims(cases: Cases, other: Cases | None) -> list[str]:
             found.append("accuracy > OTHER")
             if cases.kind != "labels" and other.kind != "labels":
                 found.append("macro AUROC > OTHER")
-        found += [f"recall of {name} >= {SENSITIVE:g}" for name in tree.classes[1:]]
-        found.append(f"recall of {tree.classes[0]} >= {SENSITIVE:g}")
+        if len(tree.classes) > MANY:
+            found.append(f"balanced accuracy >= {SENSITIVE:g}")
+        else:
+            rest = [*tree.classes[1:], tree.classes[0]]
+            found += [f"recall of {name} >= {SENSITIVE:g}" for name in rest]
         if cases.kind in ("probabilities", "logits"):
             found.append(f"calibration error <= {WELL_CALIBRATED:g}")
         found += [

@@ -33,6 +33,8 @@ _BLOCK = 50_000
 _EXACT = 2**53
 #: The largest NPZ file that is unpacked, in bytes: 100 million scores.
 _LARGEST = 800_000_000
+#: In a header it is no name: the file has none.
+_FRACTION = re.compile(r"-?\d*[.,]\d+(e-?\d+)?", re.IGNORECASE)
 _COMMA = re.compile(r"-?\d+,\d+(e-?\d+)?", re.IGNORECASE)
 
 
@@ -113,6 +115,11 @@ def _csv(file: Path) -> dict[str, Column]:
         reader = csv.reader(chain([first], text), delimiter=divider, strict=True)
         try:
             header = [from_cell(cell.strip()) for cell in next(reader, [])]
+            if any(_FRACTION.fullmatch(cell) for cell in header):
+                raise EvaluationError(
+                    f"{file}: the first line, {divider.join(header)[:80]}, looks like a case; "
+                    "above it write the names of the columns, such as image,truth,prob_0,prob_1."
+                )
             builder = _Builder(_unique(header, file), commas=divider != ",")
             while block := list(islice(reader, _BLOCK)):
                 rows = [row for row in block if row]
@@ -225,7 +232,9 @@ def _npz(file: Path) -> dict[str, Column]:
     found = {}
     for name, array in held.items():
         parts = {name: array}
-        if array.ndim == 2:
+        if array.ndim == 2 and array.shape[1] == 1:
+            parts = {name: array[:, 0]}
+        elif array.ndim == 2:
             own = classes if len(classes) == array.shape[1] else map(str, range(array.shape[1]))
             parts = {f"{name}_{c}": array[:, k] for k, c in enumerate(own)}
         for key, part in parts.items():
@@ -255,10 +264,11 @@ class _Builder:
         if isinstance(cells, np.ndarray):
             return cells
         texts = ["" if (t := c.strip()).casefold() in MISSING else t for c in cells]
-        if self._commas and all(_COMMA.fullmatch(t) or "," not in t for t in texts if t):
-            read = [t.replace(",", ".") for t in texts]
-        else:
-            read = texts
+        read, whole = texts, 1
+        if any(texts) and all(t.endswith("%") for t in texts if t):
+            read, whole = [t.rstrip("% ") for t in texts], 100
+        if self._commas and all(_COMMA.fullmatch(t) or "," not in t for t in read if t):
+            read = [t.replace(",", ".") for t in read]
         try:
             numbers = np.array([t or "nan" for t in read], dtype=np.float64)
         except ValueError:
@@ -266,7 +276,7 @@ class _Builder:
         named = any(len(t) > 1 and t[0] == "0" and t[1].isdigit() for t in read)
         if named or (np.abs(numbers[np.isfinite(numbers)]) >= _EXACT).any():
             return [sys.intern(t) for t in texts]
-        return numbers
+        return numbers / whole
 
     def columns(self) -> dict[str, Column]:
         found = {}

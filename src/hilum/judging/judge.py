@@ -24,6 +24,7 @@ from hilum.judging.images import look_at
 from hilum.judging.leaks import Leak, find_leak
 from hilum.judging.roles import parse_columns
 from hilum.judging.scores import Kind
+from hilum.judging.suspicion import look_wrong
 from hilum.judging.verdict import Sentence, give_verdict
 from hilum.judging.weighing import Judged, judge_claims
 from hilum.labels import LabelTree
@@ -153,7 +154,7 @@ def judge(
     def read(table: Place, tree: LabelTree | None) -> Cases:
         return read_cases(
             Path(table), columns=roles, classes=tree, kind=kind,
-            leave_out_missing=leave_out_missing,
+            leave_out_missing=leave_out_missing, numbered=classes is not None,
         )  # fmt: skip
 
     cases = read(predictions, tree)
@@ -162,6 +163,13 @@ def judge(
         seen = look_at(cases, as_dataset(data, progress=progress), progress)
         cases = replace(seen.cases, notes=(*seen.cases.notes, *seen.notes))
     other = align(read(against, cases.tree), cases) if against is not None else None
+    if other is not None and not (cases.named and other.named):
+        note = (
+            "Cases are not named: a row of one table is taken for the same case as that row of the "
+            "other. If they stand in another order, nothing of the comparison holds "
+            "(--columns case=COLUMN)."
+        )
+        cases = replace(cases, notes=(*cases.notes, note))
     known = read(validation, cases.tree) if validation is not None else None
     _refuse_shared(cases, known)
     asked = [parse_claim(text, cases.tree) for text in several(claims)]
@@ -196,6 +204,7 @@ def _judge(
     bands: Mapping[str, Bands] | None = None,
 ) -> Judging:
     notes = [*cases.notes, *_notes(cases, known, chosen_on)]
+    notes += [f"{other.name}: {note}" for note in look_wrong(other)] if other else []
     evaluation = evaluate_cases(cases, notes)
     assessment = assess_cases(cases, known, operate, shares or {}, bands or {})
     comparison = None
@@ -293,6 +302,9 @@ def claims_table(claims: Sequence[Judged]) -> Table:
 
 def align(other: Cases, cases: Cases) -> Cases:
     """The other model's cases in the order of these. Raises EvaluationError where they differ."""
+    if cases.named != other.named and len(cases) == len(other):
+        bare = other if cases.named else cases
+        raise EvaluationError(f"{bare.name} does not name its cases, the other table does.")
     rows = {name: i for i, name in enumerate(other.predictions.names)}
     missing = [name for name in cases.predictions.names if name not in rows]
     if missing or len(rows) != len(cases):
@@ -302,6 +314,14 @@ def align(other: Cases, cases: Cases) -> Cases:
             "the same cases, named alike."
         )
     order = np.array([rows[name] for name in cases.predictions.names])
+    for name in cases.attributes.keys() & other.attributes.keys():
+        theirs = [other.attributes[name][i] for i in order.tolist()]
+        pairs = zip(cases.predictions.names, cases.attributes[name], theirs, strict=True)
+        if odd := [case for case, one, two in pairs if one != two]:
+            raise EvaluationError(
+                f"{cases.name} and {other.name} are not of the same cases in the same order: "
+                f"{name} differs, of {'' if cases.named else 'row '}{odd[0]} first."
+            )
     found = replace(
         other, truth=other.truth[order], marks=other.marks[order],
         predictions=other.predictions.take(order), groups=cases.groups,
@@ -319,8 +339,16 @@ def align(other: Cases, cases: Cases) -> Cases:
 def _refuse_shared(cases: Cases, known: Cases | None) -> None:
     if known is None:
         return
+    if not (cases.named and known.named):
+        alike = len(cases) == len(known) and np.array_equal(cases.truth, known.truth)
+        if alike and np.array_equal(cases.predictions.probs, known.predictions.probs):
+            raise EvaluationError(
+                f"{known.name} holds the same as {cases.name}: what is chosen on a case cannot be "
+                "measured on it."
+            )
+        return
     same = set(cases.predictions.names) & set(known.predictions.names)
-    if same and not all(name.isdigit() for name in same):
+    if same:
         raise EvaluationError(
             f"{plural(len(same), 'case')} of {known.name} are in {cases.name} too, such as "
             f"{sorted(same)[0]}: what is chosen on a case cannot be measured on it."
@@ -336,6 +364,11 @@ def _notes(cases: Cases, known: Cases | None, chosen_on: ChosenOn) -> list[str]:
         found.append(
             "Patients are not known: each case is taken as a patient of its own, which makes "
             "intervals and p too small where it is not so."
+        )
+    found += look_wrong(cases)
+    if known is not None and not (cases.named and known.named):
+        found.append(
+            f"Cases are not named: whether some of {known.name} are judged here is not known."
         )
     if len(cases) > ASSESSED:
         found.append(

@@ -18,13 +18,14 @@ from hilum.statistics.intervals import wilson
 class Leak:
     """Cases, and patients, of a table that the training table holds too.
 
-    table: the training table. cases, patients: how many of both; patients is None where they are
-    not known on both sides. n: cases that remain without them. accuracy, without: share of cases
-    that are right in all, of all and of those; undefined of findings alone.
+    table: the training table. cases, patients: how many of both; None where they are not known on
+    both sides. n: cases that remain without them. accuracy, without: share of cases that are
+    right in all, of all and of those; undefined of findings alone. looked: whether images were
+    compared, and not names alone.
     """
 
     table: str
-    cases: int
+    cases: int | None
     patients: int | None
     n: int
     accuracy: Estimate
@@ -52,23 +53,27 @@ def find_leak(cases: Cases, train: Path, told: Mapping[str, str]) -> Leak:
             f"{train}: names neither cases nor patients (columns: {', '.join(columns)}); name "
             "them: --columns case=COLUMN,patient=COLUMN"
         )
-    numbers = all(name.isdigit() for name in cases.predictions.names)
+    if not cases.named:  # numbers of rows in two tables say nothing of each other
+        names = None
+    if names is None and (patients is None or cases.groups is None):
+        raise EvaluationError(
+            f"{cases.name} and {train.name} do not both name cases (numbers of rows are no names) "
+            "or patients, so that they cannot be looked for: --columns case=COLUMN,patient=COLUMN"
+        )
     here = np.array([name in (names or ()) for name in cases.predictions.names], dtype=bool)
-    if numbers and names is not None and patients is not None:
-        here[:] = False  # row numbers of two tables say nothing of each other
     shared = here.copy()
     both = None
     if patients is not None and cases.groups is not None:
         own = np.array([group in patients for group in cases.groups], dtype=bool)
         both = len({g for g in cases.groups if g in patients})
         shared |= own
-    return leak_of(cases, train.name, here, shared, both)
+    return leak_of(cases, train.name, None if names is None else here, shared, both)
 
 
 def leak_of(
     cases: Cases,
     table: str,
-    here: BoolArray,
+    here: BoolArray | None,
     shared: BoolArray,
     patients: int | None,
     *,
@@ -76,7 +81,7 @@ def leak_of(
 ) -> Leak:
     """What is shared, and the accuracy without it.
 
-    here: (N,) cases that were trained on. shared: (N,) those, and all of patients who were.
+    here: (N,) cases that were trained on, None where it is not known. shared: (N,) those, and all of patients who were.
     patients: how many these are. looked: as of Leak.
     """
     right = cases.predictions.predicted == cases.truth
@@ -87,6 +92,6 @@ def leak_of(
         return wilson(int(right[kept].sum()), int(kept.sum()))
 
     return Leak(
-        table, int(here.sum()), patients, int((~shared).sum()),
+        table, None if here is None else int(here.sum()), patients, int((~shared).sum()),
         share(np.ones(len(cases), dtype=bool)), share(~shared), looked,
     )  # fmt: skip

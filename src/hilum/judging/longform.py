@@ -1,6 +1,7 @@
-"""A table with a row for each case and class, as one with a row for each case."""
+"""Tables of other shapes: a row for each case and class, and a column of 0 and 1 for each class."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import numpy as np
 from hilum.errors import EvaluationError
 from hilum.judging.columns import Column
 from hilum.judging.roles import Roles
-from hilum.judging.scores import read_classes
+from hilum.judging.scores import ROUNDED, read_classes
+from hilum.labels import LabelTree
+from hilum.records import FloatArray
 
 
 def widened(
@@ -54,3 +57,29 @@ def widened(
     used = {*rest.values(), single["class"], single["score"], *roles.attributes.values()}
     unread = tuple(name for name in held if name not in used)
     return found, Roles(rest, by_class, tree, {}, {}, roles.attributes, unread)
+
+
+def one_of_several(
+    held: dict[str, Column], roles: Roles, classes: LabelTree | None
+) -> tuple[dict[str, Column], Roles]:
+    """What reads like findings, of which each case has exactly one, as classes (one-hot)."""
+    names = list(roles.truths)
+    if len(names) < 2 or roles.tree.decisions:
+        return held, roles
+    empty = np.full(len(held[roles.truths[names[0]]]), np.nan)
+
+    def stacked(of: Mapping[str, str]) -> FloatArray:
+        found = (held[of[name]].numbers for name in names)
+        return np.column_stack([empty if numbers is None else numbers for numbers in found])
+
+    truth, scores = stacked(roles.truths), stacked(roles.scores)
+    one = np.isin(truth, (0, 1)).all() and (truth.sum(axis=1) == 1).all()
+    if not one or not (np.abs(scores.sum(axis=1) - 1) <= ROUNDED).all():
+        return held, roles
+    texts = [names[k] for k in truth.argmax(axis=1).tolist()]
+    column = ", ".join(roles.truths.values())
+    note = "Each case has exactly one of these, and its scores sum to 1: they are read as classes."
+    return {**held, column: Column(column, None, texts)}, replace(
+        roles, single={**roles.single, "truth": column}, truths={}, called={},
+        tree=classes or LabelTree.from_text(", ".join(names)), notes=(*roles.notes, note),
+    )  # fmt: skip

@@ -8,9 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hilum.errors import EvaluationError, examples, nearest
 from hilum.judging.columns import Column
-from hilum.labels import LabelTree, natural_order
+from hilum.labels import LabelTree, natural_order, says_nothing_found
 from hilum.wording import listed
 
 #: By role what its column may be called, without blanks, hyphens and underscores, in lower case.
@@ -67,7 +69,8 @@ class Roles:
     """The columns by role.
 
     single: of each role its column. scores: by class, or by finding. truths, called: by finding.
-    attributes: by name. tree: of the labels. unread: the columns that play no role.
+    attributes: by name. tree: of the labels. unread: the columns that play no role. notes: what
+    of it a reader must know.
     """
 
     single: Mapping[str, str]
@@ -77,11 +80,15 @@ class Roles:
     called: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def in_words(self) -> str:
         """Which column is read as what."""
         parts = [f"{column} ({role})" for role, column in self.single.items()]
-        parts += [f"{column} (scores of {label})" for label, column in self.scores.items()]
+        scores = [f"{column} (scores of {label})" for label, column in self.scores.items()]
+        if len(scores) > 20:
+            scores = [*scores[:3], f"and {len(scores) - 3} more columns of scores"]
+        parts += scores
         parts += [f"{column} (truth of {label})" for label, column in self.truths.items()]
         parts += [f"{column} (subgroups)" for column in self.attributes.values()]
         unread = examples(self.unread) if self.unread else "none"
@@ -89,9 +96,15 @@ class Roles:
 
 
 def find_roles(
-    columns: Mapping[str, Column], told: Mapping[str, str], classes: LabelTree | None, where: str
+    columns: Mapping[str, Column],
+    told: Mapping[str, str],
+    classes: LabelTree | None,
+    where: str,
+    numbered: bool = True,
 ) -> Roles:
     """The role of every column. told: by role, as parse_columns gives them. where: the file.
+
+    numbered: whether the classes stand in the order of their numbers, or of the alphabet.
 
     Raises EvaluationError where one is missing, or two may be meant.
     """
@@ -106,16 +119,24 @@ def find_roles(
     for role, spellings in NAMES.items():
         if role in single:
             continue
-        found = [n for s in spellings for n in columns if plain(n) == s and n not in taken]
+        free = [n for n in columns if n not in taken and "(" not in n]
+        found = [n for s in spellings for n in free if plain(n) == s]
         if role == "class" and "score" not in single:
             found = []
         if found:
             single[role] = found[0]
             taken.add(found[0])
+        if role == "truth" and role in single:
+            taken |= _named_as_classes(columns, single["truth"])
+    taken = {*told.values(), *single.values()}
+    _take_fractions(columns, single, told)
     attributes = {role: single.pop(role) for role in ATTRIBUTES if role in single}
     attributes |= {r.partition(":")[2]: n for r, n in told.items() if r.startswith("by:")}
     free = [name for name in columns if name not in taken]
-    of_findings = _findings(columns, free, told, classes)
+    numbered = numbered and classes is not None
+    of_findings = _findings(
+        columns, free, told, classes if classes is not None and classes.findings else None
+    )
     if of_findings is not None and "truth" not in single:
         tree, truths, scores, called = of_findings
         single.pop("score", None)
@@ -123,7 +144,9 @@ def find_roles(
     else:
         truths, called = {}, {}
         tree = classes or _tree(columns, single, free, where)
-        scores = {} if "class" in single else _scores(columns, free, told, tree)
+        if "class" not in single and len(tree.classes) != 2:
+            single.pop("score", None)  # whose class of several it is, is not known
+        scores = {} if "class" in single else _scores(columns, free, told, tree, not numbered)
         if of_findings is not None and tree.findings:
             _, truths, own, called = of_findings
             scores |= own
@@ -131,7 +154,42 @@ def find_roles(
     used = {*single.values(), *scores.values(), *truths.values(), *called.values()}
     used |= set(attributes.values())
     unread = tuple(n for n in columns if n not in used and not _is_option(n, tree))
-    return Roles(single, scores, tree, truths, called, attributes, unread)
+    notes = () if numbered else _notes_of_order(scores, tree)
+    return Roles(single, scores, tree, truths, called, attributes, unread, notes)
+
+
+def _named_as_classes(columns: Mapping[str, Column], truth: str) -> set[str]:
+    """The columns of numbers that are called as all classes are, be it 'age' and 'site'."""
+    names = columns[truth].at_most(_MOST_CLASSES) or []
+    if columns[truth].numbers is not None or len(names) < 2:
+        return set()
+    own = {n for n in columns if n in names and columns[n].numbers is not None}
+    return own if len(own) == len(names) else set()
+
+
+def _take_fractions(
+    columns: Mapping[str, Column], single: dict[str, str], told: Mapping[str, str]
+) -> None:
+    """What is called a prediction and holds fractions is a score, as y_pred of Keras."""
+    if "predicted" not in single or "predicted" in told or "score" in single:
+        return
+    numbers = columns[single["predicted"]].numbers
+    if numbers is not None and (numbers[~np.isnan(numbers)] % 1 != 0).any():
+        single["score"] = single.pop("predicted")
+
+
+def _notes_of_order(scores: Mapping[str, str], tree: LabelTree) -> tuple[str, ...]:
+    """Which class is which number, where scores have numbers and classes names."""
+    if all(map(_is_whole, tree.classes)) or not scores:
+        return ()
+    numbered = [c for c, n in scores.items() if plain(c) not in plain(n)]
+    if len(numbered) < len(scores) or not all(re.search(r"\d+[\])]?$", n) for n in scores.values()):
+        return ()
+    first = ", ".join(f"{k} is {name}" for k, name in enumerate(sorted(tree.classes)[:3]))
+    return (
+        f"Scores by number are taken in the order of the alphabet: {first}; if theirs is another, "
+        "say which: --classes.",
+    )
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -148,7 +206,12 @@ def parse_columns(text: str) -> dict[str, str]:
 
 
 def plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+def as_label(name: str) -> str:
+    """What a class is called: no parentheses, commas and slashes, of which a tree is written."""
+    return " ".join(re.sub(r"[(){},/\\]", " ", name).split())
 
 
 def _label_in(name: str, kind: str) -> list[str]:
@@ -177,10 +240,12 @@ def _tree(
     for extra in ("predicted", "class"):
         if extra in single:
             names = [*names, *(columns[single[extra]].at_most(_MOST_CLASSES) or ())]
-    named = [label for n in free if columns[n].numbers is not None for label in _label_in(n, "p")]
     known = {plain(name) for name in names}
-    names += [n for n in named if not n.isdigit() and plain(n) not in known and "/" not in n]
-    names = list(dict.fromkeys(names))
+    for name in free:
+        found = _label_in(name, "p") if columns[name].numbers is not None else []
+        if not known.intersection(map(plain, found)):
+            names += [n for n in found[:1] if not n.isdigit() and "/" not in n]
+    names = list(dict.fromkeys(map(as_label, names)))
     if len(names) == 1 and names[0] in ("0", "1"):
         names = ["0", "1"]
     if len(names) < 2:
@@ -220,21 +285,30 @@ def _scores(
     free: Sequence[str],
     told: Mapping[str, str],
     tree: LabelTree,
+    guessed: bool,
 ) -> dict[str, str]:
-    """By class its column of scores, as far as there are some."""
+    """By class its column of scores, as far as there are some.
+
+    guessed: the order of the classes is not told; most tools number them by the alphabet then.
+    """
     wanted = {plain(name): name for name in tree.classes} if tree.decisions else {}
-    numbers = {str(k): name for k, name in enumerate(tree.classes)}
+    texts = guessed and not all(map(_is_whole, tree.classes))
+    order = sorted(tree.classes) if texts else tree.classes
+    numbers = {str(k): name for k, name in enumerate(order)}
+    bare = all(number in free for number in numbers)
     scores = {r.partition(":")[2]: n for r, n in told.items() if r.startswith("p:")}
     if unknown := [label for label in scores if label not in (*tree.classes, *_names(tree))]:
         raise EvaluationError(
             f"--columns: p:{unknown[0]} is of no class.{nearest(unknown[0], tree.classes)}"
         )
     for name in free:
-        if columns[name].numbers is None or name in scores.values() or "/" in name:
+        if columns[name].numbers is None or name in scores.values() or _is_option(name, tree):
             continue
         labels = [*_label_in(name, "p"), name]
         matches = [wanted[plain(label)] for label in labels if plain(label) in wanted]
-        matches = matches or [numbers[label] for label in labels[:-1] if label in numbers]
+        matches = matches or [
+            numbers[label] for label in labels[: None if bare else -1] if label in numbers
+        ]
         if matches and matches[0] not in scores:
             scores[matches[0]] = name
     return scores
@@ -262,6 +336,8 @@ def _findings(
                 for label in _label_in(name, kind):
                     found.setdefault(plain(label), (label, name))
     both = [key for key in kinds["truth"] if key in kinds["p"]]
+    if classes is None:  # 'No Finding' is none: an image without any has nothing found
+        both = [key for key in both if not says_nothing_found(kinds["truth"][key][0])]
     if classes is not None:
         wanted = {plain(name): name for name in _names(classes)}
         both = [key for key in both if key in wanted]
@@ -272,7 +348,7 @@ def _findings(
             )
         names = [wanted[key] for key in both]
     else:
-        names = [kinds["truth"][key][0] for key in both]
+        names = [as_label(kinds["truth"][key][0]) for key in both]
     if not both:
         return None
     tree = classes or LabelTree.from_text(f"{{{', '.join(names)}}}")
@@ -294,6 +370,12 @@ def _check_complete(
         return
     lacking = [name for name in tree.classes if name not in scores]
     one = len(tree.classes) == 2 and ("score" in single or len(lacking) == 1)
+    named = [name for name in tree.classes if not _is_whole(name)]
+    if len(named) == len(lacking) == len(tree.classes) / 2:
+        raise EvaluationError(
+            f"{where}: the truth holds {listed(lacking)}, and there are scores of {listed(named)}; "
+            f"say which is which, in their order: --classes '{', '.join(named)}'"
+        )
     if lacking and scores and not one:
         raise EvaluationError(
             f"{where}: there are scores of {listed(scores)}, but none of {listed(lacking)}; name "

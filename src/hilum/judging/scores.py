@@ -10,7 +10,7 @@ from scipy.special import expit, softmax
 from hilum.decisions import ROOT
 from hilum.errors import EvaluationError, nearest, plural
 from hilum.judging.columns import Column
-from hilum.judging.roles import Roles
+from hilum.judging.roles import Roles, as_label
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.records import MISSING, BoolArray, FloatArray, IntArray
@@ -28,7 +28,7 @@ KINDS: dict[Kind, str] = {
 }
 
 #: Rows whose probabilities are off 1 by no more are taken as rounded.
-_ROUNDED = 0.02
+ROUNDED = 0.02
 
 
 def read_classes(column: Column, tree: LabelTree, kept: BoolArray, path: Path) -> IntArray:
@@ -36,9 +36,10 @@ def read_classes(column: Column, tree: LabelTree, kept: BoolArray, path: Path) -
     index = {_key(name): k for k, name in enumerate(tree.classes)}
     texts = column.texts
     known: dict[str, int] = {}
-    for text in column.said:
+    for text in sorted(column.said):
         # a path such as infected/covid names its last part
         k = index.get(_key(text), index.get(_key(text.rsplit("/", 1)[-1])))
+        k = index.get(_key(as_label(text))) if k is None else k
         if k is None and text.isdigit() and int(text) < len(tree.classes):
             k = int(text) if not any(c.isdigit() for c in tree.classes) else None
         known[text] = -1 if k is None else k
@@ -96,27 +97,35 @@ def read_scores(
             positive = tree.classes[-1]
             own = {positive: numbers(roles.single["score"])}
             notes.append(f"One column of scores: high ones are taken to mean '{positive}'.")
+        if "predicted" in single:
+            predicted = read_classes(single["predicted"], tree, kept, path)
         if own:
+            own = dict(zip(own, _from_percent(list(own.values()), kind, notes), strict=True))
+            if not roles.scores and "predicted" in single:
+                own = _of_positive(own, predicted, tree, notes)
             found = _kind_of(np.column_stack(list(own.values())), one=len(own) == 1, told=kind)
             probs = _as_probs(own, tree, found, notes)
             kinds.append(found)
-            if found != "labels":
+            if "predicted" not in single:
                 predicted = probs.argmax(axis=1).astype(np.int64)
-        if "predicted" in single:
-            predicted = read_classes(single["predicted"], tree, kept, path)
+                if len(own) == 1 and found == "scores":
+                    notes.append(
+                        "What is predicted is not known: the class is taken at a score of 0, or in "
+                        "the middle of their range where none is below it, which may mean nothing "
+                        "(--columns predicted=COLUMN)."
+                    )
         if not own or kinds == ["labels"]:
             kinds = ["labels"]
-            if own and "predicted" not in single:
-                predicted = probs.argmax(axis=1).astype(np.int64)
             probs = np.eye(len(tree.classes))[predicted]
         decisions = _decision_probs(held, tree, probs, kept)
     finding_probs = np.zeros((n, len(tree.findings)))
     present = np.zeros((n, len(tree.findings)), dtype=bool)
-    for finding in tree.findings:
-        scores = numbers(roles.scores[finding.name])
+    marked = [numbers(roles.scores[finding.name]) for finding in tree.findings]
+    marked = _from_percent(marked, kind, notes, exclusive=False)
+    for finding, scores in zip(tree.findings, marked, strict=True):
         found = _kind_of(scores[:, None], one=True, told=kind)
         kinds.append(found)
-        finding_probs[:, finding.index] = scores if _in_unit(scores) else expit(scores)
+        finding_probs[:, finding.index] = _as_share(scores, found)
         present[:, finding.index] = finding_probs[:, finding.index] >= 0.5
         if finding.name in roles.called:
             present[:, finding.index] = numbers(roles.called[finding.name]) > 0
@@ -132,17 +141,65 @@ def _in_unit(scores: FloatArray) -> bool:
     return bool((scores >= 0).all() and (scores <= 1 + 1e-6).all())
 
 
+def _from_percent(
+    own: Sequence[FloatArray], told: Kind | None, notes: list[str], exclusive: bool = True
+) -> list[FloatArray]:
+    """Scores (N,) of each class or finding, where they are 0 to 100 as 0 to 1.
+
+    exclusive: several are of classes, and sum to 100.
+    """
+    if not own or told not in (None, "probabilities"):
+        return list(own)
+    scores = np.column_stack(own)
+    percent = 50 < scores.max() <= 100 and scores.min() >= 0
+    if exclusive and len(own) > 1:
+        percent = percent and bool((np.abs(scores.sum(axis=1) - 100) <= 100 * ROUNDED).all())
+    if not percent:
+        return list(own)
+    notes.append("The scores lie between 0 and 100, and are read as percent.")
+    return [column / 100 for column in own]
+
+
+def _of_positive(
+    own: Mapping[str, FloatArray], predicted: IntArray, tree: LabelTree, notes: list[str]
+) -> dict[str, FloatArray]:
+    """One column of scores, turned where it is that of whichever class was predicted."""
+    ((name, scores),) = own.items()
+    k = tree.classes.index(name)
+    always = _in_unit(scores) and scores.min() >= 0.5 and len(set(predicted.tolist())) == 2
+    if not always or (scores == 1).all():
+        return dict(own)
+    notes[-1] = (
+        "No score is below 0.5 though both classes were predicted: it is taken for that of "
+        "whichever class was predicted."
+    )
+    return {name: np.where(predicted == k, scores, 1 - scores)}
+
+
 def _kind_of(scores: FloatArray, *, one: bool, told: Kind | None) -> Kind:
     """What scores (N, K) are. one: of a single class of two, or of a finding."""
     if told is not None:
         return told
     if not _in_unit(scores):
-        return "logits"
+        merged = len(np.unique(1 - expit(scores))) < len(np.unique(scores)) if one else False
+        return "scores" if one and (scores.min() >= 0 or merged) else "logits"
     if len(scores) > 1 and np.isin(scores, (0.0, 1.0)).all():
         return "labels"
-    if one or (np.abs(scores.sum(axis=1) - 1) <= _ROUNDED).all():
+    if one or (np.abs(scores.sum(axis=1) - 1) <= ROUNDED).all():
         return "probabilities"
     return "scores"
+
+
+def _as_share(scores: FloatArray, kind: Kind) -> FloatArray:
+    """Scores (N,) of one class or finding within 0 and 1, in the same order."""
+    if _in_unit(scores):
+        return np.clip(scores, 0, 1)
+    if kind != "scores":
+        return np.asarray(expit(scores))
+    low, high = float(scores.min()), float(scores.max())
+    if low < 0 < high:
+        return 0.5 + scores / (2 * max(-low, high))
+    return (scores - low) / max(high - low, 1e-300)
 
 
 def _as_probs(
@@ -151,9 +208,7 @@ def _as_probs(
     """Scores of all classes, or of one of two, as rows (N, C) that sum to 1."""
     if len(own) == 1:
         ((name, scores),) = own.items()
-        if kind == "scores" and not _in_unit(scores):
-            scores = (scores - scores.min()) / max(float(np.ptp(scores)), 1e-300)
-        share = np.clip(scores, 0, 1) if _in_unit(scores) else expit(scores)
+        share = _as_share(scores, kind)
         k = tree.classes.index(name)
         return np.column_stack([1 - share, share] if k else [share, 1 - share])
     scores = np.column_stack([own[name] for name in tree.classes])

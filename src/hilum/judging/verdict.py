@@ -34,9 +34,10 @@ def give_verdict(
     sentences = [Sentence(f"{text}.", {"n": n, "patients": groups})]
     of = "intervals draw patients" if groups not in (None, n) else "cases taken as independent"
     key = "accuracy" if evaluation.chooses else "macro_auroc"
+    interval = f" (95 % interval, {of})" if estimate.low is not None else ""
     sentences.append(
         Sentence(
-            f"The {measure} is {estimate.in_words(3)} (95 % interval, {of}).",
+            f"The {measure} is {estimate.in_words(3)}{interval}.",
             {f"evaluation: {key}": estimate.value, "low": estimate.low, "high": estimate.high},
         )
     )
@@ -89,7 +90,8 @@ def tell_leak(leak: Leak) -> Sentence:
         "leak.without": leak.without.value,
     }  # fmt: skip
     if not parts:
-        known = "case or patient" if leak.patients is not None else "case"
+        known = "patient" if leak.cases is None else "case or patient"
+        known = "case" if leak.patients is None else known
         how = "as a copy or nearly so" if leak.looked else "by name"
         return Sentence(f"No {known} of {leak.table} is among them, {how}.", numbers)
     text = f"{listed(parts)} of {leak.table} are among them"

@@ -22,6 +22,8 @@ ALPHA = (1 - CONFIDENCE) / 2
 #: The chance with which a claim that is true should be shown, for the number of images needed.
 POWER = 0.8
 
+ONE_PATIENT = "all are of one patient, who tells nothing of others"
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -100,6 +102,8 @@ def weigh_share(hits: BoolArray, bound: float, groups: IntArray | None = None) -
     if not len(hits):
         return Evidence.none("no such image")
     share = _share_of(np.asarray(hits, dtype=bool), groups)
+    if share.clustered and len(np.unique(groups)) == 1:  # type: ignore[arg-type]
+        return Evidence.none(ONE_PATIENT, share.value, share.n)
     x, n = share.hits, share.size
     beta = scipy.stats.beta
     # P(X >= x | bound) and P(X <= x | bound), which also holds for sizes that are no whole numbers
@@ -140,7 +144,10 @@ def weigh_measure(
         low = _root(lambda b: perfect(b) - ALPHA, least, 1.0)
         return Evidence(value, low, 1.0, above, 1.0, "of a perfect figure", n)
     if not spread.error > 0 or spread.freedom < 1 or not least < value < 1:
-        return Evidence.none("no image stands out, so that its spread is not known", value, n)
+        reason = (
+            ONE_PATIENT if spread.n == 1 else "no image stands out, so that its spread is not known"
+        )
+        return Evidence.none(reason, value, n)
     if not least < bound < 1:
         return Evidence.none(f"a bound of {bound:g} is the end of its range", value, n)
 
@@ -178,7 +185,8 @@ def _by_t(
 ) -> Evidence:
     spread = spread_of(each, groups)
     if not spread.error > 0 or spread.freedom < 1:
-        return Evidence.none("both say the same of every image", value, len(each))
+        reason = ONE_PATIENT if spread.n == 1 else "both say the same of every image"
+        return Evidence.none(reason, value, len(each))
     t = scipy.stats.t(spread.freedom)
     statistic, half = (value - bound) / spread.error, float(t.ppf(1 - ALPHA)) * spread.error
     needed = _needed(len(each), value - bound, spread.error)
@@ -312,6 +320,8 @@ def weigh_resampled(
         for counts in resample(units, None, seed, RESAMPLES)
     ]
     drawn = np.concatenate(found)
+    if units == 1:
+        return Evidence.none(ONE_PATIENT, value, n)
     if np.isnan(drawn).any() or np.ptp(drawn) < 1e-12:
         return Evidence.none("resampling leaves it undefined, or as it is", value, n)
 
