@@ -26,12 +26,12 @@ from hilum.judging.roles import parse_columns
 from hilum.judging.scores import Kind
 from hilum.judging.suspicion import look_wrong
 from hilum.judging.verdict import Sentence, give_verdict
-from hilum.judging.weighing import Judged, judge_claims
+from hilum.judging.weighing import Judged, claims_table, judge_claims
 from hilum.labels import LabelTree
 from hilum.predictions import Predictions
-from hilum.records import Estimate, Progress, several
+from hilum.records import Progress, several
 from hilum.statistics.two_by_two import parse_prevalence
-from hilum.table import Column, Columns, Row, Table
+from hilum.table import Table
 
 JUDGEMENT_FILE = "judgement.json"
 
@@ -275,29 +275,6 @@ def judge_matrix(
 def read_judgement(folder: Path) -> Judgement:
     """Read the judgement.json of a folder. Raises EvaluationError."""
     return read_plain(folder / JUDGEMENT_FILE, Judgement, what="a judgement", error=EvaluationError)
-
-
-def claims_table(claims: Sequence[Judged]) -> Table:
-    """A row for each claim."""
-    rows: list[Row] = []
-    for claim in claims:
-        found = claim.evidence
-        value = Estimate(found.value, found.low, found.high, found.n, found.test)
-        rows.append(
-            [
-                claim.claim,
-                claim.status,
-                value if found.value is not None else None,
-                "" if claim.p_of_status is None else f"{claim.p_of_status:.2g}",
-                found.needed if claim.status == "not shown" else None,
-                found.test or found.reason,
-            ]
-        )
-    columns: Columns = [
-        Column("claim", "text", wrap=True), Column("", "text"), "measured", "p",
-        "cases needed", Column("test", "text", wrap=True),
-    ]  # fmt: skip
-    return Table("What may be claimed", columns, rows)
 
 
 def align(other: Cases, cases: Cases) -> Cases:

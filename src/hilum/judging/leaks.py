@@ -81,8 +81,8 @@ def leak_of(
 ) -> Leak:
     """What is shared, and the accuracy without it.
 
-    here: (N,) cases that were trained on, None where it is not known. shared: (N,) those, and all of patients who were.
-    patients: how many these are. looked: as of Leak.
+    here: (N,) cases that were trained on, None where it is not known. shared: (N,) those, and all
+    of patients who were. patients: how many these are. looked: as of Leak.
     """
     right = cases.predictions.predicted == cases.truth
 

@@ -18,7 +18,7 @@ from hilum.judging.cases import Cases
 from hilum.judging.claims import SHARES, Claim
 from hilum.judging.evaluated import ASSESSED
 from hilum.labels import LabelTree
-from hilum.records import BoolArray, FloatArray, IntArray
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import calibration as scores
 from hilum.statistics.comparison import holm
 from hilum.statistics.evidence import (
@@ -38,6 +38,7 @@ from hilum.statistics.findings import as_choice
 from hilum.statistics.influence import Influence, influence_of_area, numbered
 from hilum.statistics.targets import Target
 from hilum.studies.measures import OF_A_LABEL, OVERALL, Measure
+from hilum.table import Column, Columns, Row, Table
 
 Status = Literal["shown", "not shown", "contradicted"]
 
@@ -87,6 +88,29 @@ def judge_claims(claims: Sequence[Claim], cases: Cases, other: Cases | None = No
             status = "contradicted"
         judged.append(Judged(claim.text, status, bound, evidence, p, q))
     return judged
+
+
+def claims_table(claims: Sequence[Judged]) -> Table:
+    """A row for each claim."""
+    rows: list[Row] = []
+    for claim in claims:
+        found = claim.evidence
+        value = Estimate(found.value, found.low, found.high, found.n, found.test)
+        rows.append(
+            [
+                claim.claim,
+                claim.status,
+                value if found.value is not None else None,
+                "" if claim.p_of_status is None else f"{claim.p_of_status:.2g}",
+                found.needed if claim.status == "not shown" else None,
+                found.test or found.reason,
+            ]
+        )
+    columns: Columns = [
+        Column("claim", "text", wrap=True), Column("", "text"), "measured", "p",
+        "cases needed", Column("test", "text", wrap=True),
+    ]  # fmt: skip
+    return Table("What may be claimed", columns, rows)
 
 
 @dataclass(frozen=True)
