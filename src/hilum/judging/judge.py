@@ -275,13 +275,13 @@ def claims_table(claims: Sequence[Judged]) -> Table:
                 claim.status,
                 value if found.value is not None else None,
                 "" if claim.p_adjusted is None else f"{claim.p_adjusted:.2g}",
-                found.needed if claim.status == "not shown" else None,
-                found.test or found.reason,
+                claim.needed,
+                "difference: " * claim.is_difference + found.test if found.test else found.reason,
             ]
         )
     columns: Columns = [
         Column("claim", "text", wrap=True), Column("", "text"), "measured", "p",
-        "cases needed", Column("test", "text", wrap=True),
+        Column("cases needed", "text", wrap=True), Column("test", "text", wrap=True),
     ]  # fmt: skip
     return Table("What may be claimed", columns, rows)
 
