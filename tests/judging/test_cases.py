@@ -63,6 +63,7 @@ TABLES = [
      "probabilities", [1, 0], ""),
     ("nothing.csv", "path,truth(mass),p(mass),truth(No Finding),p(No Finding)\na,1,.8,0,.1\n"
      "b,0,.3,1,.4\n", "{mass}", "probabilities", [0, 0], ""),
+    ("pred.csv", "mass_true,mass_pred\n1,.8\n0,.3\n", "{mass}", "probabilities", [0, 0], ""),
     ("findings.csv", "path,truth(effusion),p(effusion),truth(mass),p(mass)\na,1,.8,0,.1\n"
      "b,0,.3,,.4\n", "{effusion, mass}", "probabilities", [0, 0], ""),
 ]  # fmt: skip
@@ -81,6 +82,8 @@ def test_tables_as_people_have_them(tmp_path: Path, table: tuple[str, ...]) -> N
         assert cases.predictions.decision_probs["infected"][0].tolist() == [0.5, 0.5]
     if name == "patients.csv":
         assert cases.groups == ("p1", "p1", "p2")
+    if name == "pred.csv":
+        assert cases.predictions.present.tolist() == [[True], [False]], "a score is no call"
     if name == "findings.csv":
         assert cases.marks.tolist() == [[1, 0], [0, MISSING]]
 

@@ -149,6 +149,8 @@ def test_the_judgement_and_its_report(
     assert judgement.patients == 200
     assert "400 cases of 200 patients" in printed
     assert "intervals draw patients" in printed
+    assert "difference: paired t" in printed
+    assert "recall of other >= 0.9 (0." in printed, "a class of this name is no other model"
     assert {claim.status for claim in judgement.claims} >= {"shown"}
     for sentence in judgement.verdict:
         assert sentence.text in printed
@@ -222,6 +224,7 @@ TWO = "truth,score\n" + "1,.9\n0,.1\n" * 20
         ("truth,predicted,score\n" + "1,0,.9\n0,0,.1\n" * 5, {}, "two columns exchanged"),
         (TWO, {"against": TWO.replace("9", "8")}, "Cases are not named: a row"),
         (TWO, {"against": TWO.replace(".9", ".0")}, "against.csv: Scores of '1' are lower"),
+        (TWO, {}, "about 36 cases of 1 would be needed"),
         (TWO, {"validation": TWO.replace("9", "8")}, "whether some of validation.csv"),
         ("patient," + TWO.replace("\n1", "\np,1").replace("\n0", "\np,0"), {}, "one patient"),
         ("label,pred\n" + "".join(f"c{i},c{i}\n" for i in range(30)), {}, "30 classes, 1 to 1 of"),

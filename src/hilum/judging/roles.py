@@ -326,12 +326,15 @@ def _findings(
 ) -> tuple[LabelTree, dict[str, str], dict[str, str], dict[str, str]] | None:
     """The findings that have a column of truths and one of scores; None where none has."""
     kinds: dict[str, dict[str, tuple[str, str]]] = {"truth": {}, "p": {}, "called": {}}
+    marked = [n for n in free if (c := columns[n].numbers) is not None and np.isin(c, (0, 1)).all()]
+    rest = [n for n in free if n not in marked]
+    order = {"truth": free, "p": [*rest, *marked], "called": marked}  # 0 and 1 are no scores
     for kind, found in kinds.items():
         for role, name in told.items():
             if role.startswith(f"{kind}:"):
                 label = role.partition(":")[2]
                 found[plain(label)] = label, name
-        for name in free:
+        for name in order[kind]:
             if columns[name].numbers is not None:
                 for label in _label_in(name, kind):
                     found.setdefault(plain(label), (label, name))

@@ -68,16 +68,16 @@ def _figures(claim: Judged) -> str:
     found = claim.evidence
     if found.value is None or found.low is None or found.high is None:
         return found.reason or f"measured {found.value:.3f}"
-    plus = "+" if "OTHER" in claim.claim.upper() or "commonest" in claim.claim else ""
-    what = "difference " if plus or "alike" in claim.claim else ""
+    plus = "+" if claim.is_difference else ""
+    what = "difference " if claim.is_difference else ""
     return f"{what}{found.value:{plus}.3f}, {found.low:.3f} to {found.high:.3f}"
 
 
 def _needed(claim: Judged) -> str:
-    needed, n = claim.evidence.needed, claim.evidence.n
-    if needed is None or needed <= n:
+    if not claim.needed:
         return ""
-    return f"; about {needed:,} such cases would be needed"
+    such = f"cases {claim.of}" if claim.of else "such cases"
+    return f"; about {claim.evidence.needed:,} {such} would be needed"
 
 
 def tell_leak(leak: Leak) -> Sentence:

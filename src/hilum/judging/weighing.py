@@ -50,6 +50,7 @@ class Judged:
     status: shown where its test's p, after Holm's correction for all claims judged together, is at
     most 0.025 one-sided; contradicted where that of the opposite is, without correction. p: as it
     is; p_adjusted: corrected. bound: what the evidence was weighed against. evidence: see there.
+    of: which cases the evidence counts, such as 'of covid'; '' is all.
     """
 
     claim: str
@@ -58,6 +59,15 @@ class Judged:
     evidence: Evidence
     p: float | None
     p_adjusted: float | None
+    of: str = ""
+
+    @property
+    def needed(self) -> str:
+        """How many cases would show it, and which; '' where that is not known."""
+        number = self.evidence.needed if self.status == "not shown" else None
+        if number is None or number <= self.evidence.n:  # other claims beside it ask for more
+            return ""
+        return f"{number:,} {self.of}".strip()
 
     @property
     def p_of_status(self) -> float | None:
@@ -66,6 +76,16 @@ class Judged:
             return self.p_adjusted
         given = [p for p in (self.evidence.above, self.evidence.below) if p is not None]
         return min(given)
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether what is measured is a difference, of models or of subgroups."""
+        bound = self.claim.casefold().rpartition(">")[2].rpartition("<")[2].strip(" =")
+        return bound.startswith(("other", "commonest", "majority")) or " alike " in bound
+
+
+#: Of which cases shares of a label are.
+_COUNTED = {"recall": "of {}", "specificity": "not of {}", "precision": "called {}"}
 
 
 def judge_claims(claims: Sequence[Claim], cases: Cases, other: Cases | None = None) -> list[Judged]:
@@ -86,7 +106,7 @@ def judge_claims(claims: Sequence[Claim], cases: Cases, other: Cases | None = No
             status = "shown"
         elif opposite is not None and opposite <= ALPHA:
             status = "contradicted"
-        judged.append(Judged(claim.text, status, bound, evidence, p, q))
+        judged.append(Judged(claim.text, status, bound, evidence, p, q, _counted(claim)))
     return judged
 
 
@@ -102,15 +122,22 @@ def claims_table(claims: Sequence[Judged]) -> Table:
                 claim.status,
                 value if found.value is not None else None,
                 "" if claim.p_of_status is None else f"{claim.p_of_status:.2g}",
-                found.needed if claim.status == "not shown" else None,
-                found.test or found.reason,
+                claim.needed,
+                "difference: " * claim.is_difference + found.test if found.test else found.reason,
             ]
         )
     columns: Columns = [
         Column("claim", "text", wrap=True), Column("", "text"), "measured", "p",
-        "cases needed", Column("test", "text", wrap=True),
+        Column("cases needed", "text", wrap=True), Column("test", "text", wrap=True),
     ]  # fmt: skip
     return Table("What may be claimed", columns, rows)
+
+
+def _counted(claim: Claim) -> str:
+    measure = claim.measure
+    if measure is None or measure.target is None:
+        return ""
+    return _COUNTED.get(measure.kind, "").format(measure.target)
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,8 @@ def weigh_share(hits: BoolArray, bound: float, groups: IntArray | None = None) -
     high = float(beta.ppf(1 - ALPHA, x + 1, n - x)) if x < n else 1.0
     error = math.sqrt(max(share.value * (1 - share.value), 1 / (4 * n)) / n)
     needed = _needed(share.n, share.value - bound, error)
+    if x >= n and 0 < bound < 1:  # so many that all hit with a chance of 2.5 % at the bound
+        needed = math.ceil(math.log(ALPHA) / math.log(bound) * share.n / n)
     return Evidence(share.value, low, high, above, below, share.test, share.n, needed)
 
 
