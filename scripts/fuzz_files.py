@@ -110,8 +110,9 @@ def tables() -> Iterator[Seed]:
     names = ("normal", "covid")
     truth, score = rng.integers(0, 2, 30), rng.random(30)
     said = enumerate(zip(truth.tolist(), score.tolist(), strict=True))
-    rows = [(f"{i}.png", names[t], f"{s:.3f}", f"p{i // 2}", "MF"[i % 2]) for i, (t, s) in said]
-    head = ("path", "label", "p_covid", "patient", "sex")
+    rows = [(f"{i}.png", names[t], f"{s:.3f}", f"p{i // 2}", "MF"[i % 2], names[s > 0.5])
+            for i, (t, s) in said]  # fmt: skip
+    head = ("path", "label", "p_covid", "patient", "sex", "predicted")
     yield "table.csv", "\n".join(",".join(row) for row in (head, *rows)).encode()
     lines = (json.dumps(dict(zip(head, row, strict=True))) for row in rows)
     yield "table.jsonl", "\n".join(lines).encode()

@@ -183,17 +183,20 @@ def _kept(
         if np.isinf(numbers).any():
             raise EvaluationError(f"{path}: the scores of '{name}' hold an infinite number.")
         lacking |= np.isnan(numbers)
+    if "predicted" in roles.single:
+        lacking |= np.array([not text for text in held[roles.single["predicted"]].texts])
     lacking &= kept
     if lacking.any():
         rows = [str(i + 2) for i in np.flatnonzero(lacking)[:5].tolist()]
         if not leave_out:
             raise EvaluationError(
-                f"{path}: {plural(int(lacking.sum()), 'case')} without a score (row "
+                f"{path}: {plural(int(lacking.sum()), 'case')} without a score or class (row "
                 f"{', '.join(rows)}). To leave out what a model failed on flatters it; "
                 "--leave-out-missing does so, and says it."
             )
         notes.append(
-            f"{plural(int(lacking.sum()), 'case')} without a score left out, which may flatter."
+            f"{plural(int(lacking.sum()), 'case')} without a score or class left out, which may "
+            "flatter."
         )
     kept &= ~lacking
     if not kept.any():

@@ -35,7 +35,7 @@ def read_classes(column: Column, tree: LabelTree, kept: BoolArray, path: Path) -
     """The class of each kept row (N,)."""
     index = {_key(name): k for k, name in enumerate(tree.classes)}
     texts = column.texts
-    known: dict[str, int] = {}
+    known: dict[str, int] = {"": -1}
     for text in sorted(column.said):
         # a path such as infected/covid names its last part
         k = index.get(_key(text), index.get(_key(text.rsplit("/", 1)[-1])))
