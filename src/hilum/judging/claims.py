@@ -5,7 +5,7 @@ A claim is written ``MEASURE > BOUND`` (also >=, <, <=; a test cannot tell > fro
 - the measures of studies: ``accuracy``, ``balanced accuracy``, ``macro AUROC``, ``Matthews
   correlation``, and ``recall of covid``, ``AUROC of covid`` and so on (of two classes, ``AUROC``,
   ``sensitivity``, ``specificity`` alone are of the second);
-- ``calibration error``;
+- ``mean AUROC`` of findings; ``calibration error``;
 - the bound is a number, ``OTHER`` for the model that is compared with, ``OTHER + 0.02``, or
   ``commonest`` for the accuracy of always saying the commonest class;
 - ``accuracy alike across site within 0.05``: that subgroups differ by less than that.
@@ -18,8 +18,7 @@ from hilum.errors import EvaluationError
 from hilum.evaluation.bands import cut_cells
 from hilum.judging.cases import MANY, Cases
 from hilum.labels import LabelTree
-from hilum.statistics.findings import choice_of
-from hilum.studies.measures import Measure
+from hilum.studies.measures import OVER_FINDINGS, Measure
 
 #: What the calibration error is claimed to be below, and how much subgroups may differ, by default.
 WELL_CALIBRATED = 0.05
@@ -39,7 +38,7 @@ _CALIBRATION = "calibration error"
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, read. measure: None is the calibration error. finding: the one that it is of.
+    """A claim, read. measure: None is the calibration error.
 
     above: whether the measure is claimed to lie above the bound. other: whether the bound is added
     to the other model's measure. commonest: it is the accuracy of the commonest class. across: the
@@ -53,24 +52,23 @@ class Claim:
     other: bool = False
     commonest: bool = False
     across: str = ""
-    finding: str = ""
 
 
 def parse_claim(text: str, tree: LabelTree) -> Claim:
     """Read a claim, as the head of this file says. Raises EvaluationError."""
     if form := _ALIKE.fullmatch(text.strip()):
-        measure, finding = _parse_measure(form["measure"], tree)
+        measure = _parse_measure(form["measure"], tree)
         if measure is None or measure.kind not in SHARES:
             raise EvaluationError(f"'{text}': subgroups are compared by {', '.join(SHARES)}.")
         margin = _number(form["margin"] or str(ALIKE), text)
-        return Claim(text.strip(), measure, margin, across=form["by"].strip(), finding=finding)
+        return Claim(text.strip(), measure, margin, across=form["by"].strip())
     form = _CLAIM.fullmatch(text.strip())
     if form is None:
         raise EvaluationError(
             f"Cannot read the claim '{text}': write MEASURE > BOUND, such as 'AUROC > 0.9', "
             "'accuracy > OTHER + 0.02' or 'accuracy alike across site within 0.05'."
         )
-    measure, finding = _parse_measure(form["measure"], tree)
+    measure = _parse_measure(form["measure"], tree)
     above = form["sign"] in (">", ">=", "=>", "≥")
     bound = form["bound"].strip()
     if other := _OTHER.fullmatch(bound):
@@ -78,12 +76,12 @@ def parse_claim(text: str, tree: LabelTree) -> Claim:
         if measure is None:
             raise EvaluationError(f"'{text}': models are not compared by the calibration error.")
         margin = -margin if other["sign"] == "-" else margin
-        return Claim(text.strip(), measure, margin, above, other=True, finding=finding)
+        return Claim(text.strip(), measure, margin, above, other=True)
     if bound.casefold().split(" ")[0] in ("commonest", "majority"):
         if measure is None or measure.kind != "accuracy":
             raise EvaluationError(f"'{text}': the commonest class has an accuracy, nothing else.")
         return Claim(text.strip(), measure, 0.0, above, commonest=True)
-    return Claim(text.strip(), measure, _number(bound, text), above, finding=finding)
+    return Claim(text.strip(), measure, _number(bound, text), above)
 
 
 def usual_claims(cases: Cases, other: Cases | None) -> list[str]:
@@ -116,22 +114,20 @@ def usual_claims(cases: Cases, other: Cases | None) -> list[str]:
     return found
 
 
-def _parse_measure(text: str, tree: LabelTree) -> tuple[Measure | None, str]:
-    """The measure, None of the calibration error, and the finding that it is of, or ''."""
+def _parse_measure(text: str, tree: LabelTree) -> Measure | None:
+    """The measure; None of the calibration error."""
     name = " ".join(re.sub(r"[\s_-]+", " ", text).split()).casefold()
     if name in (_CALIBRATION, "ece", "expected calibration error"):
-        return None, ""
-    for finding in tree.findings:
-        if re.search(rf"(\sof\s+|\(){re.escape(finding.name)}\)?\s*$", text.strip()):
-            return Measure.parse(text, choice_of(finding.name)), finding.name
-    if not tree.decisions:
-        raise EvaluationError(f"'{text}': say of which finding: {text} of {tree.findings[0].name}.")
-    two = len(tree.classes) == 2
+        return None
+    two = len(tree.classes) == 2 and bool(tree.decisions)
     if two and name in ("auroc", "auc", "recall", "sensitivity", "specificity", "precision", "f1"):
         text = f"{name} of {tree.classes[1]}"
-    elif name in ("auroc", "auc"):
+    elif name in ("auroc", "auc") and tree.decisions:
         text = "macro AUROC"
-    return Measure.parse(text, tree), ""
+    found = Measure.parse(text, tree)
+    if found.kind in OVER_FINDINGS and not found.is_auroc:
+        raise EvaluationError(f"'{text}': claims over all findings are of their mean AUROC.")
+    return found
 
 
 def _number(text: str, claim: str) -> float:

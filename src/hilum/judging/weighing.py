@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
 from hilum.errors import EvaluationError, examples
-from hilum.evaluation.bands import Bands, cut_cells
+from hilum.evaluation.bands import cut_cells
 from hilum.evaluation.measures import (
     OneAgainstRest,
     Sample,
@@ -17,7 +18,6 @@ from hilum.evaluation.measures import (
 from hilum.judging.cases import Cases
 from hilum.judging.claims import SHARES, Claim
 from hilum.judging.evaluated import ASSESSED
-from hilum.labels import LabelTree
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics import calibration as scores
 from hilum.statistics.comparison import holm
@@ -34,10 +34,8 @@ from hilum.statistics.evidence import (
     weigh_resampled,
     weigh_share,
 )
-from hilum.statistics.findings import as_choice
-from hilum.statistics.influence import Influence, influence_of_area, numbered
-from hilum.statistics.targets import Target
-from hilum.studies.measures import OF_A_LABEL, OVERALL, Measure
+from hilum.statistics.influence import Influence, numbered
+from hilum.studies.measures import OF_A_LABEL, OVERALL, Measure, one_against_rest
 from hilum.table import Column, Columns, Row, Table
 
 Status = Literal["shown", "not shown", "contradicted"]
@@ -50,7 +48,8 @@ class Judged:
     status: shown where its test's p, after Holm's correction for all claims judged together, is at
     most 0.025 one-sided; contradicted where that of the opposite is, without correction. p: as it
     is; p_adjusted: corrected. bound: what the evidence was weighed against. evidence: see there.
-    of: which cases the evidence counts, such as 'of covid'; '' is all.
+    of: which cases the evidence counts, such as 'of covid'; '' is all. is_difference: whether what
+    is measured is a difference, of models or of subgroups.
     """
 
     claim: str
@@ -60,6 +59,7 @@ class Judged:
     p: float | None
     p_adjusted: float | None
     of: str = ""
+    is_difference: bool = False
 
     @property
     def needed(self) -> str:
@@ -77,12 +77,9 @@ class Judged:
         given = [p for p in (self.evidence.above, self.evidence.below) if p is not None]
         return min(given)
 
-    @property
-    def is_difference(self) -> bool:
-        """Whether what is measured is a difference, of models or of subgroups."""
-        bound = self.claim.casefold().rpartition(">")[2].rpartition("<")[2].strip(" =")
-        return bound.startswith(("other", "commonest", "majority")) or " alike " in bound
 
+#: Fewer cases say nothing of how far probabilities are off.
+_CALIBRATED = 100
 
 #: Of which cases shares of a label are.
 _COUNTED = {"recall": "of {}", "specificity": "not of {}", "precision": "called {}"}
@@ -106,7 +103,8 @@ def judge_claims(claims: Sequence[Claim], cases: Cases, other: Cases | None = No
             status = "shown"
         elif opposite is not None and opposite <= ALPHA:
             status = "contradicted"
-        judged.append(Judged(claim.text, status, bound, evidence, p, q, _counted(claim)))
+        apart = claim.other or claim.commonest or bool(claim.across)
+        judged.append(Judged(claim.text, status, bound, evidence, p, q, _counted(claim), apart))
     return judged
 
 
@@ -140,92 +138,68 @@ def _counted(claim: Claim) -> str:
     return _COUNTED.get(measure.kind, "").format(measure.target)
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """The choice that a claim is about: all classes, or a finding. kept: (N,) of the cases."""
-
-    tree: LabelTree
-    truth: IntArray
-    sample: Sample
-    kept: BoolArray
-    cases: Cases
-
-    @classmethod
-    def of(cls, claim: Claim, cases: Cases) -> "_Choice":
-        tree, truth, said = cases.tree, cases.truth, cases.predictions
-        kept = np.ones(len(cases), dtype=bool)
-        if claim.finding:
-            side = as_choice(tree.finding(claim.finding), truth, cases.marks, said)
-            tree, truth, said, kept = side.tree, side.truth, side.predictions, side.known
-        cases = replace(cases, tree=tree, truth=truth, predictions=said)
-        sample = Sample(truth, said.predicted, said.probs, tree.classes)
-        return cls(tree, truth, sample, kept, cases)
-
-    def groups(self, of: BoolArray | None = None) -> IntArray | None:
-        """Patients, numbered, of these images or of some of them."""
-        own = self.cases.groups
-        if own is None:
-            return None
-        found = np.asarray(own, dtype=object)[self.kept]
-        return numbered([str(g) for g in (found if of is None else found[of])])
+def _groups(cases: Cases, of: BoolArray) -> IntArray | None:
+    """Patients, numbered, of some cases. of: (N,)."""
+    if cases.groups is None:
+        return None
+    return numbered(np.asarray(cases.groups, dtype=object)[of].astype(str).tolist())
 
 
 def _weigh(claim: Claim, cases: Cases, other: Cases | None) -> tuple[float, Evidence]:
     """What it is weighed against, and the evidence."""
-    if claim.measure is None:
-        some = cases.take(cases.sampled(ASSESSED))
-        return claim.bound, _weigh_calibration(_Choice.of(claim, some), claim.bound)
-    choice = _Choice.of(claim, cases)
-    if claim.measure.is_auroc and cases.kind == "labels":
+    measure = claim.measure
+    if measure is None:
+        return claim.bound, _weigh_calibration(cases.take(cases.sampled(ASSESSED)), claim.bound)
+    if measure.is_auroc and cases.kind == "labels":
         return claim.bound, Evidence.none("there are no scores, only classes")
     if claim.across:
-        return claim.bound, _weigh_across(claim, choice)
+        return claim.bound, _weigh_across(claim, measure, cases)
     if claim.other:
         if other is None:
             raise EvaluationError(f"'{claim.text}': there is no other model; give --against.")
-        return claim.bound, _weigh_against(claim, choice, _Choice.of(claim, other))
+        return claim.bound, _weigh_against(measure, claim.bound, cases, other)
     if claim.commonest:
-        counts = np.bincount(choice.truth, minlength=len(choice.tree.classes))
-        right, always = _right(choice), choice.truth == counts.argmax()
-        found = weigh_paired_shares(right, always, 0.0, choice.groups())
+        counts = np.bincount(cases.truth, minlength=len(cases.tree.classes))
+        of, right = _share(measure, cases)
+        always = cases.truth == counts.argmax()
+        found = weigh_paired_shares(right, always, 0.0, _groups(cases, of))
         return float(counts.max() / counts.sum()), found
-    return claim.bound, _weigh_bound(claim.measure, choice, claim.bound)
+    return claim.bound, _weigh_bound(measure, cases, claim.bound)
 
 
-def _right(choice: _Choice) -> BoolArray:
-    return np.asarray(choice.sample.predicted == choice.truth, dtype=bool)
-
-
-def _weigh_bound(measure: Measure, choice: _Choice, bound: float) -> Evidence:
+def _weigh_bound(measure: Measure, cases: Cases, bound: float) -> Evidence:
     if measure.kind in SHARES:
-        of, hits = _share(measure, choice)
-        return weigh_share(hits[of], bound, choice.groups(of))
-    found = influence(measure, choice)
-    counts = np.bincount(choice.truth, minlength=len(choice.tree.classes)).tolist()
-    perfect = error_at = None
-    if measure.is_auroc and not np.isnan(found.value):
-        pairs = [
-            (int(s.positive.sum()), int((~s.positive).sum()))
-            for s in measure.sides(choice.tree, choice.truth, choice.cases.predictions).values()
-        ]
+        of, hits = _share(measure, cases)
+        return weigh_share(hits[of], bound, _groups(cases, of))
+    of, found = _influence(measure, cases)
+    groups, perfect, error_at = _groups(cases, of), None, None
+    if groups is None and measure.is_auroc and not np.isnan(found.value):
+        sides = measure.sides(cases.tree, cases.truth, cases.predictions, cases.marks)
+        pairs = [(int(s.positive.sum()), int((~s.positive).sum())) for s in sides.values()]
         fewest = min(pairs, key=min)
-        if choice.groups() is None:
-            perfect, error_at = perfect_area(*fewest), area_error(*fewest)
-            error_at = error_at if measure.target else None
-    elif measure.kind == "balanced accuracy" and choice.groups() is None:
-        perfect = perfect_mean(counts)
+        perfect = perfect_area(*fewest)
+        error_at = area_error(*fewest) if measure.target else None
+    elif groups is None and measure.kind == "balanced accuracy":
+        perfect = perfect_mean(np.bincount(cases.truth, minlength=len(cases.tree.classes)).tolist())
     return weigh_measure(
-        found, bound, choice.groups(), least=measure.least, perfect=perfect, error_at=error_at
+        found, bound, groups, least=measure.least, perfect=perfect, error_at=error_at
     )
 
 
-def _share(measure: Measure, choice: _Choice) -> tuple[BoolArray, BoolArray]:
-    """Which images a share is of (N,), and which of all are counted for it (N,)."""
+def _side(name: str | None, cases: Cases) -> tuple[BoolArray, OneAgainstRest]:
+    """Of which cases a label or finding is asked (N,), and it against the rest, of these."""
+    assert name is not None
+    return one_against_rest(cases.tree, name, cases.truth, cases.predictions, cases.marks)
+
+
+def _share(measure: Measure, cases: Cases) -> tuple[BoolArray, BoolArray]:
+    """Which cases a share is of (N,), and which of all are counted for it (N,)."""
     if measure.target is None:
-        return np.ones(len(choice.truth), dtype=bool), _right(choice)
-    rows, side = _one_against_rest(measure, choice)
+        right = np.asarray(cases.predictions.predicted == cases.truth, dtype=bool)
+        return np.ones(len(cases), dtype=bool), right
+    rows, side = _side(measure.target, cases)
     positive, called = (np.zeros(len(rows), dtype=bool) for _ in range(2))
-    positive[rows], called[rows] = side
+    positive[rows], called[rows] = side.positive, side.called
     if measure.kind == "recall":
         return positive, called
     if measure.kind == "precision":
@@ -233,78 +207,51 @@ def _share(measure: Measure, choice: _Choice) -> tuple[BoolArray, BoolArray]:
     return rows & ~positive, ~called
 
 
-def _one_against_rest(
-    measure: Measure, choice: _Choice
-) -> tuple[BoolArray, tuple[BoolArray, BoolArray]]:
-    target = Target.parse(str(measure.target), choice.tree)
-    rows = target.judged(choice.truth)
-    called = np.isin(choice.sample.predicted, target.members)
-    if target.decision is not None:
-        said = choice.cases.predictions.decision_probs[target.decision]
-        called = said.argmax(axis=1) == target.option
-    return rows, (target.positive(choice.truth)[rows], called[rows])
+def _influence(measure: Measure, cases: Cases) -> tuple[BoolArray, Influence]:
+    """Which cases a measure is of (N,), and the influence values of these."""
+    if measure.target is not None:
+        rows, side = _side(measure.target, cases)
+        return rows, influence_of_label(OF_A_LABEL[measure.kind], side)
+    n, said = len(cases), cases.predictions
+    everything = np.ones(n, dtype=bool)
+    if measure.kind in OVERALL:
+        sample = Sample(cases.truth, said.predicted, said.probs, cases.tree.classes)
+        return everything, influence_overall(OVERALL[measure.kind], sample)
+    values, each = [], np.zeros((len(cases.tree.findings), n))  # the mean of their areas
+    for finding in cases.tree.findings:
+        rows, side = _side(finding.name, cases)
+        area = influence_of_label(OF_A_LABEL["auroc"], side)
+        values.append(area.value)
+        each[finding.index, rows] = area.each * n / max(int(rows.sum()), 1)
+    return everything, Influence(float(np.mean(values)), each.mean(axis=0))
 
 
-def influence(measure: Measure, choice: _Choice) -> Influence:
-    """The influence values of any measure."""
-    n = len(choice.truth)
-    if measure.is_auroc:
-        sides = measure.sides(choice.tree, choice.truth, choice.cases.predictions)
-        found = [influence_of_area(side.positive, side.scores) for side in sides.values()]
-        whole = [f.each for f in found]
-        if measure.target is not None:
-            rows = Target.parse(measure.target, choice.tree).judged(choice.truth)
-            spread = np.zeros(n)
-            spread[rows] = found[0].each * n / rows.sum()
-            whole = [spread]
-        value = float(np.mean([f.value for f in found]))
-        return Influence(value, np.mean(whole, axis=0))
-    if measure.target is None:
-        return influence_overall(OVERALL[measure.kind], choice.sample)
-    rows, (positive, called) = _one_against_rest(measure, choice)
-    side = OneAgainstRest(positive, called, np.zeros(len(positive)))
-    found_here = influence_of_label(OF_A_LABEL[measure.kind], side)
-    each = np.zeros(n)
-    each[rows] = found_here.each * n / rows.sum()
-    return Influence(found_here.value, each)
-
-
-def _weigh_against(claim: Claim, choice: _Choice, other: _Choice) -> Evidence:
-    measure = claim.measure
-    assert measure is not None
-    if measure.is_auroc and other.cases.kind == "labels":
+def _weigh_against(measure: Measure, bound: float, cases: Cases, other: Cases) -> Evidence:
+    if measure.is_auroc and other.kind == "labels":
         return Evidence.none("the other model has no scores, only classes")
     if measure.kind in ("accuracy", "recall", "specificity"):
-        of, hits = _share(measure, choice)
+        of, hits = _share(measure, cases)
         _, others = _share(measure, other)
-        return weigh_paired_shares(hits[of], others[of], claim.bound, choice.groups(of))
-    return weigh_difference(
-        influence(measure, choice), influence(measure, other), claim.bound, choice.groups()
-    )
+        return weigh_paired_shares(hits[of], others[of], bound, _groups(cases, of))
+    of, mine = _influence(measure, cases)
+    _, theirs = _influence(measure, other)
+    return weigh_difference(mine, theirs, bound, _groups(cases, of))
 
 
-def _weigh_across(claim: Claim, choice: _Choice) -> Evidence:
+def _weigh_across(claim: Claim, measure: Measure, cases: Cases) -> Evidence:
     """All subgroups against each other: the pair that differs most clearly decides."""
-    cells = choice.cases.attributes.get(claim.across)
+    cells = cases.attributes.get(claim.across)
     if cells is None:
-        known = examples(list(choice.cases.attributes)) or "none"
+        known = examples(list(cases.attributes)) or "none"
         raise EvaluationError(f"'{claim.text}': there are no subgroups '{claim.across}': {known}.")
-    bands: Bands = cut_cells(claim.across, cells)
-    index = bands.index[choice.kept]
-    assert claim.measure is not None
-    of, hits = _share(claim.measure, choice)
-    pairs = [
-        (a, b)
-        for a in range(len(bands.names))
-        for b in range(a + 1, len(bands.names))
-        if (of & (index == a)).any() and (of & (index == b)).any()
-    ]
-    if not pairs:
-        return Evidence.none("there are not two subgroups with such cases")
+    index = cut_cells(claim.across, cells).index
+    of, hits = _share(measure, cases)
     found = []
-    for a, b in pairs:
+    for a, b in combinations(np.unique(index[of & (index >= 0)]).tolist(), 2):
         both = of & np.isin(index, (a, b))
-        found.append(weigh_alike(hits[both], index[both] == b, claim.bound, choice.groups(both)))
+        found.append(weigh_alike(hits[both], index[both] == b, claim.bound, _groups(cases, both)))
+    if not found:
+        return Evidence.none("there are not two subgroups with such cases")
     # alike where every pair is (an intersection-union test); apart where one is, times the pairs
     widest = max(found, key=lambda e: abs(e.value or 0.0))
     above = max(e.above if e.above is not None else 1.0 for e in found)
@@ -314,20 +261,20 @@ def _weigh_across(claim: Claim, choice: _Choice) -> Evidence:
     return replace(widest, above=above, below=below, needed=most)
 
 
-def _weigh_calibration(choice: _Choice, bound: float) -> Evidence:
-    cases = choice.cases
+def _weigh_calibration(cases: Cases, bound: float) -> Evidence:
+    n, said = len(cases), cases.predictions
     if cases.kind not in ("probabilities", "logits"):
         return Evidence.none("the scores are no probabilities")
-    if len(choice.truth) < 100:
+    if n < _CALIBRATED:
         return Evidence.none(
-            "fewer than 100 cases cannot tell how far probabilities are off", n=len(choice.truth)
+            f"fewer than {_CALIBRATED} cases cannot tell how far probabilities are off", n=n
         )
-    taken = choice.sample.probs[np.arange(len(choice.truth)), choice.sample.predicted]
-    right = _right(choice)
+    taken = said.probs[np.arange(n), said.predicted]
+    right = said.predicted == cases.truth
     bins = scores.equal_mass_bins(taken)
 
     def error(counts: IntArray) -> FloatArray:
         return scores.calibration_errors(taken, right, bins, counts)
 
-    found = weigh_resampled(error, len(taken), bound, choice.groups())
-    return replace(found, needed=None)
+    groups = _groups(cases, np.ones(n, dtype=bool))
+    return replace(weigh_resampled(error, n, bound, groups), needed=None)

@@ -170,7 +170,7 @@ class Measure:
         if self.target is None:
             sample = measures.Sample(truth, predictions.predicted, predictions.probs)
             return OVERALL[self.kind].replicates(sample, counts)
-        rows, side = _one_against_rest(tree, self.target, truth, predictions, marks)
+        rows, side = one_against_rest(tree, self.target, truth, predictions, marks)
         return OF_A_LABEL[self.kind].replicates(side, counts[:, rows])
 
     def sides(
@@ -184,7 +184,7 @@ class Measure:
         over = names_of_findings(tree) if self.kind in OVER_FINDINGS else tree.classes
         targets = over if self.target is None else (self.target,)
         truth = np.asarray(truth)
-        return {t: _one_against_rest(tree, t, truth, predictions, marks)[1] for t in targets}
+        return {t: one_against_rest(tree, t, truth, predictions, marks)[1] for t in targets}
 
     def right(
         self,
@@ -224,7 +224,7 @@ def _given(tree: LabelTree, marks: IntArray | None) -> IntArray:
     return marks
 
 
-def _one_against_rest(
+def one_against_rest(
     tree: LabelTree,
     name: str,
     truth: IntArray,
