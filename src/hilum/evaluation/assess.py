@@ -221,7 +221,7 @@ def assess_predictions(
     tree: LabelTree,
     truth: IntArray,
     predictions: Predictions,
-    before: Predictions,
+    before: Predictions | None,
     known: tuple[IntArray, Predictions] | None,
     points: Sequence[OperatingPoint],
     attributes: Mapping[str, Bands],
@@ -234,8 +234,9 @@ def assess_predictions(
     holds: Promises | None = None,
     unknown: str = _UNCALIBRATED,
 ) -> Assessment:
-    """All but what the gate says, of anybody's predictions. before: without recalibration.
+    """All but what the gate says, of anybody's predictions.
 
+    before: without the recalibration that is in predictions; None where there is none in them.
     known: the truth (M,) and predictions that thresholds are chosen on; None has none, and
     unknown says why. points: to be chosen there. attributes: the subgroups of the N images. same:
     whether the images are those. alike: the validation images, where known is of copies. holds:
@@ -256,7 +257,8 @@ def assess_predictions(
             same_images=same,
             alike=alike,
         )
-        temperature = compare_calibration(tree, truth, before, predictions)
+        if before is not None:
+            temperature = compare_calibration(tree, truth, before, predictions)
         if same:
             missing["conformal"] = "prediction sets are chosen on these images: nothing to measure"
         else:

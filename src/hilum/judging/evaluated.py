@@ -87,7 +87,7 @@ def assess_cases(
     unknown = "thresholds are chosen on other cases: give a table of them with --validation"
     points = parse_operating_points([*PRESETS, *operate], tree) if tree.decisions else []
     whole = assess_predictions(
-        tree, truth, said, said, None if known is None else (known.truth, known.predictions),
+        tree, truth, said, None, None if known is None else (known.truth, known.predictions),
         points if known is not None else [], bands, split=SPLIT, prevalence=shares,
         holds="alike" if known is not None else None, unknown=unknown,
     )  # fmt: skip
@@ -104,7 +104,7 @@ def assess_cases(
             there = as_choice(finding, known.truth, known.marks, known.predictions)
             pair = (there.truth, there.predictions)
         each[finding.name] = assess_predictions(
-            side.tree, side.truth, side.predictions, side.predictions, pair,
+            side.tree, side.truth, side.predictions, None, pair,
             parse_operating_points(PRESETS, side.tree) if pair else [],
             {k: replace(b, index=b.index[side.known]) for k, b in bands.items()},
             split=SPLIT, holds="alike" if pair else None, unknown=unknown,

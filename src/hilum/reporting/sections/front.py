@@ -218,6 +218,7 @@ def tell_limits(subject: Subject) -> dict[str, Any]:
     alt = f"AUROC of simple classifiers. {words}."
     return {
         "audit": audit,
+        "judged": all(run.judgement is not None for run in subject.runs),
         "tally": {severity: n for severity, n in tally.items() if n},
         "grave": [f for f in findings if f.severity in ("critical", "warning")],
         "shortcuts": interval_chart(shortcuts, quantity="AUROC", alt=alt) if shortcuts else None,
@@ -246,7 +247,8 @@ def main_facts(run: Run) -> list[Fact]:
             facts.append(("Subgroups", _subgroups(groups, result.split)))
     if looks := describe_ledger(run):
         facts.append(("Looks at test images", " ".join(looks)))
-    facts.append(("Provenance", _provenance(run)))
+    if run.judgement is None:
+        facts.append(("Provenance", _provenance(run)))
     return facts
 
 
