@@ -1,5 +1,7 @@
 """Which device and number format to compute with."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -56,3 +58,26 @@ def as_channels_last(network: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to a device, in the memory order in which convolutions are fastest."""
     network.to(device)
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+
+
+@contextmanager
+def training_on(device: torch.device) -> Iterator[None]:
+    """Train so that the same steps give the same bits again, and can be recorded.
+
+    On a GPU: convolutions by algorithms that add in a fixed order, and a stream of its own, which
+    recording a CUDA graph asks for. Elsewhere nothing is changed.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream(device))
+    try:
+        with torch.cuda.stream(stream):
+            yield
+    finally:
+        torch.cuda.current_stream(device).wait_stream(stream)
+        cudnn.deterministic, cudnn.benchmark = before

@@ -34,18 +34,24 @@ def test_mirroring_is_noted_where_it_is_switched_on(tmp_path, spots, recipe):
 def test_the_batch_size_does_not_change_what_a_sample_looks_like(
     tmp_path, spots, recipe, monkeypatch
 ):
-    from hilum.training import fit
+    from hilum.training import step
 
     seen: dict[Any, Any] = {}
+    coming: list[int] = []  # of an epoch, in the order in which they are changed
 
-    def spy(pixels, doses, *, seed, epoch, indices):
-        after = fit_augment(pixels, doses, seed=seed, epoch=epoch, indices=indices)
-        for index, image in zip(indices.tolist(), after, strict=True):
-            seen.setdefault((epoch, index), []).append(image.clone())
+    def spy_draw(doses, size, *, seed, epoch, indices):
+        coming[:] = indices.tolist()
+        return draw(doses, size, seed=seed, epoch=epoch, indices=indices)
+
+    def spy_apply(pixels, doses, changes):
+        after = apply(pixels, doses, changes)
+        for image in after:
+            seen.setdefault(coming.pop(0), []).append(image.clone())
         return after
 
-    fit_augment = vars(fit)["augment"]
-    monkeypatch.setattr(fit, "augment", spy)
+    draw, apply = (vars(step)[name] for name in ("draw_changes", "apply_changes"))
+    monkeypatch.setattr(step, "draw_changes", spy_draw)
+    monkeypatch.setattr(step, "apply_changes", spy_apply)
     for size in (8, 5):
         quick = recipe("strategy=flat", "epochs=1", "augmentation=full", f"batch_size={size}")
         train(spots, quick, tmp_path / str(size))

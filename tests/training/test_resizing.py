@@ -37,7 +37,7 @@ def test_training_sees_growing_images(spots, recipe, tmp_path, monkeypatch):
         seen.append(size)
         return resize(images, size)
 
-    monkeypatch.setattr("hilum.training.fit.resize", noted)
+    monkeypatch.setattr("hilum.training.step.resize", noted)
     wanted = recipe(
         "network=resnet-block", "strategy=flat", "epochs=4", "image_size=32", "start_size=0.5"
     )

@@ -192,8 +192,8 @@ def test_rectangles_reach_every_edge() -> None:
 
 def test_mix_is_the_weighted_mean() -> None:
     one, other = torch.tensor([[[200]], [[10]]]), torch.tensor([[[100]], [[30]]])
-    assert mix(one, other, np.array([0.75, 0.5])).flatten().tolist() == [175, 20]
-    targets = mix(torch.tensor([[1, 0]]), torch.tensor([[0, 1]]), np.array([0.75]))
+    assert mix(one, other, torch.tensor([0.75, 0.5])).flatten().tolist() == [175, 20]
+    targets = mix(torch.tensor([[1, 0]]), torch.tensor([[0, 1]]), torch.tensor([0.75]))
     assert targets.tolist() == [[0.75, 0.25]]
 
 

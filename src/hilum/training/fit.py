@@ -8,89 +8,35 @@ was not: on the same machine, with the same wheels and the same number of thread
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
 
 from hilum.classifier.inference import compute_logits
-from hilum.decisions import Decision
-from hilum.device import Format, as_channels_last
+from hilum.device import as_channels_last, training_on
 from hilum.errors import Interrupted, TrainingError
-from hilum.labels import LabelTree
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
-from hilum.networks.states import Start
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray, IntArray, PixelArray
-from hilum.settings import Settings
+from hilum.records import FloatArray, IntArray
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row, fitting
 from hilum.training.interrupt import StopRequest
 from hilum.training.loss import count_right, make_loss
 from hilum.training.optim import AveragedWeights, Schedule, make_optimizer
 from hilum.training.order import (
-    Visits,
     kinds_of,
     own_randomness,
     plan_epoch,
-    resize,
     rng_state,
     seed_of,
     set_rng_state,
     size_in,
 )
-from hilum.transforms.augment import augment, mix, mixup_partners
-from hilum.transforms.preprocess import Preprocessing
-
-_CHECK_EVERY = {"cpu": 1}  # steps between looks at the loss: a look makes a GPU wait, so 50 there
+from hilum.training.step import Step
+from hilum.training.task import Task
 
 _NOTHING_YET = {"loss": 0.0, "weight": 0.0, "correct": 0.0, "seconds": 0.0}  # of an epoch
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What a decision learns from, or is monitored on.
-
-    pixels: (N, H, W) uint8, of the whole data set. rows: (M,) positions in it.
-    targets: (M,) option indices, or of a decision with findings (M, outputs) as of the loss.
-    names: of all N, for messages.
-    """
-
-    pixels: PixelArray
-    rows: IntArray
-    targets: IntArray | FloatArray
-    names: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how it is computed. compiled: by torch.compile, which pays on a GPU."""
-
-    device: torch.device
-    number_format: Format
-    compiled: bool = False
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained: the network of a decision of a tree, under its settings and a seed.
-
-    train: what it learns from. monitored: what it is monitored on after every epoch, if anything.
-    start: the weights that it starts from, where these are not those that the network is made with.
-    """
-
-    decision: Decision
-    settings: Settings
-    tree: LabelTree
-    seed: int
-    train: Samples
-    monitored: Samples | None
-    preprocessing: Preprocessing
-    machine: Machine
-    start: Start | None = None
 
 
 def fit(
@@ -110,7 +56,8 @@ def fit(
     start, epochs, name = checkpoints.newest(), task.settings.epochs, task.decision.name
     if start and start.epoch >= epochs:
         return start
-    with own_randomness(task.machine.device, seed_of(task.seed, name)):
+    device = task.machine.device
+    with own_randomness(device, seed_of(task.seed, name)), training_on(device):
         loop = _Loop(task)
         if start:
             with fitting(checkpoints.folder):
@@ -143,15 +90,15 @@ class _Loop:
         if task.start:
             network.load_state_dict({**network.state_dict(), **task.start.state})
         self.network = as_channels_last(network, device)
-        # Steps go through it; the weights stay those of the network.
-        self.forward = torch.compile(self.network) if task.machine.compiled else self.network
         self.averaged = AveragedWeights(self.network, settings.ema) if settings.ema else None
-        self.steps = math.ceil(len(self.train.rows) / settings.batch_size)
+        loss = make_loss(task.decision, settings, task.tree, self.train.targets, device)
+        # Steps go through it; the weights stay those of the network.
+        forward = torch.compile(self.network) if task.machine.compiled else self.network
+        self.gradients = Step(task, self.network, forward, loss)
+        self.loss, self.steps = loss, self.gradients.steps
         self.optimizer = make_optimizer(settings, self.network.parameters())
         self.schedule = Schedule(settings, self.optimizer, self.steps)
-        self.loss = make_loss(task.decision, settings, task.tree, self.train.targets, device)
         self.kinds = kinds_of(self.train.targets, len(task.decision.options))
-        self.resident = _on_device(self.train.pixels, device)
         self.epoch = 0
         self.step = 0
         self.running = dict(_NOTHING_YET)
@@ -186,32 +133,25 @@ class _Loop:
         epoch, n = self.epoch + 1, len(self.train.rows)
         visits = plan_epoch(self.settings, self.seed, self.decision.name, epoch, self.kinds)
         self.running.setdefault("learning_rate", self.schedule.learning_rate)  # of its first step
-        check_every = _CHECK_EVERY.get(self.machine.device.type, 50)
+        size = size_in(
+            epoch,
+            self.settings.epochs,
+            self.settings.start_size,
+            self.preprocessing.image_size,
+        )
         what = f"{self.decision.name}: epoch {epoch} of {self.settings.epochs}"
         began = time.perf_counter()
-        unchecked: list[tuple[int, IntArray, torch.Tensor, torch.Tensor, torch.Tensor]] = []
-
-        def settle() -> None:
-            """Look at the losses since the last look, and add them up."""
-            for number, positions, loss, weight, correct in unchecked:
-                if not math.isfinite(loss.item()):
-                    raise TrainingError(self._not_finite(epoch, number, positions))
-                self.running["loss"] += loss.item() * weight.item()
-                self.running["weight"] += weight.item()
-                self.running["correct"] += correct.item()
-            unchecked.clear()
-
+        settled = self.step
+        self.gradients.begin(epoch, visits, size, self.step)
         self.network.train()
         while self.step < self.steps:
-            b = self.settings.batch_size
-            batch = slice(self.step * b, (self.step + 1) * b)
-            step = self._train_step(visits, batch, epoch)
-            unchecked.append((self.step + 1, visits.positions[batch], *step))
+            self._train_step(epoch)
             self.step += 1
-            if self.step % check_every == 0 or self.step == self.steps or stop.requested:
-                settle()
+            if self.step == self.steps or stop.requested or not self.machine.runs_ahead:
+                self._settle(epoch, visits.positions, settled)
+                settled = self.step
             if progress:
-                progress(what, min(self.step * b, n), n)
+                progress(what, min(self.step * self.settings.batch_size, n), n)
             if stop.requested and self.step < self.steps:
                 self.running["seconds"] += time.perf_counter() - began
                 return False
@@ -236,49 +176,9 @@ class _Loop:
         self.running = dict(_NOTHING_YET)
         return True
 
-    def _train_step(
-        self, visits: Visits, batch: slice, epoch: int
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """One optimizer step; returns the mean loss, its weight and the number correct.
-
-        Correct is what mixup made the larger part of an image.
-        """
-        device, doses = self.machine.device, self.settings.augmentation
-        positions = visits.positions[batch]
-        # A sample that is visited again in an epoch is another one to augmentation.
-        indices = self.train.rows[positions] + visits.repeats[batch] * len(self.train.pixels)
-        pixels, main_targets = self._read(positions)
-        targets = main_targets
-        if doses.mixup:
-            partners, share = mixup_partners(
-                doses.mixup, len(self.train.rows), seed=self.seed, epoch=epoch, indices=indices
-            )
-            if self.settings.sampling == "balanced":
-                partners = visits.positions[partners]
-            other_pixels, other_targets = self._read(partners)
-            pixels = mix(pixels, other_pixels, share)
-            k = len(self.decision.options)
-            both = (main_targets, other_targets)
-            if not self.decision.findings:
-                both = (one_hot(main_targets, k), one_hot(other_targets, k))
-            targets = mix(*both, share)
-        pixels = augment(pixels, doses, seed=self.seed, epoch=epoch, indices=indices)
-        x = resize(
-            self.preprocessing.to_input(pixels),
-            size_in(
-                epoch,
-                self.settings.epochs,
-                self.settings.start_size,
-                self.preprocessing.image_size,
-            ),
-        ).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(
-            device.type, torch.bfloat16, enabled=self.machine.number_format == "bfloat16"
-        ):
-            logits = self.forward(x)
-        loss = self.loss(logits, targets)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+    def _train_step(self, epoch: int) -> None:
+        """One optimizer step."""
+        self.gradients.compute(self.step)
         if self.settings.clip_norm:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
         self.optimizer.step()
@@ -286,16 +186,18 @@ class _Loop:
             self.averaged.update(self.network, (epoch - 1) * self.steps + self.step)
         last = self.step + 1 == self.steps and epoch == self.settings.epochs
         self.schedule.after_batch(last=last)
-        correct = count_right(logits.detach(), main_targets, len(self.decision.options))
-        return loss.detach(), self.loss.weight_of(targets), correct
 
-    def _read(self, positions: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of training samples pixels (B, H, W) uint8 and targets, (B,) or (B, outputs)."""
-        device, rows = self.machine.device, self.train.rows[positions]
-        targets = _on(device, self.train.targets[positions])
-        if self.resident is None:
-            return torch.from_numpy(self.train.pixels[rows]).to(device), targets
-        return self.resident[torch.from_numpy(rows).to(device)], targets
+    def _settle(self, epoch: int, positions: IntArray, settled: int) -> None:
+        """Look at the losses of the steps since the one that was looked at last; add them up."""
+        lines = self.gradients.record[settled : self.step].tolist()
+        for number, (loss, weight, correct) in enumerate(lines, start=settled):
+            if not math.isfinite(loss):
+                b = self.settings.batch_size
+                batch = positions[number * b : (number + 1) * b]
+                raise TrainingError(self._not_finite(epoch, number + 1, batch))
+            self.running["loss"] += loss * weight
+            self.running["weight"] += weight
+            self.running["correct"] += correct
 
     def _monitor(self, progress: Progress | None) -> tuple[float | None, float | None]:
         """Loss and accuracy over the monitored samples, exact; None where there are none."""
@@ -318,13 +220,6 @@ class _Loop:
             f"{step}; nothing of this epoch was saved. A lower learning_rate (now "
             f"{self.settings.learning_rate:g}) often helps. Files of the batch: {', '.join(files)}"
         )
-
-
-def _on_device(pixels: PixelArray, device: torch.device) -> torch.Tensor | None:
-    """All pixels on a GPU if they take less than half of its free memory; None otherwise."""
-    if device.type != "cuda" or pixels.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
-        return None
-    return torch.from_numpy(np.array(pixels)).to(device)
 
 
 def _on(device: torch.device, targets: IntArray | FloatArray) -> torch.Tensor:

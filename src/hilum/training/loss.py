@@ -123,7 +123,7 @@ class DecisionLoss:
     def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
         """What a batch's mean loss counts in the mean over all samples."""
         if self.weights is None:
-            return torch.tensor(float(len(targets)), device=targets.device)
+            return _number_of(targets)
         return _weight_of(targets, self.weights)
 
 
@@ -146,15 +146,17 @@ class JointLoss:
         device: torch.device,
     ) -> None:
         self.label_smoothing = label_smoothing
-        self.members = [[list(m) for m in d.members] for d in decisions]
+        members = [[list(m) for m in d.members] for d in decisions]
+        # On the device: a step that a GPU has recorded can be given nothing from outside.
+        self.members = [[torch.tensor(m, device=device) for m in of] for of in members]
         self.weights = [
             torch.tensor(given or [1.0] * len(d.options), device=device)
             for d, given in zip(decisions, weights, strict=True)
         ]
         # (C,): the weight at the root of the option that each class belongs to
-        self.at_root = torch.zeros(sum(map(len, self.members[0])), device=device)
-        for members, weight in zip(self.members[0], self.weights[0], strict=True):
-            self.at_root[members] = weight
+        self.at_root = torch.zeros(sum(map(len, members[0])), device=device)
+        for classes, weight in zip(members[0], self.weights[0], strict=True):
+            self.at_root[classes] = weight
 
     def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The mean loss of a batch. logits: (B, C). targets: (B,) or (B, C), as DecisionLoss's."""
@@ -219,7 +221,7 @@ class FindingsLoss:
         logits, k = logits.float(), self.options
         wanted, given = targets[:, k:], logits[:, k:]
         known = ~wanted.isnan()
-        wanted = torch.where(known, wanted, 0.5)
+        wanted = wanted.masked_fill(~known, 0.5)
         wanted = wanted * (1 - self.label_smoothing) + self.label_smoothing / 2
         # of each finding the loss if it is present, and if it is absent
         present, absent = functional.softplus(-given), functional.softplus(given)
@@ -231,7 +233,7 @@ class FindingsLoss:
             absent = -torch.log1p(-p) * p**4
         if self.positive is not None:
             present = present * self.positive
-        losses = torch.where(known, wanted * present + (1 - wanted) * absent, 0.0)
+        losses = (wanted * present + (1 - wanted) * absent).masked_fill(~known, 0.0)
         total = losses.mean(dim=1).sum()
         if self.choice is not None:
             shares = targets[:, :k]
@@ -240,7 +242,12 @@ class FindingsLoss:
 
     def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
         """What a batch's mean loss counts in the mean over all samples: how many it has."""
-        return torch.tensor(float(len(targets)), device=targets.device)
+        return _number_of(targets)
+
+
+def _number_of(targets: torch.Tensor) -> torch.Tensor:
+    """How many images targets are of, where they are."""
+    return torch.full((), float(len(targets)), device=targets.device)
 
 
 def _weight_of(targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -19,9 +19,9 @@ from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
 from hilum.records import FloatArray, IntArray, PixelArray
 from hilum.settings import Settings
-from hilum.training.fit import Machine, Samples, Task
 from hilum.training.loss import make_loss
 from hilum.training.order import check_resizable, member_seed, size_in
+from hilum.training.task import Machine, Samples, Task
 from hilum.transforms.preprocess import Preprocessing
 
 BLOCKS = 20  # at most, of each class

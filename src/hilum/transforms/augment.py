@@ -5,6 +5,9 @@ depend on the batch, on the number of workers, or on where a resumed run started
 stored pixels, before the part of preprocessing that makes them a network's input, so that this
 treats a changed image like any other.
 
+What is random is drawn first, in numbers per image (`draw_changes`), and then applied
+(`apply_changes`): a GPU that trains is given the numbers of a whole epoch at once.
+
 Only sums and products that are rounded one by one are used, no fused ones: PyTorch's fused
 kernels round the last few numbers of a block differently, and where blocks end depends on the
 batch.
@@ -12,9 +15,10 @@ batch.
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +103,10 @@ class Draws:
 
 # ---- what is done to a batch -----------------------------------------------------------------
 
+#: By name what is random about images, as arrays (B, …) or the same as tensors.
+Changes = dict[str, npt.NDArray[Any]]
+ChangesOnDevice = Mapping[str, torch.Tensor]
+
 
 def augment(
     pixels: torch.Tensor, doses: Augmentation, *, seed: int, epoch: int, indices: IntArray
@@ -106,27 +114,86 @@ def augment(
     """Return the batch with the random changes of this epoch, all but mixup.
 
     pixels: (B, H, W) uint8, or float32 in [0, 255]; not changed. indices: (B,) positions of the
-    samples in the data set. Returns (B, H, W): uint8 as it came where nothing but mirroring is
-    switched on, float32 in [0, 255] otherwise; with every dose 0, pixels itself.
+    samples in the data set. Returns as apply_changes does.
+    """
+    size = (pixels.shape[1], pixels.shape[2])
+    changes = draw_changes(doses, size, seed=seed, epoch=epoch, indices=indices)
+    there = {name: torch.from_numpy(found).to(pixels.device) for name, found in changes.items()}
+    return apply_changes(pixels, doses, there)
+
+
+def draw_changes(
+    doses: Augmentation, size: tuple[int, int], *, seed: int, epoch: int, indices: IntArray
+) -> Changes:
+    """The random numbers behind the changes of an epoch, for apply_changes.
+
+    size: height and width of the images. indices: (B,) positions of the samples in the data set.
+    """
+    draws = Draws(seed, epoch, indices)
+    changes: Changes = {}
+    if doses.mirror:
+        changes["mirror"] = draws.unit("mirror") < 0.5
+    if doses.moves:
+        maps = sampling_maps(
+            size,
+            degrees=draws.either_way("rotate", doses.rotate),
+            shift_x=draws.either_way("shift x", doses.shift),
+            shift_y=draws.either_way("shift y", doses.shift),
+            zoom=draws.factor("scale", doses.scale),
+            aspect=draws.factor("aspect", doses.aspect),
+            corner=np.floor(4 * draws.unit("corner")),
+            crop_side=1 - doses.corner_crop * draws.unit("crop side"),
+        )
+        changes["maps"] = maps.astype(np.float32)
+    if doses.blur:
+        sigma = np.maximum(doses.blur * draws.unit("blur"), 1e-3)  # so little is no blur
+        taps = np.exp(-0.5 * (np.arange(_reach(doses.blur) + 1)[:, None] / sigma) ** 2)
+        taps = taps / (taps[0] + 2 * taps[1:].sum(axis=0))
+        changes["taps"] = np.ascontiguousarray(taps.T.astype(np.float32))
+    if doses.gamma:  # 255 · (x/255)^γ
+        gamma = draws.factor("gamma", doses.gamma)
+        changes["gamma"] = gamma.astype(np.float32)
+        changes["gamma scale"] = ((1 - gamma) * math.log(255)).astype(np.float32)
+    if doses.shades:
+        contrast = draws.factor("contrast", doses.contrast)
+        brightness = draws.either_way("brightness", doses.brightness)
+        changes["contrast"] = contrast.astype(np.float32)
+        changes["level"] = (127.5 * (1 - contrast) + 255 * brightness).astype(np.float32)
+    if doses.noise:
+        changes["noise place"] = (draws.unit("noise place") * _NOISE_PLACES).astype(np.int64)
+        changes["noise"] = (draws.unit("noise") * doses.noise * 255).astype(np.float32)
+    if doses.erase:
+        changes["erase"] = _rectangles(size, doses.erase, draws)
+        changes["erase grey"] = np.floor(256 * draws.unit("erase grey")).astype(np.float32)
+    return changes
+
+
+def apply_changes(
+    pixels: torch.Tensor, doses: Augmentation, changes: ChangesOnDevice
+) -> torch.Tensor:
+    """The batch under the changes that were drawn by these doses for its images, in their order.
+
+    pixels: (B, H, W) uint8, or float32 in [0, 255]; not changed. Returns (B, H, W): uint8 as it
+    came where nothing but mirroring is switched on, float32 in [0, 255] otherwise; with every dose
+    0, pixels itself. It waits for nothing and reads no numbers back, so that it can be recorded.
 
     In this order: mirror (which exchanges left and right, and with them the sides of the heart),
     corner crop and affine map, blur, gamma, contrast and brightness, noise, erasing.
     """
-    draws = Draws(seed, epoch, indices)
     if doses.mirror:
-        pixels = _mirror(pixels, draws)
+        pixels = torch.where(changes["mirror"][:, None, None], pixels.flip(-1), pixels)
     if doses.moves:
-        pixels = _move(pixels.float(), doses, draws)
+        pixels = resample(pixels.float(), changes["maps"])
     if doses.blur:
-        pixels = _blur(pixels.float(), doses.blur, draws)
+        pixels = _blur(pixels.float(), changes["taps"])
     if doses.shades:
-        pixels = _shade(pixels.float(), doses, draws)
+        pixels = _shade(pixels.float(), changes)
     if doses.noise:
-        pixels = _add_noise(pixels.float(), doses.noise, draws)
+        pixels = _add_noise(pixels.float(), changes["noise place"], changes["noise"])
     if doses.moves or doses.blur or doses.shades or doses.noise:
         pixels = pixels.clamp_(0, 255)  # a copy by now; even a mean may leave the range by rounding
     if doses.erase:
-        pixels = _erase(pixels.float(), doses.erase, draws)
+        pixels = _erase(pixels.float(), changes["erase"], changes["erase grey"])
     return pixels
 
 
@@ -148,9 +215,9 @@ def mixup_partners(
     return partners, np.maximum(share, 1 - share)
 
 
-def mix(one: torch.Tensor, other: torch.Tensor, share: FloatArray) -> torch.Tensor:
-    """The weighted mean of two batches, float32; share: (B,), the weight of the first."""
-    weight = _column(share, one).view(-1, *[1] * (one.ndim - 1))
+def mix(one: torch.Tensor, other: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """The weighted mean of two batches, float32; share: (B,) float32, the weight of the first."""
+    weight = share.view(-1, *[1] * (one.ndim - 1))
     return one.float() * weight + other.float() * (1 - weight)
 
 
@@ -198,39 +265,23 @@ def _as_trained(
 # ---- the parts -----------------------------------------------------------------------------
 
 
-def _column(values: FloatArray, like: torch.Tensor) -> torch.Tensor:
-    """(B,) numbers as (B, 1, 1) float32, where the batch is."""
-    return torch.from_numpy(values.astype(np.float32)).to(like.device).view(-1, 1, 1)
+def _column(values: torch.Tensor) -> torch.Tensor:
+    """(B,) numbers as (B, 1, 1)."""
+    return values.view(-1, 1, 1)
 
 
-def _mirror(x: torch.Tensor, draws: Draws) -> torch.Tensor:
-    flip = torch.from_numpy(draws.unit("mirror") < 0.5).to(x.device)
-    return torch.where(flip[:, None, None], x.flip(-1), x)
+def _reach(dose: float) -> int:
+    """So many pixels away the taps of a blur end: more would not change an 8-bit image."""
+    return math.floor(dose * math.sqrt(2 * math.log(255)))
 
 
-def _move(x: torch.Tensor, doses: Augmentation, draws: Draws) -> torch.Tensor:
-    """Corner crop and affine map, in one resampling."""
-    maps = sampling_maps(
-        (x.shape[1], x.shape[2]),
-        degrees=draws.either_way("rotate", doses.rotate),
-        shift_x=draws.either_way("shift x", doses.shift),
-        shift_y=draws.either_way("shift y", doses.shift),
-        zoom=draws.factor("scale", doses.scale),
-        aspect=draws.factor("aspect", doses.aspect),
-        corner=np.floor(4 * draws.unit("corner")),
-        crop_side=1 - doses.corner_crop * draws.unit("crop side"),
-    )
-    return resample(x, torch.from_numpy(maps.astype(np.float32)).to(x.device))
+def _blur(x: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
+    """Convolve with a Gaussian, down and then across; the border pixels are continued.
 
-
-def _blur(x: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
-    """Convolve with a Gaussian, down and then across; the border pixels are continued."""
-    sigma = np.maximum(dose * draws.unit("blur"), 1e-3)  # so little is no blur
-    # taps below 1/255 of the central one would not change an 8-bit image
-    reach = math.floor(dose * math.sqrt(2 * math.log(255)))
-    steps = np.arange(reach + 1)[:, None]
-    taps = np.exp(-0.5 * (steps / sigma) ** 2)
-    weights = [_column(w, x) for w in taps / (taps[0] + 2 * taps[1:].sum(axis=0))]
+    taps: (B, 1 + reach), from the central one outwards.
+    """
+    reach = taps.shape[1] - 1
+    weights = [_column(tap) for tap in taps.unbind(1)]
     for axis, margin in ((1, (0, 0, reach, reach)), (2, (reach, reach, 0, 0))):
         wide, n = functional.pad(x[:, None], margin, mode="replicate")[:, 0], x.shape[axis]
         x = x * weights[0]
@@ -240,18 +291,15 @@ def _blur(x: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
     return x
 
 
-def _shade(x: torch.Tensor, doses: Augmentation, draws: Draws) -> torch.Tensor:
+def _shade(x: torch.Tensor, changes: ChangesOnDevice) -> torch.Tensor:
     """Gamma, then contrast about middle grey, then brightness; may leave [0, 255]."""
-    if doses.gamma:  # 255 · (x/255)^γ; two logarithms are four times as fast as a power
-        gamma = draws.factor("gamma", doses.gamma)
-        scale = _column((1 - gamma) * math.log(255), x)
-        x = x.log().mul_(_column(gamma, x)).add_(scale).exp_()
-    contrast = draws.factor("contrast", doses.contrast)
-    brightness = draws.either_way("brightness", doses.brightness)
-    return x.mul(_column(contrast, x)).add_(_column(127.5 * (1 - contrast) + 255 * brightness, x))
+    if "gamma" in changes:  # two logarithms are four times as fast as a power
+        gamma, scale = _column(changes["gamma"]), _column(changes["gamma scale"])
+        x = x.log().mul_(gamma).add_(scale).exp_()
+    return x.mul(_column(changes["contrast"])).add_(_column(changes["level"]))
 
 
-def _add_noise(x: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
+def _add_noise(x: torch.Tensor, places: torch.Tensor, strength: torch.Tensor) -> torch.Tensor:
     """Add white Gaussian noise.
 
     Each image takes its own stretch of one long table of normal numbers: drawing new ones would
@@ -259,10 +307,8 @@ def _add_noise(x: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
     """
     n = x[0].numel()
     table = _normal_numbers(n + _NOISE_PLACES, x.device)
-    places = (draws.unit("noise place") * _NOISE_PLACES).astype(np.int64).tolist()
-    noise = torch.stack([table[place : place + n] for place in places]).view(x.shape)
-    strength = draws.unit("noise") * dose * 255
-    return noise.mul_(_column(strength, x)).add_(x)
+    noise = table.unfold(0, n, 1)[places].view(x.shape)
+    return noise.mul_(_column(strength)).add_(x)
 
 
 @lru_cache(maxsize=4)
@@ -271,23 +317,33 @@ def _normal_numbers(n: int, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(numbers).to(device)
 
 
-def _erase(x: torch.Tensor, dose: float, draws: Draws) -> torch.Tensor:
-    """Paint a rectangle with one grey level, after Zhong et al. 2020 (Random erasing).
+def _rectangles(size: tuple[int, int], dose: float, draws: Draws) -> npt.NDArray[np.float32]:
+    """Where erasing begins and ends, down and across: (B, 2, 2), whole numbers.
 
-    doi:10.1609/aaai.v34i07.7000. Its share of the image is drawn from [0, dose), its sides'
-    ratio (relative to the image's) from 1/2 to 2.
+    A rectangle's share of the image is drawn from [0, dose), its sides' ratio (relative to the
+    image's) from 1/2 to 2.
     """
     share, ratio = draws.unit("erase") * dose, np.sqrt(draws.factor("erase ratio", 1.0))
-    inside = []
+    ends = []
     for axis, side in ((1, np.sqrt(share) * ratio), (2, np.sqrt(share) / ratio)):
-        n = x.shape[axis]
+        n = size[axis - 1]
         length = np.rint(side * n)
         start = np.floor(draws.unit(f"erase from {axis}") * (n - length + 1))
-        ends = torch.from_numpy(np.stack([start, start + length])).to(x.device)[:, :, None]
-        steps = torch.arange(n, device=x.device)
-        inside.append((steps >= ends[0]) & (steps < ends[1]))
-    grey = _column(np.floor(256 * draws.unit("erase grey")), x)
-    return torch.where(inside[0][:, :, None] & inside[1][:, None, :], grey, x)
+        ends.append(np.stack([start, start + length], axis=1))
+    return np.stack(ends, axis=1).astype(np.float32)
+
+
+def _erase(x: torch.Tensor, rectangles: torch.Tensor, grey: torch.Tensor) -> torch.Tensor:
+    """Paint a rectangle with one grey level, after Zhong et al. 2020 (Random erasing).
+
+    doi:10.1609/aaai.v34i07.7000.
+    """
+    inside = []
+    for axis in (1, 2):
+        steps = torch.arange(x.shape[axis], device=x.device)
+        start, end = rectangles[:, axis - 1, :, None].unbind(1)
+        inside.append((steps >= start) & (steps < end))
+    return torch.where(inside[0][:, :, None] & inside[1][:, None, :], _column(grey), x)
 
 
 def sampling_maps(
