@@ -30,6 +30,8 @@ import torch
 
 from hilum.errors import Interrupted
 from hilum.given import as_recipe
+from hilum.networks.contract import register
+from hilum.networks.hilum_residual import HilumXS
 from hilum.networks.registry import create_network
 from hilum.networks.summary import summarise
 from hilum.phantoms.multiple import write_findings
@@ -109,6 +111,7 @@ def check(data: Path | None, out: Path, only: str, device: str) -> tuple[dict[st
             for name, case in CASES.items()
         },
         "same: findings": lambda: same(out / "findings", CASES["default, smaller"], device),
+        "same: a network that waits": lambda: waiting(small, device),
         "same: not resident": lambda: not_resident(small, device),
         **{
             f"speed: {name}": lambda told=told: speed(data, *told, device, found.get("peak"))
@@ -155,6 +158,25 @@ def same(data: Path, keys: dict[str, Any], device: str) -> dict[str, Any]:
     }
     assert apart < 5e-3, found
     assert found["recorded as unrecorded"] == found["resumed as not"] == 0, found
+    return found
+
+
+def waiting(data: Path, device: str) -> dict[str, Any]:
+    """A network that reads a number back in every step is trained unrecorded, and not refused."""
+
+    @register("waiting", smallest=16)
+    class Waiting(HilumXS):
+        """hilum-xs that looks at its input."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert images.mean().item() < 1e9
+            return super().forward(images)
+
+    keys = {"strategy": "flat", "device": device}
+    waited, _ = _trained(data, {**keys, "network": "waiting"})
+    recorded, _ = _trained(data, {**keys, "network": "hilum-xs"})
+    found = {"waiting as recorded": _furthest(waited, recorded)}
+    assert found["waiting as recorded"] == 0, found
     return found
 
 

@@ -109,16 +109,17 @@ class DecisionLoss:
         as mixup makes them: the loss is then the mean, by these shares, of the losses for the
         single options, and the same holds for what it is divided by.
         """
-        shared = targets.ndim == 2
+        # For the mean of weighted and smoothed losses PyTorch would look at the targets, and make a
+        # GPU wait; and it would divide the losses of shares by their number, whatever the weights.
+        own_mean = targets.ndim == 2 or (self.weights is not None and self.label_smoothing > 0)
         loss = functional.cross_entropy(
             logits.float(),
             targets,
             weight=self.weights,
             label_smoothing=self.label_smoothing,
-            reduction="sum" if shared else "mean",
+            reduction="sum" if own_mean else "mean",
         )
-        # PyTorch would divide the losses of shares by their number, whatever the weights
-        return loss / self.weight_of(targets) if shared else loss
+        return loss / self.weight_of(targets) if own_mean else loss
 
     def weight_of(self, targets: torch.Tensor) -> torch.Tensor:
         """What a batch's mean loss counts in the mean over all samples."""

@@ -7,6 +7,7 @@ slowly than they run, records the sequence once for each size of images and repl
 graphs). What is recorded is what runs, unrecorded, everywhere else.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,10 +38,11 @@ class _Recording:
 class Step:
     """The steps of one training, epoch by epoch.
 
-    network: whose parameters get the gradients. forward: what the images go through: the network,
-    or what torch.compile made of it. record: (steps, 3) on the device: of each step of the epoch
-    the mean loss, its weight in the mean over all samples, and how many were decided rightly (what
-    mixup made the larger part of an image is what counts).
+    network: whose parameters get the gradients. forward: what images of the full size go through:
+    the network, or what torch.compile made of it; smaller ones, for each size of which it would
+    compile anew, go through the network. record: (steps, 3) on the device: of each step of the
+    epoch the mean loss, its weight in the mean over all samples, and how many were decided rightly
+    (what mixup made the larger part of an image is what counts).
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Step:
         forward: Callable[[torch.Tensor], torch.Tensor],
         loss: Loss,
     ) -> None:
-        self.task, self.forward, self.loss = task, forward, loss
+        self.task, self.network, self.forward, self.loss = task, network, forward, loss
         self.device, self.batch_size = task.machine.device, task.settings.batch_size
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.resident = _on_device(task.train.pixels, self.device)
@@ -64,6 +66,7 @@ class Step:
         self.staged: dict[str, torch.Tensor] = {}
         self.size = task.preprocessing.image_size
         self.recordings: dict[tuple[int, int], _Recording | None] = {}
+        self.recordable: bool | None = None  # not known yet
         self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
 
     def begin(self, epoch: int, visits: Visits, size: tuple[int, int], number: int) -> None:
@@ -105,17 +108,34 @@ class Step:
         batch = min(b, len(self.task.train.rows) - number * b)
         for name, rows in self.rows.items():
             self._stage(name, rows[number * b : number * b + batch])
-        if self.device.type != "cuda" or batch < b:
+        if self.device.type != "cuda" or batch < b or self.recordable is False:
             self._compute(batch)
         elif self.size not in self.recordings:  # the first of a size makes its kernels ready
             self.recordings[self.size] = None
             self._compute(batch)
+        elif self.recordable is None:
+            self._compute_watched(batch)
         else:
             found = self.recordings[self.size] or self._recorded(batch)
             if self.parameters[0].grad is not found.gradients[0]:
                 for parameter, gradient in zip(self.parameters, found.gradients, strict=True):
                     parameter.grad = gradient
             found.graph.replay()
+
+    def _compute_watched(self, batch: int) -> None:
+        """Compute, and find out whether anything waits for the device, which cannot be recorded.
+
+        Nothing of ours does, but a network of one's own may.
+        """
+        before = torch.cuda.get_sync_debug_mode()
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                self._compute(batch)
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
+        self.recordable = not any("synchronizing" in str(one.message) for one in said)
 
     def _recorded(self, batch: int) -> _Recording:
         graph = torch.cuda.CUDAGraph()
@@ -150,7 +170,8 @@ class Step:
         x = x.contiguous(memory_format=torch.channels_last)
         bfloat16 = task.machine.number_format == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            logits = self.forward(x)
+            full = self.size == task.preprocessing.image_size
+            logits = self.forward(x) if full else self.network(x)
         loss = self.loss(logits, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         right = count_right(logits.detach(), main_targets, len(task.decision.options))
