@@ -312,7 +312,7 @@ def commands(data: Path, out: Path, device: str) -> dict[str, float]:
     found = {}
     told = {
         "train": ["train", str(data), "--out", str(out / "run"), "--device", device],
-        "evaluate": ["evaluate", str(out / "run"), "--split", "test"],
+        "evaluate": ["evaluate", str(out / "run"), str(data), "--split", "val"],
         "predict": ["predict", str(out / "run"), str(next(data.rglob("*.[jp][pn]*g")))],
     }
     for name, arguments in told.items():
