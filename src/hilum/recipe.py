@@ -84,8 +84,9 @@ class Recipe(Displayed, Settings):
     hardware (CUDA; CPUs with AVX512-BF16 or AMX) and float32 elsewhere. Inference is always in
     float32."""
     compile: bool = Field(default=False, strict=True)
-    """Compile the networks for training (`torch.compile`), for a GPU: it takes a minute or more
-    before the first step. On a CPU it gains nothing, and needs a C++ compiler."""
+    """Compile the networks for training (`torch.compile`), for a GPU and trainings of many minutes:
+    it takes a minute or more before the first step with images of the full size; smaller ones are
+    not compiled. On a CPU it gains nothing, and needs a C++ compiler."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Decides initial weights, the order of samples, dropout, augmentation and which blocks are
     held out."""

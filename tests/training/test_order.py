@@ -1,12 +1,15 @@
 """Which samples an epoch visits."""
 
 import numpy as np
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hilum.networks.registry import create_network
 from hilum.settings import Settings
 from hilum.training import loss, step
 from hilum.training.order import balanced_order, member_seed, plan_epoch, sample_order
+from hilum.training.plan import make_plan
 from hilum.training.run import train
 
 RARE = np.array([0] * 2 + [1] * 6)
@@ -99,3 +102,24 @@ def test_a_training_visits_rare_images_again_and_changes_them_anew(
     assert [n for n, _ in mixed] == [36, 36, 24]
     assert losses
     assert all(weights == [1.0, 1.0] for weights in losses)
+
+
+def test_the_tables_of_every_epoch_lie_where_those_before_lay(spots, recipe):
+    # what a GPU has recorded reads them there
+    quick = recipe("strategy=flat", "augmentation.rotate=9", "augmentation.mixup=0.2")
+    plan = make_plan(spots, quick)
+    (decision,) = plan.decisions
+    task = plan.task(decision, 0, spots.pixels(plan.preprocessing))
+    network = create_network("covinet", outputs=3, image_size=quick.image_size)
+    steps = step.Step(task, network, network, loss.DecisionLoss(None, 0, torch.device("cpu")))
+    found = []
+    for epoch in (1, 2):
+        visits = plan_epoch(task.settings, 0, decision.name, epoch, np.asarray(task.train.targets))
+        steps.begin(epoch, visits, quick.image_size, 0)
+        tables = {**steps.tables, **steps.changes, "record": steps.record, "number": steps.number}
+        found.append({name: (t.data_ptr(), t.clone()) for name, t in tables.items()})
+    first, second = found
+    assert {name: place for name, (place, _) in first.items()} == {
+        name: place for name, (place, _) in second.items()
+    }
+    assert not torch.equal(first["maps"][1], second["maps"][1])
