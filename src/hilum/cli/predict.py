@@ -55,6 +55,26 @@ def predict(
         bool, typer.Option("--restart", help="Begin the file anew, whatever it holds.")
     ] = False,
     keep_identifiers: KeepIdentifiers = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="local, or ray: workers of a Ray cluster write Parquet files into the folder "
+            "--out; pip install 'hilum[ray]'."
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the Ray cluster: HOST:PORT or auto. [dim]Default: one is started here.[/dim]"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of Ray. [dim]Default: one for each processor, or GPU with --device cuda.[/dim]",
+        ),
+    ] = None,
     runtime: Runtime = "auto",
     device: Device = None,
     as_json: Json = False,
@@ -65,15 +85,22 @@ def predict(
     code 1 says that some files could not be read; their rows say why.
     """
     from hilum.classifier.arrivals import judge_arrivals
-    from hilum.errors import DataError, Interrupted
+    from hilum.errors import DataError, Interrupted, nearest
     from hilum.exporting.runtime import load_to_predict
     from hilum.prediction.predict import predict_each, predict_files
     from hilum.prediction.table import StudyNames, Table
     from hilum.radiographs.layouts import no_images
 
-    model, kind = load_to_predict(classifier, runtime, device, say=console.say)
+    if engine not in (engines := ("local", "ray")):
+        raise DataError(f"There is no engine '{engine}'.{nearest(engine, engines)}")
+    if engine == "local" and (address or workers):
+        raise DataError("--address and --workers are of the engine ray: add --engine ray.")
+    if engine == "ray" and (out is None or out.suffix):
+        raise DataError("The engine ray writes Parquet files into a folder: name it with --out.")
     lines = sys.stdin.buffer
     others: list[PurePath] = []
+    if engine == "local":
+        model, kind = load_to_predict(classifier, runtime, device, say=console.say)
     if out is None:
         if restart:
             raise DataError("--restart begins a file anew: name it with --out.")
@@ -89,19 +116,23 @@ def predict(
     else:
         try:
             with console.progress_bar() as progress:
-                done = predict_files(
-                    model,
-                    inputs,
-                    out,
-                    operate=operate or (),
-                    coverage=coverage,
-                    restart=restart,
-                    keep_identifiers=keep_identifiers,
-                    stdin=lines,
-                    runtime=kind,
-                    others=others,
-                    progress=progress,
-                )
+                shared: dict[str, Any] = {
+                    "operate": operate or (),
+                    "coverage": coverage,
+                    "restart": restart,
+                    "keep_identifiers": keep_identifiers,
+                    "stdin": lines,
+                    "progress": progress,
+                }
+                if engine == "ray":
+                    from hilum.prediction.on_ray import predict_on_ray
+
+                    done = predict_on_ray(
+                        classifier, inputs, out, runtime=runtime, device=device, address=address,
+                        workers=workers, say=console.say, **shared,
+                    )  # fmt: skip
+                else:
+                    done = predict_files(model, inputs, out, runtime=kind, others=others, **shared)
         except KeyboardInterrupt:
             raise Interrupted(
                 f"Stopped. The rows in {out} stay, and the same command goes on with the rest."

@@ -3,4 +3,4 @@
 A Prediction is what is said of one radiograph; rows of CSV, JSON lines and Parquet are views.
 """
 
-__all__ = ["journal", "predict", "sources", "stream", "table"]
+__all__ = ["journal", "on_ray", "parts", "predict", "sources", "stream", "table"]

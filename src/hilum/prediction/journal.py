@@ -180,7 +180,7 @@ def read_journal(out: Path, made_by: dict[str, Any]) -> Journal | None:
         journal.read_batches()
     except (DataError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: damaged ({error}). {_AGAIN}") from None
-    changed = _changes(journal.made_by, made_by)
+    changed = said_changes(journal.made_by, made_by)
     if changed:
         raise DataError(
             f"{out}: was made by another classifier or with other options. {_AGAIN}\n"
@@ -189,8 +189,8 @@ def read_journal(out: Path, made_by: dict[str, Any]) -> Journal | None:
     return journal
 
 
-def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs, a line for each key; of lists only what is not in both."""
+def said_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs in what tables were made by, a line for each key; of lists what is in one."""
     lines = []
     for key in dict.fromkeys([*before, *now]):
         old, new = before.get(key), now.get(key)

@@ -29,7 +29,7 @@ from hilum.prediction.journal import (
     write_journal,
 )
 from hilum.prediction.sources import STDIN, check_sources, count_sources, list_sources
-from hilum.prediction.stream import BATCH, Answers, Classify, predict_stream, read_file
+from hilum.prediction.stream import BATCH, Answers, Classify, Reading, predict_stream, read_file
 from hilum.prediction.table import (
     CSV,
     ENCODERS,
@@ -114,7 +114,7 @@ def predict_files(
         out.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
             work = _Work(out, ending, table, made_by, restart)
-            read, run = _reader(classifier), classify or classifier.predict_pixels
+            read, run = reader_of(classifier), classify or classifier.predict_pixels
 
             def answer(paths: Iterable[Path], size: int = batch_size) -> Iterator[Answers]:
                 return predict_stream(work.looking_at(paths), read, run, batch_size=size)
@@ -146,11 +146,12 @@ def predict_each(
     """What predict_files would write, one by one. Raises DataError if there is no input."""
     check_sources(inputs)
     paths = _at_least_one(list_sources(inputs, stdin, others))
-    answers = predict_stream(paths, _reader(classifier), classify or classifier.predict_pixels)
+    answers = predict_stream(paths, reader_of(classifier), classify or classifier.predict_pixels)
     return (prediction for answer in answers for prediction in table.predictions(answer))
 
 
-def _reader(classifier: Decider) -> Any:
+def reader_of(classifier: Decider) -> Callable[[Path], Reading]:
+    """What reads a file for a classifier, as predict_stream asks for it."""
     colour = classifier.gate is not None
     return partial(read_file, transform=classifier.preprocessing, colour=colour)
 

@@ -49,11 +49,13 @@ class StudyNames:
     """Names of studies, equal in all tables of one folder.
 
     folder: of the tables; its salt, in the cache, is made when the first study is named.
-    keep_identifiers: studies keep their Study Instance UID, which leads to the patient.
+    keep_identifiers: studies keep their Study Instance UID, which leads to the patient. salt: the
+    folder's, where it is not in this machine's cache but was made on another.
     """
 
     folder: Path
     keep_identifiers: bool = False
+    salt: bytes | None = field(default=None, repr=False)
 
     def name(self, uid: str) -> str:
         """The name of the study with this Study Instance UID; '' where the file has none.
@@ -72,7 +74,7 @@ class StudyNames:
 
     @cached_property
     def _salt(self) -> bytes:
-        return salt_of(self.folder)
+        return salt_of(self.folder) if self.salt is None else self.salt
 
 
 Cell = str | int | float | None
@@ -324,15 +326,32 @@ def write_parquet(lines: Path, columns: Mapping[str, Kind], target: Path) -> Non
 
     columns: the kind of each column by its name. The target is there whole or not at all.
     """
+    with lines.open(encoding="utf-8") as text:
+        _write_parquet(
+            iter(lambda: [json.loads(line) for line in islice(text, _ROW_GROUP)], []),
+            columns,
+            target,
+        )
+
+
+def write_parquet_rows(
+    groups: Iterable[Sequence[Row]], columns: Mapping[str, Kind], target: Path
+) -> None:
+    """Write rows, in groups, into a Parquet file. Otherwise as write_parquet."""
+    named = (
+        [dict(zip(columns, map(_unicode, row), strict=True)) for row in rows] for rows in groups
+    )
+    _write_parquet(named, columns, target)
+
+
+def _write_parquet(
+    groups: Iterable[list[dict[str, Cell]]], columns: Mapping[str, Kind], target: Path
+) -> None:
     arrow, parquet = _pyarrow(target)
     kinds = {"text": arrow.string(), "flag": arrow.int8(), "number": arrow.float64()}
     schema = arrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
-    with (
-        new_file(target) as file,
-        lines.open(encoding="utf-8") as text,
-        parquet.ParquetWriter(file, schema) as writer,
-    ):
-        while rows := [json.loads(line) for line in islice(text, _ROW_GROUP)]:
+    with new_file(target) as file, parquet.ParquetWriter(file, schema) as writer:
+        for rows in groups:
             writer.write_table(arrow.Table.from_pylist(rows, schema=schema))
 
 

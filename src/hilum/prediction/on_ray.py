@@ -1,0 +1,213 @@
+"""Parts of predictions by the workers of a Ray cluster, or of one that is started here.
+
+Each worker is an actor with a classifier of its own, which reads, classifies and writes whole parts
+(parts.py); what goes between machines are paths and a line about each part. Workers read the
+classifier and the radiographs, and write the parts, under the same paths as the command: a shared
+file system is assumed. A worker that dies is started anew, and so is its part.
+"""
+
+import importlib
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from hilum.errors import DataError
+from hilum.prediction.journal import said_changes
+from hilum.prediction.parts import PART, Chunk, Part, made_by, make_part, predict_parts
+from hilum.prediction.predict import Summary
+from hilum.prediction.table import StudyNames, Table
+from hilum.radiographs.cache import salt_of
+from hilum.radiographs.pixels import Progress
+
+#: So often a part is begun anew because its worker died; a file that kills it must not go on.
+_TRIES: Final = 3
+_SECONDS: Final = 5.0  # that an address has to answer in
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker is told: of which classifier, how it runs, and what rows hold.
+
+    classifier: its folder, or that of its run. made: as of made_by on the machine that asks; a
+    worker that would make something else refuses. salt: by which studies are named.
+    """
+
+    classifier: Path
+    runtime: str
+    device: str | None
+    operate: tuple[str, ...]
+    coverage: float | None
+    out: Path
+    keep_identifiers: bool
+    salt: bytes | None
+    made: dict[str, Any]
+
+
+class Worker:
+    """One classifier, in a process of its own."""
+
+    def __init__(self, job: Job, threads: int) -> None:
+        self.job, self.threads = job, threads
+
+    @cached_property
+    def _ready(self) -> tuple[Any, Table]:
+        from hilum.exporting.runtime import load_to_predict
+
+        job = self.job
+        os.environ["OMP_NUM_THREADS"] = str(self.threads)
+        model, kind = load_to_predict(job.classifier, job.runtime, job.device, say=lambda _: None)
+        names = StudyNames(job.out, job.keep_identifiers, job.salt)
+        table = Table.of(model, job.operate, job.coverage, names)
+        mine = {**made_by(model, table, kind, names), "hilum": version("hilum")}
+        if changed := said_changes(job.made, mine):
+            raise DataError(
+                "A worker would classify otherwise than this machine:\n"
+                + "\n".join(f"  {line}" for line in changed)
+            )
+        return model, table
+
+    def make(self, number: int, paths: Sequence[str]) -> tuple[Any, ...]:
+        """Make a part; returns its fields."""
+        model, table = self._ready
+        chunk = Chunk(number, tuple(map(Path, paths)))
+        part = make_part(model, table, chunk, self.job.out, threads=self.threads)
+        return tuple(getattr(part, f.name) for f in fields(part))
+
+
+def predict_on_ray(
+    folder: Path,
+    inputs: Sequence[str],
+    out: Path,
+    *,
+    runtime: str = "auto",
+    device: str | None = None,
+    operate: Sequence[str] = (),
+    coverage: float | None = None,
+    restart: bool = False,
+    keep_identifiers: bool = False,
+    stdin: Iterable[bytes] = (),
+    address: str | None = None,
+    workers: int | None = None,
+    size: int = PART,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Classify radiographs into a folder of Parquet files by workers of a Ray cluster.
+
+    folder: of the classifier, or of its run. inputs, stdin: see sources.list_sources. out: the
+    folder of parts. runtime, device, operate, coverage: as of `hilum predict`. restart, size: as of
+    predict_parts. address, workers: as of ray_engine. say: gets sentences for the user. Rows are
+    those of predict_files to the bit where both compute on a CPU by one runtime. Raises as
+    predict_parts and ray_engine do, and as a classifier that is loaded.
+    """
+    from hilum.exporting.runtime import load_to_predict
+
+    model, kind = load_to_predict(folder, runtime, device, say=say)
+    names = StudyNames(out, keep_identifiers, None if keep_identifiers else salt_of(out))
+    table = Table.of(model, operate, coverage, names)
+    made = made_by(model, table, kind, names)
+    job = Job(
+        folder.resolve(), kind, device, tuple(operate), coverage, out.resolve(), keep_identifiers,
+        names.salt, {**made, "hilum": version("hilum")},
+    )  # fmt: skip
+    engine = partial(ray_engine, job, address=address, workers=workers)
+    return predict_parts(
+        model, inputs, out, engine, made=made, size=size, restart=restart, stdin=stdin,
+        progress=progress,
+    )  # fmt: skip
+
+
+def ray_engine(
+    job: Job, chunks: Iterator[Chunk], *, address: str | None, workers: int | None
+) -> Iterator[Part]:
+    """Make the parts of some chunks, in the order in which they are done.
+
+    address: of a cluster (HOST:PORT, ray://HOST:PORT, or auto); None starts one on this machine.
+    workers: how many; None: one for each processor of the cluster, or for each GPU where the job
+    names one. Raises DataError where Ray is not installed, the cluster cannot be reached or is of
+    another version, a worker would make other rows, or a part kills its worker again and again.
+    """
+    coming = iter(chunks)
+    first = next(coming, None)
+    if first is None:  # nothing is missing: no cluster is started
+        return
+    coming = chain([first], coming)
+    gpu = bool(job.device and job.device.startswith("cuda"))
+    with _cluster(address, workers) as ray:
+        there = ray.cluster_resources()
+        each = "GPU" if gpu else "CPU"
+        number = workers or int(there.get(each, 0))
+        if number < 1:
+            raise DataError(f"The cluster has no {each} to classify on.")
+        actor = ray.remote(max_restarts=-1, max_task_retries=_TRIES)(Worker)
+        place = actor.options(num_cpus=1, num_gpus=1 if gpu else 0)
+        free = [place.remote(job, 1) for _ in range(number)]
+        busy: dict[Any, tuple[Any, int]] = {}
+        while True:
+            while free and (chunk := next(coming, None)):
+                worker = free.pop()
+                task = worker.make.remote(chunk.number, [str(path) for path in chunk.paths])
+                busy[task] = worker, chunk.number
+            if not busy:
+                return
+            (task, *_), _ = ray.wait(list(busy), num_returns=1)
+            worker, part = busy.pop(task)
+            try:
+                found = ray.get(task)
+            except ray.exceptions.RayTaskError as error:
+                cause = error.cause
+                raise (
+                    cause
+                    if isinstance(cause, DataError)
+                    else DataError(f"Part {part}: a worker failed: {type(cause).__name__}: {cause}")
+                ) from error
+            except ray.exceptions.RayError as error:
+                raise DataError(
+                    f"Part {part}: its worker died {_TRIES + 1} times over; the parts that are "
+                    "done stay. Is there enough memory for so many workers?"
+                ) from error
+            free.append(worker)
+            yield Part(*found)
+
+
+@contextmanager
+def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray = importlib.import_module("ray")
+    except ImportError:
+        raise DataError(
+            "The engine 'ray' needs Ray, which is not installed: pip install 'hilum[ray]'."
+        ) from None
+    _check_reachable(address)
+    own = {} if address else {"num_cpus": workers, "include_dashboard": False}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+    except (ConnectionError, RuntimeError, TimeoutError, ValueError, ImportError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise DataError(f"{address or 'Ray'}: cannot be used ({said}).") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_reachable(address: str | None) -> None:
+    """Refuse an address at which nothing answers; Ray would try for minutes."""
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise DataError(
+            f"{address}: no cluster answers there ({error}). Is it the address that `ray start "
+            "--head` printed?"
+        ) from None
