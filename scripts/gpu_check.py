@@ -16,6 +16,7 @@ on phantoms.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,19 +31,14 @@ import torch
 
 from hilum.errors import Interrupted
 from hilum.given import as_recipe
-from hilum.networks.contract import register
-from hilum.networks.hilum_residual import HilumXS
 from hilum.networks.registry import create_network
 from hilum.networks.summary import summarise
 from hilum.phantoms.multiple import write_findings
 from hilum.phantoms.phantom import write_phantoms
 from hilum.radiographs.dataset import open_dataset
 from hilum.recipe import Recipe
-from hilum.training import fit
 from hilum.training.folder import read_history
-from hilum.training.interrupt import StopRequest
 from hilum.training.run import train
-from hilum.training.step import Step
 
 _SMALL = {
     "image_size": 48, "epochs": 3, "batch_size": 16, "monitor": "val", "promises": "alike",
@@ -143,7 +139,7 @@ def same(data: Path, keys: dict[str, Any], device: str) -> dict[str, Any]:
     Returns the largest difference of a loss between CPU and GPU, and whether bits are the same.
     """
     recorded, losses = _trained(data, {**keys, "device": device})
-    with mock.patch.object(Step, "compute", _unrecorded):
+    with mock.patch("hilum.training.step.Step.compute", _unrecorded):
         plain, _ = _trained(data, {**keys, "device": device})
     resumed, _ = _trained(data, {**keys, "device": device}, stop_at=4)
     exact = {"precision": "float32", "epochs": 1}
@@ -161,20 +157,34 @@ def same(data: Path, keys: dict[str, Any], device: str) -> dict[str, Any]:
     return found
 
 
+_OWN = """
+import torch
+from torch import nn
+
+class Ready(nn.Module):
+    def __init__(self, *, outputs, image_size):
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(1, 8, 3), nn.AdaptiveAvgPool2d(1)
+        self.linear = nn.Linear(8, outputs)
+
+    def forward(self, images):
+        return self.linear(self.pool(self.conv(images)).flatten(1))
+
+class Waiting(Ready):
+    def forward(self, images):
+        assert images.mean().item() < 1e9
+        return super().forward(images)
+"""
+
+
 def waiting(data: Path, device: str) -> dict[str, Any]:
     """A network that reads a number back in every step is trained unrecorded, and not refused."""
-
-    @register("waiting", smallest=16)
-    class Waiting(HilumXS):
-        """hilum-xs that looks at its input."""
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            assert images.mean().item() < 1e9
-            return super().forward(images)
-
-    keys = {"strategy": "flat", "device": device}
-    waited, _ = _trained(data, {**keys, "network": "waiting"})
-    recorded, _ = _trained(data, {**keys, "network": "hilum-xs"})
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "own_networks.py").write_text(_OWN, encoding="utf-8")
+        sys.path.insert(0, folder)
+        keys = {"strategy": "flat", "device": device}
+        waited, _ = _trained(data, {**keys, "network": "own_networks:Waiting"})
+        recorded, _ = _trained(data, {**keys, "network": "own_networks:Ready"})
     found = {"waiting as recorded": _furthest(waited, recorded)}
     assert found["waiting as recorded"] == 0, found
     return found
@@ -191,7 +201,8 @@ def not_resident(data: Path, device: str) -> dict[str, Any]:
     return found
 
 
-def _unrecorded(self: Step, number: int) -> None:
+def _unrecorded(self: Any, number: int) -> None:
+    """What Step.compute does where nothing is recorded."""
     b = self.batch_size
     batch = min(b, len(self.task.train.rows) - number * b)
     for name, rows in self.rows.items():
@@ -220,29 +231,19 @@ def _trained(
 
 
 def _stop(dataset: Any, recipe: Recipe, run: Path, after: int) -> None:
-    steps, requests = 0, []
-    step = fit._Loop._train_step
-    made = StopRequest.__init__
+    """Train, and interrupt it after so many steps, as Ctrl-C does."""
+    steps = 0
 
-    def counted(loop: Any, epoch: int) -> None:
+    def count(what: str, done: int, of: int) -> None:
         nonlocal steps
-        step(loop, epoch)
-        steps += 1
+        steps += ": epoch " in what
         if steps == after:
-            requests[-1].requested = True
+            os.kill(os.getpid(), signal.SIGINT)
 
-    def kept(request: StopRequest) -> None:
-        made(request)
-        requests.append(request)
-
-    with (
-        mock.patch.object(fit._Loop, "_train_step", counted),
-        mock.patch.object(StopRequest, "__init__", kept),
-    ):
-        try:
-            train(dataset, recipe, run)
-        except Interrupted:
-            return
+    try:
+        train(dataset, recipe, run, progress=count)
+    except Interrupted:
+        return
     raise AssertionError("it was to be stopped")
 
 

@@ -128,8 +128,7 @@ class Step:
         Nothing of ours does, but a network of one's own may.
         """
         before = torch.cuda.get_sync_debug_mode()
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True, action="always") as said:
             torch.cuda.set_sync_debug_mode("warn")
             try:
                 self._compute(batch)
