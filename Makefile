@@ -10,7 +10,7 @@ CODE = src tests benchmarks notebooks scripts
 TORCH = 2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo test check format format-check lint types bench notebooks reproduction lock clean
+.PHONY: help setup dev demo test check format format-check lint types bench notebooks docs release reproduction lock clean
 
 help: ## list the targets
 	@echo 'Hilum: make TARGET'
@@ -46,6 +46,13 @@ bench: $(VENV)/.runtime ## training speed against the notebook way, on DATA=fold
 
 notebooks: $(VENV)/.dev ## run both notebooks, and store them with what they show
 	@$(VENV)/bin/python scripts/store_notebooks.py
+
+docs: $(VENV)/.docs ## build the documentation site, strictly, into build/site
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
+	@echo 'the site: build/site; to read it: $(VENV)/bin/mkdocs serve'
+
+release: ## build and try what would be released; uploads nothing (docs/releasing.md)
+	@$(PYTHON) scripts/check_release.py
 
 reproduction: $(VENV)/.runtime ## run the published experiments on DATA=folder; write docs/reproduction.md
 	@test -n '$(DATA)' || { echo 'name the radiographs: make reproduction DATA=folder' >&2; exit 2; }
@@ -95,4 +102,10 @@ $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
 	@echo 'installing what testing and linting need …'
 	@$(PIP) install -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
+	@echo 'installing what the site is built with …'
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --group docs
 	@touch $@

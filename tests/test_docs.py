@@ -1,8 +1,10 @@
 """What the documentation says is true: recipe keys, commands, targets, links and the tree."""
 
+import ast
 import itertools
 import re
 import shlex
+import tomllib
 import types
 import typing
 from pathlib import Path
@@ -25,6 +27,7 @@ from hilum.settings import (
     Settings,
     key_meanings,
 )
+from scripts.check_release import STEPS
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -196,6 +199,53 @@ def test_make_targets_exist() -> None:
         for target in re.findall(r"(?:^|`|& )make ([a-z-]+)", text, re.MULTILINE):
             assert target in targets, f"{page}: make {target}"
     assert listed == targets
+
+
+# ---- names and messages -------------------------------------------------------------------------
+
+
+def test_the_reference_has_every_public_name() -> None:
+    stub = (ROOT / "src/hilum/__init__.pyi").read_text(encoding="utf-8")
+    public = re.findall(r"^from (\S+) import (\w+) as", stub, re.MULTILINE)
+
+    shown = re.findall(r"^::: (\S+)$", PAGES["docs/reference.md"], re.MULTILINE)
+
+    assert sorted(shown) == sorted(f"{module}.{name}" for module, name in public)
+
+
+def written_in_code() -> str:
+    """All texts of the package, a line each; … stands where a value is put in."""
+    texts = []
+    for path in (ROOT / "src/hilum").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            values = [p.value if isinstance(p, ast.Constant) else "…" for p in parts]
+            texts.append("".join(map(str, values)))
+    return "\n".join(texts)
+
+
+def test_troubleshooting_names_messages_of_the_code() -> None:
+    messages = re.findall(r"^## (.*)$", PAGES["docs/troubleshooting.md"], re.MULTILINE)
+    written = written_in_code()
+
+    assert len(messages) >= 10
+    for message in messages:
+        assert message in written, message
+
+
+def test_the_steps_of_a_release_are_told() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", PAGES["docs/releasing.md"], re.MULTILINE)
+
+    assert rows == list(STEPS)
+
+
+def test_the_citation_is_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+    assert f"\nversion: {project['version']}\n" in citation
+    assert f"\nlicense: {project['license']}\n" in citation
 
 
 # ---- links and the tree -------------------------------------------------------------------------

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.command import run_command
+from tests.journeys.tutorials import follow
 from tests.radiographs.dicoms import dicom, save
 
-SMALL = ["--set", "image_size=32", "--set", "epochs=3", "--set", "passes=0", "--device", "cpu"]
 COLUMNS = ["image_id", "patient", "age", "sex", "view", "finding"]
 
 
@@ -34,46 +33,32 @@ def write_hospital(root: Path, findings: tuple[str, str], patients: int, seed: i
         csv.writer(file).writerows([COLUMNS, *rows])
 
 
-def test_from_sixty_films_and_a_table_to_an_external_evaluation(tmp_path, monkeypatch, capsys):
+def test_from_sixty_films_and_a_table_to_an_external_evaluation(tmp_path, monkeypatch):
     monkeypatch.setattr("hilum.explanation.split.METHOD", "gradcam")  # occlusion takes long
     monkeypatch.setattr("hilum.explanation.split.METHODS", ("gradcam",))
-    monkeypatch.chdir(tmp_path)
-    write_hospital(Path("study"), ("No finding", "Pneumonia"), 20, seed=1)
-    write_hospital(Path("elsewhere"), ("normal", "Infiltration"), 10, seed=2)
-    mapping = "normal=No finding, Infiltration=Pneumonia"
-    commands = [
-        ["train", "study", *SMALL],
-        ["evaluate", "runs/study-1", "elsewhere", "--map", mapping],
-        ["report", "runs/study-1"],
-        ["predict", "runs/study-1", "elsewhere", "--out", "predictions.csv", "--runtime", "torch"],
-    ]
+    write_hospital(tmp_path / "study", ("No finding", "Pneumonia"), 20, seed=1)
+    write_hospital(tmp_path / "elsewhere", ("normal", "Infiltration"), 10, seed=2)
 
-    said = []
-    for command in commands:
-        code, out, err = run_command(monkeypatch, capsys, *command)
-        assert code == 0, err
-        said.append((out, err))
+    _, trained, evaluated, *_ = follow("researcher", tmp_path)
 
     read = "image_id (image), finding (label), patient (patient), view (view), age (age), sex (sex)"
-    assert f"Columns read: {read}; not read: none." in said[0][1]
-    heeded = " ".join(said[0][0].split())
+    assert f"Columns read: {read}; not read: none." in trained.err
+    heeded = " ".join(trained.out.split())
     assert "60 images were divided, in 20 groups (patients): " in heeded
-    assert "elsewhere, all: 30 images" in said[1][0]
-    assert "Against study, test" in said[1][0]
-    assert all(len(line) <= 80 for line in said[1][0].partition("Accuracy: ")[0].splitlines())
-    folder = Path("runs/study-1/evaluation/external-elsewhere-all")
+    assert all(len(line) <= 80 for line in evaluated.out.partition("Accuracy: ")[0].splitlines())
+    folder = tmp_path / "runs/study-1/evaluation/external-elsewhere-all"
     drop = json.loads((folder / "external.json").read_text())["drops"][0]["drop"]["value"]
     change = f"{-drop:+.2f}" if round(drop, 2) else "0.00"  # the sign of the report
-    assert re.search(rf"here − there.*?accuracy .*?{re.escape(change)}", said[1][0], re.S)
+    assert re.search(rf"here − there.*?accuracy .*?{re.escape(change)}", evaluated.out, re.S)
     assessed = json.loads((folder / "assessment.json").read_text())
     found = {a["name"]: [(s["name"], s["n"]) for s in a["subgroups"]]
              for a in assessed["subgroups"]["attributes"]}  # fmt: skip
     assert found["age"] == [("18 to 39", 30)]
     assert found["sex"] == [("F", 18), ("M", 12)]
     assert found["view"] == [("AP", 15), ("PA", 15)]
-    page = Path("runs/study-1/report.html").read_text()
+    page = (tmp_path / "runs/study-1/report.html").read_text()
     assert "elsewhere" in page
-    with Path("predictions.csv").open() as file:
+    with (tmp_path / "predictions.csv").open() as file:
         predicted = list(csv.DictReader(file))
     assert len(predicted) == 30
     assert {row["predicted"] for row in predicted} <= {"No finding", "Pneumonia"}

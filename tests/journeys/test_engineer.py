@@ -1,7 +1,6 @@
 """An engineer with a classifier: an ONNX file without Hilum, and the API by curl."""
 
 import ast
-import base64
 import json
 import os
 import re
@@ -14,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hilum import cli
 from hilum.classifier.classifier import Classifier
 from hilum.predictions import Prediction
 from hilum.radiographs.dataset import open_dataset
+from tests.journeys.tutorials import Step, follow
 from tests.spots import write_spots
 from tests.untrained import untrained
 
@@ -30,25 +29,26 @@ pytestmark = pytest.mark.filterwarnings("always:.*LeafSpec:FutureWarning")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder with a classifier at runs/first, first.onnx, and film.png and film.pgm."""
+    """A folder with a classifier at runs/first, and film.png and film.pgm."""
     folder: Path = tmp_path_factory.mktemp("engineer")
     dataset = open_dataset(write_spots(folder / "spots", {"train": 2, "val": 1}))
     untrained(dataset).save(folder / "runs/first")
     film = Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 40)).astype(np.uint8))
     film.save(folder / "film.png")
     film.save(folder / "film.pgm")
-    export = ["hilum", "export", "runs/first", "--to", "onnx", "--out", "first.onnx"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setattr(sys, "argv", export)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    assert not end.value.code
     return folder
 
 
+@pytest.fixture(scope="module")
+def followed(place) -> list[Step]:
+    """What the steps of the tutorial print; first.onnx is then in the folder."""
+    if not shutil.which("curl"):
+        pytest.skip("no curl")
+    return follow("engineer", place)
+
+
 @pytest.fixture
-def expected(place, monkeypatch) -> Prediction:
+def expected(place, followed, monkeypatch) -> Prediction:
     """What Hilum says of the film; the test is in the folder."""
     monkeypatch.chdir(place)
     (found,) = Classifier.load("runs/first").predict("film.png")
@@ -91,37 +91,12 @@ def test_an_onnx_file_in_javascript(expected):
     assert values == pytest.approx(list(expected.probs.values()), abs=1e-4)
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="no curl")
-def test_the_api_by_curl(expected):
-    serve = [
-        "-m",
-        "hilum",
-        "serve",
-        "runs/first",
-        "--port",
-        "0",
-        "--runtime",
-        "torch",
-        "--device",
-        "cpu",
-    ]
-    server = subprocess.Popen([sys.executable, *serve], stderr=subprocess.PIPE, text=True)
-    try:
-        assert server.stderr is not None
-        (url,) = re.findall(r"http://\S+", server.stderr.readline())
-        url += "/v1/predictions"
-        by_form = json.loads(run("curl", "-sS", "-F", "files=@film.png", url))
+def test_the_tutorial(expected, followed):
+    python, _, by_form, by_json, _, by_onnx = (step.out for step in followed)
 
-        content = base64.b64encode(Path("film.png").read_bytes()).decode()
-        body = {"files": [{"name": "film.png", "content": content}]}
-        Path("body.json").write_text(json.dumps(body), encoding="utf-8")
-        kind = "Content-Type: application/json"
-        by_json = json.loads(run("curl", "-sS", "-H", kind, "-d", "@body.json", url))
-    finally:
-        server.terminate()
-        server.communicate()
-
-    assert by_form == by_json
-    (answer,) = by_form["predictions"]
+    assert python.split()[:2] == [expected.predicted, str(round(expected.probability, 3))]
+    assert json.loads(by_form) == json.loads(by_json)
+    (answer,) = json.loads(by_form)["predictions"]
     assert (answer["name"], answer["predicted"]) == ("film.png", expected.predicted)
     assert answer["probs"] == pytest.approx(expected.probs, abs=1e-6)
+    assert by_onnx.split()[0] == expected.predicted

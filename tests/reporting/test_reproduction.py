@@ -40,7 +40,10 @@ def test_it_says_that_it_is_generated(text):
     assert "\nThis page is generated." in text
 
 
-def test_conclusions_come_first(text):
+def test_the_answer_and_the_conclusions_come_first(text):
+    answer = text.split("\n\n")[1]
+    assert answer.startswith("**In short.** Of 10 published conclusions, 1 is supported, 8 are ")
+    assert "Nothing that was concluded" not in answer, "one was supported"
     # One of the cascade, three of batch sizes, six of the root's tuning, where one rate is bad.
     assert (
         "Of 10 published conclusions, 1 is supported, 8 are not distinguishable, 1 is contradicted."
@@ -171,7 +174,12 @@ def test_the_command_runs_every_study_and_writes_the_document(tmp_path, monkeypa
         "infected-tuning",
     ]
     assert {(str(data), jobs, device) for _, data, jobs, device in asked} == {("DATA", 2, None)}
-    assert "Of 17 published conclusions, 17 are not distinguishable." in document.read_text()
+    answer = "**In short.** Of 17 published conclusions, 17 are not distinguishable. Nothing that "
+    stored = (SCRIPT.parents[1] / "docs/reproduction.md").read_text()
+    for page in (document.read_text(), stored):
+        assert f"\n{answer}" in page
+    first = [page.split("\n\n")[1] for page in (document.read_text(), stored)]
+    assert first[0] == first[1], "docs/reproduction.md begins as the template does"
     assert str(document) in capsys.readouterr().out
 
     def refuse(*_, **__):

@@ -65,6 +65,7 @@ def describe_reproduction(results: Sequence[StudyResult]) -> str:
         data=results[0].data,
         experiments=experiments,
         total=sum(verdicts.values()),
+        supported=verdicts["supported"],
         verdicts=[(name, verdicts[name]) for name in VERDICTS if verdicts[name]],
         one_image=1 / published.of,
         all_val=published.of * most,
