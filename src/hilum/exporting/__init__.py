@@ -3,4 +3,12 @@
 What is exported to ONNX is compared with the classifier before it is written.
 """
 
-__all__ = ["card", "graph", "onnx", "runtime", "session", "translation"]
+__all__ = [
+    "card",
+    "graph",
+    "onnx",
+    "pyfunc",
+    "runtime",
+    "session",
+    "translation",
+]
