@@ -6,6 +6,7 @@ What is exported to ONNX is compared with the classifier before it is written.
 __all__ = [
     "card",
     "graph",
+    "huggingface",
     "onnx",
     "pyfunc",
     "runtime",
