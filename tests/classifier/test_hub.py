@@ -23,8 +23,17 @@ from tests.untrained import untrained
 COMMIT = "a" * 40
 
 
+class HubServer(ThreadingHTTPServer):
+    """folder: the repository's. asked: the paths that were asked for."""
+
+    folder: Path
+    asked: list[str]
+
+
 class Hub(BaseHTTPRequestHandler):
     """The part of the hub's protocol that files are fetched by."""
+
+    server: HubServer
 
     def do_HEAD(self):
         self.answer(with_body=False)
@@ -79,15 +88,15 @@ def classifier(data):
 def hub(tmp_path, classifier, monkeypatch):
     """A hub with the repository ward/chests, and an empty cache."""
     constants = pytest.importorskip("huggingface_hub.constants")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+    with HubServer(("127.0.0.1", 0), Hub) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}"
         # what $HF_ENDPOINT and $HF_HUB_CACHE set where they are there before the first import
         monkeypatch.setattr(constants, "ENDPOINT", address)
         template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-        server.folder = export(classifier, tmp_path / "repository")  # type: ignore[attr-defined]
-        server.asked = []  # type: ignore[attr-defined]
+        server.folder = export(classifier, tmp_path / "repository")
+        server.asked = []
         for name in ("modeling.py", "model.onnx", "other/adapter.safetensors"):
             (tmp_path / "repository" / name).parent.mkdir(exist_ok=True)
             (tmp_path / "repository" / name).write_text("raise SystemExit('it was run')")
