@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.auditing.audit import Audit, run_audit, write_audit
+from hilum.auditing.croissant import write_croissant
 from hilum.auditing.duplicates import find_together
 from hilum.auditing.split_table import write_split
 from hilum.auditing.splits import Split, make_split, parse_shares
@@ -122,6 +123,7 @@ def audit(
     dataset: Data,
     out: Place | None = None,
     *,
+    croissant: Place | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Audit:
@@ -130,6 +132,7 @@ def audit(
     Args:
         dataset: Of open_dataset, or its path; damaged files are then left out, and told of.
         out: A folder for audit.json and audit.html; None writes nothing.
+        croissant: A file for the same as Croissant (JSON-LD); None writes none.
         seed: Of the resampling behind the intervals.
         progress: Called with what is done, how much of it, and of how much.
 
@@ -144,6 +147,8 @@ def audit(
     if out is not None:
         write_audit(found, Path(out))
         write_audit_page(found, Path(out) / "audit.html", images=image_source(data.root))
+    if croissant is not None:
+        write_croissant(data, found, Path(croissant))
     return found
 
 
