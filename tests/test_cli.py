@@ -449,7 +449,8 @@ def test_a_full_disk_leaves_no_half_made_classifier(tmp_path, monkeypatch, run, 
 
 #: What starting takes long for, and most verbs do not use.
 _HEAVY = {
-    "captum", "fastapi", "matplotlib", "onnx", "onnxscript", "optuna", "pandas", "sklearn",
+    "captum", "fastapi", "huggingface_hub", "matplotlib", "mlflow", "onnx", "onnxscript", "optuna",
+    "pandas", "sklearn",
     "scipy.ndimage", "scipy.optimize", "scipy.spatial", "scipy.stats", "torch", "torch._dynamo",
     "torch._inductor", "torch.onnx",
 }  # fmt: skip

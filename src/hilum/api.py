@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hilum.auditing.audit import Audit, run_audit, write_audit
+from hilum.auditing.croissant import write_croissant
 from hilum.auditing.duplicates import find_together
 from hilum.auditing.split_table import write_split
 from hilum.auditing.splits import Split, make_split, parse_shares
@@ -19,6 +20,7 @@ from hilum.evaluation.for_card import read_for_card
 from hilum.evaluation.measures import OVERALL
 from hilum.exporting.card import export_folder
 from hilum.exporting.graph import parse_input
+from hilum.exporting.huggingface import export_repository
 from hilum.exporting.onnx import export_onnx, images_to_check
 from hilum.given import Data, Place, Trained, as_classifier, as_dataset, as_recipe
 from hilum.labels import LabelTree
@@ -36,7 +38,7 @@ from hilum.watching.judging import LEVEL
 from hilum.watching.labelling import LABELS
 from hilum.watching.watch import Watch, watch_images
 
-_ONNX, _FOLDER = "onnx", "safetensors"
+_ONNX, _FOLDER, _REPOSITORY = "onnx", "safetensors", "huggingface"
 
 
 class Run(Displayed):
@@ -121,6 +123,7 @@ def audit(
     dataset: Data,
     out: Place | None = None,
     *,
+    croissant: Place | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Audit:
@@ -129,6 +132,7 @@ def audit(
     Args:
         dataset: Of open_dataset, or its path; damaged files are then left out, and told of.
         out: A folder for audit.json and audit.html; None writes nothing.
+        croissant: A file for the same as Croissant (JSON-LD); None writes none.
         seed: Of the resampling behind the intervals.
         progress: Called with what is done, how much of it, and of how much.
 
@@ -143,6 +147,8 @@ def audit(
     if out is not None:
         write_audit(found, Path(out))
         write_audit_page(found, Path(out) / "audit.html", images=image_source(data.root))
+    if croissant is not None:
+        write_croissant(data, found, Path(croissant))
     return found
 
 
@@ -251,7 +257,8 @@ def export(
         classifier: What is exported, or the folder of it or of its run, whose evaluations then
             stand on the model card.
         out: The file, or the folder, which is new or empty.
-        to: 'onnx' or 'safetensors' (the folder); None goes by the ending .onnx of out.
+        to: 'onnx', 'safetensors' (the folder) or 'huggingface' (a model repository's, with both);
+            None goes by the ending .onnx of out.
         takes: What the ONNX graph takes: 'images' (decoded, of any size) or 'pixels'.
         operate: Operating points for the ONNX file; None takes the presets.
         check: Radiographs to compare the ONNX file with the classifier on; None takes phantoms.
@@ -265,16 +272,22 @@ def export(
     """
     written = Path(out)
     to = to or (_ONNX if written.suffix.casefold() == ".onnx" else _FOLDER)
-    if to not in (_ONNX, _FOLDER):
-        raise ClassifierError(f"There is no format '{to}'.{nearest(to, (_ONNX, _FOLDER))}")
+    formats = (_ONNX, _FOLDER, _REPOSITORY)
+    if to not in formats:
+        raise ClassifierError(f"There is no format '{to}'.{nearest(to, formats)}")
     model = as_classifier(classifier, device="cpu")
+    beside = [] if isinstance(classifier, Classifier) else [Path(classifier)]
+    evaluated = [] if to == _ONNX else [e for f in beside for e in read_for_card(f, model)]
     if to == _FOLDER:
-        beside = [] if isinstance(classifier, Classifier) else [Path(classifier)]
-        export_folder(model, written, [e for f in beside for e in read_for_card(f, model)])
+        export_folder(model, written, evaluated)
         return written
     points = None if operate is None else several(operate)
     shown = images_to_check(None if check is None else Path(check))
-    export_onnx(model, written, takes=parse_input(takes), operate=points, radiographs=shown)
+    kind = parse_input(takes)
+    if to == _ONNX:
+        export_onnx(model, written, takes=kind, operate=points, radiographs=shown)
+    else:
+        export_repository(model, written, evaluated, takes=kind, operate=points, radiographs=shown)
     return written
 
 

@@ -22,6 +22,7 @@ from hilum.reporting.report import write_report
 from hilum.training.checkpoint import Row
 from hilum.training.folder import RECIPE_FILE, as_divided
 from hilum.training.run import train
+from hilum.training.tracking import track_report
 from hilum.transforms.augment import training_view
 
 #: Phantoms per split, and what makes both strategies learn on so few, within two minutes on two
@@ -76,6 +77,10 @@ def write_up(
         audit=write_audit(audit, out / "audit"),
     )
     evaluations = {name: evaluation for name, (evaluation, _) in found.items()}
+    for run in runs:
+        own = evaluations[run.name].overall if run.name in evaluations else {}
+        figures = {f"{split}/{k}": e.value for k, e in own.items() if e.value is not None}
+        track_report(run, report, figures)
     warnings = _warnings(dataset, audit, *next(iter(found.values()), (None, None)))
     return WriteUp(report, tuple(runs), split, evaluations, warnings)
 

@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from huggingface_hub import ModelCard
 
 from hilum.classifier.classifier import Classifier
 from hilum.errors import ClassifierError
+from hilum.exporting import huggingface
 from hilum.exporting.card import Evaluated, export_folder, shareable, write_card
 from hilum.records import Estimate
 from tests.exporting.conftest import make
@@ -25,6 +27,34 @@ def test_the_folder_is_a_whole_classifier(tmp_path, classifier):
     assert loaded.temperatures == classifier.temperatures
     for file in files:
         assert b"/home" not in file.read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of making the file
+def test_a_model_repository_has_what_hubs_read(tmp_path, classifier, exported, monkeypatch):
+    file, agreement = exported
+    made = (file.read_bytes(), agreement)
+    monkeypatch.setattr(huggingface, "make_onnx", lambda *_, **__: made)  # it takes seconds
+    share = Estimate(0.875, 0.71, 0.95)
+    found = Evaluated("spots", "test", 40, {"macro_auroc": share}, {"normal": {"recall": share}})
+
+    files, _ = huggingface.export_repository(classifier, tmp_path / "chests", [found])
+
+    assert {"README.md", "classifier.json", "config.json", "model.onnx", "root.safetensors"} <= {
+        f.name for f in files
+    }
+    config = json.loads((tmp_path / "chests/config.json").read_text())
+    assert config["id2label"] == {"0": "normal", "1": "bacterial", "2": "covid", "3": "other"}
+    assert config["onnx"]["outputs"]["predicted"] == "index of the predicted class"
+    assert Classifier.load(tmp_path / "chests").weights_sha256() == classifier.weights_sha256()
+    card = ModelCard.load(tmp_path / "chests/README.md")
+    (result,) = card.data.eval_results
+    assert (result.dataset_name, result.metric_type, result.metric_value) == (
+        "spots, split test, 40 images", "roc_auc", 0.875,
+    )  # fmt: skip
+    assert (card.data.library_name, card.data.pipeline_tag) == ("hilum", "image-classification")
+    assert "hf://OWNER/NAME" in card.content
+    for path in files:
+        assert b"/home" not in path.read_bytes()
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path, classifier):

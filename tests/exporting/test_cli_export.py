@@ -54,15 +54,20 @@ def test_onnx_of_a_flat_classifier_that_crops(tmp_path, run, recwarn):
     assert outputs[1].tolist() == flat.predict_pixels(pixels).predicted.tolist()
 
 
-def test_a_folder_with_a_card(tmp_path, run, classifier):
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # of making the file
+@pytest.mark.parametrize("to", ["safetensors", "huggingface"])
+def test_a_folder_with_a_card(tmp_path, run, classifier, exported, monkeypatch, to):
     classifier.save(tmp_path / "c")
+    made = (exported[0].read_bytes(), exported[1])
+    monkeypatch.setattr("hilum.exporting.huggingface.make_onnx", lambda *_, **__: made)
 
-    done = run(tmp_path / "c", "--to", "safetensors", "--out", tmp_path / "given")
+    done = run(tmp_path / "c", "--to", to, "--out", tmp_path / "given")
 
     assert done.exit_code == 0, done.exception
+    assert ("hf upload OWNER/NAME" in done.stdout) == (to == "huggingface")
     assert "README.md" in done.stdout
     assert (tmp_path / "given/README.md").read_text().startswith("---\nlibrary_name: hilum\n")
-    again = run(tmp_path / "c", "--to", "safetensors", "--out", tmp_path / "given")
+    again = run(tmp_path / "c", "--to", to, "--out", tmp_path / "given")
     assert "not empty" in str(again.exception)
 
 

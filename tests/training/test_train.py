@@ -4,7 +4,6 @@ import json
 import resource
 import subprocess
 import sys
-import types
 from typing import Any
 
 import numpy as np
@@ -213,32 +212,6 @@ def test_monitoring_test_is_said(tmp_path, recipe):
 def test_bfloat16_can_be_asked_for(tmp_path, spots, recipe):
     train(spots, recipe("precision=bfloat16", "epochs=1"), tmp_path / "run")
     assert json.loads((tmp_path / "run/run.json").read_text())["precision"] == "bfloat16"
-
-
-def test_tensorboard_gets_every_number_where_it_is_installed(tmp_path, spots, recipe, monkeypatch):
-    written, closed = [], []
-
-    class SummaryWriter:
-        def __init__(self, log_dir):
-            assert log_dir == str(tmp_path / "run/tensorboard")
-
-        def add_scalar(self, tag, value, step):
-            written.append((tag, value, step))
-
-        def flush(self): ...
-
-        def close(self):
-            closed.append(True)
-
-    module = types.ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    train(spots, recipe("epochs=2", "strategy=flat"), tmp_path / "run")
-    rows = read_history(tmp_path / "run/history.jsonl")
-    for row in rows:
-        assert ("flat/train_loss", row["train_loss"], row["epoch"]) in written
-        assert ("flat/monitor_accuracy", row["monitor_accuracy"], row["epoch"]) in written
-    assert closed == [True]
 
 
 # ---- refusals ------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ The checks give findings in words; what a public data set's labels mean is in ``
 
 __all__ = [
     "audit",
+    "croissant",
     "describe",
     "duplicates",
     "findings",

@@ -12,6 +12,7 @@ __all__ = [
     "decider",
     "files",
     "gate",
+    "hub",
     "importing",
     "inference",
     "operating_points",

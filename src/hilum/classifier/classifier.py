@@ -187,10 +187,11 @@ class Classifier(Decider):
     def load(
         cls, path: Path | str, *, device: str = "auto", allow_code: bool = False
     ) -> "Classifier":
-        """Read a classifier from its folder, or from the folder of the run that trained it.
+        """Read a classifier from its folder, that of the run that trained it, or from a hub.
 
         Args:
-            path: The folder.
+            path: The folder, or ``hf://OWNER/NAME@REVISION``, of which the revision may be left
+                out; huggingface_hub then fetches the files that its cache does not have.
             device: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'.
             allow_code: Import a network of the user's own (``module:Class``), which runs that
                 module; the environment variable HILUM_ALLOW_CODE allows it by module.
@@ -199,7 +200,8 @@ class Classifier(Decider):
             The classifier, on the device.
 
         Raises:
-            ClassifierError: Files are missing, damaged (by their SHA-256) or do not fit.
+            ClassifierError: Files are missing, damaged (by their SHA-256) or do not fit; or there
+                is no such repository, or no way to it.
         """
         folder = classifier_folder(path)
         content = read_classifier_file(folder)

@@ -16,6 +16,7 @@ import safetensors.numpy
 from pydantic import BaseModel, Field
 from safetensors import SafetensorError
 
+from hilum.classifier.hub import fetch, is_on_hub
 from hilum.classifier.provenance import check_facts
 from hilum.errors import ClassifierError
 from hilum.files import sha256, write_atomically
@@ -75,7 +76,15 @@ class ClassifierFile(BaseModel, frozen=True, extra="forbid"):
 
 
 def classifier_folder(path: Path | str) -> Path:
-    """The folder of a classifier, given it or the run that trained it. Raises ClassifierError."""
+    """The folder of a classifier: given it, the run that trained it, or its address on a hub.
+
+    From a hub (hub.py) the files are fetched that the cache does not have. Raises ClassifierError.
+    """
+    if is_on_hub(path):
+        folder = fetch(path, "classifier.json").parent
+        for file in _named(read_classifier_file(folder)):
+            fetch(path, file, commit=folder.name)
+        return folder
     path = Path(path)
     for folder in (path, path / "classifier"):
         if (folder / "classifier.json").is_file():
@@ -98,6 +107,13 @@ def read_classifier_file(folder: Path) -> ClassifierFile:
         first = str(error).splitlines()[0]
         raise ClassifierError(f"{path}: damaged, or not Hilum's ({first}).") from None
     return content
+
+
+def _named(content: ClassifierFile) -> Iterator[str]:
+    """The files that classifier.json names."""
+    yield from (entry.weights for entry in content.networks.values())
+    parts = (content.validation, content.reference, content.gate, content.thumbnails)
+    yield from (part.file for part in parts if part)
 
 
 def read_part(folder: Path, file: str, digest: str, what: str) -> bytes:

@@ -31,6 +31,13 @@ def audit(
             "a TOML file."
         ),
     ] = None,
+    croissant: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also describe the data, with what was found, as Croissant (JSON-LD) in this "
+            "file, which belongs into the data's folder, e.g. DATA/croissant.json."
+        ),
+    ] = None,
     show_preprocessing: Annotated[
         bool, typer.Option(help="Show what every preprocessing makes of a radiograph.")
     ] = False,
@@ -41,6 +48,7 @@ def audit(
 ) -> None:
     """Is my data sound? Duplicates, leaks, patients, provenance and shortcuts, with pictures."""
     from hilum.auditing.audit import run_audit, write_audit
+    from hilum.auditing.croissant import write_croissant
     from hilum.auditing.split_table import divide
     from hilum.radiographs.image import image_source
     from hilum.recipe import Recipe
@@ -74,6 +82,8 @@ def audit(
         preprocessing=preprocessing_samples(dataset) if show_preprocessing else None,
         augmentation=augmentation_samples(dataset) if show_augmentation else None,
     )
+    if croissant:
+        write_croissant(dataset, found, croissant)
     if as_json:
         console.print_json(found)
         return
@@ -109,4 +119,5 @@ def audit(
         )
     for table in findings_tables(found):
         console.print_table(table.caption, table.columns, table.rows)
-    console.print_lines(f"Written: {page}, {written}")
+    also = f", {croissant}" if croissant else ""
+    console.print_lines(f"Written: {page}, {written}{also}")

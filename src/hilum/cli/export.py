@@ -13,15 +13,22 @@ from hilum.errors import ClassifierError, nearest
 
 if TYPE_CHECKING:
     from hilum.classifier.classifier import Classifier
+    from hilum.exporting.onnx import Agreement
 
 EXAMPLE = "hilum export runs/first --to onnx --out first.onnx --check DATA/val"
 
-_FORMATS = ("onnx", "safetensors")
+_FORMATS = ("onnx", "safetensors", "huggingface")
 
 
 def export(
     classifier: Trained,
-    to: Annotated[str, typer.Option(help="onnx (one file) or safetensors (one folder).")],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="onnx (one file), safetensors (one folder) or huggingface (the folder of a model "
+            "repository, with both)."
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="The file or folder. [dim]Default: by the classifier's name.[/dim]"),
@@ -61,7 +68,7 @@ def export(
 
     An ONNX file holds preprocessing, all networks, temperatures, probabilities and the predicted
     class; labels, thresholds and provenance are in its metadata. A folder holds the classifier
-    with a model card, and no path of this machine.
+    with a model card, and no path of this machine. Nothing is uploaded.
     """
     from hilum.classifier.classifier import Classifier
 
@@ -69,8 +76,8 @@ def export(
         raise ClassifierError(f"There is no format '{to}'.{nearest(to, _FORMATS)}")
     given = {"--input": takes != "images", "--operate": operate, "--check": check}
     foreign = [option for option, is_given in given.items() if is_given]
-    if to != "onnx" and foreign:
-        raise ClassifierError(f"{', '.join(foreign)}: only with --to onnx.")
+    if to == "safetensors" and foreign:
+        raise ClassifierError(f"{', '.join(foreign)}: only with --to onnx or huggingface.")
     model = Classifier.load(classifier, device="cpu")
     if not thumbnails:
         model = replace(model, thumbnails=None)
@@ -78,7 +85,12 @@ def export(
     if to == "onnx":
         _onnx(model, out or Path(f"{name}.onnx"), takes, operate, check, as_json)
     else:
-        _folder(model, classifier, out or Path(f"{name}-shared"), as_json)
+        graph = None if to == "safetensors" else (takes, operate, check)
+        _folder(model, classifier, out or Path(f"{name}-shared"), graph, as_json)
+
+
+#: What goes into an ONNX graph: --input, --operate, --check.
+Graph = tuple[str, Sequence[str] | None, Path | None]
 
 
 def _onnx(
@@ -99,24 +111,49 @@ def _onnx(
     if as_json:
         console.print_json({"file": str(file), "opset": OPSET, **to_plain(agreement)})
         return
+    console.print_lines(_agreed(agreement, check))
+    console.print_lines(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
+
+
+def _agreed(agreement: "Agreement", check: Path | None) -> str:
     what = "radiographs" if check else "phantoms"
-    console.print_lines(
+    return (
         f"Checked by ONNX Runtime: on {agreement.radiographs} {what} and {agreement.random} "
         "random images the same classes as by PyTorch; probabilities differ by "
         f"{agreement.largest_difference:.1g} at most."
     )
-    console.print_lines(f"Written: {file} ({file.stat().st_size / 1e6:.1f} MB, opset {OPSET})")
 
 
-def _folder(model: "Classifier", source: Path, folder: Path, as_json: bool) -> None:
+def _folder(
+    model: "Classifier", source: Path, folder: Path, graph: Graph | None, as_json: bool
+) -> None:
+    from hilum.codec import to_plain
     from hilum.evaluation.for_card import read_for_card
     from hilum.exporting.card import CARD, export_folder
+    from hilum.exporting.graph import parse_input
+    from hilum.exporting.huggingface import export_repository
+    from hilum.exporting.onnx import images_to_check
 
-    found = read_for_card(source, model)
-    files = [file.name for file in export_folder(model, folder, found)]
+    found, agreement = read_for_card(source, model), None
+    if graph is None:
+        written = export_folder(model, folder, found)
+    else:
+        takes, operate, check = graph
+        written, agreement = export_repository(
+            model,
+            folder,
+            found,
+            takes=parse_input(takes),
+            operate=operate,
+            radiographs=images_to_check(check),
+        )
+    files = [file.name for file in written]
     if as_json:
-        console.print_json({"folder": str(folder), "files": files})
+        agreed = {"agreement": to_plain(agreement)} if agreement else {}
+        console.print_json({"folder": str(folder), "files": files, **agreed})
         return
+    if agreement and graph:
+        console.print_lines(_agreed(agreement, graph[2]))
     console.print_lines(f"Written: {folder} ({', '.join(files)})")
     if model.thumbnails:
         console.say(
@@ -126,3 +163,8 @@ def _folder(model: "Classifier", source: Path, folder: Path, as_json: bool) -> N
     if not found:
         console.say(f"{source}: holds no evaluation, so the card has no figures (hilum evaluate).")
     console.print_lines(f"Before you give it away, write what only you know into {folder / CARD}.")
+    if graph:
+        console.print_lines(
+            f"Upload it: {console.command('hf', 'upload', 'OWNER/NAME', folder)}",
+            "Then it is a classifier everywhere: hilum predict hf://OWNER/NAME radiographs/",
+        )

@@ -36,7 +36,12 @@ Data = Annotated[
         "or a table or NPZ file."
     ),
 ]
-Trained = Annotated[Path, typer.Argument(help="Folder of a classifier, or of a training run.")]
+Trained = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of a classifier, or of a training run; or hf://OWNER/NAME@REVISION on a hub."
+    ),
+]
 Exclude = Annotated[
     list[str] | None,
     typer.Option(help="Leave out files that match, e.g. 'val/infected/covid/8.jpg'. Repeatable."),

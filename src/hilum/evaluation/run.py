@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from hilum.classifier.classifier import Classifier
 from hilum.classifier.conformal import COVERAGE
+from hilum.classifier.hub import refuse_to_write
 from hilum.codec import to_plain
 from hilum.evaluation.assess import Assessment, assess
 from hilum.evaluation.external import ExternalDrop, read_internal, write_external
@@ -84,6 +85,7 @@ def evaluate_run(
     split = dataset.split_or_all(split)
     external = is_external(classifier, dataset)
     if out is None:
+        refuse_to_write(folder)
         name = f"external-{safe_name(dataset.name)}-{split}" if external else split
         out = folder / "evaluation" / name
     table = out / PREDICTIONS_FILE

@@ -3,4 +3,13 @@
 What is exported to ONNX is compared with the classifier before it is written.
 """
 
-__all__ = ["card", "graph", "onnx", "runtime", "session", "translation"]
+__all__ = [
+    "card",
+    "graph",
+    "huggingface",
+    "onnx",
+    "pyfunc",
+    "runtime",
+    "session",
+    "translation",
+]

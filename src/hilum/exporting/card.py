@@ -74,19 +74,24 @@ class Evaluated:
 
 
 def export_folder(
-    classifier: Classifier, folder: Path | str, evaluated: Sequence[Evaluated] = ()
+    classifier: Classifier,
+    folder: Path | str,
+    evaluated: Sequence[Evaluated] = (),
+    *,
+    beside: Mapping[str, bytes] | None = None,
+    usage: str = "",
 ) -> list[Path]:
     """Write a classifier's folder, complete, and its model card.
 
-    folder: new or empty; its name is the card's title. evaluated: for the card. The files
-    hold no path of this machine. Classifier.load and every verb read the folder as they do any
-    classifier's. Returns its files.
+    folder: new or empty; its name is the card's title. evaluated: for the card. beside: other
+    files, by name. usage: what the card says of them. The files hold no path of this machine.
+    Classifier.load and every verb read the folder as they do any classifier's. Returns its files.
     Raises ClassifierError where the folder holds something.
     """
     folder = Path(folder)
     given = replace(classifier, provenance=shareable(classifier.provenance))
-    card = write_card(given, folder.resolve().name, evaluated)
-    given.save_new(folder, {CARD: card.encode()})
+    card = write_card(given, folder.resolve().name, evaluated) + usage
+    given.save_new(folder, {CARD: card.encode(), **(beside or {})})
     return sorted(folder.iterdir())
 
 

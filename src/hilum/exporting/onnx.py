@@ -78,6 +78,19 @@ def export_onnx(
     Raises ClassifierError where the preprocessing cannot be expressed (graph.ClassifierGraph), or
     the file and the classifier disagree; the file is then not written.
     """
+    data, agreement = make_onnx(classifier, takes=takes, operate=operate, radiographs=radiographs)
+    write_atomically(Path(file), data)
+    return agreement
+
+
+def make_onnx(
+    classifier: Classifier,
+    *,
+    takes: Input = "images",
+    operate: Iterable[str] | None = None,
+    radiographs: Sequence[PixelArray] = (),
+) -> tuple[bytes, Agreement]:
+    """The content of the file of export_onnx, and how well it agrees; all else as there."""
     graph = ClassifierGraph(classifier, takes)
     height, width = classifier.preprocessing.image_size
     # Another size than the classifier's own, so that the example does not settle it.
@@ -87,9 +100,7 @@ def export_onnx(
                        list(output_names(classifier)))  # fmt: skip
     _describe(model, _metadata(classifier, takes, operate))
     data: bytes = model.SerializeToString()
-    agreement = check_onnx(data, classifier, takes, radiographs)
-    write_atomically(Path(file), data)
-    return agreement
+    return data, check_onnx(data, classifier, takes, radiographs)
 
 
 def images_to_check(path: Path | None) -> list[PixelArray]:

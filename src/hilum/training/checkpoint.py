@@ -38,6 +38,16 @@ _ROW = {
 }  # fmt: skip
 
 
+def numbers(row: Row) -> dict[str, float]:
+    """What a row measures, by DECISION/KEY; of an ensemble's further members by DECISION.2/KEY."""
+    member = f".{row['member']}" if row.get("member", 1) > 1 else ""
+    return {
+        f"{row['decision']}{member}/{key}": value
+        for key, value in row.items()
+        if isinstance(value, float)
+    }
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The state of one decision's training.

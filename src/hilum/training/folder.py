@@ -343,19 +343,10 @@ def utc_now() -> str:
 
 
 class History:
-    """history.jsonl, log.txt and, where it is installed, TensorBoard's records of one run.
-
-    All of them can be read while the run goes on.
-    """
+    """history.jsonl and log.txt of one run. Both can be read while it goes on."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:  # it is no dependency
-            self._board: Any = None
-        else:
-            self._board = SummaryWriter(log_dir=str(folder / "tensorboard"))
 
     def restore(self, rows: list[Row]) -> None:
         """Set history.jsonl to the rows that the checkpoints hold, whatever a kill left in it."""
@@ -377,21 +368,11 @@ class History:
             f"learning rate {row['learning_rate']:.3g}; "
             f"{row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s"
         )
-        if self._board:
-            for key, value in row.items():
-                if isinstance(value, float):
-                    self._board.add_scalar(f"{row['decision']}/{key}", value, row["epoch"])
-            self._board.flush()
 
     def log(self, line: str) -> None:
         """Add a line to log.txt, with the time in UTC."""
         with (self.folder / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M:%S}  {line}\n")
-
-    def close(self) -> None:
-        """Close what is open."""
-        if self._board:
-            self._board.close()
 
 
 def read_history(path: Path) -> list[Row]:

@@ -4,7 +4,7 @@ An ensemble's further members have the folders checkpoints/DECISION.2/ and so on
 'member' (from 1) in the rows of the history.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,13 @@ from hilum.training.folder import (
     write_facts,
 )
 from hilum.training.interrupt import StopRequest, stop_on_signal
+from hilum.training.mlflow_run import TrackingError
 from hilum.training.plan import Plan, make_plan
+from hilum.training.tracking import Tracker, track
 from hilum.transforms.augment import MIRRORED
 
 #: What a classifier does not carry of its run's facts: it has its own, or they name files.
-_NOT_CARRIED = ("format", "labels", "networks", "copies")
+_NOT_CARRIED = ("format", "labels", "networks", "copies", "tracking")
 
 
 def train(
@@ -114,15 +116,16 @@ def train(
             return Classifier.load(out, device=recipe.device)
         go_on = f"Go on with: hilum train DATA --out {out} --resume"
         try:
-            with stop_on_signal() as stop:
+            told = _without_folders(recipe)
+            with stop_on_signal() as stop, track(out, facts, told) as trackers:
                 copies = _copies(plan, out, facts, progress)
                 if copies.groups and on_copies:
                     on_copies(copies)
                 if on_start:
                     for sentence in plan.start_notes:
                         on_start(sentence)
-                return _train(plan, out, facts, stop, progress, on_epoch)
-        except DamagedFilesError:
+                return _train(plan, out, facts, stop, progress, on_epoch, trackers)
+        except (DamagedFilesError, TrackingError):
             if not resume:
                 forget_run(out)
             raise
@@ -167,6 +170,7 @@ def _train(
     stop: StopRequest,
     progress: Progress | None,
     on_epoch: Callable[[Row], None] | None,
+    trackers: Sequence[Tracker],
 ) -> Classifier:
     dataset, recipe = plan.dataset, plan.recipe
     pixels = dataset.pixels(plan.preprocessing, progress)
@@ -185,6 +189,8 @@ def _train(
     ]
     history = History(out)
     history.restore(rows)
+    for tracker in trackers:
+        tracker.restore(rows)
     history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}")
     for sentence in plan.start_notes:
         history.log(sentence)
@@ -200,6 +206,8 @@ def _train(
                 def record(row: Row, member: int = member, of: int = len(members)) -> None:
                     row = _of_member(row, member, of)
                     history.append(row)
+                    for tracker in trackers:
+                        tracker.record(row)
                     if on_epoch:
                         on_epoch(row)
 
@@ -218,8 +226,6 @@ def _train(
     except HilumError as error:
         history.log(f"ended: {error}")
         raise
-    finally:
-        history.close()
 
 
 def _assemble(
