@@ -26,7 +26,14 @@ def test_phantoms_to_report(tmp_path, monkeypatch):
         },
     )
     seen: list[Any] = []
+    told: list[Any] = []
+    monkeypatch.setattr(pipeline, "track_report", lambda *told_of: told.append(told_of))
     result = run_demo(tmp_path / "demo", on_epoch=seen.append)
+    assert [(run.name, report) for run, report, _ in told] == [
+        (name, result.report) for name in result.evaluations
+    ]
+    accuracies = [e.accuracy.value for e in result.evaluations.values()]
+    assert [figures["test/accuracy"] for _, _, figures in told] == accuracies
     assert [row["decision"] for row in seen] == ["root", "infected", "flat"]
     assert set(result.evaluations) == {"covinet-cascade-demo", "covinet-flat-demo"}
     assert result.split == "test"
