@@ -21,7 +21,7 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,12 +45,12 @@ class NotTriedError(Exception):
     """A step cannot be tried here; the text says why."""
 
 
-def call(*words: object, cwd: Path | None = None, **env: str) -> str:
+def call(*words: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
     """What a program prints to standard output; ReleaseError with all it said, if it fails."""
     asked = [str(word) for word in words]
     clean = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
-        asked, cwd=cwd, env={**clean, **env}, capture_output=True, encoding="utf-8"
+        asked, cwd=cwd, env={**clean, **(env or {})}, capture_output=True, encoding="utf-8"
     )
     if done.returncode:
         raise ReleaseError(
@@ -180,10 +180,10 @@ class Release:
                "UV_CACHE_DIR": f"{home}/cache"}  # fmt: skip
         house = ("--quiet", "--no-config", "--no-index", "--find-links", self.wheelhouse,
                  "--find-links", self.dist, "--python", self.python)  # fmt: skip
-        call(uv, "tool", "install", *house, "--constraints", self.pins, "hilum", **env)
+        call(uv, "tool", "install", *house, "--constraints", self.pins, "hilum", env=env)
         call(home / f"bin/hilum{'.exe' if os.name == 'nt' else ''}", "--version")
         self._demo(
-            home / "demo", uv, "tool", "run", *house, "--constraints", self.pins, "hilum", **env
+            home / "demo", uv, "tool", "run", *house, "--constraints", self.pins, "hilum", env=env
         )
         return home / "tools"
 
@@ -216,9 +216,9 @@ class Release:
             raise ReleaseError(f"{out} does not name what Hilum runs on: {sorted(named)}")
         return out
 
-    def _demo(self, folder: Path, *words: object, **env: str) -> Path:
+    def _demo(self, folder: Path, *words: object, env: Mapping[str, str] | None = None) -> Path:
         folder.mkdir(parents=True)
-        call(*words, "demo", cwd=folder, HILUM_CACHE=str(folder / "cache"), **env)
+        call(*words, "demo", cwd=folder, env={"HILUM_CACHE": str(folder / "cache"), **(env or {})})
         if not (folder / "demo/report.html").is_file():
             raise ReleaseError(f"hilum demo left no report in {folder}.")
         return folder
