@@ -182,7 +182,9 @@ class Step:
             logits = self.forward(x) if full else self.network(x)
         loss = self.loss(logits, targets[first:last])
         weight = self.loss.weight_of(targets[first:last]) * counted
-        part = loss if len(at) == batch else loss * (weight / self.loss.weight_of(targets))
+        part = loss
+        if last - first < batch or not counted:
+            part = loss * (weight / self.loss.weight_of(targets))
         part.backward()  # type: ignore[no-untyped-call]
         right = count_right(logits.detach(), main_targets, len(task.decision.options)) * counted
         said = (loss.detach(), weight, right)
