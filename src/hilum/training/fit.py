@@ -26,9 +26,9 @@ from hilum.training.interrupt import StopRequest
 from hilum.training.loss import count_right, make_loss
 from hilum.training.optim import AveragedWeights, Schedule, make_optimizer
 from hilum.training.order import (
+    draw_apart,
     kinds_of,
     own_randomness,
-    part_seed,
     plan_epoch,
     rng_state,
     seed_of,
@@ -137,7 +137,7 @@ class _Loop:
         self.world.take_from_first(self._tensors())
         if not self.draws_on:
             seed = seed_of(self.seed, self.decision.name)
-            torch.manual_seed(part_seed(seed, self.world.rank, self.epoch, self.step))
+            draw_apart(seed, self.world.rank, self.epoch, self.step)
 
     def _tensors(self) -> list[torch.Tensor]:
         """The weights and buffers, and their averages."""

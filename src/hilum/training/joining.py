@@ -102,9 +102,9 @@ def joined(devices: int | None = None, device: str = "auto") -> Iterator[World]:
             try:
                 yield world
             finally:
-                sound = sys.exc_info()[0] is None
-        if sound:
-            distributed.destroy_process_group()
+                # With a process gone NCCL would wait for it; what ends needs no tidying up.
+                if distributed.is_initialized() and distributed.get_backend() == "gloo":
+                    distributed.destroy_process_group()
 
 
 # ---- the others of this machine ------------------------------------------------------------------
@@ -144,7 +144,11 @@ def _started(place: Place) -> Iterator["list[subprocess.Popen[bytes]]"]:
             environment = {**os.environ, **{name: str(value) for name, value in own.items()}}
             others.append(
                 subprocess.Popen(
-                    command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C reaches this process, which tells the others
                 )
             )
         torch.set_num_threads(threads)

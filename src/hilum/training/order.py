@@ -122,9 +122,12 @@ def own_randomness(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
-def part_seed(seed: int, *place: int) -> int:
-    """The seed of a further process for its dropout. place: its rank, and where it begins."""
-    return _mix(seed, *place)
+def draw_apart(seed: int, *place: int) -> None:
+    """Seed torch's generators, within own_randomness, for the dropout of a further process.
+
+    place: its rank, and where it begins.
+    """
+    torch.manual_seed(_mix(seed, *place))
 
 
 def rng_state(device: torch.device) -> dict[str, torch.Tensor]:

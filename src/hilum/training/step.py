@@ -144,8 +144,10 @@ class Step:
         self.recordable = not any("synchronizing" in str(one.message) for one in said)
 
     def _recorded(self, batch: int) -> _Recording:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=torch.cuda.current_stream()):
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        # NCCL has a thread that asks the GPU how far it is, also meanwhile.
+        mode = "global" if self.world.size == 1 else "thread_local"
+        with torch.cuda.graph(graph, pool=self.pool, stream=stream, capture_error_mode=mode):
             self._compute(batch)
         found = _Recording(graph, [parameter.grad for parameter in self.parameters])
         self.recordings[self.size] = found

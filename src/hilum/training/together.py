@@ -61,7 +61,7 @@ def train_networks(
     on_epoch: Callable[[Row], None],
     progress: Progress | None = None,
 ) -> None:
-    """Train all networks, each from its newest checkpoint.
+    """Train all networks, each from its newest checkpoint; then the processes part.
 
     world: the processes of the run: those of the plan, or where the plan's trains alone, those that
     take a network each, as soon as they are free. on_epoch: called in the first process with all
@@ -109,6 +109,7 @@ def train_networks(
         hear(wait=True)
     elif spread and isinstance(world, Several):
         world.peers.send(kind="done")
+    world.part()
 
 
 # ---- the other processes -------------------------------------------------------------------------

@@ -120,6 +120,9 @@ class World:
         """What each process gives here, by rank: tensors and plain values."""
         return [value]
 
+    def part(self) -> None:
+        """End what needs all processes: here each goes on by itself, or ends."""
+
     def first_does(self, act: Callable[[], object]) -> None:
         """Let the first process do something, while the others wait."""
         act()
@@ -234,6 +237,11 @@ class Several(World):
             found = [torch.empty_like(padded) for _ in range(self.size)]
             distributed.all_gather(found, padded, group=self.group)
         return [_unpacked(one[: int(n.item())]) for one, n in zip(found, sizes, strict=True)]
+
+    def part(self) -> None:
+        """End what needs all processes: here each goes on by itself, or ends."""
+        self.agree(False)
+        distributed.destroy_process_group()  # of NCCL all have to at about the same time
 
     def first_does(self, act: Callable[[], object]) -> None:
         """Let the first process do something, while the others wait."""
