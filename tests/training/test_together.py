@@ -123,7 +123,7 @@ def test_killed_and_resumed_equals_uninterrupted(done, folder, moment):
         ("other recipe", "recipe: "),
         ("other data", "data: "),
         ("no data", "Rank 1: "),
-        ("small batch", "'root' has batch_size 1 for 2 processes"),
+        ("small batch", "'root' has 36 training images and batch_size 1 for 2 processes"),
     ],
 )
 def test_what_one_process_refuses_all_refuse_and_the_first_says(done, folder, job, said):
@@ -195,7 +195,7 @@ class Two(World):
     ("change", "said"),
     [
         ("sync_batch_norm=true", "sync_batch_norm is for GPUs"),
-        ("batch_size=1", "'root' has batch_size 1 for 2 processes"),
+        ("batch_size=1", "'root' has 36 training images and batch_size 1 for 2 processes"),
     ],
 )
 def test_what_does_not_fit_several_processes_is_refused(spots, recipe, change, said):

@@ -17,7 +17,7 @@ import torch
 from torch import distributed
 from torch.distributed.distributed_c10d import ProcessGroup, Store
 
-from hilum.errors import RecipeError, TrainingError
+from hilum.errors import RecipeError, TrainingError, plural
 from hilum.settings import Settings
 from hilum.training.interrupt import StopRequest
 from hilum.training.peers import Peers
@@ -75,12 +75,12 @@ class World:
 
     def refuse_too_few(self, decision: str, settings: Settings, n: int) -> None:
         """Raise RecipeError where a process would have no image of n, or of a batch."""
-        for many, of in ((settings.batch_size, "batch_size"), (n, "training images")):
-            if many < self.size:
-                raise RecipeError(
-                    f"'{decision}' has {of} {many} for {self.size} processes, which divide every "
-                    "batch: each needs an image. Start fewer processes, or take a larger batch."
-                )
+        if min(n, settings.batch_size) < self.size:
+            raise RecipeError(
+                f"'{decision}' has {plural(n, 'training image')} and batch_size "
+                f"{settings.batch_size} for {self.size} processes, which divide every batch: each "
+                "needs an image of it. Start fewer processes, or take a larger batch."
+            )
 
     def refuse_different(self, facts: Mapping[str, str]) -> None:
         """Raise TrainingError where processes differ in what they are about to do."""
