@@ -219,13 +219,19 @@ def progress_bar() -> Iterator["Progress | None"]:
 
 
 @contextmanager
-def training_table() -> Iterator[tuple["Progress | None", "Callable[[Row], None]"]]:
+def training_table(
+    *,
+    quiet: bool = False,
+) -> Iterator[tuple["Progress | None", "Callable[[Row], None]"]]:
     """What shows a training on standard error: its progress, and the rows of its history.
 
     In a terminal a table has a line for each decision, which changes with every epoch, and below
     it is the progress bar; both are gone when the training ends. Elsewhere there is no bar, and
-    every epoch is a line.
+    every epoch is a line. quiet: show nothing, because another process does.
     """
+    if quiet:
+        yield None, lambda row: None
+        return
     if not sys.stderr.isatty():
         yield None, say_epoch
         return

@@ -11,7 +11,12 @@ from collections.abc import Iterable, Sequence
 
 
 class HilumError(Exception):
-    """Base of everything that Hilum refuses to do. Its text is meant for people."""
+    """Base of everything that Hilum refuses to do. Its text is meant for people.
+
+    told: whether another process of the same training says it already.
+    """
+
+    told = False
 
 
 class LabelError(HilumError):

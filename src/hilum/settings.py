@@ -234,6 +234,9 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):
     members: int = Field(default=1, ge=1, le=100)
     """How many networks are trained for the decision, from different seeds; their probabilities are
     averaged. Training and use take that many times as long."""
+    sync_batch_norm: bool = Field(default=False, strict=True)
+    """Where several processes train: normalise over the whole batch, and not over each process's
+    share of it (PyTorch's SyncBatchNorm). For GPUs."""
     select: Literal["last", "best"] = "last"
     """Which epoch's weights the classifier gets: the last, or the one with the lowest monitored
     loss."""

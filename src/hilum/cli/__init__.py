@@ -122,7 +122,8 @@ def main() -> None:
     except (HilumError, OSError, RecursionError, MemoryError, pickle.UnpicklingError) as error:
         if debug:
             raise
-        console.refuse(str(error) if isinstance(error, HilumError) else _in_words(error))
+        if not (isinstance(error, HilumError) and error.told):
+            console.refuse(str(error) if isinstance(error, HilumError) else _in_words(error))
         sys.exit(130 if isinstance(error, Interrupted) else 2)
     finally:
         console.finish()

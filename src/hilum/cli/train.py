@@ -88,6 +88,22 @@ def train(
     ] = None,
     skip_damaged: SkipDamaged = False,
     resume: Annotated[bool, typer.Option(help="Go on with the run in --out.")] = False,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Train on so many GPUs of this machine, or with --device cpu in so many "
+            "processes. On several machines: torchrun -m hilum train …",
+        ),
+    ] = None,
+    spread: Annotated[
+        bool,
+        typer.Option(
+            "--spread",
+            help="Of several devices, let each train whole networks (decisions, members) and not "
+            "a share of every batch: better for few images.",
+        ),
+    ] = False,
     report: Annotated[
         bool,
         typer.Option(help="Evaluate what was held out (the test part, or else val) and report."),
@@ -101,22 +117,32 @@ def train(
     from hilum.pipeline import write_up
     from hilum.table import Column
     from hilum.training.folder import new_run_folder, read_history
+    from hilum.training.joining import joined
     from hilum.training.run import recipe_to_train
     from hilum.training.run import train as run_training
+    from hilum.training.together import help_train
     from hilum.wording import Style
 
     chosen = {"monitor": monitor, "seed": seed, "device": device}
     assignments = [f"{key}={value}" for key, value in chosen.items() if value is not None]
     wanted = recipe_to_train(recipe, out, resume).override([*(settings or []), *assignments])
-    with console.training_table() as (progress, on_epoch):
-        dataset = open_data(
-            data,
-            classes=classes,
-            exclude=exclude,
-            layout=layout,
-            skip_damaged=skip_damaged,
-            progress=progress,
+    with (
+        joined(devices, wanted.device) as world,
+        console.training_table(quiet=not world.first) as (progress, on_epoch),
+    ):
+        dataset = world.by_turns(
+            lambda: open_data(
+                data,
+                classes=classes,
+                exclude=exclude,
+                layout=layout,
+                skip_damaged=skip_damaged,
+                progress=progress,
+            )
         )
+        if not world.first:
+            help_train(dataset, wanted, world, spread=spread)
+            return
         if out is None:
             out = new_run_folder(dataset)
             console.say(f"Run: {out}")
@@ -132,9 +158,12 @@ def train(
             on_epoch=on_epoch,
             on_copies=console.say_copies,
             on_start=lambda sentence: console.say(f"Note: {sentence}"),
+            world=world,
+            spread=spread,
         )
-        written = None
-        if report:
+    written = None
+    if report:
+        with console.progress_bar() as progress:
             written = write_up([out], dataset, out, device=device or "auto", progress=progress)
     history = read_history(out / "history.jsonl")
     if as_json:

@@ -3,4 +3,4 @@
 A run that was killed and resumed ends with the same weights, bit for bit, as one that was not.
 """
 
-__all__ = ["checkpoint", "folder", "interrupt", "plan", "run", "tracking"]
+__all__ = ["checkpoint", "folder", "interrupt", "joining", "plan", "run", "together", "tracking"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from hilum.errors import TrainingError
+from hilum.errors import HilumError, TrainingError
 from hilum.files import sha256, write_atomically
 from hilum.networks.states import load_tensors
 
@@ -123,6 +123,8 @@ def fitting(checkpoint: Path) -> Iterator[None]:
     """
     try:
         yield
+    except HilumError:
+        raise
     except Exception as error:  # PyTorch checks little of what it is given
         first = str(error).partition("\n")[0] or type(error).__name__
         raise TrainingError(

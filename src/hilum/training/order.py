@@ -4,7 +4,7 @@ Which samples an epoch visits in which order, and how large they are, are pure f
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -122,6 +122,14 @@ def own_randomness(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
+def draw_apart(seed: int, *place: int) -> None:
+    """Seed torch's generators, within own_randomness, for the dropout of a further process.
+
+    place: its rank, and where it begins.
+    """
+    torch.manual_seed(_mix(seed, *place))
+
+
 def rng_state(device: torch.device) -> dict[str, torch.Tensor]:
     """The state of the generators that a training on a device uses."""
     states = {"cpu": torch.get_rng_state()}
@@ -135,6 +143,21 @@ def set_rng_state(states: dict[str, torch.Tensor], device: torch.device) -> None
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], device)
+
+
+def states_of(processes: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The states of several processes' generators in one table: those of rank 1 as 'cpu.1'."""
+    return {
+        f"{name}.{rank}" if rank else name: state
+        for rank, states in enumerate(processes)
+        for name, state in states.items()
+    }
+
+
+def state_of(rank: int, states: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Those of one process; empty where it is not among them."""
+    parts = ((name.partition("."), state) for name, state in states.items())
+    return {name: state for (name, _, of), state in parts if (of or "0") == str(rank)}
 
 
 def size_in(epoch: int, epochs: int, start: float, full: tuple[int, int]) -> tuple[int, int]:

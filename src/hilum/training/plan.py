@@ -12,7 +12,7 @@ from hilum.auditing.pretraining import seen_sentences, trained_on_sentences
 from hilum.auditing.provenance import recognise
 from hilum.decisions import Decision, Doubt
 from hilum.device import choose_device, choose_format
-from hilum.errors import TrainingError
+from hilum.errors import RecipeError, TrainingError
 from hilum.networks.registry import create_network, read_start
 from hilum.networks.states import Start
 from hilum.radiographs.dataset import Dataset
@@ -22,6 +22,7 @@ from hilum.settings import Settings
 from hilum.training.loss import make_loss
 from hilum.training.order import check_resizable, member_seed, size_in
 from hilum.training.task import Machine, Samples, Task
+from hilum.training.world import ALONE, World
 from hilum.transforms.preprocess import Preprocessing
 
 BLOCKS = 20  # at most, of each class
@@ -37,7 +38,7 @@ class Plan:
 
     settings: of every decision, by its name; their epochs are those for these data. starts: of
     those decisions whose networks start from weights in a file; start_notes: what is to be said
-    of these, which is among the notes.
+    of these, which is among the notes. world: the processes that train each network together.
     """
 
     dataset: Dataset
@@ -53,6 +54,7 @@ class Plan:
     source: str | None
     starts: dict[str, Start] = field(default_factory=dict)
     start_notes: tuple[str, ...] = ()
+    world: World = ALONE
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -84,14 +86,19 @@ class Plan:
             preprocessing=self.preprocessing,
             machine=self.machine,
             start=self.starts.get(decision.name),
+            world=self.world,
         )
 
 
-def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> Plan:
+def make_plan(
+    dataset: Dataset, recipe: Recipe, allow: Collection[str] = (), world: World = ALONE
+) -> Plan:
     """Check a training before anything is written.
 
-    allow: what refuse_unsound is to let through. Raises RecipeError, TrainingError, DataError.
+    allow: what refuse_unsound is to let through. world: as of Plan. Raises RecipeError,
+    TrainingError, DataError.
     """
+    device = world.device(choose_device(recipe.device))
     decisions = recipe.networks(dataset.tree)
     train_rows = dataset.indices("train")
     if recipe.monitor == "blocks":
@@ -114,6 +121,12 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         settings = recipe.settings(decision.name)
         _, targets = samples_of(decision, dataset, train_rows, recipe.doubt)
         make_loss(decision, settings, dataset.tree, targets, torch.device("cpu"))
+        world.refuse_too_few(decision.name, settings, len(targets))
+        if settings.sync_batch_norm and world.size > 1 and device.type != "cuda":
+            raise RecipeError(
+                f"'{decision.name}': sync_batch_norm is for GPUs, and {world.size} processes train "
+                f"on the device '{device.type}'. Leave it out, or train in one process."
+            )
         epochs = settings.epochs_for(len(targets))
         settings_of[decision.name] = settings.model_copy(update={"epochs": epochs})
         with torch.device("meta"):
@@ -142,7 +155,6 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         *seen_sentences(from_weights, dataset.name, layout=dataset.layout, source=known),
     )
     notes += start_notes
-    device = choose_device(recipe.device)
     machine = Machine(device, choose_format(recipe.precision, device), recipe.compile)
     preprocessing = Preprocessing.from_recipe(recipe)
     return Plan(
@@ -159,6 +171,7 @@ def make_plan(dataset: Dataset, recipe: Recipe, allow: Collection[str] = ()) -> 
         known,
         starts,
         start_notes,
+        world,
     )
 
 

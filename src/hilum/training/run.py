@@ -14,15 +14,13 @@ from hilum.classifier.calibrate import calibrate, remember
 from hilum.classifier.classifier import Classifier
 from hilum.codec import from_plain, to_plain
 from hilum.errors import HilumError, Interrupted, TrainingError
-from hilum.files import safe_name
 from hilum.given import Data, RecipeLike, as_dataset, as_recipe
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.pixels import DamagedFilesError, Progress
 from hilum.recipe import Recipe
 from hilum.records import PixelArray, several
-from hilum.training.checkpoint import CheckpointFolder, Row, best_epoch, fitting
-from hilum.training.fit import fit
+from hilum.training.checkpoint import Row, best_epoch, fitting
 from hilum.training.folder import (
     RECIPE_FILE,
     Division,
@@ -38,7 +36,16 @@ from hilum.training.folder import (
 from hilum.training.interrupt import StopRequest, stop_on_signal
 from hilum.training.mlflow_run import TrackingError
 from hilum.training.plan import Plan, make_plan
+from hilum.training.together import (
+    Folders,
+    brief,
+    checkpoint_folders,
+    of_member,
+    refuse_different,
+    train_networks,
+)
 from hilum.training.tracking import Tracker, track
+from hilum.training.world import ALONE, World
 from hilum.transforms.augment import MIRRORED
 
 #: What a classifier does not carry of its run's facts: it has its own, or they name files.
@@ -58,6 +65,8 @@ def train(
     on_epoch: Callable[[Row], None] | None = None,
     on_copies: Callable[[Copies], None] | None = None,
     on_start: Callable[[str], None] | None = None,
+    world: World = ALONE,
+    spread: bool = False,
 ) -> Classifier:
     """Train a classifier and write everything about it into a run folder.
 
@@ -83,6 +92,9 @@ def train(
             as copies or nearly so, where there are any.
         on_start: Called, before anything is trained, with a sentence for each network that starts
             from weights in a file: what was loaded of them, and what was not.
+        world: The processes that train together, of training.joining, of which this is the first;
+            the others call help_train.
+        spread: Each of them trains whole networks by itself, instead of a share of every batch.
 
     Returns:
         The classifier, which is also in RUN/classifier.
@@ -109,22 +121,29 @@ def train(
         division, said = Division.make(dataset, progress)
         dataset = replace(dataset, notes=(*dataset.notes, said))
     data = division.apply(dataset) if division else dataset
-    plan = make_plan(data, recipe, several(allow))
+    plan = make_plan(data, recipe, several(allow), world.apart() if spread else world)
+    world.from_first(brief(out, division, list(plan.allowed)))
+    refuse_different(plan, division, world)
     with lock_run(out):
         facts = open_run(out, plan, division, resume)
-        if facts.get("finished"):
+        if world.from_first(bool(facts.get("finished"))):
             return Classifier.load(out, device=recipe.device)
+        _note_processes(plan.world.size, out, facts, resume)
         go_on = f"Go on with: hilum train DATA --out {out} --resume"
         try:
             told = _without_folders(recipe)
-            with stop_on_signal() as stop, track(out, facts, told) as trackers:
+            with (
+                stop_on_signal() as stop,
+                world.stopping(stop),
+                track(out, facts, told) as trackers,
+            ):
                 copies = _copies(plan, out, facts, progress)
                 if copies.groups and on_copies:
                     on_copies(copies)
                 if on_start:
                     for sentence in plan.start_notes:
                         on_start(sentence)
-                return _train(plan, out, facts, stop, progress, on_epoch, trackers)
+                return _train(plan, out, facts, stop, world, progress, on_epoch, trackers)
         except (DamagedFilesError, TrackingError):
             if not resume:
                 forget_run(out)
@@ -150,6 +169,21 @@ def recipe_to_train(recipe: RecipeLike | None, out: Path | None, resume: bool) -
     return as_recipe(recipe)
 
 
+def _note_processes(n: int, out: Path, facts: dict[str, Any], resumed: bool) -> None:
+    """Say in run.json how many processes share a batch, and that it was another number before."""
+    before = facts.get("processes", 1)
+    if before == n:
+        return
+    if resumed:
+        said = (
+            f"The batches of this training were first divided between {before} and then between "
+            f"{n} processes: its figures are those of one number of processes but for rounding."
+        )
+        facts["notes"] = [*facts.get("notes", []), said]
+    facts["processes"] = n
+    write_facts(out, facts)
+
+
 def _copies(plan: Plan, out: Path, facts: dict[str, Any], progress: Progress | None) -> Copies:
     """The copies that run.json names; where it does not say, they are looked for, and it does."""
     if found := facts.get("copies"):
@@ -168,56 +202,40 @@ def _train(
     out: Path,
     facts: dict[str, Any],
     stop: StopRequest,
+    world: World,
     progress: Progress | None,
     on_epoch: Callable[[Row], None] | None,
     trackers: Sequence[Tracker],
 ) -> Classifier:
     dataset, recipe = plan.dataset, plan.recipe
-    pixels = dataset.pixels(plan.preprocessing, progress)
-    folders = {
-        d.name: [_checkpoints(out, recipe, d.name, k) for k in range(plan.settings[d.name].members)]
-        for d in plan.decisions
-    }
     for partial in out.rglob(".*.partial"):  # a kill during a write left it behind
         partial.unlink()
-    rows = [
-        _of_member(row, k, len(members))
-        for members in folders.values()
-        for k, folder in enumerate(members)
-        if (newest := folder.newest())
-        for row in newest.history
-    ]
+    pixels = world.by_turns(lambda: dataset.pixels(plan.preprocessing, progress))
+    folders = checkpoint_folders(plan, out)
     history = History(out)
+    rows = _rows(folders)
     history.restore(rows)
     for tracker in trackers:
         tracker.restore(rows)
-    history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}")
+    by = f", {world.size} processes" if world.size > 1 else ""
+    history.log(f"started: {recipe.name} on {dataset.name}, {plan.machine.device}{by}")
     for sentence in plan.start_notes:
         history.log(sentence)
     for decision in plan.decisions:
         if plan.settings[decision.name].augmentation.mirror:
             history.log(f"{decision.name}: {MIRRORED}")
 
+    def record(row: Row) -> None:
+        history.append(row)
+        for tracker in trackers:
+            tracker.record(row)
+        if on_epoch:
+            on_epoch(row)
+
     try:
-        for decision in plan.decisions:
-            members = folders[decision.name]
-            for member, folder in enumerate(members):
-
-                def record(row: Row, member: int = member, of: int = len(members)) -> None:
-                    row = _of_member(row, member, of)
-                    history.append(row)
-                    for tracker in trackers:
-                        tracker.record(row)
-                    if on_epoch:
-                        on_epoch(row)
-
-                fit(
-                    plan.task(decision, member, pixels),
-                    checkpoints=folder,
-                    stop=stop,
-                    on_epoch=record,
-                    progress=progress,
-                )
+        train_networks(plan, folders, pixels, world, stop=stop, on_epoch=record, progress=progress)
+        if plan.world.size < world.size:  # spread: rows came as they were done
+            history.restore(_rows(folders))
         classifier = _calibrated(_assemble(plan, folders, facts), plan, pixels, progress)
         classifier.save(out / "classifier")
         write_facts(out, facts)
@@ -228,9 +246,18 @@ def _train(
         raise
 
 
-def _assemble(
-    plan: Plan, folders: dict[str, list[CheckpointFolder]], facts: dict[str, Any]
-) -> Classifier:
+def _rows(folders: Folders) -> list[Row]:
+    """The history as the checkpoints hold it: decision by decision, and member by member."""
+    return [
+        of_member(row, k, len(members))
+        for members in folders.values()
+        for k, folder in enumerate(members)
+        if (newest := folder.newest())
+        for row in newest.history
+    ]
+
+
+def _assemble(plan: Plan, folders: Folders, facts: dict[str, Any]) -> Classifier:
     """The classifier of the selected epochs; completes the facts of the run."""
     networks, names, selected = {}, {}, {}
     seconds = 0.0
@@ -315,13 +342,3 @@ def _calibrated(
         promises=plan.recipe.promises,
         progress=progress,
     )
-
-
-def _checkpoints(out: Path, recipe: Recipe, decision: str, member: int) -> CheckpointFolder:
-    name = safe_name(decision) + (f".{member + 1}" if member else "")  # safe_name leaves no dot
-    return CheckpointFolder(out / "checkpoints" / name, keep_all=recipe.keep_checkpoints == "all")
-
-
-def _of_member(row: Row, member: int, of: int) -> Row:
-    """A row of the history that says whose it is, where a decision has several members."""
-    return {**row, "member": member + 1} if of > 1 else row

@@ -38,11 +38,14 @@ class _Recording:
 class Step:
     """The steps of one training, epoch by epoch.
 
+    Of several processes (world.py) each computes its share of a batch; the gradients of all of
+    them add up to those of the mean loss of the batch, and so do the lines of the record.
+
     network: whose parameters get the gradients. forward: what images of the full size go through:
     the network, or what torch.compile made of it; smaller ones, for each size of which it would
     compile anew, go through the network. record: (steps, 3) on the device: of each step of the
-    epoch the mean loss, its weight in the mean over all samples, and how many were decided rightly
-    (what mixup made the larger part of an image is what counts).
+    epoch the mean loss of the share, its weight in the mean over all samples, and how many were
+    decided rightly (what mixup made the larger part of an image is what counts).
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Step:
     ) -> None:
         self.task, self.network, self.forward, self.loss = task, network, forward, loss
         self.device, self.batch_size = task.machine.device, task.settings.batch_size
+        self.world = task.world
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.resident = _on_device(task.train.pixels, self.device)
         self.steps = -(-len(task.train.rows) // self.batch_size)
@@ -66,7 +70,8 @@ class Step:
         self.staged: dict[str, torch.Tensor] = {}
         self.size = task.preprocessing.image_size
         self.recordings: dict[tuple[int, int], _Recording | None] = {}
-        self.recordable: bool | None = None  # not known yet
+        # Not known yet, but for a network whose layers send something to other processes.
+        self.recordable = False if _sends(network) else None
         self.pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
 
     def begin(self, epoch: int, visits: Visits, size: tuple[int, int], number: int) -> None:
@@ -106,8 +111,9 @@ class Step:
         """Compute the gradients of the step `number` of the epoch, and its line of the record."""
         b = self.batch_size
         batch = min(b, len(self.task.train.rows) - number * b)
+        first, last, _ = self._share(batch)
         for name, rows in self.rows.items():
-            self._stage(name, rows[number * b : number * b + batch])
+            self._stage(name, rows[number * b + first : number * b + last])
         if self.device.type != "cuda" or batch < b or self.recordable is False:
             self._compute(batch)
         elif self.size not in self.recordings:  # the first of a size makes its kernels ready
@@ -138,8 +144,10 @@ class Step:
         self.recordable = not any(waits in str(one.message) for one in said)
 
     def _recorded(self, batch: int) -> _Recording:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=torch.cuda.current_stream()):
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        # NCCL has a thread that asks the GPU how far it is, also meanwhile.
+        mode = "global" if self.world.size == 1 else "thread_local"
+        with torch.cuda.graph(graph, pool=self.pool, stream=stream, capture_error_mode=mode):
             self._compute(batch)
         found = _Recording(graph, [parameter.grad for parameter in self.parameters])
         self.recordings[self.size] = found
@@ -153,16 +161,18 @@ class Step:
         task, settings, tables = self.task, self.task.settings, self.tables
         for parameter in self.parameters:
             parameter.grad = None
-        at = self.number * self.batch_size + torch.arange(batch, device=self.device)
-        pixels, targets = self._pixels("row", at), tables["target"][at]
-        main_targets = targets
+        whole = self.number * self.batch_size + torch.arange(batch, device=self.device)
+        first, last, counted = self._share(batch)
+        at = whole[first:last]
+        pixels, targets = self._pixels("row", at), tables["target"][whole]
+        main_targets = targets[first:last]
         if settings.augmentation.mixup:
-            share, other_targets = tables["share"][at], tables["partner target"][at]
-            pixels = mix(pixels, self._pixels("partner", at), share)
-            both = (main_targets, other_targets)
+            share, other_targets = tables["share"][whole], tables["partner target"][whole]
+            pixels = mix(pixels, self._pixels("partner", at), share[first:last])
+            both = (targets, other_targets)
             if not task.decision.findings:
                 k = len(task.decision.options)
-                both = (one_hot(main_targets, k), one_hot(other_targets, k))
+                both = (one_hot(targets, k), one_hot(other_targets, k))
             targets = mix(*both, share)
         changes = {name: table[at] for name, table in self.changes.items()}
         pixels = apply_changes(pixels, settings.augmentation, changes)
@@ -172,13 +182,26 @@ class Step:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             full = self.size == task.preprocessing.image_size
             logits = self.forward(x) if full else self.network(x)
-        loss = self.loss(logits, targets)
-        loss.backward()  # type: ignore[no-untyped-call]
-        right = count_right(logits.detach(), main_targets, len(task.decision.options))
-        said = (loss.detach(), self.loss.weight_of(targets), right)
+        loss = self.loss(logits, targets[first:last])
+        weight = self.loss.weight_of(targets[first:last]) * counted
+        part = loss
+        if last - first < batch or not counted:
+            part = loss * (weight / self.loss.weight_of(targets))
+        part.backward()  # type: ignore[no-untyped-call]
+        right = count_right(logits.detach(), main_targets, len(task.decision.options)) * counted
+        said = (loss.detach(), weight, right)
         line = torch.stack([one.to(self.dtype) for one in said])
         self.record.index_copy_(0, self.number, line[None])
         self.number += 1
+
+    def _share(self, batch: int) -> tuple[int, int, int]:
+        """From where to where (exclusive) a batch is this process's, and 1.
+
+        Where the last batch of an epoch has fewer images than there are processes, those that are
+        left over go through the same motions with its first image, which counts 0 times.
+        """
+        first, last = self.world.share(batch)
+        return (first, last, 1) if last > first else (0, 1, 0)
 
     def _pixels(self, name: str, at: torch.Tensor) -> torch.Tensor:
         """(B, H, W) uint8 of what a step visits, or of the partners that mixup gives these."""
@@ -204,6 +227,10 @@ class Step:
                 tables[name].copy_(torch.from_numpy(found))
             else:
                 tables[name] = torch.from_numpy(found).to(self.device)
+
+
+def _sends(network: nn.Module) -> bool:
+    return any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
 
 
 def _on_device(pixels: PixelArray, device: torch.device) -> torch.Tensor | None:

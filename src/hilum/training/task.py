@@ -11,6 +11,7 @@ from hilum.labels import LabelTree
 from hilum.networks.states import Start
 from hilum.records import FloatArray, IntArray, PixelArray
 from hilum.settings import Settings
+from hilum.training.world import ALONE, World
 from hilum.transforms.preprocess import Preprocessing
 
 
@@ -49,6 +50,7 @@ class Task:
 
     train: what it learns from. monitored: what it is monitored on after every epoch, if anything.
     start: the weights that it starts from, where these are not those that the network is made with.
+    world: the processes that train it, each with a share of every batch.
     """
 
     decision: Decision
@@ -60,3 +62,4 @@ class Task:
     preprocessing: Preprocessing
     machine: Machine
     start: Start | None = None
+    world: World = ALONE
