@@ -1,15 +1,16 @@
-# Hilum's server, or any verb: `docker build -t hilum .`; see docs/serve.md. CPU by default; for
-# CUDA: --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 (several gigabytes).
+# Hilum's server, or any verb: `docker build -t hilum .`; see docs/serve.md. For PyTorch's CPU build,
+# which is several gigabytes smaller: --build-arg TORCH_INDEX=, the index for "CPU" that PyTorch's
+# "Get started" page names; likewise for one version of CUDA.
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /build
 COPY requirements.lock ./
 RUN python -m venv /opt/hilum \
-    && /opt/hilum/bin/pip install --index-url "$TORCH_INDEX" "$(grep '^torch==' requirements.lock)" \
+    && /opt/hilum/bin/pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$(grep '^torch==' requirements.lock)" \
     && /opt/hilum/bin/pip install -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
