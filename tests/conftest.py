@@ -1,7 +1,10 @@
 """Fixtures that several test files share."""
 
 import os
-from collections.abc import Iterator
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,40 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """No test reads or fills the user's own cache of decoded pixels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HILUM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers (pytest -n) of this run of the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    found = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    (found / "shared").mkdir(exist_ok=True)
+    return found / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _charts_are_drawn_once(of_this_run: Path) -> Iterator[None]:
+    """A chart of the very same data, of which many reports have some, is drawn by one test only."""
+    svg = sys.modules.get("hilum.reporting.svg")  # where no test imports it, few reports are made
+    if svg is None:
+        yield
+        return
+    really = svg._drawn
+
+    def drawn(draw: Callable[..., None], size: tuple[float, float]) -> str:
+        code = draw.__code__
+        data = [cell.cell_contents for cell in draw.__closure__ or ()]
+        what = pickle.dumps((code.co_filename, code.co_firstlineno, data, draw.__defaults__, size))
+        file = of_this_run / f"{sha256(what).hexdigest()}.svg"
+        if not file.exists():
+            partial = file.with_suffix(f".{os.getpid()}")
+            partial.write_text(really(draw, size), encoding="utf-8")
+            partial.replace(file)
+        return file.read_text(encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(svg, "_drawn", drawn)
         yield
 
 
