@@ -1,10 +1,12 @@
 """Fixtures that several test files share."""
 
+import multiprocessing
 import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hilum import files
 from tests.spots import recipe as recipe
 from tests.spots import spots as spots
+from tests.warm import warm_python
 
 # One thread a process: the tests' networks are tiny, and workers (pytest -n) that each spin a
 # thread per core slow each other down many times over. Set before torch is imported, and
@@ -64,6 +67,22 @@ def _charts_are_drawn_once(of_this_run: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(svg, "_drawn", drawn)
         yield
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A program that is like Python and starts at once; see tests/warm.py."""
+    with warm_python(tmp_path_factory.mktemp("python")) as found:
+        yield str(found)
+
+
+@pytest.fixture
+def warm_workers(python: str) -> Iterator[None]:
+    """Processes that multiprocessing spawns start at once, too."""
+    resource_tracker.ensure_running()  # itself not one of them
+    multiprocessing.set_executable(python)
+    yield
+    multiprocessing.set_executable(sys.executable)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import shlex
 import subprocess
-import sys
 import urllib.request
 
 from tests.command import run_command
@@ -12,7 +11,7 @@ from tests.spots import write_spots
 SMALL = ["--set", "image_size=32", "--set", "epochs=2", "--set", "passes=0", "--device", "cpu"]
 
 
-def test_two_classes_without_splits(tmp_path, monkeypatch, capsys):
+def test_two_classes_without_splits(tmp_path, monkeypatch, capsys, python):
     monkeypatch.setattr("tests.spots.PLACES", {"Normal": (6, 6), "Pneumonia": (20, 20)})
     monkeypatch.setattr("hilum.explanation.split.METHOD", "gradcam")  # occlusion takes long
     monkeypatch.setattr("hilum.explanation.split.METHODS", ("gradcam",))
@@ -40,7 +39,7 @@ def test_two_classes_without_splits(tmp_path, monkeypatch, capsys):
     assert code == 0, err
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 49
     server = subprocess.Popen(
-        [sys.executable, "-m", *serve, "--port", "0", "--runtime", "torch"],
+        [python, "-m", *serve, "--port", "0", "--runtime", "torch"],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
