@@ -1,7 +1,12 @@
 """Fixtures that several test files share."""
 
+import multiprocessing
 import os
-from collections.abc import Iterator
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hilum import files
 from tests.spots import recipe as recipe
 from tests.spots import spots as spots
+from tests.warm import warm_python
 
 # One thread a process: the tests' networks are tiny, and workers (pytest -n) that each spin a
 # thread per core slow each other down many times over. Set before torch is imported, and
@@ -27,6 +33,56 @@ def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HILUM_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers (pytest -n) of this run of the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    found = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    (found / "shared").mkdir(exist_ok=True)
+    return found / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _charts_are_drawn_once(of_this_run: Path) -> Iterator[None]:
+    """A chart of the very same data, of which many reports have some, is drawn by one test only."""
+    svg = sys.modules.get("hilum.reporting.svg")  # where no test imports it, few reports are made
+    if svg is None:
+        yield
+        return
+    really = svg._drawn
+
+    def drawn(draw: Callable[..., None], size: tuple[float, float]) -> str:
+        code = draw.__code__
+        data = [cell.cell_contents for cell in draw.__closure__ or ()]
+        what = pickle.dumps((code.co_filename, code.co_firstlineno, data, draw.__defaults__, size))
+        file = of_this_run / f"{sha256(what).hexdigest()}.svg"
+        if not file.exists():
+            partial = file.with_suffix(f".{os.getpid()}")
+            partial.write_text(really(draw, size), encoding="utf-8")
+            partial.replace(file)
+        return file.read_text(encoding="utf-8")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(svg, "_drawn", drawn)
+        yield
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A program that is like Python and starts at once; see tests/warm.py."""
+    with warm_python(tmp_path_factory.mktemp("python")) as found:
+        yield str(found)
+
+
+@pytest.fixture
+def warm_workers(python: str) -> Iterator[None]:
+    """Processes that multiprocessing spawns start at once, too."""
+    resource_tracker.ensure_running()  # itself not one of them
+    multiprocessing.set_executable(python)
+    yield
+    multiprocessing.set_executable(sys.executable)
 
 
 @pytest.fixture

@@ -24,7 +24,9 @@ def test_a_quick_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    python: str,
 ) -> None:
+    monkeypatch.setattr("sys.executable", python)
     monkeypatch.setenv("HILUM_CACHE", str(tmp_path / "cache"))
     data = write_spots(tmp_path / "spots", {"train": 2})  # PNG, and not of the networks' size
     file = tmp_path / "result.json"

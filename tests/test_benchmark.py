@@ -31,7 +31,14 @@ def bench() -> ModuleType:
     return load("bench_training")
 
 
-def test_a_quick_run(bench: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_quick_run(
+    bench: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    python: str,
+) -> None:
+    monkeypatch.setattr("sys.executable", python)
     data = write_spots(tmp_path / "spots", {"train": 8, "val": 2})
     file = tmp_path / "result.json"
 

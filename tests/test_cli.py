@@ -334,8 +334,8 @@ def test_debug_shows_the_traceback(run):
         run("evaluate", "nowhere", "nowhere", "--debug")
 
 
-def hilum(*arguments, **options):
-    command = [sys.executable, "-m", "hilum", *map(str, arguments)]
+def hilum(*arguments, python=sys.executable, **options):
+    command = [python, "-m", "hilum", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, text=True, **{**pipes, **options})
 
@@ -359,7 +359,7 @@ def test_a_reader_that_goes_away_is_no_error():
     process.wait(timeout=60)
 
 
-def test_a_terminal_of_80_columns_gets_one_live_table_and_nothing_wraps(tmp_path, data):
+def test_a_terminal_of_80_columns_gets_one_live_table_and_nothing_wraps(tmp_path, data, python):
     import fcntl
     import pty
     import termios
@@ -368,7 +368,8 @@ def test_a_terminal_of_80_columns_gets_one_live_table_and_nothing_wraps(tmp_path
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = hilum(
         "train", data, "--out", tmp_path / "run", *QUICK,
-        stdout=follower, stderr=follower, env={**os.environ, "TERM": "xterm-256color"},
+        python=python, stdout=follower, stderr=follower,
+        env={**os.environ, "TERM": "xterm-256color"},
     )  # fmt: skip
     os.close(follower)
     shown = b""

@@ -1,13 +1,12 @@
 """A few damaged files for the readers that are quick; scripts/fuzz.py gives all of them more."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz.py"
 
 
-def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
+def test_damaged_files_are_read_or_refused(tmp_path: Path, python: str) -> None:
     quick = "picture,dicom,npz,manifest,settings,archive,form"
     arguments = [
         "--inputs",
@@ -20,9 +19,7 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
         str(tmp_path / "found"),
     ]
 
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([python, SCRIPT, *arguments], capture_output=True, text=True, check=False)
 
     assert done.stdout == "300 inputs, 0 findings, seed 5\n"
     assert not (tmp_path / "found").exists()

@@ -62,7 +62,8 @@ def check_outputs(notebook: Any) -> None:
             assert streams == [], cell.source
 
 
-def test_notebooks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str) -> None:
+    monkeypatch.setattr("sys.executable", python)  # runs the kernels
     for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "jupyter"))
     # tqdm, which Captum brings, asks for ipywidgets; without them its bars are text

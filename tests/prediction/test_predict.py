@@ -105,13 +105,13 @@ def test_numbers_are_those_of_the_classifier(tmp_path, calibrated, folder, batch
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory):
+def killed(tmp_path_factory, python):
     """The folder of tables that runs in other processes left when they were killed (killed.py)."""
     root = tmp_path_factory.mktemp("killed")
     data = write_spots(root / "folder", {"train": 4}, seed=7) / "train"
     untrained(open_dataset(data.parent)).save(root / "classifier")
     (data / "normal/1.png").write_bytes(b"no image")
-    subprocess.run([sys.executable, str(KILLED), str(root)], check=True)
+    subprocess.run([python, str(KILLED), str(root)], check=True)
     return root
 
 

@@ -360,7 +360,7 @@ def _open_elsewhere(root: Path, paths: list[Path]) -> int:
 
 
 def test_processes_that_build_the_same_array_at_once_all_get_it(
-    tmp_path: Path, cache: Path
+    tmp_path: Path, cache: Path, warm_workers: None
 ) -> None:
     paths = make(tmp_path / "data", 20)
     expected = sum(int(SMALL.to_pixels(read_radiograph(p)).astype(int).sum()) for p in paths)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hilum.search.search import run_search
-from tests.search.test_search import small_search
+from tests.search.small import small_search
 
 if __name__ == "__main__":
     folder, out = map(Path, sys.argv[1:3])

@@ -3,7 +3,6 @@
 import datetime
 import json
 import logging
-import os
 import subprocess
 import sys
 import tomllib
@@ -31,22 +30,10 @@ from hilum.search.storage import default_url, open_storage, refusal, shown
 from hilum.search.trials import Objective, Surplus, TrialSampler
 from hilum.studies.folds import HeldOut
 from tests.marked import write_marked
-from tests.spots import write_spots
+from tests.search.small import SPACE, small_search
 from tests.studies.small import RECIPE
 
 ROOT = Path(__file__).parents[2]
-SPACE = {
-    "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True},
-    "batch_size": {"choices": [4, 8]},
-}
-
-
-def small_search(folder, space=SPACE, assignments=(), **changes):
-    recipe = Recipe.from_dict(tomllib.loads(RECIPE)).override(assignments)
-    if not (folder / "spots").is_dir():
-        write_spots(folder / "spots", {"train": 20, "val": 2, "test": 2})
-    data = open_dataset(folder / "spots")
-    return plan_search(recipe, data, Space.from_dict(space), **{"block_size": 1, **changes})
 
 
 def read_search(folder):
@@ -351,17 +338,16 @@ def test_workers_that_begin_too_many_count_the_first(tmp_path, search, toy, monk
     assert [(t.number, t.state) for t in result.trials] == [(0, "complete"), (1, "complete")]
 
 
-def test_two_processes_on_one_storage(tmp_path, search):
+def test_two_processes_on_one_storage(tmp_path, search, python):
     url = default_url(tmp_path / "both")
     (tmp_path / "both").mkdir()
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     workers = [
         subprocess.Popen(
             [
-                sys.executable, "-W", "error", "-m", "tests.search.search_worker",
+                python, "-W", "error", "-m", "tests.search.search_worker",
                 str(tmp_path), str(tmp_path / name), url, "4",
             ],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         )
         for name in ("one", "two")
     ]  # fmt: skip
@@ -380,7 +366,7 @@ def test_two_processes_on_one_storage(tmp_path, search):
     assert sorted(trained) == sorted(keys)
 
 
-def test_jobs(tmp_path, search):
+def test_jobs(tmp_path, search, warm_workers):
     told = []
     result = run_search(
         search, tmp_path / "out", trials=2, jobs=2, on_trial=lambda t, n, w: told.append(t.number)

@@ -4,7 +4,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,8 +50,8 @@ print("stopped", flush=True)
 
 
 class Running:
-    def __init__(self, folder: Path, until: str, upload_seconds: float) -> None:
-        command = [sys.executable, "-c", _PROGRAM, str(folder), until, str(upload_seconds)]
+    def __init__(self, python: str, folder: Path, until: str, upload_seconds: float) -> None:
+        command = [python, "-c", _PROGRAM, str(folder), until, str(upload_seconds)]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -77,16 +76,16 @@ def folder(bare: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def hasty(folder) -> Iterator[Running]:
+def hasty(python, folder) -> Iterator[Running]:
     """A server that gives senders a second."""
-    running = Running(folder, until="at once", upload_seconds=1)
+    running = Running(python, folder, until="at once", upload_seconds=1)
     yield running
     running.process.kill()
     running.process.communicate()
 
 
-def test_a_request_in_flight_is_answered_before_it_stops(folder):
-    running = Running(folder, until="asked to stop", upload_seconds=30)
+def test_a_request_in_flight_is_answered_before_it_stops(python, folder):
+    running = Running(python, folder, until="asked to stop", upload_seconds=30)
     answers = []
 
     def send() -> None:

@@ -1,10 +1,8 @@
 """Running studies: what is trained, shared, resumed, refused and reported."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +25,12 @@ from tests.marked import write_marked
 from tests.studies.small import small_data, small_study
 from tests.training.test_resume import outcome
 
-SCRIPT = Path(__file__).parent / "killed_study.py"
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def data(tmp_path):
     return small_data(tmp_path / "spots")
-
-
-def run_script(*arguments: object) -> int:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, check=False, capture_output=True, env=environment).returncode
 
 
 def facts(result: StudyResult) -> Any:
@@ -274,7 +265,7 @@ def test_a_run_that_was_killed_before_it_began_is_begun(tmp_path, data):
     assert not run_study(study, data, tmp_path / "out").failures
 
 
-def test_workers_train_the_same_and_stop_at_ctrl_c(tmp_path, data):
+def test_workers_train_the_same_and_stop_at_ctrl_c(tmp_path, data, warm_workers):
     told = []
 
     def interrupt(what, done, total):
@@ -290,8 +281,10 @@ def test_workers_train_the_same_and_stop_at_ctrl_c(tmp_path, data):
     assert facts(resumed) == facts(run_study(study, data, tmp_path / "whole"))
 
 
-def test_a_killed_study_leaves_no_workers_and_goes_on(tmp_path, data):
-    assert run_script(tmp_path, tmp_path / "killed") == -signal.SIGKILL
+def test_a_killed_study_leaves_no_workers_and_goes_on(tmp_path, data, python):
+    command = [python, "-m", "tests.studies.killed_study", str(tmp_path), str(tmp_path / "killed")]
+    done = subprocess.run(command, check=False, capture_output=True, cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
     runs = tmp_path / "killed/runs"
     locks = list(runs.glob(".*.lock"))
     assert locks

@@ -4,7 +4,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ MOMENTS = (
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+def runs(tmp_path_factory: pytest.TempPathFactory, python: str) -> Runs:
     """Killed at each of MOMENTS, and before any one of the calls that training makes."""
     folder = tmp_path_factory.mktemp("resume")
     data = open_dataset(write_spots(folder / "spots", {"train": 12, "val": 4}))
@@ -66,7 +65,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     calls = count_calls(lambda: train(data, recipe, folder / "whole"), of=TRAINING)
     moments = [*MOMENTS, f"call:{random.randint(1, calls)}"]
 
-    command = [sys.executable, "-m", "tests.training.killed_run", str(folder), *moments]
+    command = [python, "-m", "tests.training.killed_run", str(folder), *moments]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
 
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 import json
 import resource
 import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -364,7 +363,7 @@ except TrainingError as error:
 """
 
 
-def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, spots, recipe):
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, spots, recipe, python):
     # RLIMIT_FSIZE makes write() fail as a full disk does, after a part of the file was written.
     assert resource.RLIMIT_FSIZE
     quick = recipe("epochs=3")
@@ -372,7 +371,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, spots, recipe):
     out = tmp_path / "run"
     arguments = [str(spots.root), str(tmp_path / "recipe.toml"), str(out)]
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, *arguments], capture_output=True, text=True, check=True
+        [python, "-c", FULL_DISK, *arguments], capture_output=True, text=True, check=True
     )
     assert "the checkpoint after epoch 3 cannot be written" in done.stdout
     assert "epoch-0002" in done.stdout

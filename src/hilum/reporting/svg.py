@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 #: Colours to draw with; they are chosen only to be recognised again in the SVG.
@@ -69,9 +70,16 @@ def draw_svg(
     draw: draws on the axes. alt: the picture in words. rows: names for the places that name_row
     holds. Its ids become unique in the page by number_charts.
     """
+    return _inline(_drawn(draw, size_inches), alt, rows)
+
+
+def _drawn(draw: Callable[[Axes], None], size_inches: tuple[float, float]) -> str:
+    """What matplotlib makes of it, a document of its own."""
     with matplotlib.rc_context(_RC):  # type: ignore[arg-type]
         figure = Figure(figsize=size_inches, layout="constrained")
         axes = figure.add_subplot()
+        for patch in (figure.patch, axes.patch):
+            patch.set(facecolor="none", edgecolor="none")
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
         for side in ("left", "bottom"):
@@ -83,8 +91,9 @@ def draw_svg(
         draw(axes)
         buffer = io.StringIO()
         nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    return _inline(buffer.getvalue(), alt, rows)
+        # savefig would draw it twice, once only to lay it out
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
 
 
 def name_row(axes: Axes, row: int, y: float, x: float = 0.0, va: str = "bottom") -> None:
