@@ -109,7 +109,8 @@ def parts(repeats: int = 20) -> dict[str, float]:
     def once(key: str) -> None:
         if key == "mixup":
             partners, share = mixup_partners(full.mixup, BATCH, seed=0, epoch=1, indices=indices)
-            mix(pixels, pixels[torch.from_numpy(partners)], share)
+            own = torch.from_numpy(share.astype(np.float32))
+            mix(pixels, pixels[torch.from_numpy(partners)], own)
         else:
             augment(pixels, doses[key], seed=0, epoch=1, indices=indices)
 

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -22,9 +23,17 @@ from tests.warm import warm_python
 # inherited by the processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Importing and collecting make millions of objects that live to the end, which Python's default
+# would look through for garbage again and again, for a quarter of the time that collecting takes.
+gc.set_threshold(20_000, 20, 20)
+
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("hilum", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("hilum")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # from here on, only what tests make is looked through
 
 
 @pytest.fixture(scope="session", autouse=True)

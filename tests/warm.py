@@ -67,11 +67,12 @@ _USUAL = (
 def _import() -> None:
     import torch
 
+    gc.disable()
     for name in _USUAL:
         importlib.import_module(name)
     torch.optim.SGD([torch.zeros(1)], lr=0.1)  # the first optimiser imports PyTorch's compiler
-    gc.collect()
     gc.freeze()  # a collection in a fork would copy every page
+    gc.enable()
     threads = Path("/proc/self/task")
     assert not threads.is_dir() or len(list(threads.iterdir())) == 1
 

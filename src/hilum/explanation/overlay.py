@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import cv2
@@ -136,6 +137,7 @@ def _describe(values: MapArray, method: Method, option: str, decision: str, name
     return f"{what}. Strongest in the {place} of the picture."
 
 
+@cache  # the same beside every picture of a height
 def _bar(height: int, signed: bool) -> PixelArray:
     """The colour bar as pixels (height, width, 3)."""
     with matplotlib.rc_context({"font.size": 7, "font.family": ["DejaVu Sans"]}):
