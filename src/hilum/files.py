@@ -166,6 +166,12 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def file_sha256(file: Path) -> str:
+    """The SHA-256 of a file's content, of any size, in hexadecimal. Raises OSError."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 def safe_name(name: str) -> str:
     """A file name for any label: unchanged if plain, otherwise made plain and told apart.
 

@@ -12,7 +12,7 @@ import pytest
 from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError
 from hilum.prediction import on_ray, parts
-from hilum.prediction.predict import predict_files
+from hilum.prediction.predict import made_by, predict_files
 from hilum.prediction.table import StudyNames, Table
 from tests.prediction.test_predict import repaint
 from tests.spots import write_spots
@@ -37,7 +37,7 @@ def by_turns(classifier, inputs, out, *, stop_after=None, **options):
                 raise KeyboardInterrupt
             yield parts.make_part(classifier, table, chunk, out)
 
-    made = parts.made_by(classifier, table, "torch", names)
+    made = made_by(classifier, table, "torch")
     return parts.predict_parts(
         classifier, [str(path) for path in inputs], out, engine, made=made, size=SIZE, **options
     )
@@ -138,7 +138,7 @@ def test_workers_of_a_cluster_make_the_same_rows_though_one_is_killed(
         {"hilum": "another"},
     )
     with pytest.raises(DataError, match=r"(?s)A worker would classify otherwise.*hilum: another"):
-        on_ray.Worker(job, 1).make(0, ())
+        on_ray.Worker(job, 1).make(parts.Chunk(0, ()))
     with pytest.raises(DataError, match="no cluster answers there"):
         run(inputs, tmp_path / "other", address="127.0.0.1:1")
 

@@ -5,7 +5,6 @@ RAI vocabulary that an audit can fill truly; what only who made the data knows i
 are named below the data's folder, never with a place on this machine.
 """
 
-import hashlib
 import mimetypes
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from hilum.auditing.audit import Audit
 from hilum.auditing.findings import Finding
 from hilum.codec import write_plain
 from hilum.errors import DataError, plural
+from hilum.files import file_sha256
 from hilum.radiographs.dataset import Dataset
 from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN
 
@@ -116,8 +116,6 @@ def _in_words(finding: Finding) -> str:
 def _distribution(dataset: Dataset) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     if dataset.file:
-        with dataset.file.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
         found.append(
             {
                 "@type": "cr:FileObject",
@@ -125,7 +123,7 @@ def _distribution(dataset: Dataset) -> list[dict[str, Any]]:
                 "name": dataset.file.name,
                 "contentUrl": dataset.file.name,
                 "encodingFormat": _type_of(dataset.file.suffix),
-                "sha256": digest,
+                "sha256": file_sha256(dataset.file),
             }
         )
     if _lies_in_files(dataset):

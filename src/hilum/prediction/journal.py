@@ -180,17 +180,22 @@ def read_journal(out: Path, made_by: dict[str, Any]) -> Journal | None:
         journal.read_batches()
     except (DataError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: damaged ({error}). {_AGAIN}") from None
-    changed = said_changes(journal.made_by, made_by)
-    if changed:
-        raise DataError(
-            f"{out}: was made by another classifier or with other options. {_AGAIN}\n"
-            + "\n".join(f"  {line}" for line in changed)
-        )
+    refuse_changes(
+        f"{out}: was made by another classifier or with other options. {_AGAIN}",
+        journal.made_by,
+        made_by,
+    )
     return journal
 
 
-def said_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs in what tables were made by, a line for each key; of lists what is in one."""
+def refuse_changes(said: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise DataError, saying this, where what rows are made by differs; with a line for each."""
+    if changed := _changes(before, now):
+        raise DataError("\n".join([said, *(f"  {line}" for line in changed)]))
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs, a line for each key; of lists only what is not in both."""
     lines = []
     for key in dict.fromkeys([*before, *now]):
         old, new = before.get(key), now.get(key)

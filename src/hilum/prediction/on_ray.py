@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import chain
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from hilum.errors import DataError
-from hilum.prediction.journal import said_changes
-from hilum.prediction.parts import PART, Chunk, Part, made_by, make_part, predict_parts
-from hilum.prediction.predict import Summary
+from hilum.prediction.journal import refuse_changes
+from hilum.prediction.parts import PART, Chunk, Part, make_part, predict_parts
+from hilum.prediction.predict import Summary, made_by
 from hilum.prediction.table import StudyNames, Table
 from hilum.radiographs.cache import salt_of
 from hilum.radiographs.pixels import Progress
@@ -65,20 +65,14 @@ class Worker:
         model, kind = load_to_predict(job.classifier, job.runtime, job.device, say=lambda _: None)
         names = StudyNames(job.out, job.keep_identifiers, job.salt)
         table = Table.of(model, job.operate, job.coverage, names)
-        mine = {**made_by(model, table, kind, names), "hilum": version("hilum")}
-        if changed := said_changes(job.made, mine):
-            raise DataError(
-                "A worker would classify otherwise than this machine:\n"
-                + "\n".join(f"  {line}" for line in changed)
-            )
+        mine = {**made_by(model, table, kind), "hilum": version("hilum")}
+        refuse_changes("A worker would classify otherwise than this machine:", job.made, mine)
         return model, table
 
-    def make(self, number: int, paths: Sequence[str]) -> tuple[Any, ...]:
-        """Make a part; returns its fields."""
+    def make(self, chunk: Chunk) -> Part:
+        """Make a part."""
         model, table = self._ready
-        chunk = Chunk(number, tuple(map(Path, paths)))
-        part = make_part(model, table, chunk, self.job.out, threads=self.threads)
-        return tuple(getattr(part, f.name) for f in fields(part))
+        return make_part(model, table, chunk, self.job.out, threads=self.threads)
 
 
 def predict_on_ray(
@@ -112,7 +106,7 @@ def predict_on_ray(
     model, kind = load_to_predict(folder, runtime, device, say=say)
     names = StudyNames(out, keep_identifiers, None if keep_identifiers else salt_of(out))
     table = Table.of(model, operate, coverage, names)
-    made = made_by(model, table, kind, names)
+    made = made_by(model, table, kind)
     job = Job(
         folder.resolve(), kind, device, tuple(operate), coverage, out.resolve(), keep_identifiers,
         names.salt, {**made, "hilum": version("hilum")},
@@ -153,7 +147,7 @@ def ray_engine(
         while True:
             while free and (chunk := next(coming, None)):
                 worker = free.pop()
-                task = worker.make.remote(chunk.number, [str(path) for path in chunk.paths])
+                task = worker.make.remote(chunk)
                 busy[task] = worker, chunk.number
             if not busy:
                 return
@@ -174,7 +168,7 @@ def ray_engine(
                     "done stay. Is there enough memory for so many workers?"
                 ) from error
             free.append(worker)
-            yield Part(*found)
+            yield found
 
 
 @contextmanager

@@ -8,31 +8,23 @@ a digest of what the pictures were. The same command goes on where it was stoppe
 missing, torn or of pictures that have changed are made anew, and every input has one row.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import filelock
-
 from hilum.classifier.arrivals import Tally, judge_arrivals
 from hilum.classifier.decider import Decider
 from hilum.codec import read_plain, write_plain
 from hilum.errors import DataError
+from hilum.files import file_sha256
 from hilum.prediction.arrivals import tally_table
-from hilum.prediction.journal import (
-    Batch,
-    InputDigest,
-    Picture,
-    classifier_digest,
-    said_changes,
-)
-from hilum.prediction.predict import Summary, reader_of
+from hilum.prediction.journal import Batch, InputDigest, Picture, refuse_changes
+from hilum.prediction.predict import Summary, reader_of, writing_alone
 from hilum.prediction.sources import STDIN, check_sources, count_sources, list_sources
-from hilum.prediction.stream import BATCH, Classify, predict_stream
-from hilum.prediction.table import PARQUET, StudyNames, Table, check_format, write_parquet_rows
+from hilum.prediction.stream import BATCH, predict_stream
+from hilum.prediction.table import PARQUET, Table, check_format, write_parquet_rows
 from hilum.radiographs.pixels import Progress
 
 MANIFEST: Final = "manifest.json"
@@ -95,7 +87,6 @@ def make_part(
     chunk: Chunk,
     folder: Path,
     *,
-    classify: Classify | None = None,
     threads: int | None = None,
 ) -> Part:
     """Classify the inputs of a part, and write its file. threads: how many decode.
@@ -110,29 +101,16 @@ def make_part(
             pictures.append(Picture.at(path))
             yield path
 
-    run = classify or classifier.predict_pixels
-    answers = list(predict_stream(looked_at(), reader_of(classifier), run, threads=threads))
-    failed = sum(1 for answer in answers for reason in answer.reasons if reason)
+    read, run = reader_of(classifier), classifier.predict_pixels
+    answers = list(predict_stream(looked_at(), read, run, threads=threads))
+    failed = sum(answer.failed for answer in answers)
     try:
         write_parquet_rows((table.rows(answer) for answer in answers), table.columns, file)
-        digest = _sha256(file)
+        digest = file_sha256(file)
     except OSError as error:
         raise DataError(f"{file}: cannot be written ({error.strerror or error}).") from error
     batch = Batch.of(b"", failed, pictures)
     return Part(chunk.number, len(pictures), failed, chunk.inputs, digest, str(batch))
-
-
-def made_by(classifier: Decider, table: Table, runtime: str, names: StudyNames) -> dict[str, Any]:
-    """What rows depend on, as a journal has it: rows of two do not go into one folder."""
-    return {
-        "classifier": classifier_digest(classifier),
-        "runtime": runtime,
-        "device": classifier.device_type,
-        "columns": list(table.columns),
-        "coverage": table.conformal.coverage if table.conformal else None,
-        "identifiers": "kept" if names.keep_identifiers else "hashed",
-        "batch_size": BATCH,
-    }
 
 
 def predict_parts(
@@ -159,22 +137,13 @@ def predict_parts(
     check_format(out / f"part{PARQUET}")
     check_sources(inputs)
     total = count_sources(inputs) if progress and STDIN not in inputs else 0
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(out / ".lock", timeout=0):
-            work = _Work(out, made, size, restart)
-            for part in engine(work.missing(_chunks(list_sources(inputs, stdin), size))):
-                work.add(part)
-                if progress and total:
-                    progress("Predicting", work.rows, total)
-            return work.finish(classifier)
-    except filelock.Timeout:
-        raise DataError(f"{out}: another process writes this folder now.") from None
-    except OSError as error:
-        raise DataError(
-            f"{out}: cannot be written ({error.strerror or error}). The same command goes on "
-            "from the parts that are there."
-        ) from error
+    with writing_alone(out, out / ".lock", "folder", "parts"):
+        work = _Work(out, made, size, restart)
+        for part in engine(work.missing(_chunks(list_sources(inputs, stdin), size))):
+            work.add(part)
+            if progress and total:
+                progress("Predicting", work.rows, total)
+        return work.finish(classifier)
 
 
 class _Work:
@@ -197,12 +166,11 @@ class _Work:
             write_plain(self.file, found, error=DataError, indent=1)
             return found
         found = read_plain(self.file, Manifest, what="a manifest", error=DataError)
-        changed = said_changes({**found.made_by, "size": found.size}, {**made, "size": size})
-        if changed:
-            raise DataError(
-                f"{self.out}: was made by another classifier or with other options. {_AGAIN}\n"
-                + "\n".join(f"  {line}" for line in changed)
-            )
+        refuse_changes(
+            f"{self.out}: was made by another classifier or with other options. {_AGAIN}",
+            {**found.made_by, "size": found.size},
+            {**made, "size": size},
+        )
         return found
 
     @property
@@ -238,7 +206,7 @@ class _Work:
     def _holds(self, part: Part, chunk: Chunk) -> bool:
         """Whether a part's file is as it was written, and its pictures are as they were."""
         file = part_file(self.out, part.number)
-        if not file.is_file() or _sha256(file) != part.sha256:
+        if not file.is_file() or file_sha256(file) != part.sha256:
             return False
         return Batch.read(part.pictures).still_holds(chunk.paths)
 
@@ -272,8 +240,3 @@ def _chunks(paths: Iterator[Path], size: int) -> Iterator[Chunk]:
     while found := tuple(islice(paths, size)):
         yield Chunk(number, found)
         number += 1
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

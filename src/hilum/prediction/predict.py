@@ -3,6 +3,7 @@
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
@@ -14,7 +15,7 @@ import filelock
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.decider import Decider
 from hilum.errors import DataError
-from hilum.files import new_file
+from hilum.files import file_sha256, new_file
 from hilum.prediction.arrivals import tally_table
 from hilum.prediction.journal import (
     Batch,
@@ -100,37 +101,58 @@ def predict_files(
     ending = check_format(out)
     check_sources(inputs)
     table = Table.of(classifier, operate, coverage, StudyNames(out.parent, keep_identifiers))
-    made_by = {
+    total = count_sources(inputs) if progress and STDIN not in inputs else 0
+    with writing_alone(out, out.with_name(f".{out.name}.lock"), "file", "rows"):
+        work = _Work(out, ending, table, made_by(classifier, table, runtime, batch_size), restart)
+        read, run = reader_of(classifier), classify or classifier.predict_pixels
+
+        def answer(paths: Iterable[Path], size: int = batch_size) -> Iterator[Answers]:
+            return predict_stream(work.looking_at(paths), read, run, batch_size=size)
+
+        paths = work.skip_done(list_sources(inputs, stdin, others))
+        work.redo(answer)
+        done = work.add_all(answer(paths), progress if total else None, total)
+        if (gate := classifier.gate) is None:
+            return done
+        return replace(done, arrivals=judge_arrivals(gate, tally_table(out, gate)))
+
+
+def made_by(
+    classifier: Decider, table: Table, runtime: str, batch_size: int = BATCH
+) -> dict[str, Any]:
+    """What rows depend on, as a journal has it: rows of two do not go together.
+
+    table: one that names studies. runtime, batch_size: as of predict_files.
+    """
+    kept = table.studies is not None and table.studies.keep_identifiers
+    return {
         "classifier": classifier_digest(classifier),
         "runtime": runtime,
         "device": classifier.device_type,
         "columns": list(table.columns),
         "coverage": table.conformal.coverage if table.conformal else None,
-        "identifiers": "kept" if keep_identifiers else "hashed",
+        "identifiers": "kept" if kept else "hashed",
         "batch_size": batch_size,
     }
-    total = count_sources(inputs) if progress and STDIN not in inputs else 0
+
+
+@contextmanager
+def writing_alone(out: Path, lock: Path, kind: str, left: str) -> Iterator[None]:
+    """Write something that one process writes at a time, and that goes on where it was stopped.
+
+    lock: the lock's file, whose folder is made. kind, left: what out is, and what of it stays, in
+    words. Raises DataError where another process writes it, and where it cannot be written.
+    """
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
-            work = _Work(out, ending, table, made_by, restart)
-            read, run = reader_of(classifier), classify or classifier.predict_pixels
-
-            def answer(paths: Iterable[Path], size: int = batch_size) -> Iterator[Answers]:
-                return predict_stream(work.looking_at(paths), read, run, batch_size=size)
-
-            paths = work.skip_done(list_sources(inputs, stdin, others))
-            work.redo(answer)
-            done = work.add_all(answer(paths), progress if total else None, total)
-            if (gate := classifier.gate) is None:
-                return done
-            return replace(done, arrivals=judge_arrivals(gate, tally_table(out, gate)))
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(lock, timeout=0):
+            yield
     except filelock.Timeout:
-        raise DataError(f"{out}: another process writes this file now.") from None
+        raise DataError(f"{out}: another process writes this {kind} now.") from None
     except OSError as error:
         raise DataError(
             f"{out}: cannot be written ({error.strerror or error}). The same command goes on "
-            "from the rows that are there."
+            f"from the {left} that are there."
         ) from error
 
 
@@ -298,8 +320,7 @@ class _Work:
         data = ENCODERS[self.ending](list(self.table.columns), rows)
         if self.ending == CSV and is_first:
             data = encode_header(self.table.columns) + data
-        failed = sum(1 for reason in answer.reasons if reason)
-        return data, Batch.of(data, failed, [self.pictures.popleft() for _ in rows])
+        return data, Batch.of(data, answer.failed, [self.pictures.popleft() for _ in rows])
 
     def add_all(self, answers: Iterator[Answers], progress: Progress | None, total: int) -> Summary:
         with RowFile(self.out if self.is_whole else self.gathered, self.out, self.journal) as file:
@@ -320,9 +341,7 @@ class _Work:
             self.journal = replace(self.journal, finished=True)
             if self.ending == PARQUET:
                 write_parquet(self.gathered, self.table.columns, self.out)
-                with self.out.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                size = self.out.stat().st_size
+                size, digest = self.out.stat().st_size, file_sha256(self.out)
                 self.journal = replace(self.journal, bytes=size, sha256=digest)
             write_journal(self.out, self.journal)
         if self.gathered != self.out:

@@ -59,6 +59,11 @@ class Answers:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def failed(self) -> int:
+        """How many files cannot be read."""
+        return sum(1 for reason in self.reasons if reason)
+
 
 def read_file(path: Path, transform: PixelTransform, *, colour: bool = False) -> Reading:
     """Read and prepare one file; where that is not possible, say why.

@@ -6,7 +6,6 @@ is never used. What each file held is remembered by its mark (files.FileMark), s
 start reads no image at all. The array itself is checked when it is opened (radiographs/kept.py).
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from hilum.errors import DataError, in_lines, plural
-from hilum.files import FileMark, file_mark, sha256, write_atomically
+from hilum.files import FileMark, file_mark, file_sha256, sha256, write_atomically
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.kept import map_kept, new_kept
@@ -130,8 +129,7 @@ def image_digest(path: Path) -> str:
         if item := item_of(path):
             pixels = read_item(*item)
             return sha256(f"{pixels.shape}\n".encode() + pixels.tobytes())
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
 

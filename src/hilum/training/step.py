@@ -58,6 +58,8 @@ class Step:
         self.task, self.network, self.forward, self.loss = task, network, forward, loss
         self.device, self.batch_size = task.machine.device, task.settings.batch_size
         self.world = task.world
+        targets = np.asarray(task.train.targets)
+        self.targets = targets.astype(np.float32) if targets.dtype.kind == "f" else targets
         self.parameters = [p for p in network.parameters() if p.requires_grad]
         self.resident = _on_device(task.train.pixels, self.device)
         self.steps = -(-len(task.train.rows) // self.batch_size)
@@ -80,9 +82,7 @@ class Step:
         size: height and width of the images that the network is given.
         """
         task, doses = self.task, self.task.settings.augmentation
-        rows, targets = task.train.rows, np.asarray(task.train.targets)
-        if targets.dtype.kind == "f":
-            targets = targets.astype(np.float32)
+        rows, targets = task.train.rows, self.targets
         # A sample that is visited again in an epoch is another one to augmentation.
         indices = rows[visits.positions] + visits.repeats * len(task.train.pixels)
         pictures = {"row": rows[visits.positions]}
