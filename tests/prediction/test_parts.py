@@ -76,6 +76,12 @@ def test_what_does_not_hold_is_made_anew(tmp_path, plain, many):
     repaint(many / "normal/49.png")  # the last
     assert by_turns(plain, [many], out).redone == 22
     assert not table_of(out).equals(before)
+    repaint(many / "normal/48.png")
+    with pytest.raises(KeyboardInterrupt):
+        by_turns(plain, [many], out, stop_after=0)
+    manifest = json.loads((out / parts.MANIFEST).read_text())
+    assert (manifest["finished"], sorted(manifest["parts"])) == (False, ["0", "1"])
+    assert by_turns(plain, [many], out).found == 128
     more = write_spots(tmp_path / "more", {"new": 1}, seed=8) / "new"
     grown = by_turns(plain, [many, more], out)
     assert (grown.images, grown.found, grown.redone) == (153, 128, 0)

@@ -9,7 +9,7 @@ missing, torn or of pictures that have changed are made anew, and every input ha
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -163,7 +163,7 @@ class _Work:
             if any(path.name != ".lock" for path in self.out.iterdir()):
                 raise DataError(f"{self.out}: holds files, and no {MANIFEST} to go on by. {_AGAIN}")
             found = Manifest(made, size)
-            write_plain(self.file, found, error=DataError, indent=1)
+            self._write(found)
             return found
         found = read_plain(self.file, Manifest, what="a manifest", error=DataError)
         refuse_changes(
@@ -171,7 +171,7 @@ class _Work:
             {**found.made_by, "size": found.size},
             {**made, "size": size},
         )
-        return found
+        return replace(found, finished=False)  # until all parts are known to hold
 
     @property
     def rows(self) -> int:
@@ -195,6 +195,7 @@ class _Work:
             else:
                 self.redone += part.rows
             del self.manifest.parts[str(chunk.number)]
+            self._write(self.manifest)
             yield chunk
 
     def _of_others(self, number: int) -> DataError:
@@ -212,7 +213,10 @@ class _Work:
 
     def add(self, part: Part) -> None:
         self.manifest.parts[str(part.number)] = part
-        write_plain(self.file, self.manifest, error=DataError, indent=1)
+        self._write(self.manifest)
+
+    def _write(self, manifest: Manifest) -> None:
+        write_plain(self.file, manifest, error=DataError, indent=1)
 
     def finish(self, classifier: Decider) -> Summary:
         parts = self.manifest.parts
@@ -223,8 +227,7 @@ class _Work:
                 f"{self.out}: holds {len(parts)} parts, and these inputs are {self.seen}. "
                 f"Give the same inputs. {_AGAIN}"
             )
-        done = Manifest(self.manifest.made_by, self.manifest.size, parts, finished=True)
-        write_plain(self.file, done, error=DataError, indent=1)
+        self._write(replace(self.manifest, finished=True))
         arrivals = None
         if classifier.gate is not None:
             tally = Tally()
