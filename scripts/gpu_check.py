@@ -58,7 +58,7 @@ CASES: dict[str, dict[str, Any]] = {
         "augmentation": {**_DOSES, "mixup": 0.4}, "sampling": "balanced"},
     "sgd, average, clipped": {"network": "hilum-xs", "strategy": "flat", "optimizer": "sgd",
         "ema": 0.95, "clip_norm": 1.0, "scheduler": "cosine", "warmup": 0.1, "loss": "decisions"},
-    "naive, frozen format": {"network": "naive", "strategy": "flat", "precision": "float32"},
+    "naive, float32": {"network": "naive", "strategy": "flat", "precision": "float32"},
 }  # fmt: skip
 
 #: What is timed: recipe, and keys that differ from it.

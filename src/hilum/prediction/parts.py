@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from hilum.classifier.arrivals import Tally, judge_arrivals
 from hilum.classifier.decider import Decider
@@ -54,7 +54,8 @@ class Manifest:
     size: int = PART
     parts: dict[str, Part] = field(default_factory=dict)
     finished: bool = False
-    format: int = 1
+
+    FORMAT: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, slots=True)
