@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import os
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,8 @@ import numpy as np
 import optuna
 import pytest
 import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import make_url
 
 from hilum.codec import read_plain, to_plain
 from hilum.errors import DataError, EvaluationError, Interrupted, StudyError
@@ -266,8 +269,16 @@ def test_ctrl_c(tmp_path, search, toy):
     assert search.space.drawn(result.trials[1].values) == drawn
 
 
-def test_a_trial_whose_worker_was_killed_is_begun_again_at_most_twice(tmp_path, search, toy):
-    run_search(search, tmp_path / "out", trials=1)
+@pytest.mark.parametrize("machines", [False, True])
+def test_a_trial_whose_worker_was_killed_is_begun_again_at_most_twice(
+    tmp_path, search, toy, machines
+):
+    (tmp_path / "out").mkdir()
+    default = default_url(tmp_path / "out", machines=machines)
+    assert run_search(search, tmp_path / "out", trials=1, storage=default).trials
+    if not machines:
+        with pytest.raises(StudyError, match=r"search.db: the search was begun on one machine"):
+            default_url(tmp_path / "out", machines=True)
     url = default_url(tmp_path / "out")
     # a trial that began, and gave its last sign of life long ago
     with open_storage(url) as storage:
@@ -293,7 +304,10 @@ def test_a_trial_whose_worker_was_killed_is_begun_again_at_most_twice(tmp_path, 
 
 
 def load(storage, **options):
-    storage.heartbeat_interval = None  # Optuna warns where trials are begun by hand
+    if isinstance(storage, RDBStorage):
+        storage.heartbeat_interval = None  # Optuna warns where trials are begun by hand
+    else:
+        storage.interval = None
     return optuna.load_study(study_name="small", storage=storage, **options)
 
 
@@ -303,6 +317,10 @@ def beat(url, trial):
 
 
 def age(url):
+    if url.startswith("journal"):
+        for beat in Path(f"{make_url(url).database}.beats").iterdir():
+            os.utime(beat, (0, 1))
+        return
     engine = sqlalchemy.create_engine(url)
     long_ago = datetime.datetime(2020, 1, 1)
     with engine.begin() as connection:
@@ -464,6 +482,7 @@ def test_bad_input(tmp_path, search):
         ("oracle+nonsense://me:hush-hush@host/db", "no database that a search can use"),
         ("me:hush-hush@host", "is no database URL"),
         ("sqlite:////no/such/folder/hush.db", "unable to open database file"),
+        ("journal:////no/such/folder/it", "/no/such/folder/it: cannot be used as the journal"),
     ],
 )
 def test_storages_that_cannot_be_used(tmp_path, search, url, message, monkeypatch):
