@@ -8,9 +8,10 @@ import importlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ class Cluster:
     def open(self, cpus: int | None = None) -> Iterator[Any]:
         """Ray, connected. cpus: of a cluster that is started here; None: this machine's.
 
+        Meanwhile what is printed goes to stderr, because Ray prints on stdout when workers die.
         Raises ClusterError where Ray is not installed, and where the cluster cannot be reached or
         is of another version of Ray or Python.
         """
@@ -55,7 +57,8 @@ class Cluster:
             said = str(error).strip().partition("\n")[0]
             raise ClusterError(f"{self.address or 'Ray'}: cannot be used ({said}).") from error
         try:
-            yield ray
+            with redirect_stdout(sys.stderr):
+                yield ray
         finally:
             ray.shutdown()
             if threading.current_thread() is threading.main_thread():

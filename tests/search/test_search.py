@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +31,10 @@ from hilum.search.results import SearchResult, best_of, measure_importance
 from hilum.search.search import plan_search, run_search
 from hilum.search.space import Space
 from hilum.search.storage import default_url, open_storage, refusal, shown
-from hilum.search.trials import Objective, Surplus, TrialSampler
+from hilum.search.trials import Objective, Surplus, Task, TrialSampler
+from hilum.search.workers import work_by
 from hilum.studies.folds import HeldOut
+from hilum.training.interrupt import StopRequest
 from tests.marked import write_marked
 from tests.search.small import SPACE, small_search
 from tests.studies.small import RECIPE
@@ -392,6 +395,57 @@ def test_jobs(tmp_path, search, warm_workers):
     assert [t.state for t in result.trials] == ["complete"] * 2
     assert sorted(told) == [0, 1]
     assert len(list((tmp_path / "out/runs").glob("naive-*"))) == 2
+
+
+class _Told:
+    """A crew of two whose workers say what is written for them, one after the other."""
+
+    size, ready = 2, True
+
+    def __init__(self, *said):
+        self.said, self.ended = list(said), None
+
+    def start(self):
+        worker = _Told()
+        worker.said = self.said.pop(0)
+        return worker
+
+    def messages(self):
+        while self.said:
+            yield self.said.pop(0)
+
+    def wait(self, workers, seconds):
+        assert workers
+
+    def end(self, workers):
+        self.ended = len(workers)
+
+
+BEGUN, DIED, DONE = ("begun", None), ("over", "its process died (signal 9)"), ("over", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "left"),
+    [
+        ([[BEGUN, DIED], [BEGUN, DONE], [BEGUN, DONE]], None, 0),  # another takes its place
+        ([[BEGUN, DONE], [DIED]], None, 0),  # but not of one that could not begin
+        ([[DIED], [DIED]], r"workers of the search are gone, .*\(signal 9\)\. Go on", 0),
+        ([[BEGUN, DIED]] * 7, "workers of the search are gone", 0),  # three times over each
+        ([[BEGUN], [("refused", "no such folder"), DONE]], "no such folder", 2),
+        ([[BEGUN, ("refused", "no database"), DONE], [BEGUN, DONE]], "no database", 0),
+    ],
+)
+def test_workers_that_die_or_refuse(tmp_path, search, said, message, left):
+    task = Task(
+        **vars(search), trials=2, runs=tmp_path, url="", prune=True, keep_pruned=False,
+        deadline=None,
+    )  # fmt: skip
+    crew = _Told(*(list(lines) for lines in said))
+    refused = pytest.raises(StudyError, match=message) if message else nullcontext()
+    with refused:
+        work_by(crew, task, StopRequest(), lambda: None)
+    assert crew.ended == left
+    assert (message == "no such folder") or not crew.said
 
 
 @pytest.mark.parametrize(
