@@ -161,7 +161,9 @@ def test_a_search_on_a_cluster(tmp_path, ray_address):
         run_search(small_search(tmp_path), tmp_path / "out", trials=4, cluster=done)
 
 
-def test_predictions_are_the_same_though_a_worker_is_killed(tmp_path, spots, ray_address):
+def test_predictions_of_a_cluster_of_its_own_are_the_same_though_a_worker_is_killed(
+    tmp_path, spots, ray_address
+):
     untrained(spots).save(tmp_path / "classifier")
     loaded = Classifier.load(tmp_path / "classifier")
     many = write_spots(tmp_path / "folder", {"new": 50}, seed=7) / "new"
@@ -177,7 +179,7 @@ def test_predictions_are_the_same_though_a_worker_is_killed(tmp_path, spots, ray
 
     done = predicting.predict_on_ray(
         tmp_path / "classifier", inputs, tmp_path / "parts", runtime="torch", device="cpu",
-        keep_identifiers=True, size=64, cluster=Cluster(ray_address), progress=kill_one,
+        keep_identifiers=True, size=64, cluster=Cluster(workers=2), progress=kill_one,
     )  # fmt: skip
     assert killed
     assert (done.images, done.failed) == (151, 1)

@@ -52,7 +52,10 @@ class Cluster:
         before = signal.getsignal(signal.SIGTERM)  # Ray sets a handler of its own
         own = {} if self.address else {"num_cpus": cpus, "include_dashboard": False}
         try:
-            ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **own)
+            # 'local', because None would take a cluster that somebody else runs on this machine
+            ray.init(
+                address=self.address or "local", log_to_driver=False, logging_level="ERROR", **own
+            )
         except (ConnectionError, RuntimeError, TimeoutError, ValueError, ImportError) as error:
             said = str(error).strip().partition("\n")[0]
             raise ClusterError(f"{self.address or 'Ray'}: cannot be used ({said}).") from error
