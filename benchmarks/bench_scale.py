@@ -1,8 +1,12 @@
-"""How fast several processes train, against one with as many threads.
+"""How fast several processes train, against one with as many threads; and what Ray costs.
 
 `hilum train --devices N` with a thread for each process, against one process with N threads, by
 turns, round after round, on phantoms that are decoded before. Images per second are those that the
 history tells, of all epochs but the first; the start of processes is in none of them.
+
+With --predict N instead: `hilum predict` of N small files by the workers of a Ray cluster that it
+starts, against the same here with as many threads, by turns. Seconds, and CPU seconds (user and
+system) of the command and of every process that it started, which other work disturbs less.
 """
 
 import argparse
@@ -12,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +33,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=384, help="how many phantoms to train on")
     parser.add_argument("--network", default="covinet")
     parser.add_argument("--size", type=int, default=150, help="height and width of images")
+    parser.add_argument("--predict", type=int, metavar="N", help="measure Ray, on so many files")
     options = parser.parse_args(argv)
+    report = measure_ray(options) if options.predict else measure_training(options)
+    print(summary_of_ray(report) if options.predict else summary(report))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def measure_training(options: argparse.Namespace) -> dict[str, Any]:
+    """Trainings by one process and by several, by turns."""
     with tempfile.TemporaryDirectory(prefix="hilum-bench-") as scratch:
         data = Path(scratch) / "phantoms"
         write_phantoms(data, counts={"train": options.images, "val": 12})
@@ -40,16 +55,73 @@ def main(argv: Sequence[str] | None = None) -> int:
                 speeds[str(processes)] = trained(data, out, processes, options)
             rounds.append(speeds)
     ratios = [of[str(options.processes)] / of["1"] for of in rounds]
-    report = {
+    return {
         "settings": {"images": options.images, "network": options.network, "size": options.size},
         "processes": options.processes,
         "ratio": {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)},
         "rounds": rounds,
     }
-    print(summary(report))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0
+
+
+def measure_ray(options: argparse.Namespace) -> dict[str, Any]:
+    """Predictions here and by Ray's workers, by turns."""
+    with tempfile.TemporaryDirectory(prefix="hilum-bench-") as scratch:
+        folder = Path(scratch)
+        write_phantoms(folder / "phantoms", counts={"train": 24, "val": 12})
+        keys = ("network=naive", "image_size=64", "epochs=1")
+        run_hilum(
+            ["train", folder / "phantoms", "--out", folder / "run", "--no-report"]
+            + ["--recipe", "covinet-flat", "--device", "cpu"]
+            + [part for key in keys for part in ("--set", key)],
+            options.processes,
+        )
+        films = sorted((folder / "phantoms/train").glob("**/*.png"))
+        (folder / "many").mkdir()
+        for k in range(options.predict):
+            (folder / f"many/{k}.png").symlink_to(films[k % len(films)])
+        command = ["predict", folder / "run", folder / "many", "--device", "cpu", "--out"]
+        rounds = []
+        for k in range(options.rounds):
+            here = run_hilum([*command, folder / f"{k}.parquet"], options.processes)
+            engine = ["--engine", "ray", "--workers", options.processes]
+            there = run_hilum([*command, folder / f"{k}-parts", *engine], options.processes)
+            rounds.append({"local": here, "ray": there})
+    return {
+        "settings": {"files": options.predict, "network": "naive", "size": 64},
+        "workers": options.processes,
+        "rounds": rounds,
+    }
+
+
+def run_hilum(words: Sequence[object], threads: int) -> dict[str, float]:
+    """Seconds, and CPU seconds, of a command with so many threads and of all that it starts."""
+    command = [sys.executable, "-m", "hilum", *map(str, words)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    began, spent = time.monotonic(), {}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:  # Ray's processes are not waited for, so they are looked at
+            spent.update(cpu_seconds_below(process.pid))
+            time.sleep(0.25)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}.")
+    return {"seconds": time.monotonic() - began, "cpu_seconds": sum(spent.values())}
+
+
+def cpu_seconds_below(root: int) -> dict[int, float]:
+    """By process id, the CPU seconds of a process and of all that descend from it; Linux alone."""
+    parents, seconds = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        pid = int(stat.parent.name)
+        parents[pid] = int(fields[1])
+        seconds[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    found = {root} & parents.keys()
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {pid: seconds[pid] for pid in found}
 
 
 def trained(data: Path, out: Path, processes: int, options: argparse.Namespace) -> float:
@@ -76,6 +148,20 @@ def summary(report: dict[str, Any]) -> str:
         f"{n} processes with one thread each train {ratio['median']:.2f} times as fast as one with "
         f"{n} threads ({ratio['min']:.2f} to {ratio['max']:.2f} over {len(report['rounds'])} "
         "rounds)."
+    )
+
+
+def summary_of_ray(report: dict[str, Any]) -> str:
+    def median(engine: str, key: str) -> float:
+        return statistics.median(of[engine][key] for of in report["rounds"])
+
+    local, ray = (
+        f"{median(engine, 'seconds'):.0f} s, {median(engine, 'cpu_seconds'):.0f} CPU s"
+        for engine in ("local", "ray")
+    )
+    return (
+        f"{report['settings']['files']:,} files: here with {report['workers']} threads {local}; "
+        f"by Ray's {report['workers']} workers {ray} (medians of {len(report['rounds'])} rounds)."
     )
 
 

@@ -19,6 +19,7 @@ SRC = ROOT / "src" / "hilum"
 LAYERS = (
     "errors",
     "memory",
+    "cluster",
     "parsing",
     "files",
     "wording",

@@ -2,6 +2,9 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,43 @@ def test_a_quick_run(
     report = json.loads(file.read_text(encoding="utf-8"))
     assert report["ratio"] == {"median": 1.35, "min": 1.2, "max": 1.5}
     assert "train 1.35 times as fast" in capsys.readouterr().out
+
+
+def test_a_quick_run_of_ray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    bench = importlib.import_module("bench_scale")
+    asked: list[str] = []
+
+    def run_hilum(words: list[object], threads: int) -> dict[str, float]:
+        said = list(map(str, words))
+        asked.append(f"{said[0]} {'ray' in said}")
+        if said[0] == "predict":
+            assert len(list(Path(said[2]).iterdir())) == 50
+        return {"seconds": 9.0 if "ray" in said else 4.0, "cpu_seconds": 6.0}
+
+    monkeypatch.setattr(bench, "run_hilum", run_hilum)
+    assert bench.main(["--predict", "50", "--rounds", "2"]) == 0
+    assert asked == ["train False", *["predict False", "predict True"] * 2]
+    assert (
+        "50 files: here with 2 threads 4 s, 6 CPU s; by Ray's 2 workers 9 s, 6 CPU s"
+        in capsys.readouterr().out
+    )
+
+
+def test_the_time_of_what_a_process_started_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    bench = importlib.import_module("bench_scale")
+    spin = "import sys, time\nwhile time.process_time() < 0.5: pass\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{spin}print(flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdin
+        assert child.stdout
+        child.stdout.readline()
+        found = bench.cpu_seconds_below(os.getpid())
+        child.stdin.close()
+    assert found[os.getpid()] > 0
+    assert found[child.pid] >= 0.4

@@ -47,6 +47,10 @@ class EvaluationError(HilumError):
     """A measure that was asked of data it cannot be computed from."""
 
 
+class ClusterError(HilumError):
+    """A cluster that cannot be reached, has no room, or whose workers would do otherwise."""
+
+
 class StudyError(HilumError):
     """A study whose variants make no comparison, or whose data changed on the way."""
 

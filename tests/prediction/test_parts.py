@@ -1,17 +1,12 @@
 """A folder of Parquet parts: complete, in order, and the same whatever happened on the way."""
 
 import json
-import os
-import signal
-from functools import partial
-from pathlib import Path
 
 import pyarrow.parquet
 import pytest
 
-from hilum.classifier.classifier import Classifier
 from hilum.errors import DataError
-from hilum.prediction import on_ray, parts
+from hilum.prediction import parts
 from hilum.prediction.predict import made_by, predict_files
 from hilum.prediction.table import StudyNames, Table
 from tests.prediction.test_predict import repaint
@@ -107,55 +102,3 @@ def test_what_cannot_be_gone_on_with_is_refused(tmp_path, plain, calibrated, man
     with pytest.raises(DataError, match="holds files, and no manifest"):
         by_turns(plain, [many], out)
     assert by_turns(plain, [many], out, restart=True).found == 0
-
-
-def test_workers_of_a_cluster_make_the_same_rows_though_one_is_killed(
-    tmp_path, plain, many, monkeypatch
-):
-    plain.save(tmp_path / "classifier")
-    loaded = Classifier.load(tmp_path / "classifier")
-    inputs = [str(many), str(tmp_path / "nowhere.png")]
-    predict_files(loaded, inputs, tmp_path / "p.parquet", keep_identifiers=True)
-    killed: list[int] = []
-
-    def kill_one(what, done, of):
-        if not killed:
-            killed.append(next(iter(sorted(_workers()))))
-            os.kill(killed[0], signal.SIGKILL)
-
-    run = partial(
-        on_ray.predict_on_ray, tmp_path / "classifier", runtime="torch", device="cpu",
-        keep_identifiers=True, size=SIZE,
-    )  # fmt: skip
-    done = run(inputs, tmp_path / "parts", workers=2, progress=kill_one)
-    assert killed
-    assert (done.images, done.failed) == (151, 1)
-    assert table_of(tmp_path / "parts").equals(pyarrow.parquet.read_table(tmp_path / "p.parquet"))
-
-    job = on_ray.Job(
-        tmp_path / "classifier",
-        "torch",
-        "cpu",
-        (),
-        None,
-        tmp_path,
-        True,
-        None,
-        {"hilum": "another"},
-    )
-    with pytest.raises(DataError, match=r"(?s)A worker would classify otherwise.*hilum: another"):
-        on_ray.Worker(job, 1).make(parts.Chunk(0, ()))
-    with pytest.raises(DataError, match="no cluster answers there"):
-        run(inputs, tmp_path / "other", address="127.0.0.1:1")
-
-
-def _workers():
-    """Processes of this cluster's workers that have a part."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                words = (folder / "cmdline").read_bytes()
-            except OSError:  # it ended meanwhile
-                continue
-            if words.startswith(b"ray::Worker"):
-                yield int(folder.name)

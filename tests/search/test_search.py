@@ -3,10 +3,12 @@
 import datetime
 import json
 import logging
+import os
 import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,8 @@ import numpy as np
 import optuna
 import pytest
 import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import make_url
 
 from hilum.codec import read_plain, to_plain
 from hilum.errors import DataError, EvaluationError, Interrupted, StudyError
@@ -27,8 +31,10 @@ from hilum.search.results import SearchResult, best_of, measure_importance
 from hilum.search.search import plan_search, run_search
 from hilum.search.space import Space
 from hilum.search.storage import default_url, open_storage, refusal, shown
-from hilum.search.trials import Objective, Surplus, TrialSampler
+from hilum.search.trials import Objective, Surplus, Task, TrialSampler
+from hilum.search.workers import work_by
 from hilum.studies.folds import HeldOut
+from hilum.training.interrupt import StopRequest
 from tests.marked import write_marked
 from tests.search.small import SPACE, small_search
 from tests.studies.small import RECIPE
@@ -266,8 +272,16 @@ def test_ctrl_c(tmp_path, search, toy):
     assert search.space.drawn(result.trials[1].values) == drawn
 
 
-def test_a_trial_whose_worker_was_killed_is_begun_again_at_most_twice(tmp_path, search, toy):
-    run_search(search, tmp_path / "out", trials=1)
+@pytest.mark.parametrize("machines", [False, True])
+def test_a_trial_whose_worker_was_killed_is_begun_again_at_most_twice(
+    tmp_path, search, toy, machines
+):
+    (tmp_path / "out").mkdir()
+    default = default_url(tmp_path / "out", machines=machines)
+    assert run_search(search, tmp_path / "out", trials=1, storage=default).trials
+    if not machines:
+        with pytest.raises(StudyError, match=r"search.db: the search was begun on one machine"):
+            default_url(tmp_path / "out", machines=True)
     url = default_url(tmp_path / "out")
     # a trial that began, and gave its last sign of life long ago
     with open_storage(url) as storage:
@@ -293,7 +307,10 @@ def test_a_trial_whose_worker_was_killed_is_begun_again_at_most_twice(tmp_path, 
 
 
 def load(storage, **options):
-    storage.heartbeat_interval = None  # Optuna warns where trials are begun by hand
+    if isinstance(storage, RDBStorage):
+        storage.heartbeat_interval = None  # Optuna warns where trials are begun by hand
+    else:
+        storage.interval = None
     return optuna.load_study(study_name="small", storage=storage, **options)
 
 
@@ -303,6 +320,10 @@ def beat(url, trial):
 
 
 def age(url):
+    if url.startswith("journal"):
+        for beat in Path(f"{make_url(url).database}.beats").iterdir():
+            os.utime(beat, (0, 1))
+        return
     engine = sqlalchemy.create_engine(url)
     long_ago = datetime.datetime(2020, 1, 1)
     with engine.begin() as connection:
@@ -374,6 +395,57 @@ def test_jobs(tmp_path, search, warm_workers):
     assert [t.state for t in result.trials] == ["complete"] * 2
     assert sorted(told) == [0, 1]
     assert len(list((tmp_path / "out/runs").glob("naive-*"))) == 2
+
+
+class _Told:
+    """A crew of two whose workers say what is written for them, one after the other."""
+
+    size, ready = 2, True
+
+    def __init__(self, *said):
+        self.said, self.ended = list(said), None
+
+    def start(self):
+        worker = _Told()
+        worker.said = self.said.pop(0)
+        return worker
+
+    def messages(self):
+        while self.said:
+            yield self.said.pop(0)
+
+    def wait(self, workers, seconds):
+        assert workers
+
+    def end(self, workers):
+        self.ended = len(workers)
+
+
+BEGUN, DIED, DONE = ("begun", None), ("over", "its process died (signal 9)"), ("over", "")
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "left"),
+    [
+        ([[BEGUN, DIED], [BEGUN, DONE], [BEGUN, DONE]], None, 0),  # another takes its place
+        ([[BEGUN, DONE], [DIED]], None, 0),  # but not of one that could not begin
+        ([[DIED], [DIED]], r"workers of the search are gone, .*\(signal 9\)\. Go on", 0),
+        ([[BEGUN, DIED]] * 7, "workers of the search are gone", 0),  # three times over each
+        ([[BEGUN], [("refused", "no such folder"), DONE]], "no such folder", 2),
+        ([[BEGUN, ("refused", "no database"), DONE], [BEGUN, DONE]], "no database", 0),
+    ],
+)
+def test_workers_that_die_or_refuse(tmp_path, search, said, message, left):
+    task = Task(
+        **vars(search), trials=2, runs=tmp_path, url="", prune=True, keep_pruned=False,
+        deadline=None,
+    )  # fmt: skip
+    crew = _Told(*(list(lines) for lines in said))
+    refused = pytest.raises(StudyError, match=message) if message else nullcontext()
+    with refused:
+        work_by(crew, task, StopRequest(), lambda: None)
+    assert crew.ended == left
+    assert (message == "no such folder") or not crew.said
 
 
 @pytest.mark.parametrize(
@@ -464,6 +536,7 @@ def test_bad_input(tmp_path, search):
         ("oracle+nonsense://me:hush-hush@host/db", "no database that a search can use"),
         ("me:hush-hush@host", "is no database URL"),
         ("sqlite:////no/such/folder/hush.db", "unable to open database file"),
+        ("journal:////no/such/folder/it", "/no/such/folder/it: cannot be used as the journal"),
     ],
 )
 def test_storages_that_cannot_be_used(tmp_path, search, url, message, monkeypatch):

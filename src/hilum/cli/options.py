@@ -10,6 +10,7 @@ import typer
 from hilum import console
 
 if TYPE_CHECKING:
+    from hilum.cluster import Cluster
     from hilum.labels import LabelTree
     from hilum.radiographs.dataset import Dataset
     from hilum.radiographs.pixels import Progress
@@ -71,6 +72,25 @@ Runtime = Annotated[
     typer.Option(
         help="What runs the networks: torch, onnx (ONNX Runtime, on the CPU), or auto: onnx where "
         "there is no GPU."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the Ray cluster: HOST:PORT or auto. [dim]Default: one is started here.[/dim]"
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="local, or ray: workers of a Ray cluster, which share a file system; pip install "
+        "'hilum[ray]'."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Of Ray. [dim]Default: one for each GPU, or machine where there are none.[/dim]"
     ),
 ]
 Split = Annotated[
@@ -136,3 +156,24 @@ def open_data(
     for note in dataset.notes:
         console.say(f"{dataset.name}: {words.get(note, note)}")
     return dataset
+
+
+def cluster_of(
+    engine: str, address: str | None, workers: int | None, jobs: int = 1
+) -> "Cluster | None":
+    """The Ray cluster that --engine, --address and --workers name; None for this machine alone.
+
+    jobs: processes here, which go with the engine local. Raises ClusterError for what makes none.
+    """
+    from hilum.cluster import Cluster
+    from hilum.errors import ClusterError, nearest
+
+    if engine not in (engines := ("local", "ray")):
+        raise ClusterError(f"There is no engine '{engine}'.{nearest(engine, engines)}")
+    if engine == "local":
+        if address or workers:
+            raise ClusterError("--address and --workers are of the engine ray: add --engine ray.")
+        return None
+    if jobs != 1:
+        raise ClusterError("--jobs is of the engine local: name --workers instead.")
+    return Cluster(address, workers)

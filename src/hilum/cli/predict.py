@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hilum import console
-from hilum.cli.options import Device, Json, KeepIdentifiers, Runtime, Trained
+from hilum.cli.options import (
+    Address,
+    Device,
+    Json,
+    KeepIdentifiers,
+    Runtime,
+    Trained,
+    cluster_of,
+)
 
 if TYPE_CHECKING:
     from hilum.classifier.arrivals import Arrivals
@@ -62,12 +70,7 @@ def predict(
             "--out; pip install 'hilum[ray]'."
         ),
     ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the Ray cluster: HOST:PORT or auto. [dim]Default: one is started here.[/dim]"
-        ),
-    ] = None,
+    address: Address = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -85,21 +88,18 @@ def predict(
     code 1 says that some files could not be read; their rows say why.
     """
     from hilum.classifier.arrivals import judge_arrivals
-    from hilum.errors import DataError, Interrupted, nearest
+    from hilum.errors import DataError, Interrupted
     from hilum.exporting.runtime import load_to_predict
     from hilum.prediction.predict import predict_each, predict_files
     from hilum.prediction.table import StudyNames, Table
     from hilum.radiographs.layouts import no_images
 
-    if engine not in (engines := ("local", "ray")):
-        raise DataError(f"There is no engine '{engine}'.{nearest(engine, engines)}")
-    if engine == "local" and (address or workers):
-        raise DataError("--address and --workers are of the engine ray: add --engine ray.")
-    if engine == "ray" and (out is None or out.suffix):
+    cluster = cluster_of(engine, address, workers)
+    if cluster and (out is None or out.suffix):
         raise DataError("The engine ray writes Parquet files into a folder: name it with --out.")
     lines = sys.stdin.buffer
     others: list[PurePath] = []
-    if engine == "local":
+    if cluster is None:
         model, kind = load_to_predict(classifier, runtime, device, say=console.say)
     if out is None:
         if restart:
@@ -124,12 +124,12 @@ def predict(
                     "stdin": lines,
                     "progress": progress,
                 }
-                if engine == "ray":
+                if cluster:
                     from hilum.prediction.on_ray import predict_on_ray
 
                     done = predict_on_ray(
-                        classifier, inputs, out, runtime=runtime, device=device, address=address,
-                        workers=workers, say=console.say, **shared,
+                        classifier, inputs, out, runtime=runtime, device=device, cluster=cluster,
+                        say=console.say, **shared,
                     )  # fmt: skip
                 else:
                     done = predict_files(model, inputs, out, runtime=kind, others=others, **shared)

@@ -7,13 +7,17 @@ import typer
 
 from hilum import console
 from hilum.cli.options import (
+    Address,
     Classes,
     Data,
     Device,
+    Engine,
     Exclude,
     Json,
     Layout,
     SkipDamaged,
+    Workers,
+    cluster_of,
     open_data,
     recipes,
 )
@@ -54,7 +58,7 @@ def search(
         typer.Option(
             envvar="HILUM_SEARCH_STORAGE",
             help="Database URL, for many machines; better set in the environment if it holds a "
-            "password. [dim]Default: OUT/search.db.[/dim]",
+            "password. [dim]Default: a file in OUT.[/dim]",
         ),
     ] = None,
     name: Annotated[
@@ -65,6 +69,9 @@ def search(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
     jobs: Annotated[int, typer.Option(help="Trials at once, here.")] = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
     prune: Annotated[
         bool, typer.Option(help="End trials that fall behind the median of the others.")
     ] = True,
@@ -83,6 +90,7 @@ def search(
     from hilum.search.search import plan_search, run_search
     from hilum.search.space import Space
 
+    cluster = cluster_of(engine, address, workers, jobs)
     base = Recipe.load(recipe).override([f"device={device}"] if device else [])
     wanted = Space.load(space)
     folder = out or Path("searches") / safe_name(name or base.name)
@@ -112,6 +120,7 @@ def search(
             storage=storage,
             timeout=timeout,
             jobs=jobs,
+            cluster=cluster,
             prune=prune,
             keep_pruned=keep_pruned,
             progress=progress,

@@ -7,12 +7,16 @@ import typer
 
 from hilum import console
 from hilum.cli.options import (
+    Address,
     Classes,
     Device,
+    Engine,
     Exclude,
     Json,
     Layout,
     SkipDamaged,
+    Workers,
+    cluster_of,
     names_from,
     open_data,
 )
@@ -47,7 +51,10 @@ def study(
             help="What decides: accuracy, 'recall of covid', … [dim]Default: the study's.[/dim]"
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Runs that train at once.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Runs that train at once, here.")] = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    workers: Workers = None,
     restart: Annotated[
         bool, typer.Option(help="Begin anew although the data changed since the study's runs.")
     ] = False,
@@ -74,6 +81,7 @@ def study(
     from hilum.reporting.study.page import PAGE_FILE, write_study_page
     from hilum.studies.runner import run_study
 
+    cluster = cluster_of(engine, address, workers, jobs)
     chosen = Study.load(name).with_settings(seeds=seeds, measure=measure, device=device)
     settings = chosen.settings
     with console.progress_bar() as progress:
@@ -86,8 +94,9 @@ def study(
             progress=progress,
         )
         result = run_study(
-            chosen, dataset, out, jobs=jobs, restart=restart, progress=progress, on_run=_say_run
-        )
+            chosen, dataset, out, jobs=jobs, cluster=cluster, restart=restart, progress=progress,
+            on_run=_say_run,
+        )  # fmt: skip
     page = write_study_page(result, out / chosen.name / PAGE_FILE)
     if as_json:
         console.print_json(result, reading=dataset.reading())

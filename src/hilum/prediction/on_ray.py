@@ -6,18 +6,16 @@ classifier and the radiographs, and write the parts, under the same paths as the
 file system is assumed. A worker that dies is started anew, and so is its part.
 """
 
-import importlib
 import os
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from hilum.cluster import TRIES, Cluster, Machines
 from hilum.errors import DataError
 from hilum.prediction.journal import refuse_changes
 from hilum.prediction.parts import PART, Chunk, Part, make_part, predict_parts
@@ -25,10 +23,6 @@ from hilum.prediction.predict import Summary, made_by
 from hilum.prediction.table import StudyNames, Table
 from hilum.radiographs.cache import salt_of
 from hilum.radiographs.pixels import Progress
-
-#: So often a part is begun anew because its worker died; a file that kills it must not go on.
-_TRIES: Final = 3
-_SECONDS: Final = 5.0  # that an address has to answer in
 
 
 @dataclass(frozen=True)
@@ -87,8 +81,7 @@ def predict_on_ray(
     restart: bool = False,
     keep_identifiers: bool = False,
     stdin: Iterable[bytes] = (),
-    address: str | None = None,
-    workers: int | None = None,
+    cluster: Cluster | None = None,
     size: int = PART,
     say: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
@@ -97,9 +90,9 @@ def predict_on_ray(
 
     folder: of the classifier, or of its run. inputs, stdin: see sources.list_sources. out: the
     folder of parts. runtime, device, operate, coverage: as of `hilum predict`. restart, size: as of
-    predict_parts. address, workers: as of ray_engine. say: gets sentences for the user. Rows are
-    those of predict_files to the bit where both compute on a CPU by one runtime. Raises as
-    predict_parts and ray_engine do, and as a classifier that is loaded.
+    predict_parts. cluster: as of ray_engine; None starts one here. say: gets sentences for the
+    user. Rows are those of predict_files to the bit where both compute on a CPU by one runtime.
+    Raises as predict_parts and ray_engine do, and as a classifier that is loaded.
     """
     from hilum.exporting.runtime import load_to_predict
 
@@ -111,22 +104,19 @@ def predict_on_ray(
         folder.resolve(), kind, device, tuple(operate), coverage, out.resolve(), keep_identifiers,
         names.salt, {**made, "hilum": version("hilum")},
     )  # fmt: skip
-    engine = partial(ray_engine, job, address=address, workers=workers)
+    engine = partial(ray_engine, job, cluster=cluster or Cluster())
     return predict_parts(
         model, inputs, out, engine, made=made, size=size, restart=restart, stdin=stdin,
         progress=progress,
     )  # fmt: skip
 
 
-def ray_engine(
-    job: Job, chunks: Iterator[Chunk], *, address: str | None, workers: int | None
-) -> Iterator[Part]:
+def ray_engine(job: Job, chunks: Iterator[Chunk], *, cluster: Cluster) -> Iterator[Part]:
     """Make the parts of some chunks, in the order in which they are done.
 
-    address: of a cluster (HOST:PORT, ray://HOST:PORT, or auto); None starts one on this machine.
-    workers: how many; None: one for each processor of the cluster, or for each GPU where the job
-    names one. Raises DataError where Ray is not installed, the cluster cannot be reached or is of
-    another version, a worker would make other rows, or a part kills its worker again and again.
+    cluster: without a number of workers, one for each of its processors, or for each GPU where the
+    job names one. Raises ClusterError where it cannot be used, and DataError where a worker would
+    make other rows, or a part kills its worker again and again.
     """
     coming = iter(chunks)
     first = next(coming, None)
@@ -134,15 +124,11 @@ def ray_engine(
         return
     coming = chain([first], coming)
     gpu = bool(job.device and job.device.startswith("cuda"))
-    with _cluster(address, workers) as ray:
-        there = ray.cluster_resources()
-        each = "GPU" if gpu else "CPU"
-        number = workers or int(there.get(each, 0))
-        if number < 1:
-            raise DataError(f"The cluster has no {each} to classify on.")
-        actor = ray.remote(max_restarts=-1, max_task_retries=_TRIES)(Worker)
-        place = actor.options(num_cpus=1, num_gpus=1 if gpu else 0)
-        free = [place.remote(job, 1) for _ in range(number)]
+    with cluster.open(cluster.workers) as ray:
+        share = Machines(ray.nodes()).one_each(cluster.workers, gpu=gpu)
+        actor = ray.remote(max_restarts=-1, max_task_retries=TRIES - 1)(Worker)
+        place = actor.options(**share.resources)
+        free = [place.remote(job, share.cpus) for _ in range(share.workers)]
         busy: dict[Any, tuple[Any, int]] = {}
         while True:
             while free and (chunk := next(coming, None)):
@@ -164,44 +150,8 @@ def ray_engine(
                 ) from error
             except ray.exceptions.RayError as error:
                 raise DataError(
-                    f"Part {part}: its worker died {_TRIES + 1} times over; the parts that are "
+                    f"Part {part}: its worker died {TRIES} times over; the parts that are "
                     "done stay. Is there enough memory for so many workers?"
                 ) from error
             free.append(worker)
             yield found
-
-
-@contextmanager
-def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray = importlib.import_module("ray")
-    except ImportError:
-        raise DataError(
-            "The engine 'ray' needs Ray, which is not installed: pip install 'hilum[ray]'."
-        ) from None
-    _check_reachable(address)
-    own = {} if address else {"num_cpus": workers, "include_dashboard": False}
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, RuntimeError, TimeoutError, ValueError, ImportError) as error:
-        said = str(error).strip().partition("\n")[0]
-        raise DataError(f"{address or 'Ray'}: cannot be used ({said}).") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _check_reachable(address: str | None) -> None:
-    """Refuse an address at which nothing answers; Ray would try for minutes."""
-    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
-    if not (colon and port.isdecimal()):
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise DataError(
-            f"{address}: no cluster answers there ({error}). Is it the address that `ray start "
-            "--head` printed?"
-        ) from None

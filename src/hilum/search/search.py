@@ -1,6 +1,7 @@
 """Searching a recipe's settings: trials, one after the other or in many places at once.
 
-OUT/ search.db (unless the storage is elsewhere) · search.json · best.toml · runs/KEY/
+OUT/ search.db or search.journal (unless the storage is elsewhere) · search.json · best.toml ·
+runs/KEY/
 """
 
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import optuna
 
 from hilum.auditing.splits import BLOCK_SIZE
+from hilum.cluster import Cluster
 from hilum.codec import write_plain
 from hilum.errors import Interrupted, StudyError
 from hilum.evaluation.evaluate import describe_data
@@ -27,12 +29,14 @@ from hilum.search.results import (
     measure_importance,
 )
 from hilum.search.space import Space
-from hilum.search.storage import DATABASE, default_url, open_storage, quiet_optuna, shown
-from hilum.search.trials import Search, Task, open_study, work, work_in_processes
+from hilum.search.storage import default_url, open_storage, quiet_optuna, shown
+from hilum.search.trials import Search, Task, counts, open_study, work
+from hilum.search.workers import work_alone, work_by
 from hilum.studies.folds import Folds, divide
 from hilum.studies.measures import Measure
+from hilum.studies.on_ray import crew_of
 from hilum.training.folder import changed_data, versions
-from hilum.training.interrupt import stop_on_signal
+from hilum.training.interrupt import StopRequest, stop_on_signal
 
 #: Into how many parts train is cut: as many as in studies by default, whose runs are then shared.
 FOLDS = 5
@@ -85,6 +89,7 @@ def run_search(
     storage: str | None = None,
     timeout: float | None = None,
     jobs: int = 1,
+    cluster: Cluster | None = None,
     prune: bool = True,
     keep_pruned: bool = False,
     progress: Progress | None = None,
@@ -94,13 +99,15 @@ def run_search(
 
     out: the search's folder. trials: of all places together, those of earlier starts included;
     trials that were stopped or whose worker died are begun again. storage: a database URL, by
-    default SQLite in out; other machines with the same URL work on the same search. timeout:
-    seconds after which no trial begins. jobs: processes here. prune: end trials that fall behind
-    the median; keep_pruned: keep their folders. on_trial: called with each trial that ends, of
-    whatever place, how many did, and trials.
+    default SQLite in out, or of a cluster of several machines a journal; other machines with the
+    same URL work on the same search. timeout: seconds after which no trial begins. jobs: processes
+    here. cluster: work on the machines of a Ray cluster instead, as of run_study. prune: end
+    trials that fall behind the median; keep_pruned: keep their folders. on_trial: called with each
+    trial that ends, of whatever place, how many did, and trials.
     A trial that fails is kept with its error and leaves the others going.
-    Raises StudyError where the storage holds another search by this name or fails, and
-    Interrupted after Ctrl-C; the result so far is then written.
+    Raises StudyError where the storage holds another search by this name or fails, or a worker
+    sees other data, ClusterError where the cluster cannot be used, and Interrupted after Ctrl-C;
+    the result so far is then written.
     """
     if trials < 1 or jobs < 1 or (timeout is not None and timeout <= 0):
         raise StudyError("A search needs at least 1 trial and 1 job, and a timeout above 0 s.")
@@ -112,8 +119,8 @@ def run_search(
     task = Task(
         **vars(search),
         trials=trials,
-        runs=out / "runs",
-        url=storage or default_url(out),
+        runs=out.resolve() / "runs",
+        url=storage or default_url(out, machines=bool(cluster and cluster.address)),
         prune=prune,
         keep_pruned=keep_pruned,
         deadline=None if timeout is None else time.time() + timeout,
@@ -122,11 +129,7 @@ def run_search(
         study = open_study(task, opened)
         _agree(study, task)
         account = _Account(study, search.space, trials, progress, on_trial)
-        with stop_on_signal() as stop:
-            if jobs == 1:
-                work(task, study, stop, account.look)
-            else:
-                work_in_processes(task, study, jobs, stop, account.look)
+        stop = _work(study, task, jobs, cluster, account.look, out)
         account.look()
         _agree(study, task)  # another may have begun at the same moment
         result = _collect(study, task, storage is None)
@@ -137,6 +140,31 @@ def run_search(
             "checkpoint. Go on with the same command."
         )
     return result
+
+
+def _work(
+    study: optuna.Study,
+    task: Task,
+    jobs: int,
+    cluster: Cluster | None,
+    look: Callable[[], None],
+    out: Path,
+) -> StopRequest:
+    """Do the trials; whether a stop was requested."""
+    ended = sum(counts(t) and t.state.is_finished() for t in study.get_trials(deepcopy=False))
+    if (jobs == 1 and cluster is None) or ended >= task.trials:
+        with stop_on_signal() as stop:
+            work(task, study, stop, look)
+        return stop
+    devices = [task.base.device]
+    with (
+        crew_of(
+            jobs, cluster, (work_alone, task), out=out, folds=task.folds, devices=devices
+        ) as crew,
+        stop_on_signal() as stop,
+    ):
+        work_by(crew, task, stop, look)
+    return stop
 
 
 def _agree(study: optuna.Study, task: Task) -> None:
@@ -228,7 +256,7 @@ def _collect(study: optuna.Study, task: Task, own: bool) -> SearchResult:
         n_images=sum(map(len, val)),
         seed=task.seed,
         wanted=task.trials,
-        storage=DATABASE if own else shown(task.url),
+        storage=Path(shown(task.url)).name if own else shown(task.url),
         versions=versions("hilum", "optuna", "torch", "numpy"),
         trials=trials,
         best=best_of(trials),

@@ -1,4 +1,7 @@
-"""Where a search keeps its trials: SQLite beside its output, or a database for many machines.
+"""Where a search keeps its trials: a file beside its output, or a database for many machines.
+
+The file is SQLite for the processes of one machine, or a journal (journal.py) for machines that
+share a file system.
 
 A URL may hold a password. What is shown, logged or written down comes from `shown`; errors of
 the database pass through `refusal`, which takes out what is secret.
@@ -30,8 +33,9 @@ from sqlalchemy.exc import (
 )
 
 from hilum.errors import StudyError
+from hilum.search.journal import Journal
 
-DATABASE = "search.db"
+DATABASE, JOURNAL = "search.db", "search.journal"
 
 #: Seconds between two signs of life of a trial, and after how many without one it is lost.
 HEARTBEAT, GRACE = 15, 60
@@ -48,9 +52,20 @@ _RACES = 10
 _DRIVERS = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 
 
-def default_url(out: Path) -> str:
-    """The SQLite file in the folder of a search."""
-    return str(URL.create("sqlite", database=str(out.resolve() / DATABASE)))
+def default_url(out: Path, *, machines: bool = False) -> str:
+    """The file in the folder of a search that holds its trials, or will.
+
+    machines: several share it. Raises StudyError where it was begun in SQLite, which they cannot.
+    """
+    out = out.resolve()
+    if machines and (out / DATABASE).exists():
+        raise StudyError(
+            f"{out / DATABASE}: the search was begun on one machine, in SQLite, which is not safe "
+            "on a file system that several share. Go on here, or begin another with --out."
+        )
+    if machines or (out / JOURNAL).exists():
+        return str(URL.create("journal", database=str(out / JOURNAL)))
+    return str(URL.create("sqlite", database=str(out / DATABASE)))
 
 
 def shown(url: str) -> str:
@@ -61,13 +76,17 @@ def shown(url: str) -> str:
 
 
 @contextmanager
-def open_storage(url: str) -> Iterator[RDBStorage]:
+def open_storage(url: str) -> Iterator[RDBStorage | Journal]:
     """A storage whose trials give signs of life; closed afterwards.
 
-    Raises StudyError where the URL is none, its driver is missing, or the database does not
-    answer, also in the middle of the search; never with the password.
+    url: of a database as SQLAlchemy takes it, or journal:////PATH. Raises StudyError where it is
+    none, its driver is missing, or the database does not answer, also in the middle of the search;
+    never with the password.
     """
     parsed = _parse(url)
+    if parsed.drivername == "journal":
+        yield _open_journal(parsed)
+        return
     options = {"timeout": _SQLITE_TIMEOUT} if parsed.get_backend_name() == "sqlite" else {}
     try:
         storage = _create(url, {"connect_args": options} if options else {})
@@ -81,7 +100,7 @@ def open_storage(url: str) -> Iterator[RDBStorage]:
     except NoSuchModuleError:
         raise StudyError(
             f"{shown(url)}: '{parsed.drivername}' is no database that a search can use; expected "
-            "sqlite, postgresql or mysql, with or without +driver."
+            "sqlite, postgresql or mysql, with or without +driver, or journal."
         ) from None
     except (SQLAlchemyError, StorageInternalError, RuntimeError) as error:
         raise refusal(url, error) from None
@@ -95,6 +114,14 @@ def open_storage(url: str) -> Iterator[RDBStorage]:
         raise refusal(url, error) from None
     finally:
         storage.engine.dispose()
+
+
+def _open_journal(url: URL) -> Journal:
+    path = Path(url.database or "")
+    try:
+        return Journal(path, HEARTBEAT, GRACE, queue_again)
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path}: cannot be used as the journal of a search ({error}).") from error
 
 
 def _create(url: str, engine: dict[str, Any]) -> RDBStorage:

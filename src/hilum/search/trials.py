@@ -7,11 +7,9 @@ storage alone.
 """
 
 import hashlib
-import multiprocessing
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, TPESampler
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hilum.codec import to_plain
@@ -31,12 +29,12 @@ from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
 from hilum.records import Estimate, FloatArray, IntArray
 from hilum.search.space import Space
-from hilum.search.storage import ATTEMPTS, open_storage, quiet_optuna, revive_lost
+from hilum.search.storage import ATTEMPTS, revive_lost
 from hilum.statistics.intervals import cluster_bootstrap
 from hilum.studies.folds import Folds, HeldOut
 from hilum.studies.measures import Measure
 from hilum.studies.study_run import RunIsBusy, StudyRun, do_run, make_run, read_held_out
-from hilum.studies.workers import BUSY_WAIT, describe_failure, end_workers, start_worker
+from hilum.studies.workers import BUSY_WAIT, describe_failure
 from hilum.training.checkpoint import Row
 from hilum.training.interrupt import StopRequest
 
@@ -47,7 +45,7 @@ _STRIDE = 100_000
 #: Epochs of every network before it may be pruned: the first says little.
 _WARM_UP = 1
 
-_POLL = 0.5  # seconds between looks at the storage
+POLL = 0.5  # seconds between looks at the storage
 
 
 class _Pruned(HilumError):  # noqa: N818 - it is not an error
@@ -311,7 +309,7 @@ def _remove(runs: Path, key: str) -> None:
         pass
 
 
-def open_study(task: Task, storage: RDBStorage) -> optuna.Study:
+def open_study(task: Task, storage: BaseStorage) -> optuna.Study:
     """Optuna's study of a search: TPE draws, the median of five or more trials prunes."""
     return optuna.create_study(
         storage=storage,
@@ -344,48 +342,8 @@ def work(task: Task, study: optuna.Study, stop: StopRequest, look: Callable[[], 
                 again = {"attempt": attempt, "again": objective.stopped.number}
                 study.enqueue_trial(objective.stopped.params, user_attrs=again)
         elif any(t.state == TrialState.RUNNING for t in begun):
-            time.sleep(_POLL)
+            time.sleep(POLL)
             revive_lost(study)
         else:
             return
         look()
-
-
-def work_in_processes(
-    task: Task, study: optuna.Study, jobs: int, stop: StopRequest, look: Callable[[], None]
-) -> None:
-    """Do trials in so many processes, which share the cores evenly; else as work.
-
-    They meet in the storage alone, as those of other machines do. One that dies leaves the others
-    going. Raises StudyError where all are gone too early.
-    """
-    refusals = multiprocessing.get_context("spawn").SimpleQueue()
-    workers = [start_worker(_work_alone, task, refusals, jobs=jobs) for _ in range(jobs)]
-    try:
-        while not stop.requested and any(w.is_alive() for w in workers):
-            time.sleep(_POLL)
-            look()
-    finally:
-        for worker in workers:
-            worker.terminate()
-        end_workers(workers)
-    if not refusals.empty():
-        raise StudyError(refusals.get())
-    late = task.deadline is not None and time.time() >= task.deadline
-    codes = [w.exitcode for w in workers]
-    if not stop.requested and not late and all(codes):
-        raise StudyError(
-            f"All {jobs} worker processes of the search died (exit codes "
-            f"{', '.join(map(str, codes))}); often there is too little memory. Go on with the same "
-            "command, with fewer --jobs."
-        )
-
-
-def _work_alone(stop: StopRequest, task: Task, refusals: Any) -> None:
-    """Do trials in a process of its own, which opens the storage itself."""
-    try:
-        with quiet_optuna(), open_storage(task.url) as storage:
-            work(task, open_study(task, storage), stop, lambda: None)
-    except StudyError as error:
-        with suppress(OSError):
-            refusals.put(str(error))

@@ -5,8 +5,10 @@ A study here is an experiment with trainings, not an examination of a patient as
 
 __all__ = [
     "compare",
+    "crew",
     "folds",
     "measures",
+    "on_ray",
     "published",
     "results",
     "runner",

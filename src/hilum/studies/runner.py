@@ -4,22 +4,24 @@ OUT/ runs/KEY/ (shared by all studies below OUT) · STUDY/ plan.json, study.json
 VARIANT/predictions.csv, VARIANT/evaluation.json
 """
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hilum.cluster import Cluster
 from hilum.codec import read_plain, write_plain
 from hilum.errors import Interrupted, StudyError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
 from hilum.studies.collect import collect
+from hilum.studies.on_ray import crew_of
 from hilum.studies.results import STUDY_FILE, Failure, StudyResult
 from hilum.studies.study import Study
 from hilum.studies.study_run import RUNS, StudyPlan, StudyRun, is_finished, plan_study
-from hilum.studies.workers import do_runs, do_runs_in_processes
+from hilum.studies.workers import Outcome, do_runs, do_runs_by, work_on_runs
 from hilum.training.checkpoint import Row
 from hilum.training.folder import changed_data, read_facts
 from hilum.training.interrupt import stop_on_signal
@@ -47,6 +49,7 @@ def run_study(
     out: Path | str,
     *,
     jobs: int = 1,
+    cluster: Cluster | None = None,
     restart: bool = False,
     progress: Progress | None = None,
     on_run: Callable[[RunReport], None] | None = None,
@@ -55,9 +58,12 @@ def run_study(
 
     out: a folder for studies; runs in it that are finished are used again, also those of other
     studies, and interrupted ones go on. jobs: processes that train at once; with more than one,
-    the cores are shared evenly. restart: go on although the data changed since the study's runs.
+    the cores are shared evenly. cluster: train on the machines of a Ray cluster instead, which see
+    out and the data under the same paths; without a number of workers, one on each of its GPUs, or
+    on each machine. restart: go on although the data changed since the study's runs.
     A run that fails leaves the others going and is reported in the result.
-    Raises what plan_study does; StudyError where the data changed; Interrupted after Ctrl-C.
+    Raises what plan_study does; StudyError where the data changed or a worker sees others;
+    ClusterError where the cluster cannot be used; Interrupted after Ctrl-C.
     """
     if jobs < 1:
         raise StudyError(f"A study needs at least 1 job, not {jobs}.")
@@ -70,16 +76,10 @@ def run_study(
     write_plain(home / PLAN_FILE, planned, error=StudyError, indent=2)
     if restart:
         (home / STUDY_FILE).unlink(missing_ok=True)
-    account = _Account(plan, out / RUNS, jobs, progress)
+    account = _Account(plan, out / RUNS, progress)
     failures: list[Failure] = []
-    work = do_runs
-    if jobs > 1 and sum(not is_finished(out / RUNS / key) for key in keys) > 1:
-        work = partial(do_runs_in_processes, jobs=jobs)
     try:
-        with (
-            stop_on_signal() as stop,
-            closing(work(plan.trainings, folds, out / RUNS, stop, account.add_epoch)) as outcomes,
-        ):
+        with _at_work(plan, out, jobs, cluster, account) as outcomes:
             for run, error in outcomes:
                 if error:
                     fold = folds.number(run.number)
@@ -100,6 +100,27 @@ def run_study(
     result = collect(plan, out, failures)
     write_plain(home / STUDY_FILE, result, error=StudyError, indent=2)
     return result
+
+
+@contextmanager
+def _at_work(
+    plan: StudyPlan, out: Path, jobs: int, cluster: Cluster | None, account: "_Account"
+) -> Iterator[Iterator[Outcome]]:
+    """What comes of the runs while they are done: in this process, or by a crew if any is new."""
+    runs, folder = plan.trainings, (out.resolve() if cluster else out) / RUNS
+    new = sum(not is_finished(folder / run.key) for run in runs)
+    with ExitStack() as until_then:
+        work = partial(do_runs, runs, plan.folds, folder)
+        if (new > 1 and jobs > 1) or (new and cluster):
+            to_do = (work_on_runs, plan.folds, folder)
+            devices = {run.recipe.device for run in runs}
+            crew = until_then.enter_context(
+                crew_of(jobs, cluster, to_do, out=out, folds=plan.folds, devices=devices)
+            )
+            work = partial(do_runs_by, crew, runs)
+            account.at_once = crew.size
+        stop = until_then.enter_context(stop_on_signal())
+        yield until_then.enter_context(closing(work(stop, account.add_epoch)))
 
 
 @dataclass(frozen=True)
@@ -147,8 +168,10 @@ def _refuse_changed_data(plan: StudyPlan, out: Path, restart: bool) -> None:
 class _Account:
     """How far a study is, in runs, epochs and seconds."""
 
-    def __init__(self, plan: StudyPlan, runs: Path, jobs: int, progress: Progress | None) -> None:
-        self.runs, self.jobs, self.progress = runs, jobs, progress
+    at_once = 1  # how many runs are at work at a time
+
+    def __init__(self, plan: StudyPlan, runs: Path, progress: Progress | None) -> None:
+        self.runs, self.progress = runs, progress
         self.waiting = {run.key: run for run in plan.trainings}
         self.total, self.done = len(self.waiting), 0
         self.epochs_total = sum(run.epochs for run in plan.trainings)
@@ -191,7 +214,7 @@ class _Account:
                 continue
             seconds, epochs = self.seconds.get(run.variant, timed)
             left += run.epochs * seconds / epochs
-        return left / self.jobs
+        return left / self.at_once
 
     def _show_progress(self) -> None:
         if self.progress:

@@ -1,79 +1,26 @@
-"""Worker processes, for studies and searches; and doing the runs of a study, here or in workers.
+"""Doing the runs of a study: in this process, or by a crew of workers."""
 
-A worker imports PyTorch once. It leads a process group of its own, so that Ctrl-C reaches the
-parent alone, which then asks each worker once to stop; and it watches its parent, so that it
-ends, with a checkpoint, when that is killed.
-"""
-
-import multiprocessing
-import os
-import signal
-import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from hilum.errors import HilumError, Interrupted
+from hilum.cluster import TRIES
+from hilum.errors import HilumError, Interrupted, StudyError
+from hilum.studies.crew import Crew, Worker
 from hilum.studies.folds import Folds
 from hilum.studies.study_run import RunIsBusy, StudyRun, do_run
 from hilum.training.checkpoint import Row
-from hilum.training.interrupt import StopRequest, stop_on_signal
+from hilum.training.interrupt import StopRequest
 
 BUSY_WAIT = 1.0  # seconds until a run that another process holds is tried again
-_GRACE = 120.0  # seconds that a stopped worker has for its step and checkpoint
+_LOOK = 0.2  # seconds between looks at what was asked of the command itself
 
 OnEpoch = Callable[[StudyRun, Row], None]
-
-
-def start_worker(work: Callable[..., None], *arguments: Any, jobs: int) -> BaseProcess:
-    """Start a process that calls work(stop, *arguments). jobs: how many share the cores evenly."""
-    context = multiprocessing.get_context("spawn")  # a fork would inherit PyTorch's threads
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    process = context.Process(target=_live, args=(threads, work, arguments), daemon=True)
-    process.start()
-    return process
-
-
-def end_workers(workers: Sequence[BaseProcess]) -> None:
-    """Wait until all have ended; what does not within a grace is killed."""
-    deadline = time.monotonic() + _GRACE
-    for worker in workers:
-        worker.join(max(0.0, deadline - time.monotonic()))
-        if worker.is_alive():
-            worker.kill()
-            worker.join()
-
-
-def _live(threads: int, work: Callable[..., None], arguments: Sequence[Any]) -> None:
-    """The life of a worker process."""
-    import torch
-
-    from hilum.memory import keep_freed_memory
-
-    if hasattr(os, "setsid"):
-        os.setsid()
-    keep_freed_memory()
-    torch.set_num_threads(threads)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with stop_on_signal() as stop:
-        work(stop, *arguments)
-
-
-def _end_with_parent() -> None:
-    """Ask this process to stop when its parent is gone: training then writes a checkpoint."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_GRACE)
-    os._exit(1)
 
 
 def describe_failure(error: Exception) -> str:
@@ -136,45 +83,57 @@ def do_runs(
             busy = 0
 
 
-def do_runs_in_processes(
-    runs: Sequence[StudyRun],
-    folds: Folds,
-    folder: Path,
-    stop: StopRequest,
-    on_epoch: OnEpoch,
-    *,
-    jobs: int,
+def do_runs_by(
+    crew: Crew, runs: Sequence[StudyRun], stop: StopRequest, on_epoch: OnEpoch
 ) -> Generator[Outcome, None, None]:
-    """Do runs in so many processes at once, which share the cores evenly; else as do_runs."""
+    """Do runs by a crew whose work is work_on_runs, several at once; else as do_runs.
+
+    A run whose worker died is begun again by another, from its checkpoint, and fails when that has
+    happened too often. Raises StudyError for what a worker refuses, and where none can begin.
+    """
     waiting = deque(runs)
     asleep: dict[str, float] = {}  # keys of busy runs, and when they may be tried again
-    workers = [_Worker(folds, folder, jobs) for _ in range(min(jobs, len(runs)))]
+    deaths: Counter[str] = Counter()  # by key of the run that the worker had, "" where it had none
+    doing: dict[Worker, StudyRun] = {}
+    workers: list[Worker] = []
     try:
-        while waiting or any(w.run for w in workers):
+        for _ in range(min(crew.size, len(runs))):
+            workers.append(crew.start())
+        while waiting or doing:
             _refuse_stopped(stop)
             for worker in workers:
-                if worker.run is None and (run := _next(waiting, asleep)):
-                    worker.give(run)
-            active = [w for w in workers if w.run]
-            # A worker that dies closes its pipe, which then reads as ready.
-            wait([w.pipe for w in active], timeout=0.2)
+                if worker.ready and worker not in doing and (run := _next(waiting, asleep)):
+                    worker.send(run)
+                    doing[worker] = run
+            active = [w for w in workers if w in doing or not w.ready]
+            crew.wait(active, _LOOK)
             for worker in active:
                 for kind, value in worker.messages():
-                    run = worker.run
-                    assert run is not None
+                    if kind == "refused":
+                        raise StudyError(value)
                     if kind == "epoch":
-                        on_epoch(run, value)
+                        on_epoch(doing[worker], value)
                         continue
-                    worker.run = None
+                    run = doing.pop(worker, None)
+                    if kind == "over":
+                        workers[workers.index(worker)] = crew.start()
+                        value = value or "its process was ended"
+                        deaths[run.key if run else ""] += 1
+                        if deaths[""] >= TRIES * crew.size:
+                            raise StudyError(f"No run can be begun: {value}.")
+                        if run and deaths[run.key] < TRIES:
+                            waiting.appendleft(run)
+                            continue
+                        value = f"{TRIES} times over, {value}"
+                    if run is None:
+                        continue
                     if value is None:
                         waiting.append(run)
                         asleep[run.key] = time.monotonic() + BUSY_WAIT
                         continue
-                    if kind == "dead":
-                        workers[workers.index(worker)] = _Worker(folds, folder, jobs)
                     yield run, value
     finally:
-        _end(workers)
+        crew.end(workers)
 
 
 def _refuse_stopped(stop: StopRequest) -> None:
@@ -190,43 +149,10 @@ def _next(waiting: deque[StudyRun], asleep: dict[str, float]) -> StudyRun | None
     return None
 
 
-class _Worker:
-    """A worker process, seen from its parent. run: what it is doing, None if nothing."""
-
-    def __init__(self, folds: Folds, folder: Path, jobs: int) -> None:
-        self.pipe, theirs = multiprocessing.Pipe()
-        self.process = start_worker(_work, theirs, folds, folder, jobs=jobs)
-        theirs.close()
-        self.run: StudyRun | None = None
-
-    def give(self, run: StudyRun) -> None:
-        self.run = run
-        with suppress(OSError):  # it died while idle: its closed pipe tells, as of one at work
-            self.pipe.send(run)
-
-    def messages(self) -> Iterator[tuple[str, Any]]:
-        """What it said since: ('epoch', row), and at last 'done', as _try says it, or 'dead'."""
-        try:
-            while self.run and self.pipe.poll():
-                yield self.pipe.recv()
-        except (EOFError, OSError):
-            self.process.join()
-            code = self.process.exitcode or 0
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            yield "dead", f"its process died ({how}); often there is too little memory"
-
-
-def _end(workers: Sequence[_Worker]) -> None:
-    """Stop what still runs, each with a checkpoint, and let the idle ones go."""
-    for worker in workers:
-        if worker.run and worker.process.is_alive():
-            worker.process.terminate()
-        worker.pipe.close()  # who waits for a run sees that there is none
-    end_workers([worker.process for worker in workers])
-
-
-def _work(stop: StopRequest, pipe: "Connection[Any, Any]", folds: Folds, folder: Path) -> None:
-    """What a worker does: runs in, outcomes out, until the pipe closes."""
+def work_on_runs(
+    stop: StopRequest, pipe: "Connection[Any, Any]", folds: Folds, folder: Path
+) -> None:
+    """What a worker of do_runs_by does: runs in, outcomes out, until the pipe closes."""
     while not stop.requested:
         try:
             run: StudyRun = pipe.recv()
