@@ -8,8 +8,9 @@ start reads no image at all. The array itself is checked when it is opened (radi
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -19,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from hilum.errors import DataError, in_lines, plural
-from hilum.files import FileMark, file_mark, file_sha256, sha256, write_atomically
+from hilum.files import FileMark, file_mark, file_sha256, new_file, sha256
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.kept import map_kept, new_kept
@@ -63,6 +64,9 @@ class Thumbnail:
         return np.asarray(resized, dtype=np.uint8)
 
 
+#: So many items are given to a thread before it has done the first of them.
+_AHEAD = 32
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -97,8 +101,9 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
     entries = {
         str(path): entry
         for path in paths
-        if (entry := known.get(str(path))) and _mark_in(entry).still_holds(image_mark(path))
+        if (entry := known.pop(str(path), None)) and _mark_in(entry).still_holds(image_mark(path))
     }
+    known.clear()
     todo = [path for path in paths if str(path) not in entries]
     try:
         fresh = in_parallel(_digest, todo, "Reading", progress)
@@ -109,7 +114,7 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
     entries.update({str(path): entry for path, entry in zip(todo, fresh, strict=True)})
     if fresh:
         try:
-            write_atomically(index_file, json.dumps(entries).encode())
+            _write_index(index_file, entries)
         except OSError as error:
             raise cache_refusal(index_file.parent, error) from None
     return [str(entries[str(path)][-1]) for path in paths]
@@ -163,7 +168,19 @@ def _read_index(index_file: Path) -> dict[str, Entry]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: entry for name, entry in found.items() if _is_entry(entry)}
+    for name in [name for name, entry in found.items() if not _is_entry(entry)]:
+        del found[name]
+    return found
+
+
+def _write_index(index_file: Path, entries: Mapping[str, Entry]) -> None:
+    """Write the index as one JSON object, entry by entry: as one text it takes much memory."""
+    with new_file(index_file) as file:
+        before = "{"
+        for name, entry in entries.items():
+            file.write(f"{before}{json.dumps(name)}: {json.dumps(entry)}".encode())
+            before = ",\n"
+        file.write(b"}")
 
 
 def _is_entry(entry: object) -> bool:
@@ -243,16 +260,20 @@ def in_parallel(
     """
     results: list[R] = []
     failures: dict[Path | int, str] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        futures = [pool.submit(function, item) for item in items]
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        begun: deque[Future[R]] = deque()  # some ahead: one for every item would take much memory
         try:
-            for done, (item, future) in enumerate(zip(items, futures, strict=True), start=1):
+            for number, item in enumerate(items):
+                while len(begun) < min(_AHEAD * workers, len(items) - number):
+                    begun.append(pool.submit(function, items[number + len(begun)]))
                 try:
-                    results.append(future.result())
+                    results.append(begun.popleft().result())
                 except DataError as error:
-                    failures[item if isinstance(item, Path) else done - 1] = str(error)
-                if progress and (done % 32 == 0 or done == len(futures)):
-                    progress(what, done, len(futures))
+                    failures[item if isinstance(item, Path) else number] = str(error)
+                done = number + 1
+                if progress and (done % 32 == 0 or done == len(items)):
+                    progress(what, done, len(items))
         except BaseException:  # Ctrl-C and a full disk end it now, not after the last file
             pool.shutdown(cancel_futures=True)
             raise
