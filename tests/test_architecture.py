@@ -20,6 +20,7 @@ LAYERS = (
     "errors",
     "memory",
     "parsing",
+    "stores",
     "files",
     "wording",
     "table",

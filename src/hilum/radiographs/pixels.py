@@ -9,7 +9,7 @@ start reads no image at all. The array itself is checked when it is opened (radi
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from hilum.radiographs.kept import map_kept, new_kept
 from hilum.radiographs.npz import file_of, item_of, read_item
 from hilum.records import PixelArray
 from hilum.records import Progress as Progress
+from hilum.stores import FETCHED_AT_ONCE, StorePath, answering
 
 
 class PixelTransform(Protocol):
@@ -98,16 +99,28 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
     """
     index_file = cache_folder() / "index" / f"{sha256(os.fsencode(root.resolve()))[:32]}.json"
     known = _read_index(index_file)
-    entries = {
-        str(path): entry
-        for path in paths
-        if (entry := known.pop(str(path), None)) and _mark_in(entry).still_holds(image_mark(path))
-    }
+    at_once = at_once_of(paths)
+
+    def recall(path: Path) -> Entry | None:
+        entry = known.get(str(path))
+        return entry if entry and _mark_in(entry).still_holds(image_mark(path)) else None
+
+    recalled: Iterable[Entry | None]
+    if at_once is None:
+        recalled = map(recall, paths)
+    else:  # a request for each, where it was not listed
+        recalled = in_parallel(recall, paths, "Looking", progress)
+    entries = {str(path): entry for path, entry in zip(paths, recalled, strict=True) if entry}
     known.clear()
     todo = [path for path in paths if str(path) not in entries]
     try:
+        if at_once and todo:
+            with answering():
+                todo[0].exists()  # a store that does not answer is told once, not for each object
         fresh = in_parallel(_digest, todo, "Reading", progress)
     except DataError:
+        if at_once:
+            raise  # all would be fetched once more
         # Name the damaged files too, which decoding would find only after these are repaired.
         in_parallel(_check_readable, paths, "Checking", progress)
         raise
@@ -118,6 +131,11 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
         except OSError as error:
             raise cache_refusal(index_file.parent, error) from None
     return [str(entries[str(path)][-1]) for path in paths]
+
+
+def at_once_of(items: Sequence[object]) -> int | None:
+    """How many threads fetch things, where these are places in a store; None otherwise."""
+    return FETCHED_AT_ONCE if items and isinstance(items[0], StorePath) else None
 
 
 def image_mark(path: Path) -> FileMark | None:
@@ -150,6 +168,8 @@ def _mark_in(entry: Entry) -> FileMark:
 def _digest(path: Path) -> Entry:
     mark = image_mark(path)  # before the content: a change in between is then seen the next time
     if mark is None:
+        if isinstance(path, StorePath):
+            image_digest(path)  # says why
         raise DataError(f"{path}: expected an image file, found a broken link or a device.")
     return [*mark, image_digest(path)]
 
@@ -248,24 +268,30 @@ def _build(
                 file.seek(start + i * size)
                 file.write(pixels)
 
-        in_parallel(decode, range(len(paths)), "Decoding", progress)
+        in_parallel(decode, range(len(paths)), "Decoding", progress, at_once=at_once_of(paths))
 
 
 def in_parallel(
-    function: Callable[[T], R], items: Sequence[T], what: str, progress: Progress | None
+    function: Callable[[T], R],
+    items: Sequence[T],
+    what: str,
+    progress: Progress | None,
+    *,
+    at_once: int | None = None,
 ) -> list[R]:
     """Map in threads (Pillow decodes outside the interpreter lock), collecting every failure.
 
+    at_once: how many threads; None takes as many as processors, or more for places in a store.
     Raises DamagedFilesError.
     """
     results: list[R] = []
     failures: dict[Path | int, str] = {}
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(max_workers=workers) as pool:
+    at_once = at_once or at_once_of(items) or os.cpu_count() or 1
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
         begun: deque[Future[R]] = deque()  # some ahead: one for every item would take much memory
         try:
             for number, item in enumerate(items):
-                while len(begun) < min(_AHEAD * workers, len(items) - number):
+                while len(begun) < min(_AHEAD * at_once, len(items) - number):
                     begun.append(pool.submit(function, items[number + len(begun)]))
                 try:
                     results.append(begun.popleft().result())
