@@ -64,8 +64,8 @@ def test_the_largest_process_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = importlib.import_module("bench_scale")
     inner = "import sys; held = b'x' * (64 << 20); print(flush=True); sys.stdin.read()"
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", outer], **pipes) as process:
+    command, pipe = [sys.executable, "-c", outer], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         process.stdout.readline()
         assert max(map(bench._anonymous, bench._family(process.pid))) > 64
         process.communicate()
