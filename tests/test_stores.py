@@ -216,15 +216,32 @@ class NoCredentialsError(Exception):
     """As botocore's, which is no OSError."""
 
 
+def unreachable() -> FileNotFoundError:
+    """What fsspec makes of a web server that is not there."""
+    error = FileNotFoundError("http://nowhere/films")
+    error.__cause__ = ConnectionRefusedError("Cannot connect to host")
+    return error
+
+
 @pytest.mark.parametrize("asked", ["info", "ls", "cat_file"])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (NoCredentialsError("Unable to locate"), "NoCredentialsError: Unable to locate"),
+        (PermissionError("Access Denied"), "access is refused: PermissionError: Access Denied"),
+        (unreachable(), "ConnectionRefusedError: Cannot connect to host"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
 def test_a_store_that_does_not_answer_is_told_once(
-    asked: str, store: MemoryFileSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    asked: str, error: Exception, said: str, store: MemoryFileSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     def refuse(*_: object, **__: object) -> None:
-        raise NoCredentialsError("Unable to locate credentials")
+        raise error
 
     monkeypatch.setattr(MemoryFileSystem, asked, refuse)
-    with pytest.raises(DataError, match="NoCredentialsError: Unable to locate") as refused:
+    with pytest.raises(DataError, match=said) as refused:
         open_dataset(URL)
     assert URL in str(refused.value)
 

@@ -139,7 +139,10 @@ def _asking(url: str) -> Iterator[None]:
     """What the packages behind fsspec raise, as OSError that names the URL and says why."""
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        why = error.__cause__  # fsspec says so, too, of a web server that it cannot reach
+        if isinstance(why, OSError) and not isinstance(why, FileNotFoundError):
+            raise StoreError(errno.EIO, in_short(why), url) from None
         raise FileNotFoundError(errno.ENOENT, "there is no such object", url) from None
     except PermissionError as error:
         raise StoreError(errno.EACCES, f"access is refused: {in_short(error)}", url) from None
@@ -179,6 +182,9 @@ class StorePath(PosixPath):
         with _asking(str(self)):
             system, inside = self._at()
             found: dict[str, Any] = system.info(inside)
+            # To a web server all are pages; one that lists links is a folder.
+            if inside.startswith("http") and not self.suffix and system.isdir(inside):
+                found = {**found, "type": "directory"}
             return found
 
     def forget(self) -> None:
