@@ -1,4 +1,4 @@
-"""How fast several processes train, against one with as many threads; and what Ray costs.
+"""How fast several processes train; what Ray costs; what memory many images take.
 
 `hilum train --devices N` with a thread for each process, against one process with N threads, by
 turns, round after round, on phantoms that are decoded before. Images per second are those that the
@@ -7,6 +7,12 @@ history tells, of all epochs but the first; the start of processes is in none of
 With --predict N instead: `hilum predict` of N small files by the workers of a Ray cluster that it
 starts, against the same here with as many threads, by turns. Seconds, and CPU seconds (user and
 system) of the command and of every process that it started, which other work disturbs less.
+
+With --memory N…, instead, what data sets of so many images take: opening them for the first time,
+opening them again, decoding, and training for an epoch by one and by several processes. Memory is
+the anonymous memory (RssAnon of /proc/PID/status, looked at 20 times a second) of the largest
+process: not mapped files, which the system may drop and processes share. The images are 64 pixels
+wide, each another one, and none like another.
 """
 
 import argparse
@@ -21,6 +27,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from hilum.phantoms.phantom import write_phantoms
 from hilum.training.folder import read_history
 
@@ -34,7 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--network", default="covinet")
     parser.add_argument("--size", type=int, default=150, help="height and width of images")
     parser.add_argument("--predict", type=int, metavar="N", help="measure Ray, on so many files")
+    parser.add_argument("--memory", type=int, nargs="+", help="measure data sets of so many images")
     options = parser.parse_args(argv)
+    if options.memory:
+        return memory_main(options)
     report = measure_ray(options) if options.predict else measure_training(options)
     print(summary_of_ray(report) if options.predict else summary(report))
     if options.json:
@@ -140,6 +152,95 @@ def trained(data: Path, out: Path, processes: int, options: argparse.Namespace) 
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     rows = read_history(out / "history.jsonl")
     return statistics.median(row["images_per_second"] for row in rows[1:])
+
+
+# ---- memory ----------------------------------------------------------------------------------
+
+_OPEN = "import sys, hilum; hilum.open_dataset(sys.argv[1])"
+_DECODE = """import sys, hilum
+from hilum.radiographs.pixels import Thumbnail
+hilum.open_dataset(sys.argv[1]).pixels(Thumbnail(64))"""
+
+
+def memory_main(options: argparse.Namespace) -> int:
+    rows = [row for n in options.memory for row in memory_of(n, options)]
+    for row in rows:
+        print(
+            f"{row['images']:>9,} images  {row['what']:<24} {row['seconds']:>8.1f} s "
+            f"{row['images_per_second']:>8,.0f} images/s {row['mib']:>7,.0f} MiB in the largest of "
+            f"{row['processes']} processes"
+        )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def memory_of(n: int, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What each step takes for a data set of n images."""
+    with tempfile.TemporaryDirectory(prefix="hilum-bench-") as scratch:
+        data, recipe = Path(scratch) / "images", Path(scratch) / "recipe.toml"
+        write_images(data, n)
+        recipe.write_text('image_size = 64\nepochs = 1\nnetwork = "covinet"\ndevice = "cpu"\n')
+        python = [sys.executable, "-c"]
+        train = [sys.executable, "-m", "hilum", "train", str(data), "--recipe", str(recipe)]
+        train += ["--no-report", "--devices"]
+        steps = [
+            ("open, first", [*python, _OPEN, str(data)]),
+            ("open, again", [*python, _OPEN, str(data)]),
+            ("decode", [*python, _DECODE, str(data)]),
+            *(
+                (f"train, {k} processes", [*train, str(k), "--out", f"{scratch}/run-{k}"])
+                for k in dict.fromkeys((1, options.processes))
+            ),
+        ]
+        environment = {
+            **os.environ, "OMP_NUM_THREADS": "1", "HILUM_CACHE": f"{scratch}/cache",
+            "HILUM_CACHE_LIMIT": "none",
+        }  # fmt: skip
+        rows = []
+        for what, command in steps:
+            began = time.perf_counter()
+            mib, processes = peak(command, environment)
+            seconds = time.perf_counter() - began
+            rows.append(
+                {"images": n, "what": what, "seconds": seconds, "images_per_second": n / seconds,
+                 "mib": mib, "processes": processes}
+            )  # fmt: skip
+        return rows
+
+
+def write_images(folder: Path, n: int) -> None:
+    """N smooth random images, a tenth of them in val: JPEG, of two classes."""
+    rng = np.random.default_rng(0)
+    for label in ("normal", "pneumonia"):
+        for split in ("train", "val"):
+            (folder / split / label).mkdir(parents=True)
+    for i in range(n):
+        coarse = Image.fromarray(rng.integers(0, 256, (9, 9), dtype=np.uint8))
+        split, label = "val" if i % 10 == 0 else "train", ("normal", "pneumonia")[i // 10 % 2]
+        image = coarse.resize((64, 64), Image.Resampling.BICUBIC)
+        image.save(folder / split / label / f"{i}.jpg", quality=80)
+
+
+def peak(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
+    """The most anonymous memory of a process of a command, in MiB, and how many there were."""
+    highest: dict[int, float] = {}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        while process.poll() is None:
+            for pid in cpu_seconds_below(process.pid):
+                highest[pid] = max(highest.get(pid, 0.0), _anonymous(pid))
+            time.sleep(0.05)
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    return max(highest.values(), default=0.0), len(highest)
+
+
+def _anonymous(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
 
 def summary(report: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ LAYERS = (
     "memory",
     "cluster",
     "parsing",
+    "stores",
     "files",
     "wording",
     "table",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hilum.predictions import Predictions
-from hilum.records import Estimate
+from hilum.records import Estimate, IntArray, LazyPixels, PixelArray
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,21 @@ def test_predictions_are_taken_and_joined() -> None:
         assert np.array_equal(getattr(back, name), getattr(whole, name))
     assert np.array_equal(back.decision_probs["root"], probs)
     assert Predictions.join([replace(odd, gate_p_values=None)]).gate_p_values is None
+
+
+def test_lazy_pixels_read_what_is_asked_for_and_nothing_else() -> None:
+    stored = np.arange(40, dtype=np.uint8).reshape(10, 2, 2)
+    asked = []
+
+    def read(at: IntArray) -> PixelArray:
+        asked.append(at.tolist())
+        return stored[at]
+
+    whole = LazyPixels((10, 2, 2), read)
+    some = LazyPixels.of_rows(whole, np.array([7, 3, 5]))
+
+    assert (len(some), some.shape, some.dtype) == (3, (3, 2, 2), stored.dtype)
+    assert np.array_equal(some[1:], stored[[3, 5]])
+    assert np.array_equal(some[[2, 0]], stored[[5, 7]])
+    assert np.array_equal(some[1], stored[3])
+    assert asked == [[3, 5], [5, 7], [3]]

@@ -15,6 +15,9 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from hilum.errors import DataError
+from hilum.stores import as_place
+
 
 @contextmanager
 def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
@@ -69,8 +72,8 @@ def is_dir(path: Path | str) -> bool:
 
 def _is(kind: Callable[[Path], bool], path: Path | str) -> bool:
     try:
-        return kind(Path(path))
-    except OSError:
+        return kind(as_place(path))
+    except (OSError, DataError):
         return False
 
 

@@ -11,6 +11,7 @@ from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.recipe import Recipe
 from hilum.records import Progress
+from hilum.stores import as_place
 
 #: The path of a file or folder, or what stands for one, such as a Run.
 Place: TypeAlias = str | os.PathLike[str]
@@ -38,7 +39,7 @@ def as_dataset(
         given, "Data are a folder, a table or an NPZ file, or what open_dataset gives", DataError
     )
     return open_dataset(
-        Path(given),
+        as_place(given),
         tree=tree,
         every_class=every_class,
         skip_damaged=skip_damaged,

@@ -1,7 +1,6 @@
 """JSON and TOML that a stranger may have written: read in bounded time, refused in a sentence."""
 
 import json
-import os
 import re
 import stat
 import tomllib
@@ -57,8 +56,8 @@ def parse_toml(text: str, where: object, error: type[HilumError]) -> dict[str, A
 
 def _read(path: Path, largest: int, error: type[HilumError]) -> bytes:
     try:
+        status = path.stat()
         with path.open("rb") as file:
-            status = os.fstat(file.fileno())
             size = status.st_size if stat.S_ISREG(status.st_mode) else largest  # a pipe has none
             data = file.read(size + 1) if size <= largest else None
     except OSError as failure:

@@ -1,10 +1,10 @@
 """The small values that pass between the parts of Hilum."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,38 @@ PixelArray = Annotated[
     npt.NDArray[np.uint8], _ReadFrom(np.uint8, int, words="whole numbers from 0 to 255")
 ]
 BoolArray = Annotated[npt.NDArray[np.bool_], _ReadFrom(np.bool_, bool, words="true and false")]
+
+
+class LazyPixels:
+    """Pixels (N, H, W) uint8 of which a part is read whenever it is indexed; nothing is kept.
+
+    shape: (N, H, W). read: from positions (M,) in 0..N-1 to their pixels (M, H, W).
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 3
+
+    def __init__(self, shape: tuple[int, ...], read: Callable[[IntArray], PixelArray]) -> None:
+        self.shape, self._read = shape, read
+
+    @classmethod
+    def of_rows(cls, pixels: "Pixels", rows: IntArray) -> "LazyPixels":
+        """Some rows (N,) of pixels, such as of a memory map."""
+        return cls((len(rows), *pixels.shape[1:]), lambda at: pixels[rows[at]])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int | slice | Sequence[int] | IntArray) -> PixelArray:
+        if isinstance(index, int | np.integer):
+            one: PixelArray = self._read(np.array([index], dtype=np.int64))[0]
+            return one
+        if isinstance(index, slice):
+            index = np.arange(*index.indices(len(self)))
+        return self._read(np.asarray(index, dtype=np.int64))
+
+
+#: Stored pixels (N, H, W) uint8 that may be too many for memory: read them part by part.
+Pixels: TypeAlias = PixelArray | LazyPixels
 
 
 #: progress(what, done, total): called as work goes on, for whoever wants to show it.

@@ -330,6 +330,27 @@ def test_in_parallel_keeps_the_order() -> None:
     assert in_parallel(lambda x: x * x, range(100), "", None) == [x * x for x in range(100)]
 
 
+def test_in_parallel_asks_for_items_only_some_ahead_of_those_that_are_done() -> None:
+    """One future for every item would take more memory than all else that is known of it."""
+    done: list[int] = []
+    ahead: list[int] = []
+
+    class Items(Sequence[int]):
+        def __len__(self) -> int:
+            return 5000
+
+        def __getitem__(self, i: int) -> int:  # type: ignore[override]
+            if i >= 5000:
+                raise IndexError
+            ahead.append(i - len(done))
+            return i
+
+    in_parallel(done.append, Items(), "", None)
+
+    assert sorted(done) == list(range(5000))
+    assert max(ahead) <= pixels_module._AHEAD * (os.cpu_count() or 1)
+
+
 def test_in_parallel_counts_failures_and_lists_five() -> None:
     def fail(i: int) -> None:
         raise DataError(f"file {i} is bad")

@@ -37,7 +37,7 @@ from hilum.errors import DataError, plural
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import Header
 from hilum.radiographs.pixels import Thumbnail
-from hilum.records import ABSENT, IntArray, PixelArray, Progress
+from hilum.records import ABSENT, IntArray, LazyPixels, PixelArray, Pixels, Progress
 from hilum.table import Column, Columns, Row, Table
 
 SYNTHETIC = Finding(
@@ -127,7 +127,7 @@ def run_audit(
     dataset: Dataset,
     *,
     seed: int = 0,
-    trained: tuple[str, Callable[[PixelArray], PixelArray]] | None = None,
+    trained: tuple[str, Callable[[PixelArray], LazyPixels]] | None = None,
     progress: Progress | None = None,
 ) -> Audit:
     """Run every check on a data set.
@@ -162,7 +162,7 @@ def run_audit(
         rows = dataset.indices("train" if "train" in dataset.splits else "all")
 
         def look(
-            pixels: PixelArray, headers: Sequence[Header] | None
+            pixels: Pixels, headers: Sequence[Header] | None
         ) -> tuple[tuple[Shortcut, ...], dict[str, tuple[Shortcut, ...]]]:
             def at(
                 labels: IntArray, classes: Sequence[str], rows: IntArray

@@ -13,7 +13,16 @@ from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import Header, read_header, read_radiograph
 from hilum.radiographs.pixels import in_parallel
-from hilum.records import PRESENT, BoolArray, FloatArray, IntArray, PixelArray, Progress, Record
+from hilum.records import (
+    PRESENT,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    PixelArray,
+    Pixels,
+    Progress,
+    Record,
+)
 
 #: A row or column belongs to a dark margin if 95 % of its pixels are at most this dark, of 255:
 #: room for the noise of a JPEG and for a marker's edge, far below the darkest skin line.
@@ -178,7 +187,7 @@ def _levels(path: Path) -> int:
     return int(np.count_nonzero(np.bincount(read_radiograph(path).ravel(), minlength=256)))
 
 
-def measure_looks(pixels: PixelArray) -> Looks:
+def measure_looks(pixels: Pixels) -> Looks:
     """Brightness, contrast and dark margins of images, in bounded memory.
 
     pixels: (N, H, W) uint8.

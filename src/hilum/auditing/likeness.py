@@ -27,6 +27,7 @@ import numpy.typing as npt
 import scipy
 from threadpoolctl import threadpool_limits
 
+from hilum.radiographs.kept import scratch_file
 from hilum.records import FloatArray, IntArray, PixelArray
 
 Float16Array = npt.NDArray[np.float16]
@@ -97,8 +98,8 @@ def near_pairs(
     n_pivots = n_pivots if n_pivots > _NEAREST_PIVOTS**2 else 1
     # records often stand in order of split and label: even steps take pivots from all of them
     pivots = keys[np.linspace(0, len(among) - 1, n_pivots).astype(np.int64)]
-    nearest = _nearest(keys, pivots)
-    asking = _nearest(keys * _MIRROR[_LOWEST], pivots) if mirrored else nearest
+    nearest = _nearest(keys, pivots, np.ones_like(pivots[0]))
+    asking = _nearest(keys, pivots, _MIRROR[_LOWEST]) if mirrored else nearest
     cells = list(zip(_members(asking, n_pivots), _members(nearest, n_pivots), strict=True))
 
     def blocks(members: IntArray, turned: bool) -> Iterator[_Block]:
@@ -170,22 +171,32 @@ class _Block(NamedTuple):
 
 
 def _keys(small: PixelArray, among: IntArray) -> tuple[Float32Array, Float16Array]:
-    """Perceptual hashes (N, 143), and orthonormal bases (N, 5, 143) of them and their tangents."""
-    keys = np.empty((len(among), len(_LOWEST)), dtype=np.float32)
-    bases = np.empty((len(among), 5, len(_LOWEST)), dtype=np.float16)
-    for i in range(0, len(among), _BLOCK):
-        screened = _screen(_features(small[among[i : i + _BLOCK]]))
-        keys[i : i + _BLOCK] = screened[:, 0]
-        bases[i : i + _BLOCK] = np.linalg.qr(screened.transpose(0, 2, 1))[0].transpose(0, 2, 1)
-    return keys, bases
+    """Perceptual hashes (N, 143), and orthonormal bases (N, 5, 143) of them and their tangents.
+
+    Both are read-only memory maps. Raises DataError where the cache cannot be written.
+    """
+    with scratch_file() as keys, scratch_file() as bases:  # 2 kB for each image, so not in memory
+        for i in range(0, len(among), _BLOCK):
+            screened = _screen(_features(small[among[i : i + _BLOCK]]))
+            keys.write(screened[:, 0].tobytes())
+            basis = np.linalg.qr(screened.transpose(0, 2, 1))[0].transpose(0, 2, 1)
+            bases.write(basis.astype(np.float16).tobytes())
+        shape = len(among), len(_LOWEST)
+        return (
+            np.memmap(keys, np.float32, "r", shape=shape),
+            np.memmap(bases, np.float16, "r", shape=(len(among), 5, len(_LOWEST))),
+        )
 
 
-def _nearest(keys: Float32Array, pivots: Float32Array) -> IntArray:
-    """(N, k) the pivots that are nearest to each image, in any order."""
+def _nearest(keys: Float32Array, pivots: Float32Array, sign: Float32Array) -> IntArray:
+    """(N, k) the pivots that are nearest to each image, in any order.
+
+    sign: what each number of a key is multiplied by before.
+    """
     k = min(_NEAREST_PIVOTS, len(pivots))
     nearest = np.empty((len(keys), k), dtype=np.int64)
     for i in range(0, len(keys), _BLOCK):
-        likeness = keys[i : i + _BLOCK] @ pivots.T
+        likeness = (keys[i : i + _BLOCK] * sign) @ pivots.T
         nearest[i : i + _BLOCK] = np.argpartition(-likeness, k - 1, axis=1)[:, :k]
     return nearest
 

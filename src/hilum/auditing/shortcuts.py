@@ -18,7 +18,7 @@ from hilum.auditing.findings import Finding
 from hilum.auditing.probe import FOLDS, Features, probe, thin, units_of
 from hilum.radiographs.image import Header
 from hilum.radiographs.pixels import in_parallel
-from hilum.records import Estimate, IntArray, PixelArray, Progress
+from hilum.records import Estimate, IntArray, PixelArray, Pixels, Progress
 
 #: The side of the square images that features are taken from.
 SIDE = 64
@@ -76,7 +76,7 @@ _FILE_SIZE = (
 
 
 def measure_shortcuts(
-    pixels: PixelArray,
+    pixels: Pixels,
     headers: Sequence[Header] | None,
     labels: IntArray,
     classes: Sequence[str],
@@ -270,7 +270,7 @@ def _in_words(auroc: Estimate) -> str:
 
 
 def _features(
-    pixels: PixelArray, headers: Sequence[Header] | None, rows: IntArray
+    pixels: Pixels, headers: Sequence[Header] | None, rows: IntArray
 ) -> dict[str, Callable[[], Features]]:
     """How to make the (N, features) of each kind of information; made one at a time."""
     images = np.asarray(pixels[rows])

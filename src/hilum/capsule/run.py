@@ -26,7 +26,7 @@ from hilum.files import write_atomically
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import BoolArray, FloatArray, IntArray
+from hilum.records import BoolArray, FloatArray, IntArray, LazyPixels
 
 #: Below it a probability is one that was rounded to 0.
 _LEAST = 1e-12
@@ -64,8 +64,8 @@ def run_capsule(
             "others."
         )
     rows = dataset.indices(split)
-    pixels = dataset.pixels(classifier.preprocessing, progress)
-    predictions = classifier.predict_pixels(pixels[rows], (), progress)
+    pixels = LazyPixels.of_rows(dataset.pixels(classifier.preprocessing, progress), rows)
+    predictions = classifier.predict_pixels(pixels, (), progress)
     tree = classifier.tree
     cases = choose_cases(tree, dataset.labels[rows], predictions, patients_of(dataset, rows))
     attributes = in_vocabulary(collect_attributes(dataset, rows, progress))

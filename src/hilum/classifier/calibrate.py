@@ -30,7 +30,16 @@ from hilum.decisions import Decision
 from hilum.errors import ClassifierError, DataError
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import MISSING, PRESENT, FloatArray, IntArray, PixelArray, evenly_spaced
+from hilum.records import (
+    MISSING,
+    PRESENT,
+    FloatArray,
+    IntArray,
+    LazyPixels,
+    PixelArray,
+    Pixels,
+    evenly_spaced,
+)
 from hilum.settings import Promises
 from hilum.statistics.confident import contradicted_labels
 
@@ -100,7 +109,7 @@ def calibrate(
     """
     truth, marks = dataset.labels[validation_rows], dataset.marks[validation_rows]
     marks = doubt_of(classifier.provenance).settle(marks)
-    own_pixels = np.asarray(pixels[validation_rows])
+    own_pixels = LazyPixels.of_rows(pixels, validation_rows)
     logits, embedded = _logits_and_places(classifier, own_pixels, progress)
     gate = classifier.gate if len(truth) else None
     p_values = None if gate is None else gate.judge(own_pixels).p_values.astype(np.float32)
@@ -175,7 +184,7 @@ def _thresholds(classifier: Classifier) -> dict[str, float]:
 
 
 def _logits(
-    classifier: Classifier, pixels: PixelArray, progress: Progress | None
+    classifier: Classifier, pixels: Pixels, progress: Progress | None
 ) -> dict[str, FloatArray]:
     return {
         name: compute_logits(
@@ -186,7 +195,7 @@ def _logits(
 
 
 def _logits_and_places(
-    classifier: Classifier, pixels: PixelArray, progress: Progress | None
+    classifier: Classifier, pixels: Pixels, progress: Progress | None
 ) -> tuple[dict[str, FloatArray], npt.NDArray[np.float16] | None]:
     """Also where images lie among the remembered ones; None where none are remembered."""
     if classifier.reference is None or not len(pixels):

@@ -30,7 +30,7 @@ from hilum.files import filled_folder, safe_name, sha256, write_atomically
 from hilum.networks.ensemble import split_network
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray, PixelArray
+from hilum.records import FloatArray, Pixels
 from hilum.table import Row, Table
 
 
@@ -65,7 +65,7 @@ class Classifier(Decider):
         for network in self.networks.values():
             as_channels_last(network, self.device).eval()
 
-    def _logits(self, pixels: PixelArray, progress: Progress | None) -> dict[str, FloatArray]:
+    def _logits(self, pixels: Pixels, progress: Progress | None) -> dict[str, FloatArray]:
         return {
             name: compute_logits(
                 network, pixels, self.preprocessing, self.device, progress=progress
@@ -74,7 +74,7 @@ class Classifier(Decider):
         }
 
     def look(
-        self, pixels: PixelArray, progress: Progress | None = None
+        self, pixels: Pixels, progress: Progress | None = None
     ) -> tuple[dict[str, FloatArray], FeatureArray]:
         """What the networks say of stored pixels, and where these lie among the remembered images.
 

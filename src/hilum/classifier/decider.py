@@ -24,7 +24,7 @@ from hilum.predictions import Predictions
 from hilum.radiographs.gather import Images, gather_images, image_name
 from hilum.radiographs.image import Source, read_radiograph
 from hilum.radiographs.pixels import Progress, in_parallel
-from hilum.records import FloatArray, IntArray, PixelArray
+from hilum.records import FloatArray, IntArray, PixelArray, Pixels
 from hilum.settings import Promises
 from hilum.transforms.preprocess import Preprocessing, check_pixels
 
@@ -133,7 +133,7 @@ class Decider(Displayed):
         return self.predict(images).probs
 
     def predict_pixels(
-        self, pixels: PixelArray, names: Sequence[str] = (), progress: Progress | None = None
+        self, pixels: Pixels, names: Sequence[str] = (), progress: Progress | None = None
     ) -> Predictions:
         """Classify pixels that were already resized by this classifier's preprocessing.
 
@@ -154,7 +154,7 @@ class Decider(Displayed):
             return decided
         return replace(decided, gate_p_values=self.gate.judge(pixels).p_values)
 
-    def _logits(self, pixels: PixelArray, progress: Progress | None) -> dict[str, FloatArray]:
+    def _logits(self, pixels: Pixels, progress: Progress | None) -> dict[str, FloatArray]:
         """What each network says of stored pixels: (N, options) by network."""
         raise NotImplementedError
 

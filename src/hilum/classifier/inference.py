@@ -15,7 +15,7 @@ from torch import nn
 from hilum.classifier.reference import FeatureArray
 from hilum.errors import ClassifierError
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray, PixelArray
+from hilum.records import FloatArray, Pixels
 from hilum.transforms.augment import mix_bits
 from hilum.transforms.preprocess import Preprocessing
 
@@ -28,7 +28,7 @@ _SPREAD = 4
 
 def compute_logits(
     network: nn.Module,
-    pixels: PixelArray,
+    pixels: Pixels,
     preprocessing: Preprocessing,
     device: torch.device,
     *,
@@ -55,7 +55,7 @@ def compute_logits(
 
 def compute_features(
     network: nn.Module,
-    pixels: PixelArray,
+    pixels: Pixels,
     preprocessing: Preprocessing,
     device: torch.device,
     *,
@@ -70,7 +70,7 @@ def compute_features(
 
 def compute_logits_and_features(
     network: nn.Module,
-    pixels: PixelArray,
+    pixels: Pixels,
     preprocessing: Preprocessing,
     device: torch.device,
     *,

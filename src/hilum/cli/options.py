@@ -34,7 +34,7 @@ Data = Annotated[
     Path,
     typer.Argument(
         help="Folder of radiographs (SPLIT/label…/, label…/ or a public set's own layout), "
-        "or a table or NPZ file."
+        "or a table or NPZ file; also by a URL, such as s3://bucket/films (docs/data.md)."
     ),
 ]
 Trained = Annotated[

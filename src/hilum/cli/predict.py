@@ -33,8 +33,8 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders (every image below), 'patterns/**/*.png', @FILE (a list of "
-            "paths) and - (the same from standard input)."
+            help="Files, folders (every image below), URLs of these, 'patterns/**/*.png', @FILE (a "
+            "list of paths) and - (the same from standard input)."
         ),
     ],
     out: Annotated[

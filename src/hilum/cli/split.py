@@ -52,6 +52,7 @@ def split(
     from hilum.auditing.duplicates import find_together
     from hilum.auditing.split_table import write_split
     from hilum.auditing.splits import count_findings, count_parts, make_split, parse_shares
+    from hilum.stores import as_place
 
     with console.progress_bar() as progress:
         dataset = open_data(
@@ -105,4 +106,6 @@ def split(
     )
     fold = " --fold 0" if folds else ""
     console.print_lines(f"Written: {out}")
-    console.print_lines(f"Train with it: hilum train {data} --split {out}{fold} --out RUN")
+    console.print_lines(
+        f"Train with it: hilum train {as_place(data)} --split {out}{fold} --out RUN"
+    )

@@ -115,6 +115,7 @@ def train(
     Data without a part to choose by are divided first, as hilum split does.
     """
     from hilum.pipeline import write_up
+    from hilum.stores import as_place
     from hilum.table import Column
     from hilum.training.folder import new_run_folder, read_history
     from hilum.training.joining import joined
@@ -195,5 +196,5 @@ def train(
         console.print_write_up(written, data)
     else:
         console.print_lines(f"Classifier: {out / 'classifier'}")
-        again = console.command("hilum", "train", data, "--out", out, "--resume")
+        again = console.command("hilum", "train", as_place(data), "--out", out, "--resume")
         console.print_lines(f"Evaluate what was held out, and report: {again}")

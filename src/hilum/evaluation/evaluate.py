@@ -23,7 +23,7 @@ from hilum.labels import LabelTree, Rule, Strategy, parse_rule
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset, describe_damage
 from hilum.radiographs.pixels import Progress
-from hilum.records import BoolArray, IntArray
+from hilum.records import BoolArray, IntArray, LazyPixels
 from hilum.statistics import metrics
 from hilum.statistics.findings import as_choice
 from hilum.statistics.intervals import CONFIDENCE, RESAMPLES
@@ -107,7 +107,7 @@ def run_split(
     rows = dataset.indices(split)
     names = tuple(dataset.records[row].name for row in rows)
     pixels = dataset.pixels(classifier.preprocessing, progress)
-    predictions = classifier.predict_pixels(pixels[rows], names, progress)
+    predictions = classifier.predict_pixels(LazyPixels.of_rows(pixels, rows), names, progress)
     doubt = doubt_of(classifier.provenance)
     truth, marks = dataset.labels[rows], doubt.settle(dataset.marks[rows])
     trained = trained_on(classifier, dataset)

@@ -21,7 +21,7 @@ from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import read_header
 from hilum.radiographs.pixels import Progress, Thumbnail, in_parallel
-from hilum.records import BoolArray, Estimate, FloatArray, IntArray
+from hilum.records import BoolArray, Estimate, FloatArray, IntArray, LazyPixels
 from hilum.statistics.checks import check_predictions
 from hilum.statistics.comparison import holm
 from hilum.statistics.intervals import wilson
@@ -42,7 +42,7 @@ def collect_attributes(
     records = [dataset.records[row] for row in rows]
     headers = in_parallel(read_header, [r.path for r in records], "Reading headers", progress)
     sides = np.array([min(h.width, h.height) for h in headers], dtype=np.float64)
-    looks = measure_looks(dataset.pixels(Thumbnail(SIDE), progress)[rows])
+    looks = measure_looks(LazyPixels.of_rows(dataset.pixels(Thumbnail(SIDE), progress), rows))
     found = {
         "image size": cut_tertiles(sides, ("small", "medium", "large"), " px"),
         "brightness": cut_tertiles(looks.brightness, ("dark", "medium", "bright")),

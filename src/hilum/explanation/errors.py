@@ -26,7 +26,7 @@ from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, PixelArray
+from hilum.records import IntArray, LazyPixels, Pixels
 
 #: How many errors have pictures: 25 kB and three thumbnails each, so that a report stays small.
 PICTURED: Final = 12
@@ -113,7 +113,7 @@ def collect_errors(
     rows = dataset.indices(split)
     names = [dataset.records[row].name for row in rows]
     pixels = dataset.pixels(classifier.preprocessing, progress)
-    mine = pixels[rows]
+    mine = LazyPixels.of_rows(pixels, rows)
     if predictions is None:
         predictions = classifier.predict_pixels(mine, names, progress)
     if len(predictions) != len(rows):
@@ -207,7 +207,7 @@ def _nearest_right(
     classifier: Classifier,
     asked: Sequence[Question],
     members: Sequence[_Place],
-    pixels: PixelArray,
+    pixels: Pixels,
     network: Decision,
 ) -> dict[_Place, int | None]:
     """Of each error the position of the nearest radiograph that rightly got the same answer."""
@@ -215,7 +215,8 @@ def _nearest_right(
     for q in dict.fromkeys(q for q, _ in members):
         question, own = asked[q], [i for which, i in members if which == q]
         right = nearest_correct(
-            classifier, pixels[question.at], question.truth, question.predictions.predicted, own,
+            classifier, LazyPixels.of_rows(pixels, question.at), question.truth,
+            question.predictions.predicted, own,
             decision=network.name,
         )  # fmt: skip
         found |= {

@@ -14,7 +14,7 @@ from hilum.explanation.network import check_pixels, open_network
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import PRESENT, FloatArray, IntArray, PixelArray
+from hilum.records import PRESENT, FloatArray, IntArray, LazyPixels, PixelArray, Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def nearest_training(
     k = min(k, len(train) - any(i >= 0 for i in places))
     if k < 1:
         return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0))
-    known = dataset.pixels(classifier.preprocessing, progress)[train]
+    known = LazyPixels.of_rows(dataset.pixels(classifier.preprocessing, progress), train)
     found, distances = find_neighbours(
         classifier, queries, known, decision=decision, k=k, own=places, progress=progress
     )
@@ -111,7 +111,7 @@ def _nearest_remembered(
 def find_neighbours(
     classifier: Classifier,
     queries: PixelArray,
-    candidates: PixelArray,
+    candidates: Pixels,
     *,
     decision: str | None = None,
     k: int = 3,
@@ -150,7 +150,7 @@ def find_neighbours(
 
 def nearest_correct(
     classifier: Classifier,
-    pixels: PixelArray,
+    pixels: Pixels,
     truth: IntArray,
     predicted: IntArray,
     wrong: Sequence[int],
@@ -176,7 +176,8 @@ def nearest_correct(
         asked = [row for row in wrong if predicted[row] == label]
         if len(rows):
             nearest, _ = find_neighbours(
-                classifier, pixels[asked], pixels[rows], decision=decision, k=1, progress=progress
-            )
+                classifier, pixels[asked], LazyPixels.of_rows(pixels, rows), decision=decision, k=1,
+                progress=progress,
+            )  # fmt: skip
             found |= dict(zip(asked, rows[nearest[:, 0]].tolist(), strict=True))
     return [found.get(row) for row in wrong]

@@ -18,7 +18,7 @@ from hilum.classifier.classifier import Classifier
 from hilum.decisions import Decision
 from hilum.errors import DataError, EvaluationError, nearest
 from hilum.networks.ensemble import split_network
-from hilum.records import PixelArray
+from hilum.records import PixelArray, Pixels
 from hilum.transforms.preprocess import Preprocessing
 from hilum.transforms.preprocess import check_pixels as check_size
 
@@ -121,7 +121,7 @@ def open_network(classifier: Classifier, decision: str | None = None) -> OpenNet
     return OpenNetwork(found, network, classifier.preprocessing, classifier.device)
 
 
-def check_pixels(classifier: Classifier, pixels: PixelArray) -> None:
+def check_pixels(classifier: Classifier, pixels: Pixels) -> None:
     """Raise DataError unless pixels are (N, H, W) uint8 of the classifier's size, N at least 1."""
     check_size(pixels, classifier.preprocessing.image_size)
     if len(pixels) == 0:

@@ -32,7 +32,7 @@ from hilum.files import ODD_NAMES, sha256
 from hilum.predictions import Predictions
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.pixels import Progress
-from hilum.records import IntArray, PixelArray
+from hilum.records import IntArray, LazyPixels, Pixels
 from hilum.training.folder import as_divided
 
 #: Beside evaluation.json.
@@ -138,7 +138,7 @@ def explain_split(
     damaged, DataError where there is no such split.
     """
     rows = dataset.indices(split)
-    pixels = dataset.pixels(classifier.preprocessing, progress)[rows]
+    pixels = LazyPixels.of_rows(dataset.pixels(classifier.preprocessing, progress), rows)
     names = [dataset.records[row].name for row in rows]
     if predictions is None:
         predictions = classifier.predict_pixels(pixels, names, progress)
@@ -185,7 +185,7 @@ def _digest_beside(out: Path, predictions: Predictions) -> str:
 
 
 def _check_maps(
-    classifier: Classifier, pixels: PixelArray, truth: IntArray, progress: Progress | None
+    classifier: Classifier, pixels: Pixels, truth: IntArray, progress: Progress | None
 ) -> tuple[SanityCheck, ...]:
     """The randomisation check of every network, on radiographs that belong to its decision."""
     belong = {
@@ -205,7 +205,7 @@ def _check_maps(
 def _draw_examples(
     classifier: Classifier,
     asked: Sequence[Question],
-    pixels: PixelArray,
+    pixels: Pixels,
     names: Sequence[str],
     progress: Progress | None,
 ) -> tuple[tuple[Example, ...], list[str]]:
@@ -257,7 +257,7 @@ def _draw_examples(
 
 
 def _draw_pair(
-    classifier: Classifier, pixels: PixelArray, names: Sequence[str], gallery: ErrorGallery
+    classifier: Classifier, pixels: Pixels, names: Sequence[str], gallery: ErrorGallery
 ) -> FeaturePair | None:
     """The feature maps of the first error that has a counterpart, beside the counterpart's."""
     case = next((case for case in gallery.cases if case.counterpart is not None), None)

@@ -31,7 +31,7 @@ from hilum.files import sha256
 from hilum.radiographs.cache import cache_folder
 from hilum.radiographs.kept import new_kept, read_kept
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray, PixelArray
+from hilum.records import FloatArray, PixelArray, Pixels
 from hilum.transforms.preprocess import Preprocessing
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class OnnxClassifier(Decider):
         """As of any Decider."""
         return "cpu"
 
-    def _logits(self, pixels: PixelArray, progress: Progress | None) -> dict[str, FloatArray]:
+    def _logits(self, pixels: Pixels, progress: Progress | None) -> dict[str, FloatArray]:
         # of few images some threads would have nothing to do
         together = len(pixels) * len(self.networks) < self.threads
         parts: dict[str, list[FloatArray]] = {name: [] for name in self.networks}

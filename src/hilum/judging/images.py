@@ -18,7 +18,7 @@ from hilum.judging.cases import Cases
 from hilum.judging.leaks import Leak, leak_of
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.pixels import Thumbnail
-from hilum.records import IntArray, Progress
+from hilum.records import IntArray, LazyPixels, Progress
 from hilum.transforms.preprocess import Preprocessing
 
 #: What the gate sees of images, as of classifiers of the default recipe.
@@ -92,8 +92,10 @@ def _unlike(
     if len(trained) < images_needed():
         return ()
     pixels = dataset.pixels(_GATE, progress)
-    gate = fit_gate(pixels[trained], dataset.labels[trained])
-    found = judge_arrivals(gate, gate.judge(pixels[rows]).p_values, of=dataset.name)
+    gate = fit_gate(LazyPixels.of_rows(pixels, trained), dataset.labels[trained])
+    found = judge_arrivals(
+        gate, gate.judge(LazyPixels.of_rows(pixels, rows)).p_values, of=dataset.name
+    )
     return (found.warning,) if found and found.warning else ()
 
 

@@ -12,7 +12,9 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from hilum.errors import DataError
+from hilum.files import is_dir
 from hilum.radiographs.layouts import natural_key, walk
+from hilum.stores import StorePath, answering, as_place
 
 STDIN = "-"
 LIST = "@"
@@ -26,10 +28,10 @@ def list_sources(
 ) -> Iterator[Path]:
     """The radiographs that some inputs mean, in the inputs' order.
 
-    inputs: each a file; a folder (every image below it); a pattern such as 'scans/**/*.png';
-    '@FILE', a text file with a path on each line; or '-', the same from stdin. What is there under
-    its very name is not read as a pattern or a list. Paths in a list are used as they stand, from
-    the working directory, and blank lines are passed over.
+    inputs: each a file; a folder (every image below it); the URL of one; a pattern such as
+    'scans/**/*.png'; '@FILE', a text file with a path on each line; or '-', the same from stdin.
+    What is there under its very name is not read as a pattern or a list. Paths in a list are used
+    as they stand, from the working directory, and blank lines are passed over.
     others: gets the files in folders that are passed over, because they are no images.
     A path that turns out to lead nowhere is given all the same: its row says so.
     Raises DataError where a list cannot be read.
@@ -37,6 +39,8 @@ def list_sources(
     for text in inputs:
         if text == STDIN:
             yield from _lines(stdin)
+        elif isinstance(place := as_place(text), StorePath):
+            yield from _below(place, others)
         elif os.path.lexists(text):
             yield from _below(Path(text), others)
         elif text.startswith(LIST):
@@ -47,7 +51,7 @@ def list_sources(
             for match in sorted(matches, key=natural_key):
                 yield from _below(Path(match), others)
         else:
-            yield Path(text)
+            yield place
 
 
 def check_sources(inputs: Sequence[str]) -> None:
@@ -63,7 +67,7 @@ def check_sources(inputs: Sequence[str]) -> None:
             if text != STDIN:
                 _opened(text).close()
         elif next(list_sources([text]), None) is None:
-            found = "no images found in this folder" if Path(text).is_dir() else "matches no file"
+            found = "no images found in this folder" if is_dir(text) else "matches no file"
             raise DataError(f"{text}: {found}.")
 
 
@@ -73,12 +77,14 @@ def count_sources(inputs: Sequence[str]) -> int:
 
 
 def _below(path: Path, others: list[PurePath] | None) -> Iterator[Path]:
-    if not path.is_dir():
+    with answering():
+        folder = path.is_dir()
+    if not folder:
         yield path
         return
     for directory, names in walk(path, others):
         for name in names:
-            yield Path(directory, name)
+            yield directory / name
 
 
 def _opened(text: str) -> BinaryIO:
@@ -94,4 +100,4 @@ def _lines(lines: Iterable[bytes]) -> Iterator[Path]:
     for number, line in enumerate(lines):
         name = line.removeprefix(_BYTE_ORDER_MARK if number == 0 else b"").rstrip(b"\r\n")
         if name.strip():
-            yield Path(os.fsdecode(name))
+            yield as_place(os.fsdecode(name))

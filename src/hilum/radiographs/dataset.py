@@ -5,7 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ from hilum.records import (
     Record,
     several,
 )
+from hilum.stores import answering, as_place
 from hilum.table import Row, Table
 
 #: What files are decoded to, to see whether they can be: small, and the audit needs it too.
@@ -232,7 +233,7 @@ def open_dataset(
     """Open labelled radiographs: a folder, or a table or NPZ file that lists or holds them.
 
     Args:
-        root: The folder or file.
+        root: The folder or file, or its URL in a store (``s3://bucket/films``).
         tree: The labels and their order, also as a line such as ``normal, pneumonia``; an image's
             class is then the innermost of its labels that is a class of it, so ``NORMAL,
             PNEUMONIA`` joins what is divided further in the data. With braces, as in ``{effusion,
@@ -261,10 +262,11 @@ def open_dataset(
             cannot be read (all of them listed at once).
         LabelError: The labels form no tree.
     """
-    data = Path(root)
+    data = as_place(root)
     if isinstance(tree, str):
         tree = LabelTree.from_text(tree)
-    listing = read_layout(data, layout, keep_identifiers=keep_identifiers)
+    with answering(progress and partial(progress, "Listing folders")):
+        listing = read_layout(data, layout, keep_identifiers=keep_identifiers, progress=progress)
     root = listing.root
     found = _without_excluded(listing.found, root, several(exclude))
     left_out = listing.left_out

@@ -17,7 +17,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from multiprocessing.connection import Connection
@@ -29,9 +29,17 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from hilum.errors import DataError
-from hilum.radiographs.image import Facts, Picture, open_size, read_picture
+from hilum.radiographs.image import (
+    Facts,
+    Picture,
+    open_size,
+    read_open_picture,
+    read_picture,
+    typed_errors,
+)
 from hilum.radiographs.nursery import nursery
 from hilum.records import MAX_PIXELS
+from hilum.stores import StorePath
 
 #: What decoding takes beyond the file itself, by estimate: PNG, JPEG and TIFF were measured to
 #: take at most 7.1 bytes a pixel, and any decoder some for a start.
@@ -84,16 +92,25 @@ def read_guarded(path: Path, *, colour: bool = False, study: bool = False) -> Pi
     that asks, because a process for every file costs a tenth of the images per second and more.
     Raises DataError as read_picture does, and for what takes too long or too much.
     """
-    if _is_unusual(path):
-        return _own_decoders(os.getpid()).submit(path, _same, colour=colour, study=study).result()
+    content = None
+    if isinstance(path, StorePath):  # fetched once
+        with typed_errors(path):
+            content = io.BytesIO(path.read_bytes())
+    if _is_unusual(path, content):
+        decoders = _own_decoders(os.getpid())
+        return decoders.submit(path, _same, content=content, colour=colour, study=study).result()
+    if content is not None:
+        with typed_errors(path):
+            return read_open_picture(content, path, colour=colour, study=study)
     return read_picture(path, colour=colour, study=study)
 
 
-def _is_unusual(path: Path) -> bool:
+def _is_unusual(path: Path, content: io.BytesIO | None) -> bool:
     try:
-        with path.open("rb") as file:
+        with nullcontext(content) if content else path.open("rb") as file:
             width, height = open_size(file, path)
             pixels, size = width * height, file.seek(0, os.SEEK_END)
+            file.seek(0)
     except Exception:  # read_picture says what is wrong with it
         return False
     return pixels > _USUAL_PIXELS or pixels > max(_USUAL_PIXELS_A_BYTE * size, 1 << 20)

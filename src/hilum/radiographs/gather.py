@@ -13,6 +13,7 @@ from hilum.radiographs.arrays import as_array, one_by_one
 from hilum.radiographs.dataset import Dataset
 from hilum.radiographs.image import Source
 from hilum.radiographs.layouts import list_images
+from hilum.stores import as_place
 
 
 class _HasArray(Protocol):
@@ -53,7 +54,7 @@ def image_name(source: Source) -> str:
 def _gather(given: Any, *, within: bool) -> Iterable[Source]:
     """within: whether it is an item of a list."""
     if isinstance(given, str | os.PathLike):
-        path = Path(given)
+        path = as_place(given)
         return list_images(path) if path.is_dir() else [path]
     if isinstance(given, Image.Image):
         return [given]

@@ -30,6 +30,7 @@ from hilum.radiographs.dicom.reading import read_dicom, read_dicom_header, read_
 from hilum.radiographs.geometry import check_jpeg, check_png, check_tiff
 from hilum.radiographs.npz import item_of, read_item
 from hilum.records import MAX_PIXELS, PixelArray
+from hilum.stores import as_place
 
 #: Files that are images by their names, whatever they hold; others are known by their content.
 IMAGE_SUFFIXES = frozenset(
@@ -177,7 +178,7 @@ def read_picture(source: Source | str, *, colour: bool = False, study: bool = Fa
     if not isinstance(source, str | os.PathLike):
         found = type(source).__name__
         raise DataError(f"An image is a file, a PIL image or an array; found a {found}.")
-    path = Path(source)
+    path = as_place(source)
     with typed_errors(path):
         if item := item_of(path):
             return Picture(np.array(read_item(*item)))

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import struct
+import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -72,6 +73,22 @@ def new_kept(target: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise cache_refusal(target.parent, error) from None
     prune(limit, spare=target)
+
+
+@contextmanager
+def scratch_file() -> Iterator[IO[bytes]]:
+    """A file without a name in the cache, for what is too much for memory and soon forgotten.
+
+    A memory map of it outlives it; the system frees its space with the map, also after a kill.
+    Raises DataError where it cannot be written.
+    """
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            yield file
+    except OSError as error:
+        raise cache_refusal(folder, error) from None
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from hilum.files import file_mark, sha256
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.kept import map_kept, new_kept
 from hilum.records import IntArray, PixelArray
+from hilum.stores import seekable
 
 #: The most that an array may take, as a multiple of its bytes in the file. Radiographs compress to
 #: a half or a quarter, zeros a thousandfold; small arrays may do as they like.
@@ -178,7 +179,7 @@ def _write(out: IO[bytes], piece: bytes, target: Path) -> None:
 def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
     """An NPZ file as a ZIP archive; what a damaged one raises inside is told as a DataError."""
     try:
-        with zipfile.ZipFile(file) as archive:
+        with seekable(file) as content, zipfile.ZipFile(content) as archive:
             yield archive
     except _ZIP_ERRORS as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -8,8 +8,9 @@ start reads no image at all. The array itself is checked when it is opened (radi
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -19,13 +20,14 @@ import numpy as np
 from PIL import Image
 
 from hilum.errors import DataError, in_lines, plural
-from hilum.files import FileMark, file_mark, file_sha256, sha256, write_atomically
+from hilum.files import FileMark, file_mark, file_sha256, new_file, sha256
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.kept import map_kept, new_kept
 from hilum.radiographs.npz import file_of, item_of, read_item
 from hilum.records import PixelArray
 from hilum.records import Progress as Progress
+from hilum.stores import FETCHED_AT_ONCE, StorePath, answering
 
 
 class PixelTransform(Protocol):
@@ -63,6 +65,9 @@ class Thumbnail:
         return np.asarray(resized, dtype=np.uint8)
 
 
+#: So many items are given to a thread before it has done the first of them.
+_AHEAD = 32
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -94,25 +99,43 @@ def content_digests(root: Path, paths: Sequence[Path], progress: Progress | None
     """
     index_file = cache_folder() / "index" / f"{sha256(os.fsencode(root.resolve()))[:32]}.json"
     known = _read_index(index_file)
-    entries = {
-        str(path): entry
-        for path in paths
-        if (entry := known.get(str(path))) and _mark_in(entry).still_holds(image_mark(path))
-    }
+    at_once = at_once_of(paths)
+
+    def recall(path: Path) -> Entry | None:
+        entry = known.get(str(path))
+        return entry if entry and _mark_in(entry).still_holds(image_mark(path)) else None
+
+    recalled: Iterable[Entry | None]
+    if at_once is None:
+        recalled = map(recall, paths)
+    else:  # a request for each, where it was not listed
+        recalled = in_parallel(recall, paths, "Looking", progress)
+    entries = {str(path): entry for path, entry in zip(paths, recalled, strict=True) if entry}
+    known.clear()
     todo = [path for path in paths if str(path) not in entries]
     try:
+        if at_once and todo:
+            with answering():
+                todo[0].exists()  # a store that does not answer is told once, not for each object
         fresh = in_parallel(_digest, todo, "Reading", progress)
     except DataError:
+        if at_once:
+            raise  # all would be fetched once more
         # Name the damaged files too, which decoding would find only after these are repaired.
         in_parallel(_check_readable, paths, "Checking", progress)
         raise
     entries.update({str(path): entry for path, entry in zip(todo, fresh, strict=True)})
     if fresh:
         try:
-            write_atomically(index_file, json.dumps(entries).encode())
+            _write_index(index_file, entries)
         except OSError as error:
             raise cache_refusal(index_file.parent, error) from None
     return [str(entries[str(path)][-1]) for path in paths]
+
+
+def at_once_of(items: Sequence[object]) -> int | None:
+    """How many threads fetch things, where these are places in a store; None otherwise."""
+    return FETCHED_AT_ONCE if items and isinstance(items[0], StorePath) else None
 
 
 def image_mark(path: Path) -> FileMark | None:
@@ -145,6 +168,8 @@ def _mark_in(entry: Entry) -> FileMark:
 def _digest(path: Path) -> Entry:
     mark = image_mark(path)  # before the content: a change in between is then seen the next time
     if mark is None:
+        if isinstance(path, StorePath):
+            image_digest(path)  # says why
         raise DataError(f"{path}: expected an image file, found a broken link or a device.")
     return [*mark, image_digest(path)]
 
@@ -163,7 +188,19 @@ def _read_index(index_file: Path) -> dict[str, Entry]:
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: entry for name, entry in found.items() if _is_entry(entry)}
+    for name in [name for name, entry in found.items() if not _is_entry(entry)]:
+        del found[name]
+    return found
+
+
+def _write_index(index_file: Path, entries: Mapping[str, Entry]) -> None:
+    """Write the index as one JSON object, entry by entry: as one text it takes much memory."""
+    with new_file(index_file) as file:
+        before = "{"
+        for name, entry in entries.items():
+            file.write(f"{before}{json.dumps(name)}: {json.dumps(entry)}".encode())
+            before = ",\n"
+        file.write(b"}")
 
 
 def _is_entry(entry: object) -> bool:
@@ -231,28 +268,38 @@ def _build(
                 file.seek(start + i * size)
                 file.write(pixels)
 
-        in_parallel(decode, range(len(paths)), "Decoding", progress)
+        in_parallel(decode, range(len(paths)), "Decoding", progress, at_once=at_once_of(paths))
 
 
 def in_parallel(
-    function: Callable[[T], R], items: Sequence[T], what: str, progress: Progress | None
+    function: Callable[[T], R],
+    items: Sequence[T],
+    what: str,
+    progress: Progress | None,
+    *,
+    at_once: int | None = None,
 ) -> list[R]:
     """Map in threads (Pillow decodes outside the interpreter lock), collecting every failure.
 
+    at_once: how many threads; None takes as many as processors, or more for places in a store.
     Raises DamagedFilesError.
     """
     results: list[R] = []
     failures: dict[Path | int, str] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        futures = [pool.submit(function, item) for item in items]
+    at_once = at_once or at_once_of(items) or os.cpu_count() or 1
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        begun: deque[Future[R]] = deque()  # some ahead: one for every item would take much memory
         try:
-            for done, (item, future) in enumerate(zip(items, futures, strict=True), start=1):
+            for number, item in enumerate(items):
+                while len(begun) < min(_AHEAD * at_once, len(items) - number):
+                    begun.append(pool.submit(function, items[number + len(begun)]))
                 try:
-                    results.append(future.result())
+                    results.append(begun.popleft().result())
                 except DataError as error:
-                    failures[item if isinstance(item, Path) else done - 1] = str(error)
-                if progress and (done % 32 == 0 or done == len(futures)):
-                    progress(what, done, len(futures))
+                    failures[item if isinstance(item, Path) else number] = str(error)
+                done = number + 1
+                if progress and (done % 32 == 0 or done == len(items)):
+                    progress(what, done, len(items))
         except BaseException:  # Ctrl-C and a full disk end it now, not after the last file
             pool.shutdown(cancel_futures=True)
             raise

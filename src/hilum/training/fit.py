@@ -20,7 +20,7 @@ from hilum.errors import Interrupted, TrainingError
 from hilum.networks.ensemble import join_networks
 from hilum.networks.registry import create_network
 from hilum.radiographs.pixels import Progress
-from hilum.records import FloatArray, IntArray
+from hilum.records import FloatArray, IntArray, LazyPixels
 from hilum.training.checkpoint import Checkpoint, CheckpointFolder, Row, fitting
 from hilum.training.interrupt import StopRequest
 from hilum.training.loss import count_right, make_loss
@@ -246,7 +246,7 @@ class _Loop:
         if samples is None:
             return None, None
         first, last = self.world.share(len(samples.rows))
-        pixels = samples.pixels[samples.rows[first:last]]
+        pixels = LazyPixels.of_rows(samples.pixels, samples.rows[first:last])
         network = self.averaged.network if self.averaged else self.network
         network = join_networks([network], mirror=self.settings.mirror_test)
         found = torch.zeros((len(samples.rows), self.decision.outputs), dtype=torch.float64)

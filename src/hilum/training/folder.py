@@ -33,6 +33,7 @@ from hilum.parsing import parse_json, read_json, read_text
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe, differences
 from hilum.records import Progress
+from hilum.stores import as_place
 from hilum.training.checkpoint import Row
 from hilum.training.plan import Plan
 from hilum.wording import listed
@@ -307,7 +308,7 @@ def data_root(run: Path) -> Path | None:
     """The data folder that a run was trained on, where it still exists."""
     facts = read_facts(run)
     root = ((facts or {}).get("data") or {}).get("root")
-    return Path(root) if root and is_dir(root) else None
+    return as_place(root) if root and is_dir(root) else None
 
 
 def _damaged(file: Path, what: str) -> TrainingError:

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from hilum.labels import LabelTree
 from hilum.recipe import Recipe
-from hilum.records import FloatArray, IntArray, PixelArray
+from hilum.records import FloatArray, IntArray, LazyPixels, PixelArray
 from hilum.settings import Augmentation
 from hilum.transforms.preprocess import Preprocessing
 
@@ -237,11 +237,11 @@ def augmentation_grid(
 
 def training_view(
     recipe: Recipe, tree: LabelTree
-) -> tuple[str, Callable[[PixelArray], PixelArray]]:
+) -> tuple[str, Callable[[PixelArray], LazyPixels]]:
     """The name of a recipe, and what makes images look as its first network is trained on them.
 
-    That takes (N, H, W) uint8 of any size, and returns as many of the same size: augmented as in an
-    epoch (all but mixup) and standardised; z-scores from -2.7 to 2.6 become 0 to 255.
+    That takes (N, H, W) uint8 and gives as many, each augmented when it is read, as in an epoch
+    (all but mixup), and standardised: z-scores from -2.7 to 2.6 become 0 to 255.
     """
     doses = recipe.settings(recipe.networks(tree)[0].name).augmentation
     preprocessing = Preprocessing.from_recipe(recipe)
@@ -250,16 +250,18 @@ def training_view(
 
 def _as_trained(
     pixels: PixelArray, doses: Augmentation, preprocessing: Preprocessing
-) -> PixelArray:
-    seen = np.empty(pixels.shape, dtype=np.uint8)
-    for start in range(0, len(pixels), _AT_ONCE):
-        indices = np.arange(start, min(start + _AT_ONCE, len(pixels)))
-        batch = torch.from_numpy(np.array(pixels[indices]))
-        x = augment(batch, doses, seed=0, epoch=1, indices=indices).float()
-        if preprocessing.standardise == "z-score":
-            x = preprocessing.to_input(x).squeeze(1) * 48 + 128
-        seen[indices] = x.clamp(0, 255).round().to(torch.uint8).numpy()
-    return seen
+) -> LazyPixels:
+    def read(rows: IntArray) -> PixelArray:
+        seen = np.empty((len(rows), *pixels.shape[1:]), dtype=np.uint8)
+        for start in range(0, len(rows), _AT_ONCE):
+            at = rows[start : start + _AT_ONCE]
+            x = augment(torch.from_numpy(pixels[at]), doses, seed=0, epoch=1, indices=at).float()
+            if preprocessing.standardise == "z-score":
+                x = preprocessing.to_input(x).squeeze(1) * 48 + 128
+            seen[start : start + len(at)] = x.clamp(0, 255).round().to(torch.uint8).numpy()
+        return seen
+
+    return LazyPixels(pixels.shape, read)
 
 
 # ---- the parts -----------------------------------------------------------------------------

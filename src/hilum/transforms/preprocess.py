@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from hilum.errors import DataError
 from hilum.recipe import Recipe
-from hilum.records import PixelArray
+from hilum.records import PixelArray, Pixels
 from hilum.settings import Contrast, Crop, PreprocessingSettings, Resize
 from hilum.transforms.cropping import body_box, lungs_box, resize_image
 from hilum.transforms.illumination import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def check_pixels(pixels: PixelArray, image_size: tuple[int, int]) -> None:
+def check_pixels(pixels: Pixels, image_size: tuple[int, int]) -> None:
     """Raise DataError unless pixels are (N, H, W) uint8 of a size (height, width)."""
     height, width = image_size
     if pixels.ndim != 3 or pixels.shape[1:] != image_size or pixels.dtype != "uint8":

@@ -15,10 +15,17 @@ from hilum.radiographs.layouts.listing import (
     Listing,
     note_divided_patients,
 )
-from hilum.records import Attributes
+from hilum.radiographs.pixels import in_parallel
+from hilum.records import Attributes, Progress
 
 
-def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool = False) -> Listing:
+def add_dicom_facts(
+    listing: Listing,
+    layout: Layout,
+    *,
+    keep_identifiers: bool = False,
+    progress: Progress | None = None,
+) -> Listing:
     """A listing with what its DICOM files say of themselves; as it is where it has none.
 
     Lateral views are left out. Images get their patient as group, where the layout gives none to
@@ -29,7 +36,9 @@ def add_dicom_facts(listing: Listing, layout: Layout, *, keep_identifiers: bool 
     A file that cannot be read stays as it is, to be refused where pixels are wanted. Raises
     DataError where a table divides a patient between splits.
     """
-    facts = {f.path: said for f in listing.found if (said := study_facts(f.path))}
+    others = [f.path for f in listing.found if f.path.suffix.casefold() not in IMAGE_SUFFIXES]
+    told = in_parallel(study_facts, others, "Reading headers", progress)
+    facts = {path: said for path, said in zip(others, told, strict=True) if said}
     if not facts:
         return listing
     by_patient = layout.patient_ids and not any(f.group for f in listing.found)

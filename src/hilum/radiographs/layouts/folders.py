@@ -62,7 +62,7 @@ def _read_labels(root: Path) -> Listing:
 def _images(folder: Path, split: str, others: list[PurePath]) -> list[Found]:
     found: list[Found] = []
     for directory, names in walk(folder, others):
-        labels = tuple(map(nfc, Path(directory).relative_to(folder).parts))
+        labels = tuple(map(nfc, directory.relative_to(folder).parts))
         if not labels:
             raise DataError(
                 f"{folder}: holds images without a label ({names[0]}, …): move each into a "
@@ -75,7 +75,7 @@ def _images(folder: Path, split: str, others: list[PurePath]) -> list[Found]:
                 "elsewhere; add a table (CSV) with the columns path and label, or move each "
                 "image into a folder named after its label."
             )
-        found += [Found(Path(directory) / name, split, labels) for name in names]
+        found += [Found(directory / name, split, labels) for name in names]
     return found
 
 

@@ -64,9 +64,9 @@ def _read(root: Path) -> Listing:
         )
     for split, folder in ((s, folders[s]) for s in SPLITS if s in folders):
         for directory, names in walk(folder, others):
-            label = Path(directory).relative_to(folder).parts
+            label = directory.relative_to(folder).parts
             for name in names:
-                path = Path(directory) / name
+                path = directory / name
                 image = _image(path, split, label)
                 if image is None:
                     problems.add(

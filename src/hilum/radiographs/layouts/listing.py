@@ -1,5 +1,6 @@
 """What the readers of layouts share: what they give, and how folders of images are walked."""
 
+import io
 import os
 import re
 import stat
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from hilum.errors import Problems, examples, plural
+from hilum.radiographs.dicom import START
 from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_image
 from hilum.records import NO_ATTRIBUTES, Attributes
+from hilum.stores import StorePath, beginning, walk_store
 
 #: What operating systems, file servers and archives leave among images, and outlines.
 _IGNORED_FOLDERS = frozenset(
@@ -165,7 +168,7 @@ def note_divided_patients(problems: Problems, places: Mapping[str, Mapping[str, 
 
 def list_images(folder: Path) -> list[Path]:
     """Every image file below a folder, in natural order, whatever its label."""
-    return [Path(directory) / name for directory, names in walk(folder) for name in names]
+    return [directory / name for directory, names in walk(folder) for name in names]
 
 
 def natural_key(text: str) -> tuple[tuple[int, str], ...]:
@@ -176,14 +179,15 @@ def natural_key(text: str) -> tuple[tuple[int, str], ...]:
     return (*((int(p[:4000]), "") if p.isdecimal() else (-1, p) for p in parts), (-2, text))
 
 
-def walk(folder: Path, others: list[PurePath] | None = None) -> Iterator[tuple[str, list[str]]]:
+def walk(folder: Path, others: list[PurePath] | None = None) -> Iterator[tuple[Path, list[str]]]:
     """Folders that hold images, with the images' names; ignored folders are not entered.
 
     Images are the files with one of IMAGE_SUFFIXES, and of the others those that begin as one. What
     is none, and not ignored, is added to others.
     Linked folders are entered, except one that leads back to a folder on the way to it.
     """
-    for directory, folders, files in os.walk(folder, followlinks=True):
+    walked = walk_store(folder) if isinstance(folder, StorePath) else _walk_disk(folder)
+    for directory, folders, files in walked:
         folders[:] = sorted(
             (f for f in folders if not is_ignored(f) and not _is_loop(folder, directory, f)),
             key=natural_key,
@@ -196,9 +200,14 @@ def walk(folder: Path, others: list[PurePath] | None = None) -> Iterator[tuple[s
             if ending in IMAGE_SUFFIXES or _is_image(directory, name):
                 names.append(name)
             elif others is not None:
-                others.append(PurePath(directory, name))
+                others.append(directory / name)
         if names:
             yield directory, names
+
+
+def _walk_disk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    for directory, folders, files in os.walk(folder, followlinks=True):
+        yield Path(directory), folders, files
 
 
 def no_images(others: Sequence[PurePath], root: Path | None = None) -> tuple[LeftOut, ...]:
@@ -212,19 +221,18 @@ def no_images(others: Sequence[PurePath], root: Path | None = None) -> tuple[Lef
     return (LeftOut(note, tuple(name.as_posix() for name in names)),)
 
 
-def _is_image(folder: str, name: str) -> bool:
+def _is_image(folder: Path, name: str) -> bool:
     """Whether a file is an image, by its first bytes; a DICOM medium's contents are none.
 
     Of what cannot be opened it is not known, and it is no image.
     """
     if name.casefold() == _DICOM_CONTENTS:
         return False
-    path = Path(folder, name)
+    path = folder / name
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             return False
-        with path.open("rb") as file:
-            return begins_as_image(file)
+        return begins_as_image(io.BytesIO(beginning(path, START)))
     except OSError:
         return False
 
@@ -245,9 +253,9 @@ def seen(root: Path) -> str:
     return (", ".join(names[:6]) + (", …" if len(names) > 6 else "")) if names else "nothing"
 
 
-def _is_loop(top: Path, directory: str, folder: str) -> bool:
-    link = Path(directory, folder)
+def _is_loop(top: Path, directory: Path, folder: str) -> bool:
+    link = directory / folder
     if not link.is_symlink():
         return False
-    inside = Path(directory).relative_to(top)
+    inside = directory.relative_to(top)
     return any(link.samefile(top / step) for step in (inside, *inside.parents))

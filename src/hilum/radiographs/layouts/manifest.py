@@ -34,6 +34,7 @@ from hilum.radiographs.layouts.tables import (
     split_in,
 )
 from hilum.records import ABSENT, MISSING, PRESENT
+from hilum.stores import StorePath, common_folder
 
 _SAID: Roles = {
     "label": Names(
@@ -193,7 +194,27 @@ class _Listed:
         found = tuple(sorted(marked, key=lambda f: SPLITS.index(f.split)))
         if all(len(image.labels) for image in found) and not self.columns:
             findings = ()  # each label excludes the others
-        return Listing(self.root, layout.name, found, tuple(notes), left_out, findings=findings)
+        return Listing(
+            self._root_of(found), layout.name, found, tuple(notes), left_out, findings=findings
+        )
+
+    def _root_of(self, found: Sequence[Found]) -> Path:
+        """The table's folder, or that of all the URLs that it lists."""
+        here = isinstance(self.root, StorePath)
+        far = [
+            f.path for f in found
+            if isinstance(f.path, StorePath) != here or not f.path.is_relative_to(self.root)
+        ]  # fmt: skip
+        if not far:
+            return self.root
+        root = common_folder(far) if len(far) == len(found) else None
+        if root is None:
+            raise DataError(
+                f"{self.file}: names images by URLs that have no folder in common; name all of "
+                "them below one bucket or server, and none by a path."
+            )
+        root.forget()
+        return root
 
 
 def _read_manifest(data: Path) -> Listing:
@@ -232,7 +253,7 @@ def _files_by_uid(root: Path, precise: bool) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = {}
     images: dict[str, Path] = {}
     for directory, names in walk(root):
-        for path in (Path(directory) / name for name in names):
+        for path in (directory / name for name in names):
             facts = study_facts(path)
             if facts is None:
                 continue

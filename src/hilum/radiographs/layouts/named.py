@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 from hilum.errors import Problems
 from hilum.radiographs.layouts.listing import nfc, walk
+from hilum.stores import StorePath, as_place, is_url, walk_store
 
 
 class NamedImages:
@@ -28,8 +29,10 @@ class NamedImages:
 
     def path(self, name: str, line: int, folder: str = "") -> Path | None:
         """The file of a name below root, or below a folder of it; None where something is wrong."""
+        if is_url(name):  # whether there is such an object is seen when it is read
+            return as_place(name)
         inside = posixpath.normpath(posixpath.join(folder, name))
-        if "\\" in name and not os.path.lexists(self._root / inside):
+        if "\\" in name and not self._mode(inside):
             inside = posixpath.normpath(posixpath.join(folder, name.replace("\\", "/")))
         if _leaves(name, inside):
             self._problems.add(
@@ -39,14 +42,16 @@ class NamedImages:
             )
             return None
         path = self._root / inside
-        mode = 0 if self._bare else _mode(path)
+        mode = 0 if self._bare else self._mode(inside)
         if not mode:
             paths = self._called(PurePath(inside))
             if len(paths) != 1:
                 self._wrong_name(inside, line, paths)
                 return None
             path = self._root / paths[0]
-            mode = _mode(path)
+            mode = self._mode(paths[0])
+        if isinstance(path, StorePath):
+            return path  # stores have no links
         # Folders are resolved once each: resolving every file is slow for 100,000 of them.
         real = self._real_folder(path.parent) if stat.S_ISREG(mode) else os.path.realpath(path)
         if os.path.commonpath([self._top, real]) != self._top:
@@ -76,6 +81,21 @@ class NamedImages:
         """Note that no file was found for a name."""
         self._wrong_name(name, line, [])
 
+    def _mode(self, inside: str) -> int:
+        """The kind of what lies at a path below root; 0 where it is nothing or a folder."""
+        if not isinstance(self._root, StorePath):
+            return _mode(self._root / inside)
+        return stat.S_IFREG if inside in self._stored else 0
+
+    @cached_property
+    def _stored(self) -> set[str]:
+        """All objects below a root in a store, which is listed once instead of asked for each."""
+        return {
+            (folder / name).relative_to(self._root).as_posix()
+            for folder, _, names in walk_store(StorePath(self._root))
+            for name in names
+        }
+
     def _called(self, wanted: PurePath) -> list[str]:
         """The images that a name may mean, as paths below root: the best kind of match only."""
         name, folders = nfc(wanted.name), tuple(map(nfc, wanted.parent.parts))
@@ -92,7 +112,7 @@ class NamedImages:
         """The path below root of every image, by its name with and without the ending."""
         index: dict[str, list[str]] = {}
         for directory, names in walk(self._root):
-            folder = os.path.relpath(directory, self._root)
+            folder = str(directory.relative_to(self._root))
             for name in names:
                 path = name if folder == "." else f"{folder}/{name}"
                 plain = nfc(name)

@@ -48,7 +48,7 @@ def _read(root: Path) -> Listing:
         if not images:
             raise DataError(f"{top / name}: expected radiographs in {name}/images, found none.")
         found += [
-            Found(Path(directory) / file, "train", (name,))
+            Found(directory / file, "train", (name,))
             for directory, files in images
             for file in files
         ]

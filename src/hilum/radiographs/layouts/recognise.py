@@ -24,6 +24,8 @@ from hilum.radiographs.layouts import (
 from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
 from hilum.radiographs.layouts.listing import Layout, Listing, seen
 from hilum.radiographs.layouts.tables import TABLE_SUFFIXES
+from hilum.records import Progress
+from hilum.stores import StorePath, as_place
 from hilum.wording import listed
 
 #: Layouts of their own kind; at most one of them may fit.
@@ -40,22 +42,28 @@ LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*SPECIFIC, *GEN
 
 
 def read_layout(
-    data: Path | str, layout: str | None = None, *, keep_identifiers: bool = False
+    data: Path | str,
+    layout: str | None = None,
+    *,
+    keep_identifiers: bool = False,
+    progress: Progress | None = None,
 ) -> Listing:
     """List the labelled images of a data set, whatever its layout.
 
-    data: a folder, or a CSV, Parquet or NPZ file. layout: a name of LAYOUTS to read it as;
-    without it the layout is recognised. A folder that is of no layout of its own kind, and not
-    divided into splits, is read as the only table at its top that labels images, whatever that is
-    called. In folder trees the images are in natural order of their names, and hidden files,
-    ``masks`` and what systems leave are ignored. DICOM files give their patients and views,
-    whatever the layout (see dicom_facts).
+    data: a folder, or a CSV, Parquet or NPZ file, or the URL of one in a store. layout: a name of
+    LAYOUTS to read it as; without it the layout is recognised. A folder that is of no layout of its
+    own kind, and not divided into splits, is read as the only table at its top that labels images,
+    whatever that is called. In folder trees the images are in natural order of their names, and
+    hidden files, ``masks`` and what systems leave are ignored. DICOM files give their patients and
+    views, whatever the layout (see dicom_facts).
     keep_identifiers: groups of DICOM files are PatientIDs, not salted hashes.
 
     Raises DataError where there is no such data, no layout fits, several do, or the one that
     fits is damaged.
     """
-    data = Path(data)
+    data = as_place(data)
+    if isinstance(data, StorePath):
+        data.forget()
     if not data.exists():
         raise DataError(f"{data}: there is no such folder.")
     place = _labelled_by(data, layout) or data
@@ -70,7 +78,9 @@ def read_layout(
                     "it, is to give them, give that table as the data."
                 )
                 listing = replace(listing, notes=(*listing.notes, note))
-            listing = add_dicom_facts(listing, kind, keep_identifiers=keep_identifiers)
+            listing = add_dicom_facts(
+                listing, kind, keep_identifiers=keep_identifiers, progress=progress
+            )
             if not listing.found:
                 raise DataError(f"{data}: no image is left. {' '.join(listing.sentences)}")
             return listing

@@ -6,6 +6,7 @@ No file outside the data folder is one of the images that they name; see named.p
 import csv
 import gzip
 import importlib
+import io
 import re
 import zlib
 from collections import Counter
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from hilum.errors import DataError, Problems, nearest, plural
 from hilum.radiographs.layouts.listing import SPLITS, LeftOut, nfc, split_of
+from hilum.stores import seekable
 
 
 class Names(NamedTuple):
@@ -356,7 +358,9 @@ def csv_rows(file: Path) -> Cells:
     """Line numbers and cells of a CSV file, packed (.gz) or not. Raises DataError."""
     packed = file.suffix.casefold() == ".gz"
     try:
-        with (gzip.open if packed else open)(file, "rt", encoding="utf-8-sig", newline="") as text:
+        with seekable(file) as raw:
+            content: Any = gzip.GzipFile(fileobj=raw) if packed else raw
+            text = io.TextIOWrapper(content, "utf-8-sig", newline="")
             reader = csv.reader(text, strict=True)
             for cells in reader:
                 if any(cell.strip() for cell in cells):
@@ -384,7 +388,7 @@ def _parquet(file: Path, roles: Roles) -> Cells:
         ) from None
     wanted = {_plain(n) for names in roles.values() for n in (*names.sure, *names.also)}
     try:
-        with parquet.ParquetFile(file) as table:
+        with seekable(file) as content, parquet.ParquetFile(content) as table:
             header = [str(name) for name in table.schema_arrow.names]
             yield 1, header
             columns = table.read(columns=[n for n in header if _plain(n) in wanted]).to_pydict()
