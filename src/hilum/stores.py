@@ -17,7 +17,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -31,7 +31,9 @@ FETCHED_AT_ONCE = 16
 
 _KIND = r"[a-z][a-z0-9+.-]+"
 #: Of a URL also what pathlib leaves of it, s3:/bucket.
-_URL = re.compile(rf"({_KIND}(?:::{_KIND})*):/+(.*)", re.DOTALL)
+_URL = re.compile(
+    rf"({_KIND}(?:::{_KIND})*):[/{re.escape(os.sep)}]+(.*)", re.DOTALL | re.IGNORECASE
+)
 _LOCAL = ("file", "local")
 #: Where the cells of a table may lead to. Others, such as zip or git, may read local files.
 _FAR = frozenset(
@@ -41,18 +43,20 @@ _FAR = frozenset(
 #: What a store calls that which changes with an object's content, and when it was written.
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "generation", "checksum")
 _TIMES = (
-    "LastModified",
-    "last_modified",
-    "mtime",
-    "modified",
-    "updated",
-    "Last-Modified",
-    "created",
-)
+    "LastModified", "last_modified", "mtime", "modified", "updated", "Last-Modified", "created",
+)  # fmt: skip
 
 
 class StoreError(OSError):
     """A store that does not answer, or not with what was asked for. strerror: why, in words."""
+
+
+class _GoneError(StoreError, FileNotFoundError):
+    """Nothing lies there."""
+
+
+class UnansweredError(DataError):
+    """A store that does not answer, or refuses access: nothing is wrong with what it holds."""
 
 
 class _Said(NamedTuple):
@@ -83,19 +87,47 @@ def is_url(text: str) -> bool:
 def as_place(given: str | os.PathLike[str]) -> Path:
     """The path that is meant: a StorePath for a URL, also as pathlib leaves it (``s3:/bucket``).
 
-    Raises DataError where fsspec or what it needs for such a store is not installed.
+    With "://" it is a URL whatever lies on the disk. Raises DataError where fsspec or what it needs
+    for such a store is not installed, and for URLs that name nothing or that are not read.
     """
     if isinstance(given, StorePath):
         return given
+    found = _url_in(given)
+    if not found:
+        return Path(given)
+    kind, inside = found[1].lower(), found[2]
+    if kind in _LOCAL:
+        return Path("/" + inside)
+    why = (
+        "data in stores cannot be read on Windows; copy them to a disk" if os.name == "nt"
+        else "names no bucket, server or folder" if not inside.strip("./")
+        else "what lies inside of a file in a store is not read; unpack it" if "::" in inside
+        else ""
+    )  # fmt: skip
+    if why:
+        raise DataError(f"{os.fspath(given)}: {why}.")
+    place = StorePath(f"{kind}:", *inside.split("/"))
+    _check_kind(str(place), kind.rpartition("::")[2])
+    return place
+
+
+def on_disk(given: str | os.PathLike[str]) -> Path:
+    """The path of what is written to, or read from, this machine alone.
+
+    Raises DataError for a URL.
+    """
+    found = _url_in(given)
+    if (found and found[1].lower() not in _LOCAL) or isinstance(given, StorePath):
+        url = f"{found[1]}://{found[2]}" if found else given
+        raise DataError(f"{url}: only data may lie in a store; name a path of this machine.")
+    return as_place(given)
+
+
+def _url_in(given: str | os.PathLike[str]) -> re.Match[str] | None:
+    """The kind and what follows it of a URL; None for a path."""
     text = os.fspath(given)
     found = _URL.fullmatch(text)
-    if not found or os.path.lexists(text):
-        return Path(given)
-    if found[1] in _LOCAL:
-        return Path("/" + found[2])
-    place = StorePath(f"{found[1]}:", *found[2].split("/"))
-    _check_kind(str(place), found[1].rpartition("::")[2])
-    return place
+    return None if found and "://" not in text and os.path.lexists(text) else found
 
 
 def _check_kind(url: str, kind: str) -> None:
@@ -124,14 +156,21 @@ def _needs(kind: str, error: Exception) -> str:
 
 @contextmanager
 def answering(report: Callable[[int, int], None] | None = None) -> Iterator[None]:
-    """Turn StoreError into DataError; meanwhile report(done, known) counts folders listed."""
-    before = _report.set(report)
+    """Turn StoreError into what as_refusal says; meanwhile report(done, known) counts folders."""
+    before = _report.set(report) if report else None
     try:
         yield
     except StoreError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror}).") from None
+        raise as_refusal(error) from None
     finally:
-        _report.reset(before)
+        if before:
+            _report.reset(before)
+
+
+def as_refusal(error: StoreError) -> DataError:
+    """The same for people: UnansweredError, or DataError of what is not there."""
+    kind = DataError if isinstance(error, FileNotFoundError) else UnansweredError
+    return kind(f"{error.filename}: cannot be read ({error.strerror}).")
 
 
 @contextmanager
@@ -143,7 +182,9 @@ def _asking(url: str) -> Iterator[None]:
         why = error.__cause__  # fsspec says so, too, of a web server that it cannot reach
         if isinstance(why, OSError) and not isinstance(why, FileNotFoundError):
             raise StoreError(errno.EIO, in_short(why), url) from None
-        raise FileNotFoundError(errno.ENOENT, "there is no such object", url) from None
+        raise _GoneError(errno.ENOENT, "there is no such object", url) from None
+    except StoreError:
+        raise
     except PermissionError as error:
         raise StoreError(errno.EACCES, f"access is refused: {in_short(error)}", url) from None
     except Exception as error:
@@ -174,6 +215,8 @@ class StorePath(PosixPath):
 
     def _at(self) -> tuple[Any, str]:
         """Fsspec's file system, and the path within it."""
+        if any("::" in part for part in self.parts[1:]):  # it would open another store
+            raise StoreError(errno.EINVAL, "'::' in a name cannot be read by fsspec", str(self))
         url_to_fs: Any = importlib.import_module("fsspec.core").url_to_fs
         system, inside = url_to_fs(str(self))
         return system, inside
@@ -221,7 +264,7 @@ class StorePath(PosixPath):
         beside = _listed.get(str(self.parent))
         said = _said(self._info()) if beside is None else beside.get(self.name)
         if said is None:
-            raise FileNotFoundError(errno.ENOENT, "there is no such object", str(self))
+            raise _GoneError(errno.ENOENT, "there is no such object", str(self))
         mode = stat.S_IFDIR if said.folder else stat.S_IFREG
         known = said.version or said.written
         when = said.written if known else time.time_ns()
@@ -335,16 +378,6 @@ def beginning(path: Path, size: int) -> bytes:
         system, inside = path._at()
         data: bytes = system.cat_file(inside, start=0, end=size)
         return data
-
-
-def common_folder(paths: Sequence[Path]) -> StorePath | None:
-    """The innermost folder of a store that all of some StorePaths lie in; None where none is."""
-    shared = [*paths[0].parent.parts]
-    for path in paths:
-        own = path.parent.parts
-        while tuple(shared) != own[: len(shared)]:
-            shared.pop()
-    return StorePath(*shared) if len(shared) > 1 else None
 
 
 def _said(info: Mapping[str, Any]) -> _Said:

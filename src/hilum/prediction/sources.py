@@ -78,13 +78,12 @@ def count_sources(inputs: Sequence[str]) -> int:
 
 def _below(path: Path, others: list[PurePath] | None) -> Iterator[Path]:
     with answering():
-        folder = path.is_dir()
-    if not folder:
-        yield path
-        return
-    for directory, names in walk(path, others):
-        for name in names:
-            yield directory / name
+        if not path.is_dir():
+            yield path
+            return
+        for directory, names in walk(path, others):
+            for name in names:
+                yield directory / name
 
 
 def _opened(text: str) -> BinaryIO:

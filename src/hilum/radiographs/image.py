@@ -30,7 +30,7 @@ from hilum.radiographs.dicom.reading import read_dicom, read_dicom_header, read_
 from hilum.radiographs.geometry import check_jpeg, check_png, check_tiff
 from hilum.radiographs.npz import item_of, read_item
 from hilum.records import MAX_PIXELS, PixelArray
-from hilum.stores import as_place
+from hilum.stores import StoreError, as_place, as_refusal
 
 #: Files that are images by their names, whatever they hold; others are known by their content.
 IMAGE_SUFFIXES = frozenset(
@@ -197,6 +197,8 @@ def typed_errors(path: Path | str) -> Iterator[None]:
         raise DataError(f"{path}: there is no such file.") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected an image file, found a folder.") from None
+    except StoreError as error:
+        raise as_refusal(error) from None
     except MemoryError:
         raise DataError(f"{path}: there is not enough memory to decode it.") from None
     except Exception as error:

@@ -28,7 +28,7 @@ from hilum.files import file_mark, sha256
 from hilum.radiographs.cache import cache_folder, cache_refusal
 from hilum.radiographs.kept import map_kept, new_kept
 from hilum.records import IntArray, PixelArray
-from hilum.stores import seekable
+from hilum.stores import answering, seekable
 
 #: The most that an array may take, as a multiple of its bytes in the file. Radiographs compress to
 #: a half or a quarter, zeros a thousandfold; small arrays may do as they like.
@@ -58,8 +58,11 @@ class ArrayHeader:
 def item_of(path: Path) -> tuple[Path, str, int] | None:
     """The NPZ file, array and index that a path means; None for the path of a file of its own."""
     file = path.parent.parent
-    if file.suffix.casefold() != ".npz" or not path.name.isdecimal() or not file.is_file():
+    if file.suffix.casefold() != ".npz" or not path.name.isdecimal():
         return None
+    with answering():
+        if not file.is_file():
+            return None
     return file, path.parent.name, int(path.name)
 
 

@@ -27,7 +27,14 @@ from hilum.radiographs.kept import map_kept, new_kept
 from hilum.radiographs.npz import file_of, item_of, read_item
 from hilum.records import PixelArray
 from hilum.records import Progress as Progress
-from hilum.stores import FETCHED_AT_ONCE, StorePath, answering
+from hilum.stores import (
+    FETCHED_AT_ONCE,
+    StoreError,
+    StorePath,
+    UnansweredError,
+    answering,
+    as_refusal,
+)
 
 
 class PixelTransform(Protocol):
@@ -153,6 +160,8 @@ def image_digest(path: Path) -> str:
             pixels = read_item(*item)
             return sha256(f"{pixels.shape}\n".encode() + pixels.tobytes())
         return file_sha256(path)
+    except StoreError as error:
+        raise as_refusal(error) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
 
@@ -282,7 +291,7 @@ def in_parallel(
     """Map in threads (Pillow decodes outside the interpreter lock), collecting every failure.
 
     at_once: how many threads; None takes as many as processors, or more for places in a store.
-    Raises DamagedFilesError.
+    Raises DamagedFilesError, and UnansweredError at once where a store does not answer.
     """
     results: list[R] = []
     failures: dict[Path | int, str] = {}
@@ -295,6 +304,8 @@ def in_parallel(
                     begun.append(pool.submit(function, items[number + len(begun)]))
                 try:
                     results.append(begun.popleft().result())
+                except UnansweredError:
+                    raise  # it is the store, not this file
                 except DataError as error:
                     failures[item if isinstance(item, Path) else number] = str(error)
                 done = number + 1

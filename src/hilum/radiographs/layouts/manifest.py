@@ -34,7 +34,7 @@ from hilum.radiographs.layouts.tables import (
     split_in,
 )
 from hilum.records import ABSENT, MISSING, PRESENT
-from hilum.stores import StorePath, common_folder
+from hilum.stores import StorePath
 
 _SAID: Roles = {
     "label": Names(
@@ -207,7 +207,7 @@ class _Listed:
         ]  # fmt: skip
         if not far:
             return self.root
-        root = common_folder(far) if len(far) == len(found) else None
+        root = _common_folder(far) if len(far) == len(found) else None
         if root is None:
             raise DataError(
                 f"{self.file}: names images by URLs that have no folder in common; name all of "
@@ -215,6 +215,16 @@ class _Listed:
             )
         root.forget()
         return root
+
+
+def _common_folder(paths: Sequence[Path]) -> StorePath | None:
+    """The innermost folder of a store that all of some StorePaths lie in; None where none is."""
+    shared = [*paths[0].parent.parts]
+    for path in paths:
+        own = path.parent.parts
+        while tuple(shared) != own[: len(shared)]:
+            shared.pop()
+    return StorePath(*shared) if len(shared) > 1 else None
 
 
 def _read_manifest(data: Path) -> Listing:
