@@ -14,6 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
+import hilum
 from hilum.errors import DataError
 from hilum.phantoms.phantom import write_phantoms
 from hilum.prediction.sources import check_sources, list_sources
@@ -22,7 +23,7 @@ from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.decoding import read_guarded
 from hilum.radiographs.image import read_radiograph
 from hilum.radiographs.pixels import Thumbnail
-from hilum.stores import StorePath, as_place
+from hilum.stores import StorePath, as_place, on_disk
 
 URL = "memory://bucket/films"
 
@@ -147,6 +148,7 @@ def test_what_is_unusual_is_decoded_by_a_process_of_its_own(
         ("simplecache::memory://b/films", "simplecache::memory://b/films"),
         ("file:///b/films", "/b/films"),
         ("b/films", "b/films"),
+        ("MEMORY://b/films", "memory://b/films"),
         ("c:/b/films", "c:/b/films"),
     ],
 )
@@ -154,6 +156,10 @@ def test_a_url_is_a_path_that_keeps_its_slashes(given: str | Path, text: str) ->
     place = as_place(given)
     assert str(place) == text
     assert isinstance(place, StorePath) == ("memory" in text)
+    assert on_disk(Path.cwd()) == Path.cwd()
+    if isinstance(place, StorePath):
+        with pytest.raises(DataError, match="only data may lie in a store"):
+            on_disk(given)
     image = place / "train" / "1.png"
     assert str(image) == f"{text}/train/1.png"
     assert (image.name, image.suffix, str(image.parent)) == ("1.png", ".png", f"{text}/train")
@@ -173,14 +179,32 @@ def test_a_folder_of_such_a_name_is_a_folder(
     monkeypatch.chdir(tmp_path)
     os.mkdir("memory:")  # noqa: PTH102
     assert not isinstance(as_place("memory:/"), StorePath)
+    with pytest.raises(DataError, match="names no bucket"):  # of a URL, whatever lies here
+        as_place("memory:///.")
+
+
+@pytest.mark.parametrize("call", ["train", "audit", "split"])
+def test_nothing_is_written_to_a_store(call: str, tmp_path: Path) -> None:
+    """Nor into a folder that is called like one."""
+    with pytest.raises(DataError, match=r"memory://b/out: only data .* this machine"):
+        getattr(hilum, call)(tmp_path, out="memory://b/out")
+    assert not Path("memory:").exists()
 
 
 # ---- what is refused -------------------------------------------------------------------------
 
 
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match="fsspec knows no store called 'xyz'"):
-        open_dataset("xyz://bucket/films")
+    for url, said in {
+        "xyz://bucket/films": "fsspec knows no store called 'xyz'",
+        "zip://films::s3://bucket/x.zip": "inside of a file in a store is not read",
+    }.items():
+        with pytest.raises(DataError, match=said):
+            open_dataset(url)
+    with monkeypatch.context() as windows:
+        windows.setattr(os, "name", "nt")
+        with pytest.raises(DataError, match="on Windows"):
+            as_place(URL)
 
     def missing(kind: str) -> None:
         raise ImportError("Install s3fs to access S3")
@@ -260,6 +284,33 @@ def test_a_store_that_dies_is_not_asked_for_each_object_of_a_table(
     with pytest.raises(DataError, match="no answer in 60 seconds"):
         open_dataset(tmp_path / "films.csv")
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "answers"), [("cat_file", 3), ("ls", 2)], ids=["objects", "folders"]
+)
+@pytest.mark.parametrize("error", [TimeoutError, FileNotFoundError])
+def test_a_store_that_dies_half_way(
+    asked: str, answers: int, error: type[OSError], store: MemoryFileSystem,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What is only not answered is not left out as damaged; what is gone meanwhile is."""
+    original, times = getattr(MemoryFileSystem, asked), iter(range(answers))
+
+    def dying(self: MemoryFileSystem, *given: object, **options: object) -> object:
+        if next(times, None) is None:
+            raise error("no answer")
+        return original(self, *given, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, asked, dying)
+    with pytest.raises(DataError, match="every image is damaged|cannot be read") as refused:
+        open_dataset(URL, skip_damaged=True, every_class=False)
+    if asked == "ls":
+        with pytest.raises(DataError, match="cannot be read"):
+            list(list_sources([URL]))
+    assert ("every image" in str(refused.value)) == (
+        error is FileNotFoundError and asked == "cat_file"
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from hilum.reporting.audit_page import write_audit_page
 from hilum.reporting.runs import Epoch, read_runs
 from hilum.reporting.watch_page import write_watch_page
 from hilum.settings import Promises
+from hilum.stores import on_disk
 from hilum.table import Row, Table
 from hilum.training.folder import RECIPE_FILE, as_pair
 from hilum.watching.judging import LEVEL
@@ -142,11 +143,12 @@ def audit(
     Raises:
         DataError: Files cannot be read or written.
     """
+    out = None if out is None else on_disk(out)
     data = as_dataset(dataset, skip_damaged=True, progress=progress)
     found = run_audit(data, seed=seed, progress=progress)
     if out is not None:
-        write_audit(found, Path(out))
-        write_audit_page(found, Path(out) / "audit.html", images=image_source(data.root))
+        write_audit(found, out)
+        write_audit_page(found, out / "audit.html", images=image_source(data.root))
     if croissant is not None:
         write_croissant(data, found, Path(croissant))
     return found
@@ -184,6 +186,7 @@ def split(
         DataError: The settings make no sense, a part lacks a class, or files cannot be read or
             written.
     """
+    out = None if out is None else on_disk(out)
     data = as_dataset(dataset, progress=progress)
     made = make_split(
         data,
@@ -196,7 +199,7 @@ def split(
         keep_test=keep_test,
     )
     if out is not None:
-        write_split(made, Path(out))
+        write_split(made, out)
     return made
 
 
@@ -233,12 +236,13 @@ def calibrate(
         ClassifierError: The split trained the classifier, or the labels differ.
         DataError: There is no such split, or files cannot be read.
     """
+    out = None if out is None else on_disk(out)
     model, data = as_pair(classifier, dataset, progress)
     calibrated = calibrate_on(
         model, data, split, remembered=remembered, promises=promises, progress=progress
     )
     if out is not None:
-        calibrated.save(Path(out))
+        calibrated.save(out)
     return calibrated
 
 
@@ -270,7 +274,7 @@ def export(
         ClassifierError: The format does not exist or does not fit, the folder holds something, or
             ONNX Runtime and the classifier disagree.
     """
-    written = Path(out)
+    written = on_disk(out)
     to = to or (_ONNX if written.suffix.casefold() == ".onnx" else _FOLDER)
     formats = (_ONNX, _FOLDER, _REPOSITORY)
     if to not in formats:
@@ -325,10 +329,11 @@ def watch(
         DataError: There are too few images, or files cannot be read or written.
         EvaluationError: The level or the expected mix makes no sense.
     """
+    out = None if out is None else on_disk(out)
     found = watch_images(
         as_classifier(classifier),
         [os.fspath(image) for image in several(images)],
-        out=None if out is None else Path(out),
+        out=out,
         level=level,
         expect=expect,
         label=label,
@@ -336,7 +341,7 @@ def watch(
         progress=progress,
     )
     if out is not None:
-        write_watch_page(found, Path(out) / "watch.html")
+        write_watch_page(found, out / "watch.html")
     return found
 
 
@@ -373,7 +378,7 @@ def predict_folder(
     return predict_files(
         as_classifier(classifier),
         [os.fspath(image) for image in several(images)],
-        Path(out),
+        on_disk(out),
         operate=several(operate),
         coverage=coverage,
         restart=restart,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from hilum.errors import DataError
-from hilum.stores import as_place
+from hilum.stores import as_place, on_disk
 
 
 @contextmanager
@@ -24,7 +24,9 @@ def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """A file beside the target that takes its place at the end, when all is on the disk.
 
     Makes the folder. mode: who may read it. Whatever goes wrong, the old content stands.
+    Raises DataError where the target is a URL.
     """
+    target = on_disk(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     # A name of its own: several threads or processes may write the same target at once.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from hilum import console
 from hilum.errors import HilumError, Interrupted
 from hilum.memory import keep_freed_memory
+from hilum.stores import on_disk
 
 __all__ = ["main", "study"]  # main begins all verbs; scripts/reproduce.py runs study alone
 
@@ -57,14 +59,29 @@ VERBS = (
     "judge", "runs", "report", "predict", "watch", "export", "capsule", "serve", "study", "search",
     "models", "import_", "cache",
 )  # fmt: skip
+
+
+class _Verb(TyperCommand):
+    """A verb, whose data and classifier may be URLs, and whose other paths are this machine's."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Raises DataError for others."""
+        for name, value in ctx.params.items():
+            if isinstance(value, Path) and name not in ("data", "classifier"):
+                on_disk(value)
+        return super().invoke(ctx)
+
+
 for _verb in VERBS:
     _module = import_module(f"hilum.cli.{_verb}")
     _epilog = f"[bold]Example[/bold]: {_module.EXAMPLE}"
     _action = getattr(_module, _verb)
     if isinstance(_action, typer.Typer):
         app.add_typer(_action, name=_verb, epilog=_epilog)
+        for _step in _action.registered_commands:
+            _step.cls = _Verb
     else:
-        app.command(_verb.rstrip("_"), epilog=_epilog)(_action)
+        app.command(_verb.rstrip("_"), epilog=_epilog, cls=_Verb)(_action)
 
 
 #: What ends a verb and is no fault of the program; the library could not foresee where it comes.

@@ -193,7 +193,7 @@ def train(
         ],
     )
     if written:
-        console.print_write_up(written, data)
+        console.print_write_up(written, as_place(data))
     else:
         console.print_lines(f"Classifier: {out / 'classifier'}")
         again = console.command("hilum", "train", as_place(data), "--out", out, "--resume")

@@ -20,6 +20,7 @@ from hilum.networks.registry import create_network_to_load
 from hilum.radiographs.pixels import DamagedFilesError, Progress
 from hilum.recipe import Recipe
 from hilum.records import PixelArray, several
+from hilum.stores import on_disk
 from hilum.training.checkpoint import Row, best_epoch, fitting
 from hilum.training.folder import (
     RECIPE_FILE,
@@ -105,9 +106,10 @@ def train(
         DataError: Radiographs cannot be read.
         Interrupted: It was stopped.
     """
-    recipe = recipe_to_train(recipe, None if out is None else Path(out), resume)
+    out = None if out is None else on_disk(out)
+    recipe = recipe_to_train(recipe, out, resume)
     dataset = as_dataset(dataset, progress=progress)
-    out = new_run_folder(dataset) if out is None else Path(out)
+    out = out or new_run_folder(dataset)
     division = Division.read(Path(split_file), fold) if split_file else None
     if resume and division is None:
         division = Division.of_run(out)
