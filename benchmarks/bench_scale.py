@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--predict", type=int, metavar="N", help="measure Ray, on so many files")
     parser.add_argument("--memory", type=int, nargs="+", help="measure data sets of so many images")
     options = parser.parse_args(argv)
+    report: Any
     if options.memory:
-        return memory_main(options)
-    report = measure_ray(options) if options.predict else measure_training(options)
-    print(summary_of_ray(report) if options.predict else summary(report))
+        report = [row for n in options.memory for row in memory_of(n, options)]
+        print(summary_of_memory(report))
+    elif options.predict:
+        report = measure_ray(options)
+        print(summary_of_ray(report))
+    else:
+        report = measure_training(options)
+        print(summary(report))
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
@@ -110,13 +116,21 @@ def run_hilum(words: Sequence[object], threads: int) -> dict[str, float]:
     command = [sys.executable, "-m", "hilum", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     began, spent = time.monotonic(), {}
+    for found in looks(command, environment, 0.25):  # Ray's processes are not waited for
+        spent.update(found)
+    return {"seconds": time.monotonic() - began, "cpu_seconds": sum(spent.values())}
+
+
+def looks(
+    command: list[str], environment: dict[str, str], seconds: float
+) -> Iterator[dict[int, float]]:
+    """Run a command, and give what cpu_seconds_below says of it, every so many seconds."""
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        while process.poll() is None:  # Ray's processes are not waited for, so they are looked at
-            spent.update(cpu_seconds_below(process.pid))
-            time.sleep(0.25)
+        while process.poll() is None:
+            yield cpu_seconds_below(process.pid)
+            time.sleep(seconds)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} ended with exit code {process.returncode}.")
-    return {"seconds": time.monotonic() - began, "cpu_seconds": sum(spent.values())}
 
 
 def cpu_seconds_below(root: int) -> dict[int, float]:
@@ -160,19 +174,6 @@ _OPEN = "import sys, hilum; hilum.open_dataset(sys.argv[1])"
 _DECODE = """import sys, hilum
 from hilum.radiographs.pixels import Thumbnail
 hilum.open_dataset(sys.argv[1]).pixels(Thumbnail(64))"""
-
-
-def memory_main(options: argparse.Namespace) -> int:
-    rows = [row for n in options.memory for row in memory_of(n, options)]
-    for row in rows:
-        print(
-            f"{row['images']:>9,} images  {row['what']:<24} {row['seconds']:>8.1f} s "
-            f"{row['images_per_second']:>8,.0f} images/s {row['mib']:>7,.0f} MiB in the largest of "
-            f"{row['processes']} processes"
-        )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    return 0
 
 
 def memory_of(n: int, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -225,13 +226,9 @@ def write_images(folder: Path, n: int) -> None:
 def peak(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
     """The most anonymous memory of a process of a command, in MiB, and how many there were."""
     highest: dict[int, float] = {}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        while process.poll() is None:
-            for pid in cpu_seconds_below(process.pid):
-                highest[pid] = max(highest.get(pid, 0.0), _anonymous(pid))
-            time.sleep(0.05)
-    if process.returncode:
-        raise SystemExit(process.returncode)
+    for found in looks(command, environment, 0.05):
+        for pid in found:
+            highest[pid] = max(highest.get(pid, 0.0), _anonymous(pid))
     return max(highest.values(), default=0.0), len(highest)
 
 
@@ -249,6 +246,15 @@ def summary(report: dict[str, Any]) -> str:
         f"{n} processes with one thread each train {ratio['median']:.2f} times as fast as one with "
         f"{n} threads ({ratio['min']:.2f} to {ratio['max']:.2f} over {len(report['rounds'])} "
         "rounds)."
+    )
+
+
+def summary_of_memory(rows: Sequence[dict[str, Any]]) -> str:
+    return "\n".join(
+        f"{row['images']:>9,} images  {row['what']:<24} {row['seconds']:>8.1f} s "
+        f"{row['images_per_second']:>8,.0f} images/s {row['mib']:>7,.0f} MiB in the largest of "
+        f"{row['processes']} processes"
+        for row in rows
     )
 
 

@@ -108,6 +108,22 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_COARSE_NS", -1_000_000_000)
 
 
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files whose content was read for its digest."""
+    from hilum.radiographs import pixels
+
+    calls: list[Path] = []
+    original = pixels._digest
+
+    def counting(path: Path) -> pixels.Entry:
+        calls.append(path)
+        return original(path)
+
+    monkeypatch.setattr(pixels, "_digest", counting)
+    return calls
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real radiographs and published figures; skips the test where it is absent.

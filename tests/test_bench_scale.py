@@ -6,15 +6,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
-def test_a_quick_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    bench = importlib.import_module("bench_scale")
+    return importlib.import_module("bench_scale")
+
+
+def test_a_quick_run(
+    bench: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     speeds = iter([100, 150, 100, 120])
     asked = []
 
@@ -35,10 +43,11 @@ def test_a_quick_run(
 
 
 def test_a_quick_run_of_ray(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    bench = importlib.import_module("bench_scale")
     asked: list[str] = []
 
     def run_hilum(words: list[object], threads: int) -> dict[str, float]:
@@ -57,9 +66,7 @@ def test_a_quick_run_of_ray(
     )
 
 
-def test_the_time_of_what_a_process_started_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    bench = importlib.import_module("bench_scale")
+def test_the_time_of_what_a_process_started_counts(bench: Any) -> None:
     spin = "import sys, time\nwhile time.process_time() < 0.5: pass\n"
     with subprocess.Popen(
         [sys.executable, "-c", f"{spin}print(flush=True); sys.stdin.read()"],
@@ -75,10 +82,11 @@ def test_the_time_of_what_a_process_started_counts(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_a_data_set_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    bench = importlib.import_module("bench_scale")
     commands = []
 
     def peak(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
@@ -99,10 +107,8 @@ def test_what_a_data_set_takes(
     assert "40 images  decode" in capsys.readouterr().out
 
 
-def test_the_largest_process_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_process_counts(bench: Any) -> None:
     """That is a process below another: it holds 64 MiB."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    bench = importlib.import_module("bench_scale")
     inner = "import sys; held = b'x' * (64 << 20); print(flush=True); sys.stdin.read()"
     outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
     command, pipe = [sys.executable, "-c", outer], subprocess.PIPE

@@ -50,20 +50,6 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return calls
 
 
-@pytest.fixture
-def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files whose content was read for its digest."""
-    calls: list[Path] = []
-    original = pixels_module._digest
-
-    def counting(path: Path) -> pixels_module.Entry:
-        calls.append(path)
-        return original(path)
-
-    monkeypatch.setattr(pixels_module, "_digest", counting)
-    return calls
-
-
 # ---- decoded once ----------------------------------------------------------------------------
 
 
