@@ -143,7 +143,7 @@ def audit(
     Raises:
         DataError: Files cannot be read or written.
     """
-    out = None if out is None else on_disk(out)
+    out = on_disk(out)
     data = as_dataset(dataset, skip_damaged=True, progress=progress)
     found = run_audit(data, seed=seed, progress=progress)
     if out is not None:
@@ -186,7 +186,7 @@ def split(
         DataError: The settings make no sense, a part lacks a class, or files cannot be read or
             written.
     """
-    out = None if out is None else on_disk(out)
+    out = on_disk(out)
     data = as_dataset(dataset, progress=progress)
     made = make_split(
         data,
@@ -236,7 +236,7 @@ def calibrate(
         ClassifierError: The split trained the classifier, or the labels differ.
         DataError: There is no such split, or files cannot be read.
     """
-    out = None if out is None else on_disk(out)
+    out = on_disk(out)
     model, data = as_pair(classifier, dataset, progress)
     calibrated = calibrate_on(
         model, data, split, remembered=remembered, promises=promises, progress=progress
@@ -329,7 +329,7 @@ def watch(
         DataError: There are too few images, or files cannot be read or written.
         EvaluationError: The level or the expected mix makes no sense.
     """
-    out = None if out is None else on_disk(out)
+    out = on_disk(out)
     found = watch_images(
         as_classifier(classifier),
         [os.fspath(image) for image in several(images)],

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path, PosixPath
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, overload
 
 from hilum.errors import DataError, in_short
 
@@ -111,11 +111,17 @@ def as_place(given: str | os.PathLike[str]) -> Path:
     return place
 
 
-def on_disk(given: str | os.PathLike[str]) -> Path:
-    """The path of what is written to, or read from, this machine alone.
+@overload
+def on_disk(given: None) -> None: ...
+@overload
+def on_disk(given: str | os.PathLike[str]) -> Path: ...
+def on_disk(given: str | os.PathLike[str] | None) -> Path | None:
+    """The path of what is written to, or read from, this machine alone; None where none is given.
 
     Raises DataError for a URL.
     """
+    if given is None:
+        return None
     found = _url_in(given)
     if (found and found[1].lower() not in _LOCAL) or isinstance(given, StorePath):
         url = f"{found[1]}://{found[2]}" if found else given
@@ -134,24 +140,17 @@ def _check_kind(url: str, kind: str) -> None:
     try:
         fsspec = importlib.import_module("fsspec")
         fsspec.get_filesystem_class(kind)
-    except ModuleNotFoundError as error:
-        if error.name != "fsspec":
-            raise DataError(f"{url}: {_needs(kind, error)}") from None
-        raise DataError(
-            f"{url}: reading from a store needs fsspec, which is not installed: pip install "
-            "'hilum[remote]'."
-        ) from None
     except ImportError as error:
-        raise DataError(f"{url}: {_needs(kind, error)}") from None
+        why = (
+            "reading from a store needs fsspec, which is not installed: pip install 'hilum[remote]'"
+            if error.name == "fsspec"
+            else f"{kind}:// needs a package that is not installed ({str(error).rstrip('.')})"
+        )
+        raise DataError(f"{url}: {why}.") from None
     except ValueError:
         raise DataError(
             f"{url}: there is no such path, and fsspec knows no store called '{kind}'."
         ) from None
-
-
-def _needs(kind: str, error: Exception) -> str:
-    said = str(error).rstrip(".")
-    return f"{kind}:// needs a package that is not installed ({said})."
 
 
 @contextmanager

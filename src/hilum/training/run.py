@@ -106,7 +106,7 @@ def train(
         DataError: Radiographs cannot be read.
         Interrupted: It was stopped.
     """
-    out = None if out is None else on_disk(out)
+    out = on_disk(out)
     recipe = recipe_to_train(recipe, out, resume)
     dataset = as_dataset(dataset, progress=progress)
     out = out or new_run_folder(dataset)
