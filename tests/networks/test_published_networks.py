@@ -56,6 +56,32 @@ def test_covinet_drops_a_fifth_of_the_channels() -> None:
     assert [m.p for m in dropouts] == [0.2, 0.2, 0.2]
 
 
+def test_covinet_learns_to_the_bit_as_in_the_published_order() -> None:
+    torch.manual_seed(3)
+    network = create_network("covinet", outputs=2, image_size=(40, 44)).train()
+    images, targets = torch.rand(6, 1, 40, 44), torch.tensor([0, 1, 1, 0, 1, 0])
+
+    def as_published(images: torch.Tensor) -> torch.Tensor:
+        layer = network.get_submodule
+        for name in (
+            *("conv1", "dropout1", "relu1", "conv2", "relu2", "maxpool", "dropout2"),
+            *("conv3", "relu3", "avgpool", "dropout3", "relu4"),
+        ):
+            images = layer(name)(images)
+        logits: torch.Tensor = layer("fc1")(images.flatten(1))
+        return logits
+
+    found = []
+    for forward in (network, as_published):
+        torch.manual_seed(4)  # of dropout
+        logits = forward(images)
+        gradients = torch.autograd.grad(
+            torch.nn.functional.cross_entropy(logits, targets), list(network.parameters())
+        )
+        found.append((logits.detach(), *gradients))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
 def test_naive_has_the_published_layers() -> None:
     rows = summarise(create_network("naive", outputs=2), (150, 150)).rows
     assert [(r.layer, r.output_shape) for r in rows] == [
