@@ -33,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if min(options.rounds, options.epochs, options.images) < 1:
         parser.error("--rounds, --epochs and --images must be at least 1")
-    from hilum.memory import keep_freed_memory
+    from hilum.process import own_process
 
-    keep_freed_memory()  # before PyTorch first allocates, as the command line does
+    own_process()  # before PyTorch is imported, as the command line does
     with tempfile.TemporaryDirectory(prefix="hilum-bench-") as scratch:
         os.environ["HILUM_CACHE"] = str(Path(scratch) / "cache")
         report = compare(options, Path(scratch))

@@ -16,6 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hilum.process import own_process
+
+if __name__ == "__main__":
+    own_process()  # before PyTorch is imported, as the command line does
+
 import numpy as np
 import torch
 
@@ -25,7 +30,6 @@ from hilum.codec import to_plain
 from hilum.evaluation.assess import assess
 from hilum.evaluation.shift import measure_shift
 from hilum.evaluation.stress import measure_stress
-from hilum.memory import keep_freed_memory
 from hilum.networks.summary import summarise
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.radiographs.image import read_radiograph
@@ -60,7 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--set", nargs="*", default=(), help="key=value, for every recipe")
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     options = parser.parse_args(argv)
-    keep_freed_memory()
     whole = open_dataset(options.data)
     dataset = apply_split(
         whole, make_split(whole, seed=options.seed, block_size=options.block_size)

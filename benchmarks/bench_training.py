@@ -6,7 +6,8 @@ it, from an unopened folder of radiographs to the written files, without the sta
 its imports. Images per second count the training images only.
 
 Three ways take turns, round after round, each in a process of its own, because Hilum's command
-line changes how its process gets memory (hilum/memory.py) and that must not help the others:
+line changes how its process gets memory and lets its threads wait (hilum/process.py), and that
+must not help the others:
 
 - notebook: notebook_training.py, which says what it does;
 - hilum, cold: hilum.train() with an empty cache, so that decoding every file is part of it;
@@ -68,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train_once(data: Path, out: Path, *, epochs: int, seed: int) -> dict[str, Any]:
     """Train with the library's own train(), in the process that its command line makes."""
-    from hilum.memory import keep_freed_memory
+    from hilum.process import own_process
 
-    keep_freed_memory()  # before PyTorch first allocates, as the command line does
+    own_process()  # before PyTorch is imported, as the command line does
     from hilum.radiographs.dataset import open_dataset
     from hilum.recipe import Recipe
     from hilum.training.folder import read_history

@@ -62,9 +62,9 @@ def _plain(_: str, folder: Path) -> Way:
 
 
 def _hilum(way: str, folder: Path) -> Way:
-    from hilum.memory import keep_freed_memory
+    from hilum.process import own_process
 
-    keep_freed_memory()  # before PyTorch first allocates, as the command line does
+    own_process()  # before PyTorch is imported, as the command line does
     from hilum.classifier.classifier import Classifier
     from hilum.exporting.runtime import run_by_onnx
     from hilum.prediction.predict import predict_files

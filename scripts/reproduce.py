@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hilum.cli.study import study
 from hilum.errors import HilumError, Interrupted
-from hilum.memory import keep_freed_memory
+from hilum.process import own_process
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "reproduction.md"
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--device", help="auto, cpu, cuda, …; default: the recipes'")
     parser.add_argument("--document", type=Path, default=DOCUMENT, help="the file to write")
     given = parser.parse_args()
-    keep_freed_memory()
+    own_process()
     from hilum.reporting.study.reproduction import write_reproduction
     from hilum.studies.published import published_names
     from hilum.studies.results import read_study

@@ -14,7 +14,7 @@ def test_a_quick_run(
     monkeypatch.setenv("HILUM_CACHE", str(tmp_path))  # the benchmark sets its own: put it back
     bench = importlib.import_module("bench_augment")
     monkeypatch.setattr(bench, "parts", lambda: {"mirror": 0.5})
-    monkeypatch.setattr("hilum.memory.keep_freed_memory", lambda: None)  # not of the tests
+    monkeypatch.setattr("hilum.process.own_process", lambda: None)  # not of the tests
     file = tmp_path / "result.json"
 
     arguments = ["--json", str(file), "--images", "12", "--rounds", "1", "--epochs", "1"]

@@ -15,7 +15,7 @@ from typer.core import TyperCommand
 
 from hilum import console
 from hilum.errors import HilumError, Interrupted
-from hilum.memory import keep_freed_memory
+from hilum.process import own_process
 from hilum.stores import on_disk
 
 __all__ = ["main", "study"]  # main begins all verbs; scripts/reproduce.py runs study alone
@@ -126,7 +126,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv = [a for a in sys.argv if a != "--debug"]
     sys.argv += [] if sys.argv[1:] else ["--help"]
-    keep_freed_memory()
+    own_process()
     try:
         # not standalone: typer would end the process by itself, and say what is wrong its own way
         sys.exit(app(prog_name="hilum", standalone_mode=False) or 0)

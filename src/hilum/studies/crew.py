@@ -146,13 +146,13 @@ def _threads_of_a_child(threads: int) -> Iterator[None]:
 
 def _live(threads: int, pipe: Any, work: bytes) -> None:
     """The life of a worker process."""
-    import torch
+    from hilum.process import own_process
 
-    from hilum.memory import keep_freed_memory
+    own_process()
+    import torch
 
     if hasattr(os, "setsid"):
         os.setsid()
-    keep_freed_memory()
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with stop_on_signal() as stop:
