@@ -29,7 +29,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often each way runs")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--limit", type=int, help="train on about N images only, for a quick look")
+    parser.add_argument("--beside", type=int, default=0, help="other busy processes meanwhile")
     parser.add_argument("--worker", type=Path, metavar="OUT", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -56,12 +58,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if min(options.rounds, options.epochs, options.limit or BATCH) < 1:
         parser.error("--rounds, --epochs and --limit must be at least 1")
-    with tempfile.TemporaryDirectory(prefix="hilum-bench-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="hilum-bench-") as scratch, busy(options.beside):
         report = compare(options, Path(scratch))
     print(summary(report))
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Let so many processes compute meanwhile, each as a program that somebody else started."""
+    command = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(command, start_new_session=True) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.terminate()
+            other.wait()
 
 
 # ---- the worker: one training with Hilum, in a process of its own ------------------------------
@@ -155,7 +170,7 @@ def compare(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
         },
         "settings": {
             "network": "covinet", "epochs": options.epochs, "batch_size": BATCH,
-            "optimizer": "adamw", "learning_rate": LEARNING_RATE,
+            "optimizer": "adamw", "learning_rate": LEARNING_RATE, "beside": options.beside,
         },
         "rounds": rounds,
         "notebook": {"images_per_second": _spread(speeds("notebook")), "format": "float32"},
@@ -240,13 +255,14 @@ def _machine() -> dict[str, Any]:
 
 def summary(report: dict[str, Any]) -> str:
     """The result as plain text."""
-    machine, data = report["machine"], report["data"]
+    machine, data, beside = report["machine"], report["data"], report["settings"]["beside"]
     features = [name for name, present in machine["features"].items() if present]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores ({', '.join(features) or 'no AVX'})",
         f"{data['name']}{' (synthetic)' if data['synthetic'] else ''}: "
         f"{data['images']['train']} images to train on, {data['images']['val']} to validate; "
-        f"{report['settings']['epochs']} epoch(s), {len(report['rounds'])} round(s)",
+        f"{report['settings']['epochs']} epoch(s), {len(report['rounds'])} round(s)"
+        f"{f', beside {beside} busy process(es)' if beside else ''}",
         "",
         f"{'':<12}  {'images/s':>8}  {'min to max':>14}  {'train loss':>10}  {'val loss':>8}"
         f"  {'peak memory':>11}  format",

@@ -42,7 +42,9 @@ def test_a_quick_run(
     data = write_spots(tmp_path / "spots", {"train": 8, "val": 2})
     file = tmp_path / "result.json"
 
-    code = bench.main(["--data", str(data), "--json", str(file), "--rounds", "1", "--limit", "12"])
+    short = "--rounds", "1", "--limit", "12", "--beside", "1"
+
+    code = bench.main(["--data", str(data), "--json", str(file), *short])
 
     assert code == 0
     report = json.loads(file.read_text(encoding="utf-8"))
@@ -68,7 +70,9 @@ def test_a_quick_run(
     assert report["hilum"]["format"] in ("float32", "bfloat16")
     assert report["machine"]["cores"] >= 1
     assert report["versions"]["torch"] == version("torch")
-    assert f"{expected:.2f} x" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{expected:.2f} x" in said
+    assert "1 round(s), beside 1 busy process(es)" in said
 
 
 def test_data_without_val_are_refused(bench: ModuleType, tmp_path: Path) -> None:
