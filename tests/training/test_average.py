@@ -29,35 +29,42 @@ def set_to(network: One, value: float, batches: int) -> One:
 def test_it_forgets_fast_at_first():
     network = One()
     average = AveragedWeights(network, 0.9)
-    average.update(set_to(network, 1.0, 1), step=0)  # keeps 1/10 of 0
+    set_to(network, 1.0, 1)
+    average.update(step=0)  # keeps 1/10 of 0
     torch.testing.assert_close(average.network.weight.data, torch.tensor([0.9]))
-    average.update(set_to(network, 2.0, 2), step=1)  # keeps 2/11 of 0.9
+    set_to(network, 2.0, 2)
+    average.update(step=1)  # keeps 2/11 of 0.9
     torch.testing.assert_close(average.network.weight.data, torch.tensor([1.8]))
     torch.testing.assert_close(average.network.norm.running_mean, torch.tensor([18.0]))
     assert average.network.norm.num_batches_tracked == 2
     assert network.weight.data.item() == 2.0
-    average.update(set_to(network, 0.8, 3), step=1000)  # by now the decay itself
+    set_to(network, 0.8, 3)
+    average.update(step=1000)  # by now the decay itself
     torch.testing.assert_close(average.network.weight.data, torch.tensor([1.7]))  # .9·1.8 + .1·.8
 
 
 def test_a_low_decay_needs_no_warm_up():
     network = One()
     average = AveragedWeights(network, 0.05)
-    average.update(set_to(network, 1.0, 1), step=0)
+    set_to(network, 1.0, 1)
+    average.update(step=0)
     torch.testing.assert_close(average.network.weight.data, torch.tensor([0.95]))
 
 
 def test_the_classifier_gets_and_the_monitor_sees_the_average(tmp_path, spots, recipe, monkeypatch):
     seen: list[Any] = []
-    update = AveragedWeights.update
 
-    def spy(self, network, step):
-        if not seen:
-            seen.append((None, self.network.state_dict()["fc1.bias"].clone()))
-        seen.append((step, network.state_dict()["fc1.bias"].clone()))
-        update(self, network, step)
+    class Spied(AveragedWeights):
+        def __init__(self, trained, decay):
+            super().__init__(trained, decay)
+            self.trained = trained
+            seen.append((None, trained.fc1.bias.detach().clone()))
 
-    monkeypatch.setattr(AveragedWeights, "update", spy)
+        def update(self, step):
+            seen.append((step, self.trained.fc1.bias.detach().clone()))
+            super().update(step)
+
+    monkeypatch.setattr("hilum.training.fit.AveragedWeights", Spied)
     run = tmp_path / "run"
     classifier = train(spots, recipe("ema=0.6", "strategy=flat"), run)
 

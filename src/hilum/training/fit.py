@@ -217,7 +217,7 @@ class _Loop:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         if self.averaged:
-            self.averaged.update(self.network, (epoch - 1) * self.steps + self.step)
+            self.averaged.update((epoch - 1) * self.steps + self.step)
         last = self.step + 1 == self.steps and epoch == self.settings.epochs
         self.schedule.after_batch(last=last)
 

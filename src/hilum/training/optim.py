@@ -111,22 +111,23 @@ class AveragedWeights:
     ExponentialMovingAverage.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+    def __init__(self, trained: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(trained).eval().requires_grad_(False)
         self.decay = decay
+        # Found once: to walk through two networks takes longer than a GPU takes for a step.
+        self._mine, self._theirs = _tensors(self.network), _tensors(trained)
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
+    def update(self, step: int) -> None:
         """Take in the weights after an optimizer step. step: how many came before it."""
         keep = min(self.decay, (1 + step) / (10 + step))
-        pairs = list(zip(_tensors(self.network), _tensors(network), strict=True))
-        floats = [(mine, new) for mine, new in pairs if mine.is_floating_point()]
         # All at once: a GPU would spend more time on starting these small steps than on them.
-        torch._foreach_lerp_([m for m, _ in floats], [n for _, n in floats], 1 - keep)
-        for mine, new in pairs:
-            if not mine.is_floating_point():
-                mine.copy_(new)
+        torch._foreach_lerp_(self._mine[True], self._theirs[True], 1 - keep)
+        if counters := self._mine[False]:
+            torch._foreach_copy_(counters, self._theirs[False])
 
 
-def _tensors(network: nn.Module) -> list[torch.Tensor]:
-    return [*network.parameters(), *network.buffers()]
+def _tensors(network: nn.Module) -> dict[bool, list[torch.Tensor]]:
+    """The weights and buffers that are floating-point numbers (True) and that are not (False)."""
+    found = [*network.parameters(), *network.buffers()]
+    return {kind: [t for t in found if t.is_floating_point() == kind] for kind in (True, False)}
