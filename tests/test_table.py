@@ -49,6 +49,14 @@ def test_a_page_shows_it_in_a_frame_that_scrolls() -> None:
     assert html.endswith(f'CSV<span class="unseen"> of the table {caption}</span></a></p>')
 
 
+@pytest.mark.parametrize(("words", "breaks"), [("a" * 25, True), ("two words " * 9, False)])
+def test_a_long_word_may_break(words: str, breaks: bool) -> None:
+    assert (
+        Table("t", ["a", "b"], [[words, Cell(1, small=words)]]).html().count('class="long"')
+        == 2 * breaks
+    )
+
+
 def test_the_link_holds_the_file() -> None:
     html = MEASURES.html()
     assert 'download="measures-of-i-one-i.csv"' in html

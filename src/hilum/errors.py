@@ -39,6 +39,10 @@ class Interrupted(HilumError):  # noqa: N818 - it is not an error
     """Training was asked to stop, and did so with a checkpoint. Its text says how to go on."""
 
 
+class Pruned(HilumError):  # noqa: N818 - it is not an error
+    """Training was ended on purpose by who looks at its epochs: it fell behind others."""
+
+
 class ClassifierError(HilumError):
     """A classifier folder or a weights file that is damaged, foreign or does not fit."""
 

@@ -10,6 +10,8 @@ from hilum.files import to_cell
 
 _GROUPED = re.compile(r"\d{1,3}(,\d{3})+(?![\d,])")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
+#: A word of more characters, such as a name, may be broken anywhere in a cell of HTML.
+_LONGEST = 24
 
 
 class Estimated(Protocol):
@@ -130,10 +132,11 @@ class Cell:
             lacks = is_estimate(self.content) and not style.bounds(self.content)
             why = ' class="why"' if lacks else ""
             inner += f"<small{why}>{escape(small)}</small>"
+        breaks = any(len(word) > _LONGEST for word in f"{text} {small}".split())
         given = {
             "scope": scope,
             "colspan": f"{self.span}" if self.span > 1 else "",
-            "class": " ".join(kind.split()),
+            "class": " ".join([*kind.split(), *["long"] * breaks]),
             "style": "" if self.shade is None else f"--share:{self.shade:.3f}",
         }
         attributes = "".join(f' {k}="{escape(v)}"' for k, v in given.items() if v)

@@ -20,7 +20,7 @@ from hilum.capsule.make import make_capsule
 from hilum.capsule.ranges import Count
 from hilum.capsule.read import Read, compare
 from hilum.capsule.result import Figure, Signed, SiteResult
-from hilum.capsule.run import recalibrate, run_capsule, write_result
+from hilum.capsule.run import as_text, recalibrate, run_capsule, write_result
 from hilum.capsule.signing import key_path, sign
 from hilum.classifier.classifier import Classifier
 from hilum.codec import to_plain
@@ -30,8 +30,10 @@ from hilum.evaluation.files import read_evaluation
 from hilum.labels import LabelTree
 from hilum.networks.registry import create_network
 from hilum.radiographs.dataset import open_dataset
-from hilum.reporting.capsule_page import result_tables
+from hilum.reporting.capsule_page import result_tables, write_capsule_page
 from hilum.transforms.preprocess import Preprocessing
+from tests.browser import browser as browser
+from tests.browser import chromium as chromium
 from tests.capsule.conftest import PLANTED, write_hospital
 from tests.command import run_command
 
@@ -172,6 +174,17 @@ def test_no_value_of_a_single_case_is_in_what_leaves(
     # what the page shows in full is the file
     shown = page.partition("<pre")[2].partition(">")[2].partition("</pre>")[0]
     assert json.loads(shown.replace("&#34;", '"').replace("&#39;", "'")) == plain
+
+
+def test_all_of_it_prints_on_few_sheets(browser, result, tmp_path):
+    page = write_capsule_page(result[0], tmp_path / "result.html", "result.json")
+    shown = browser.open(page).page
+    shown.pdf(path=tmp_path / "result.pdf", prefer_css_page_size=True)
+    sheets = re.findall(rb"/Type\s*/Page\b(?!s)", (tmp_path / "result.pdf").read_bytes())
+    assert 2 <= len(sheets) <= 5
+    shown.emulate_media(media="print")
+    written = as_text(result[0]).decode()
+    assert shown.locator("pre").inner_text().split() == written.split()
 
 
 def test_what_is_told_does_not_change_with_a_single_wrong_image(capsule, hospital, monkeypatch):

@@ -24,10 +24,11 @@ COMMIT = "a" * 40
 
 
 class HubServer(ThreadingHTTPServer):
-    """folder: the repository's. asked: the paths that were asked for."""
+    """folder: the repository's. asked: the paths that were asked for. away: it gives no answer."""
 
     folder: Path
     asked: list[str]
+    away: bool = False
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -43,6 +44,9 @@ class Hub(BaseHTTPRequestHandler):
 
     def answer(self, with_body):
         self.server.asked.append(self.path)
+        if self.server.away:
+            self.close_connection = True
+            return None
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
         if parts[0] == "api" or "resolve" not in parts:
             return self.refuse("RepoNotFound")
@@ -150,6 +154,20 @@ def test_what_was_fetched_is_read_without_a_network(hub, classifier, monkeypatch
     found = Classifier.load("hf://ward/chests")
 
     assert len(hub.asked) == asked
+    assert found.weights_sha256() == classifier.weights_sha256()
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(hub, classifier):
+    hub.away = True
+    with pytest.raises(ClassifierError, match="cannot be reached, and classifier.json was not"):
+        Classifier.load("hf://ward/chests")
+    assert len([path for path in hub.asked if "/resolve/" in path]) == 1
+    hub.away = False
+    Classifier.load("hf://ward/chests")
+    hub.away = True
+
+    found = Classifier.load("hf://ward/chests")
+
     assert found.weights_sha256() == classifier.weights_sha256()
 
 

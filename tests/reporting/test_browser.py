@@ -75,6 +75,26 @@ def test_two_runs_open_without_a_fault(
     visit.check_quiet()
 
 
+def test_long_names_fit_a_phone(browser: Browser, tmp_path: Path) -> None:
+    """Of classes, files and runs: none makes the page or a table wider than it is of short ones."""
+    long = "x" * 150
+    run = make_run(
+        tmp_path / "run",
+        strategy="flat",
+        labels=f"normal, {long}",
+        counts=(3, 3),
+        wrong=(0,),
+        names=[f"val/{i}{long}.png" for i in range(6)],
+        name=long,
+    )
+    assess_fully(run)
+    visit = browser.open(write_report([run], tmp_path / "report.html", images=noise), size="phone")
+    visit.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    visit.check_fits()
+    wide = "tables => Math.max(...tables.map(t => t.scrollWidth / t.clientWidth))"
+    assert 1 <= visit.page.locator(".scroll").evaluate_all(wide) < 3
+
+
 def test_every_table_can_be_downloaded(browser: Browser, compared: Path, tmp_path: Path) -> None:
     page = browser.open(compared).page
     assert page.locator("table").count() == page.locator("a[download]").count() > 10

@@ -20,7 +20,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
 
 from hilum.codec import read_plain, to_plain
-from hilum.errors import DataError, EvaluationError, Interrupted, StudyError
+from hilum.errors import DataError, EvaluationError, Interrupted, Pruned, StudyError
 from hilum.evaluation.files import read_evaluation
 from hilum.evaluation.predictions_file import read_predictions
 from hilum.predictions import Predictions
@@ -197,6 +197,7 @@ def test_all_failed(tmp_path, search, toy):
 @pytest.mark.parametrize("keep", [False, True])
 def test_pruning(tmp_path, monkeypatch, keep):
     """Trial 5, the first that may be pruned, is the worst after its second epoch."""
+    ended = []
 
     def train(run, folds, runs, on_epoch):
         (runs / run.key).mkdir(parents=True)
@@ -204,7 +205,11 @@ def test_pruning(tmp_path, monkeypatch, keep):
         for epoch in (1, 2, 3):
             accuracy = 0.3 if number == 5 else 0.5 + number / 100
             row = {"decision": "flat", "epoch": epoch, "epochs": 3, "monitor_accuracy": accuracy}
-            on_epoch(row)
+            try:
+                on_epoch(row)
+            except Pruned:  # by which trackers tell it from a failure
+                ended.append(number)
+                raise
         raise EvaluationError(f"{run.variant} was trained to its end")
 
     monkeypatch.setattr("hilum.search.trials.do_run", train)
@@ -213,6 +218,7 @@ def test_pruning(tmp_path, monkeypatch, keep):
     result = run_search(search, tmp_path / "out", trials=6, keep_pruned=keep)
     assert [t.state for t in result.trials] == ["complete"] * 5 + ["pruned"]
     assert [t.epochs for t in result.trials] == [3, 3, 3, 3, 3, 2]
+    assert ended == [5]
     assert (tmp_path / "out/runs" / result.trials[5].runs[0]).exists() is keep
     assert all((tmp_path / "out/runs" / t.runs[0]).exists() for t in result.trials[:5])
     if not keep:

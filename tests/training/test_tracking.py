@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 
-from hilum.errors import HilumError, Interrupted, TrainingError
+from hilum.errors import HilumError, Interrupted, Pruned, TrainingError
 from hilum.parsing import read_json
 from hilum.training import fit, mlflow_run
 from hilum.training.folder import read_history
@@ -200,6 +200,21 @@ def test_resuming_goes_on_with_the_same_mlflow_run(
     assert (ended.info.run_id, ended.info.status) == (begun.info.run_id, "FINISHED")
     assert steps(tracked, run, "root/train_loss") == [1, 2, 3]
     assert steps(tracked, run, "infected/train_loss") == [1, 2, 3]
+
+
+def test_a_pruned_run_was_ended_on_purpose(tmp_path, spots, recipe, tracked):
+    run = tmp_path / "run"
+
+    def prune(row):
+        if row["epoch"] == 2:
+            raise Pruned("it fell behind")
+
+    with pytest.raises(Pruned):
+        train(spots, recipe(), run, on_epoch=prune)
+
+    ended = run_of(tracked, run)
+    assert (ended.info.status, ended.data.tags["hilum.ending"]) == ("KILLED", "pruned")
+    assert steps(tracked, run, "root/train_loss") == [1, 2]
 
 
 def test_a_run_that_mlflow_does_not_have_is_refused(tmp_path, spots, recipe, tracked, monkeypatch):

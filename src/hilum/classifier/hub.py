@@ -41,9 +41,11 @@ def fetch(path: Path | str, file: str, commit: str | None = None) -> Path:
         raise ClassifierError(
             f"{shown}: to fetch it, huggingface_hub has to be installed: pip install 'hilum[hub]'."
         ) from None
+    name, revision = parts["name"], commit or parts["revision"]
     try:
-        revision = commit or parts["revision"]
-        return Path(hub.hf_hub_download(parts["name"], file, revision=revision))
+        kept = commit and isinstance(hub.try_to_load_from_cache(name, file, revision=commit), str)
+        local = bool(kept) or not _answers(hub.hf_hub_url(name, file, revision=revision))
+        return Path(hub.hf_hub_download(name, file, revision=revision, local_files_only=local))
     except errors.GatedRepoError:
         reason = "it is open only to whom its owners let in; ask them, and log in (hf auth login)"
     except errors.RepositoryNotFoundError:
@@ -57,6 +59,24 @@ def fetch(path: Path | str, file: str, commit: str | None = None) -> Path:
     except (errors.HFValidationError, errors.HfHubHTTPError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
     raise ClassifierError(f"{shown}: {reason}.")
+
+
+def _answers(url: str) -> bool:
+    """Whether the hub says anything of a file, if only that there is none.
+
+    Asked once, for $HF_HUB_ETAG_TIMEOUT seconds: hf_hub_download asks six times more for what is
+    not in its cache, and waits up to a minute for each answer.
+    """
+    import huggingface_hub as hub
+    from huggingface_hub import errors
+
+    try:
+        hub.get_hf_file_metadata(url)
+    except errors.HfHubHTTPError:
+        return True
+    except Exception:  # of whatever library the installed version asks by: no answer
+        return False
+    return True
 
 
 def _shown(path: Path | str) -> str:

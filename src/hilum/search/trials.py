@@ -23,7 +23,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from hilum.codec import to_plain
-from hilum.errors import HilumError, Interrupted, StudyError
+from hilum.errors import Interrupted, Pruned, StudyError
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
@@ -46,10 +46,6 @@ _STRIDE = 100_000
 _WARM_UP = 1
 
 POLL = 0.5  # seconds between looks at the storage
-
-
-class _Pruned(HilumError):  # noqa: N818 - it is not an error
-    """Raised through the training, which then writes into its log why it ended."""
 
 
 class Surplus(Exception):  # noqa: N818 - it is not an error
@@ -140,7 +136,7 @@ class Objective:
         """
         try:
             return self._score(trial)
-        except _Pruned as pruned:
+        except Pruned as pruned:
             raise optuna.TrialPruned(str(pruned)) from None
         except Surplus:
             trial.set_user_attr("surplus", True)
@@ -184,7 +180,7 @@ class Objective:
                 if self.stop.requested:
                     raise Interrupted("stopped") from None
                 time.sleep(BUSY_WAIT)
-            except _Pruned:
+            except Pruned:
                 if not task.keep_pruned:
                     _remove(task.runs, run.key)
                 raise
@@ -218,7 +214,7 @@ class _Watch:
         self.trial.report(network + accuracy, network * _STRIDE + row["epoch"])
         finished = network == self.last and row["epoch"] == row["epochs"]
         if self.prune and not finished and row["epoch"] > _WARM_UP and self.trial.should_prune():
-            raise _Pruned(
+            raise Pruned(
                 f"pruned: after epoch {row['epoch']} of '{row['decision']}' its monitored accuracy "
                 "was below the median of the other trials"
             )

@@ -30,7 +30,12 @@ SWITCHES = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_
 #: Where run.json has the ID, and what its classifier is called there.
 _FACT, _MODEL = "mlflow", "classifier"
 
-_STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+_STATUS = {
+    "finished": "FINISHED",
+    "interrupted": "KILLED",
+    "pruned": "KILLED",
+    "failed": "FAILED",
+}
 #: How MLflow is asked, unless its user said otherwise: it would ask a server that is gone for
 #: minutes, while the training waits, and print.
 _MANNERS = {
@@ -105,6 +110,7 @@ class MlflowRun:
                 self._tell_missing(read_history(self._folder / HISTORY_FILE))
             if ending == "finished":
                 self._add_classifier()
+            self._client.set_tag(self._id, "hilum.ending", ending)
             self._client.set_terminated(self._id, _STATUS[ending])
 
     def add_report(self, report: Path, figures: Mapping[str, float]) -> None:

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from hilum.errors import Interrupted
+from hilum.errors import Interrupted, Pruned
 from hilum.training.checkpoint import Row, numbers
 from hilum.training.folder import read_facts
 from hilum.training.mlflow_run import SWITCHES, MlflowRun
 
 #: How a training ended.
-Ending = Literal["finished", "interrupted", "failed"]
+Ending = Literal["finished", "interrupted", "pruned", "failed"]
 
 
 class Tracker(Protocol):
@@ -73,6 +73,9 @@ def track(run: Path, facts: dict[str, Any], recipe: Mapping[str, Any]) -> Iterat
         ending = "finished"
     except (Interrupted, KeyboardInterrupt):
         ending = "interrupted"
+        raise
+    except Pruned:
+        ending = "pruned"
         raise
     finally:
         for tracker in trackers:
