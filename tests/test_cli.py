@@ -270,6 +270,7 @@ def test_every_verb_has_help_with_an_example(verb):
     result = CliRunner().invoke(cli.app, [verb, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert f"Example: hilum {verb}" in result.output
+    assert "pip install 'hilum'" not in result.output  # Rich takes [ray] for a style
 
 
 def test_version_and_no_verb(run):

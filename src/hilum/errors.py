@@ -40,7 +40,7 @@ class Interrupted(HilumError):  # noqa: N818 - it is not an error
 
 
 class Pruned(HilumError):  # noqa: N818 - it is not an error
-    """Training was ended on purpose by who looks at its epochs: it fell behind others."""
+    """Training was ended on purpose by whoever watches its epochs: it fell behind others."""
 
 
 class ClassifierError(HilumError):

@@ -84,7 +84,7 @@ Engine = Annotated[
     str,
     typer.Option(
         help="local, or ray: workers of a Ray cluster, which share a file system; pip install "
-        "'hilum[ray]'."
+        r"'hilum\[ray]'."
     ),
 ]
 Workers = Annotated[

@@ -67,7 +67,7 @@ def predict(
         str,
         typer.Option(
             help="local, or ray: workers of a Ray cluster write Parquet files into the folder "
-            "--out; pip install 'hilum[ray]'."
+            r"--out; pip install 'hilum\[ray]'."
         ),
     ] = "local",
     address: Address = None,
