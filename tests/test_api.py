@@ -247,6 +247,8 @@ def test_comparisons_and_recipes_print_as_a_line(root: Path) -> None:
         (lambda d: untyped.train(d, 5, "x"), "A recipe is a name.*found a value of type int"),
         (lambda d: untyped.train({"a": 1}, None, "x"), "Data are a folder.*of type dict"),
         (lambda d: untyped.train("nowhere", None, "x"), "nowhere: there is no such folder"),
+        (lambda d: untyped.open_dataset(""), "A path is a text that is not empty.*found ''"),
+        (lambda d: untyped.open_dataset(3), "A path is a text.*found 3"),
         (lambda d: untyped.audit(None), "Data are a folder.*NoneType"),
         (lambda d: untyped.evaluate(3, d), "A classifier is its folder.*of type int"),
         (lambda d: untyped.evaluate("nowhere", d), "nowhere: neither a classifier"),
@@ -255,6 +257,14 @@ def test_comparisons_and_recipes_print_as_a_line(root: Path) -> None:
         (
             lambda d: untyped.evaluate(run_of(d), hilum.open_dataset(d, tree="normal, infected")),
             "open them with tree=classifier.tree",
+        ),
+        (
+            lambda d: untyped.Classifier.load(run_of(d), device="gpu"),
+            "no device 'gpu'. Known: auto, cpu",
+        ),
+        (
+            lambda d: untyped.calibrate(run_of(d), d, out=d),
+            "spots: holds other files .*name an empty or a new folder",
         ),
         (lambda d: untyped.explain(run_of(d), d / IMAGE, methods="grad-cam"), "grad-cam"),
         (lambda d: untyped.export(run_of(d), "x", to="onxx"), "Did you mean 'onnx'"),

@@ -276,6 +276,7 @@ def test_every_verb_has_help_with_an_example(verb):
 def test_version_and_no_verb(run):
     assert run("--version")[1].startswith("hilum 0.")
     assert "audit" in run()[1]
+    assert run("capsule")[2] == "hilum: Missing command. See: hilum capsule --help\n"
 
 
 @pytest.mark.parametrize(
@@ -286,6 +287,7 @@ def test_version_and_no_verb(run):
         (["train", ".", "--out", "x", "--set", "learning_rate=-1"], "learning_rate"),
         (["train", ".", "--out", "x", "--set", "lerning_rate=1"], "Did you mean 'learning_rate'"),
         (["train", ".", "--out", "x", "--monitor", "valid"], "monitor"),
+        (["train", ".", "--out", "x", "--resume"], "no labelled images"),
         (["evaluate", ".", "."], "neither a classifier"),
         (["split", ".", "--out", "s.csv", "--parts", "train=x"], "no labelled images"),
         (["audit", "nowhere"], "there is no such"),
@@ -293,6 +295,7 @@ def test_version_and_no_verb(run):
         (["models", "covid"], "Did you mean 'covinet'|Known"),
         (["report", "."], "run"),
         (["train"], "Missing argument 'data'. See: hilum train --help"),
+        (["export", "x", "--to", "onnx", "--out", "labels.csv"], "end its name in .onnx"),
         (["capsule", "run", "x"], "Missing argument 'data'. See: hilum capsule run --help"),
         (["train", ".", "--nope"], "No such option: --nope. See: hilum train --help"),
         (["models", "--batch", "x"], "Invalid value for '--batch': .* See: hilum models --help"),

@@ -1,6 +1,7 @@
 """Findings from a table to an ONNX file, over trees with a choice, findings, or both."""
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,6 +109,7 @@ def test_what_cannot_be_read_as_findings_is_refused(folder: Path, tmp_path: Path
     for rows, message in (
         (["0.png,a|none", "1.png,a|b", "2.png,b", "3.png,a"], r"beside a name for 'nothing found'"),
         (["0.png,a|b", "1.png,a|b", "2.png,a", "3.png,a"], "'a' is absent in no image of 'train'"),
+        (["0.png,Mass|edema", "1.png,mass", "2.png,edema", "3.png,"], "look like one label with a"),
     ):
         (tmp_path / "manifest.csv").write_text("\n".join(["path,label", *rows]) + "\n")
         with pytest.raises(DataError, match=message):
@@ -191,6 +193,10 @@ def test_predictive_values_are_printed_at_a_given_prevalence(
     assert row.at_prevalence is not None
     assert NARROW.words(row.at_prevalence.ppv) in line
     assert not any(row.startswith("right: ") for row in said.splitlines())
+    for wrong in (("--coverage", "2"), ("--internal", tmp_path / "nowhere")):
+        code, _, err = run_command(monkeypatch, capsys, "evaluate", out, dataset.root, *wrong)
+        assert code == 2
+        assert re.search("A coverage lies between 0 and 1|nowhere: holds no evaluation", err)
 
 
 def test_they_are_predicted_in_words_and_as_onnx(run: tuple[Dataset, Path], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hilum.auditing.split_table import write_split
 from hilum.auditing.splits import Split, make_split, parse_shares
 from hilum.classifier.calibrate import calibrate_on
 from hilum.classifier.classifier import Classifier
+from hilum.classifier.files import refuse_other_files
 from hilum.display import Displayed, facts_table
 from hilum.errors import ClassifierError, nearest
 from hilum.evaluation.files import Evaluation
@@ -233,10 +234,13 @@ def calibrate(
         The calibrated classifier.
 
     Raises:
-        ClassifierError: The split trained the classifier, or the labels differ.
+        ClassifierError: The split trained the classifier, the labels differ, or out holds other
+            files than a classifier's.
         DataError: There is no such split, or files cannot be read.
     """
     out = on_disk(out)
+    if out is not None:
+        refuse_other_files(out)
     model, data = as_pair(classifier, dataset, progress)
     calibrated = calibrate_on(
         model, data, split, remembered=remembered, promises=promises, progress=progress

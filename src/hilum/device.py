@@ -15,13 +15,18 @@ Format = Literal["float32", "bfloat16"]
 def choose_device(name: str = "auto") -> torch.device:
     """The device of a name; 'auto' takes CUDA, then Apple's MPS, then the CPU.
 
-    Raises HilumError where the device is asked for by name and absent.
+    Raises HilumError where the device is asked for by name and absent, or the name is of none.
     """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise HilumError(
+            f"There is no device '{name}'. Known: auto, cpu, cuda, cuda:1 (any number), mps."
+        ) from None
     present = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),

@@ -131,7 +131,8 @@ def on_disk(given: str | os.PathLike[str] | None) -> Path | None:
 
 def _url_in(given: str | os.PathLike[str]) -> re.Match[str] | None:
     """The kind and what follows it of a URL; None for a path."""
-    text = os.fspath(given)
+    if not (text := os.fspath(given) if isinstance(given, str | os.PathLike) else ""):
+        raise DataError(f"A path is a text that is not empty, or a Path; found {given!r}.")
     found = _URL.fullmatch(text)
     return None if found and "://" not in text and os.path.lexists(text) else found
 

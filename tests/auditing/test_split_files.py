@@ -45,6 +45,19 @@ def test_the_table_is_plain(tmp_path: Path) -> None:
     )
 
 
+def test_another_table_is_not_replaced(tmp_path: Path) -> None:
+    split, labels = make_split(SIX, block_size=1, folds=2), tmp_path / "labels.csv"
+    labels.write_text("path,label\n0.png,covid\n", encoding="utf-8")
+
+    with pytest.raises(DataError, match="labels.csv: is there already, and no table of"):
+        write_split(split, labels)
+
+    assert labels.read_text(encoding="utf-8") == "path,label\n0.png,covid\n"
+    labels.write_bytes(b"")
+    write_split(split, labels)
+    write_split(split, labels)  # such a table is made anew
+
+
 @pytest.mark.parametrize(
     "odd", ["=1+1/2.png", 'a,b"c\r\n.png', "'quoted.png", "caf\udce9/ü.png", "＝1.png"]
 )

@@ -163,9 +163,24 @@ def test_images_beside_the_labels_that_divide_theirs(data: Path) -> None:
         open_dataset(data)
 
 
-def test_a_single_label(tmp_path: Path) -> None:
-    with pytest.raises(LabelError, match="needs at least two labels; found only 'normal'"):
-        open_dataset(fill(tmp_path, train__normal=3))
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (["normal"], "needs at least two labels; found only 'normal'. Add images of another"),
+        (["a b/c/normal", "a b/c/covid"], "If 'a b/c' is no label, give as the data: .*a b/c$"),
+        (["normal/deep", "covid"], "found only 'deep'. Rename, move or remove"),
+        (["normal (PA)", "covid"], r"'normal \(PA\)' may not hold .* Rename, move or remove"),
+        (
+            ["fit/normal", "fit/covid", "try/normal", "try/covid"],
+            "It stands below fit and try: if these are splits, call them train, val and test",
+        ),
+    ],
+)
+def test_labels_that_form_no_tree_are_told_what_to_do(
+    tmp_path: Path, folders: list[str], said: str
+) -> None:
+    with pytest.raises(LabelError, match=said):
+        open_dataset(fill(tmp_path, **{f.replace("/", "__"): 3 for f in folders}))
 
 
 @pytest.mark.parametrize("name", [" covid", "covid ", "covid(2)", "a,b", "root"])

@@ -16,7 +16,7 @@ from hilum.radiographs.cache import salt_of
 from hilum.radiographs.dataset import open_dataset
 from hilum.radiographs.dicom.reading import patient_key
 from hilum.radiographs.image import read_picture
-from hilum.radiographs.layouts import Listing, list_images, read_layout
+from hilum.radiographs.layouts import FROM_DICOM, Listing, list_images, read_layout
 from hilum.radiographs.pixels import Thumbnail
 from tests.radiographs.dicoms import dicom, save
 
@@ -68,6 +68,7 @@ def test_label_folders(tmp_path: Path) -> None:
     assert groups[0] == groups[1] != groups[2] == groups[3]
     assert dataset.records[0].attributes == {"view": "PA", "age": "058Y", "sex": "F"}
     assert dataset.notes == ()
+    assert dataset.patients_from == FROM_DICOM
 
 
 def test_patients_get_names_that_last_and_cannot_be_guessed(tmp_path: Path, cache: Path) -> None:

@@ -190,6 +190,25 @@ def test_images_without_a_label(tmp_path: Path, stray: str) -> None:
         read_layout(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.csv", "path;label\n1.png;x\n", "found path;label.*Divide its cells by commas"),
+        ("a.csv", "path,label\n1.png,\xfc\n", "not UTF-8 text; save it as CSV in UTF-8"),
+        ("a.csv", "picture,truth\n1.png,x\n", "no column for the image and the label"),
+        ("a.xlsx", "PK", "save it as CSV in UTF-8, with commas"),
+        ("a.tsv", "path\tlabel\n", "save it as CSV in UTF-8, with commas"),
+    ],
+)
+def test_a_table_that_could_not_label_images_is_told(
+    tmp_path: Path, name: str, content: str, why: str
+) -> None:
+    touch(tmp_path, "images/1.png")
+    (tmp_path / name).write_text(content, encoding="latin-1")
+    with pytest.raises(DataError, match=rf"'images' is no label.* {name} is not read: .*{why}"):
+        read_layout(tmp_path)
+
+
 def test_two_folders_for_one_split(tmp_path: Path) -> None:
     touch(tmp_path, "train/normal/1.png", "valid/normal/1.png", "val/normal/1.png")
     with pytest.raises(DataError, match="two folders mean the same split"):

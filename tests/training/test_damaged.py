@@ -32,9 +32,11 @@ def test_damaged_files_are_refused_or_recorded(damaged, tmp_path, monkeypatch, c
     assert "2 files cannot be used" in err
     assert "--skip-damaged" in err
 
-    code, _, err = run("split", damaged, "--out", tmp_path / "split.csv", "--block-size", 1,
+    code, said, err = run("split", damaged, "--out", tmp_path / "split.csv", "--block-size", 1,
                        "--parts", "train=0.5, val=0.5", "--skip-damaged")  # fmt: skip
     assert code == 0, err
+    table = tmp_path / "split.csv"
+    assert f"hilum train {damaged} --skip-damaged --split {table} --out RUN" in said
 
     code, said, err = run(*train, "--skip-damaged", "--json")
     assert code == 0, err

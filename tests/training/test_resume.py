@@ -161,6 +161,13 @@ def test_a_finished_run_is_only_read(tmp_path, spots, recipe):
     }
 
 
+def test_no_run_to_resume(tmp_path, spots, recipe):
+    undivided = open_dataset(spots.root / "train")
+    with pytest.raises(TrainingError, match="run: there is no run to resume here"):
+        train(undivided, recipe("epochs=1"), tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

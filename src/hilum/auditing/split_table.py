@@ -34,8 +34,20 @@ def divide(dataset: Dataset, table: Path | None, fold: int | None = None) -> Dat
 
 
 def write_split(split: Split, path: Path | str) -> None:
-    """Write a split's table, in natural order of the paths. Raises DataError if it cannot be."""
+    """Write a split's table, in natural order of the paths.
+
+    Raises DataError if it cannot be, or would replace a file that is no such table, which may be
+    the one that labels the images.
+    """
     path = Path(path)
+    if path.is_file() and path.stat().st_size:
+        try:
+            rows = _rows(path, None)
+            _part_column(path, [from_cell(cell).strip() for cell in rows[0]] if rows else [])
+        except DataError:
+            raise DataError(
+                f"{path}: is there already, and no table of `hilum split`; name another file."
+            ) from None
     try:
         write_atomically(path, split_table(split))
     except OSError as error:

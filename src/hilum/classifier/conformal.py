@@ -92,6 +92,12 @@ class Conformal:
         }
 
 
+def check_coverage(coverage: float) -> None:
+    """Raises EvaluationError for a coverage out of (0, 1)."""
+    if not 0 < coverage < 1:
+        raise EvaluationError(f"A coverage lies between 0 and 1, for example 0.9; got {coverage}.")
+
+
 def fit_conformal(
     tree: LabelTree, truth: IntArray, predictions: Predictions, coverage: float = COVERAGE
 ) -> Conformal:
@@ -102,8 +108,7 @@ def fit_conformal(
     class were given for it, k = ceil((n + 1) coverage); where k > n it is 0.
     Raises EvaluationError for a coverage out of range or what check_predictions refuses.
     """
-    if not 0 < coverage < 1:
-        raise EvaluationError(f"A coverage lies between 0 and 1, for example 0.9; got {coverage}.")
+    check_coverage(coverage)
     check_predictions(tree, truth, predictions)
     thresholds, counts = [], []
     for k in range(len(tree.classes)):

@@ -18,11 +18,21 @@ from safetensors import SafetensorError
 
 from hilum.classifier.hub import fetch, is_on_hub
 from hilum.classifier.provenance import check_facts
-from hilum.errors import ClassifierError
+from hilum.errors import ClassifierError, examples
 from hilum.files import sha256, write_atomically
 from hilum.labels import Rule, Strategy
 from hilum.parsing import read_json
 from hilum.transforms.preprocess import Preprocessing
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raises ClassifierError for a folder that holds something, and is no classifier's."""
+    if folder.is_dir() and not (folder / "classifier.json").is_file():
+        others = sorted(p.name for p in folder.iterdir())
+        if others:
+            raise ClassifierError(
+                f"{folder}: holds other files ({examples(others)}); name an empty or a new folder."
+            )
 
 
 class FileEntry(BaseModel, frozen=True, extra="forbid"):

@@ -114,7 +114,7 @@ _USAGE: type[Exception] = next(
 def _misunderstood(error: Any) -> str:
     """What is wrong with a command line, and where it says how it should be."""
     said = error.ctx.command_path.split() if error.ctx else ["hilum"]
-    words = error.format_message()
+    words = error.format_message() or "Missing command"
     words += "" if words.endswith((".", "?")) else "."
     return f"{words} See: {console.command(*said, '--help')}"
 

@@ -68,12 +68,14 @@ def calibrate(
     """
     from hilum.classifier.calibrate import calibrate_on
     from hilum.classifier.classifier import Classifier
-    from hilum.classifier.files import classifier_folder
+    from hilum.classifier.files import classifier_folder, refuse_other_files
     from hilum.classifier.hub import refuse_to_write
     from hilum.classifier.validation import HOLDS
 
     if out is None:
         refuse_to_write(classifier)
+    else:
+        refuse_other_files(out)
     model = Classifier.load(classifier, device=device or "auto")
     with console.progress_bar() as progress:
         dataset = open_data(

@@ -158,6 +158,24 @@ def open_data(
     return dataset
 
 
+def data_again(
+    data: Path,
+    classes: str | None,
+    exclude: Sequence[str] | None,
+    layout: str | None,
+    skip_damaged: bool,
+) -> list[object]:
+    """Words of a command that opens the same data in the same way, as open_data took them."""
+    from hilum.stores import as_place
+
+    words: list[object] = [as_place(data)]
+    for option, value in (("--classes", classes), ("--layout", layout)):
+        words += [option, value] if value else []
+    for pattern in exclude or ():
+        words += ["--exclude", pattern]
+    return [*words, "--skip-damaged"] if skip_damaged else words
+
+
 def cluster_of(
     engine: str, address: str | None, workers: int | None, jobs: int = 1
 ) -> "Cluster | None":

@@ -25,6 +25,7 @@ def runs(
     as_json: Json = False,
 ) -> None:
     """List runs: recipe, data, accuracy with its interval, looks at test sets, time."""
+    from hilum.errors import plural
     from hilum.evaluation.overview import list_runs
     from hilum.wording import duration
 
@@ -36,7 +37,7 @@ def runs(
         console.say(f"{folder}: no such runs.")
         return
     console.print_table(
-        f"{folder}: {len(rows):,} runs",
+        f"{folder}: {plural(len(rows), 'run')}",
         ["run", "recipe", "data", "on", "images", "accuracy", "looks", "training"],
         [
             [

@@ -14,6 +14,7 @@ from hilum.cli.options import (
     KeepIdentifiers,
     Layout,
     SkipDamaged,
+    data_again,
     open_data,
 )
 
@@ -52,7 +53,6 @@ def split(
     from hilum.auditing.duplicates import find_together
     from hilum.auditing.split_table import write_split
     from hilum.auditing.splits import count_findings, count_parts, make_split, parse_shares
-    from hilum.stores import as_place
 
     with console.progress_bar() as progress:
         dataset = open_data(
@@ -104,8 +104,7 @@ def split(
             for part, row in counts.items()
         ],
     )
-    fold = " --fold 0" if folds else ""
-    console.print_lines(f"Written: {out}")
-    console.print_lines(
-        f"Train with it: hilum train {as_place(data)} --split {out}{fold} --out RUN"
-    )
+    fold = ("--fold", 0) if folds else ()
+    opened = data_again(data, classes, exclude, layout, skip_damaged)
+    again = console.command("hilum", "train", *opened, "--split", out, *fold)
+    console.print_lines(f"Written: {out}", f"Train with it: {again} --out RUN")

@@ -18,6 +18,7 @@ from hilum.cli.options import (
     Layout,
     SkipDamaged,
     Split,
+    data_again,
     open_data,
     recipes,
 )
@@ -196,5 +197,6 @@ def train(
         console.print_write_up(written, as_place(data))
     else:
         console.print_lines(f"Classifier: {out / 'classifier'}")
-        again = console.command("hilum", "train", as_place(data), "--out", out, "--resume")
+        opened = data_again(data, classes, exclude, layout, skip_damaged)
+        again = console.command("hilum", "train", *opened, "--out", out, "--resume")
         console.print_lines(f"Evaluate what was held out, and report: {again}")

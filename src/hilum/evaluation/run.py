@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hilum.classifier.classifier import Classifier
-from hilum.classifier.conformal import COVERAGE
+from hilum.classifier.conformal import COVERAGE, check_coverage
 from hilum.classifier.hub import refuse_to_write
 from hilum.codec import to_plain
+from hilum.errors import EvaluationError
 from hilum.evaluation.assess import Assessment, assess
-from hilum.evaluation.external import ExternalDrop, read_internal, write_external
+from hilum.evaluation.external import ExternalDrop, internal_folder, read_internal, write_external
 from hilum.evaluation.files import PREDICTIONS_FILE, Evaluation
 from hilum.evaluation.ledger import Look, record_look
 from hilum.evaluation.overlap import is_external
@@ -81,6 +82,9 @@ def evaluate_run(
     """
     shares = parse_prevalence(prevalence, classifier.tree)
     chosen = parse_rule(rule) if rule else None
+    check_coverage(coverage)
+    if internal and not internal_folder(internal):
+        raise EvaluationError(f"{internal}: holds no evaluation to compare with.")
     dataset = as_divided(dataset, folder)
     split = dataset.split_or_all(split)
     external = is_external(classifier, dataset)

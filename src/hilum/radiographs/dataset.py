@@ -33,7 +33,7 @@ from hilum.radiographs.pixels import (
     content_digests,
     open_pixels,
 )
-from hilum.radiographs.typos import refuse_typos
+from hilum.radiographs.typos import refuse_typos, what_to_do
 from hilum.records import (
     ABSENT,
     MISSING,
@@ -274,6 +274,7 @@ def open_dataset(
     marks: list[tuple[int, ...]] = [()] * len(found)
     by_finding = bool(listing.findings) and not all(f.labels for f in found)
     if tree is None and by_finding and not rename:
+        refuse_typos(root, {(name,) for name in listing.findings})
         tree = LabelTree((), listing.findings)
         notes.append(
             "Images have several labels, or none: each is read as a finding that is present or "
@@ -298,11 +299,12 @@ def open_dataset(
             raise DataError(
                 f"{root}: labels can be renamed only to classes of a tree that is given."
             )
-        refuse_typos(root, {f.labels for f in found})
+        paths = {f.labels for f in found}
+        refuse_typos(root, paths)
         try:
-            tree = LabelTree.from_paths(f.labels for f in found)
+            tree = LabelTree.from_paths(paths)
         except LabelError as error:
-            raise LabelError(f"{root}: {error}") from None
+            raise LabelError(f"{root}: {error}{what_to_do(root, paths)}") from None
         index = {path: i for i, path in enumerate(tree.paths)}
         labels = [index[f.labels] for f in found]
     else:

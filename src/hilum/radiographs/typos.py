@@ -1,11 +1,12 @@
-"""Labels that look like one label, written in two ways."""
+"""Labels that are not what was meant: one label written in two ways, and nesting that is none."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from hilum.errors import DataError
 from hilum.radiographs.layouts import same_numbers
+from hilum.wording import listed
 
 #: What file managers add to the name of a copy.
 _COPY = re.compile(
@@ -27,9 +28,35 @@ def refuse_typos(root: Path, paths: Iterable[tuple[str, ...]]) -> None:
                     where = "/".join(parent) or "the labels"
                     raise DataError(
                         f"{root}: among {where}, '{one}' and '{other}' look like one label with a "
-                        "typo. Rename one folder, or list the labels with --classes if both are "
+                        "typo. Give both one name, or list the labels with --classes if both are "
                         "meant."
                     )
+
+
+def what_to_do(root: Path, paths: Collection[tuple[str, ...]]) -> str:
+    """How data whose labels form no tree may be mended, as the end of a refusal."""
+    if len(paths) == 1:
+        return " Add images of another label."
+    common = [
+        at[0]
+        for k, at in enumerate(zip(*paths, strict=False))
+        if len({p[: k + 1] for p in paths}) == 1
+    ]
+    if common and tuple(common) not in paths:
+        inner = root.joinpath(*common)
+        if inner.is_dir():
+            return f" If '{'/'.join(common)}' is no label, give as the data: {inner}"
+    parents: dict[str, set[str]] = {}
+    for path in paths:
+        for depth, name in enumerate(path[1:]):
+            parents.setdefault(name, set()).add("/".join(path[: depth + 1]))
+    several = next((above for above in parents.values() if len(above) > 1), None)
+    if several:
+        return (
+            f" It stands below {listed(sorted(several))}: if these are splits, call them train, "
+            "val and test; otherwise give each label a name of its own."
+        )
+    return " Rename, move or remove what is no label of its own."
 
 
 def _is_typo(one: str, other: str) -> bool:

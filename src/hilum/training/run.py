@@ -111,6 +111,8 @@ def train(
     dataset = as_dataset(dataset, progress=progress)
     out = out or new_run_folder(dataset)
     division = Division.read(Path(split_file), fold) if split_file else None
+    if resume and read_facts(out) is None:
+        raise TrainingError(f"{out}: there is no run to resume here.")
     if resume and division is None:
         division = Division.of_run(out)
     if fold is not None and (division is None or division.fold != fold):

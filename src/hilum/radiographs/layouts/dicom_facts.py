@@ -9,6 +9,7 @@ from hilum.radiographs.cache import salt_of
 from hilum.radiographs.dicom.reading import StudyFacts, patient_key, read_study
 from hilum.radiographs.image import IMAGE_SUFFIXES, begins_as_dicom
 from hilum.radiographs.layouts.listing import (
+    FROM_DICOM,
     Found,
     Layout,
     LeftOut,
@@ -74,9 +75,11 @@ def add_dicom_facts(
     note = (
         f"{plural(len(lateral), 'lateral view')} left out (View Position): frontal ones are read."
     )
+    by_file = by_patient and any(image.group for image in found)
     return replace(
         listing,
         found=tuple(found),
+        patients_from=FROM_DICOM if by_file else listing.patients_from,
         notes=(*listing.notes, *_notes(counts, by_patient=by_patient)),
         left_out=(*listing.left_out, *([LeftOut(note, tuple(lateral))] if lateral else [])),
     )

@@ -22,6 +22,10 @@ from hilum.radiographs.layouts.listing import (
 _NOT_A_LABEL = re.compile(r"(images|imgs|stage_\d_(train|test)_images)([_-]?\d+)?", re.IGNORECASE)
 
 
+class UnlabelledError(DataError):
+    """Images whose labels no folder gives."""
+
+
 def _has_splits(root: Path) -> bool:
     return root.is_dir() and any(split_of(p.name) for p in subfolders(root))
 
@@ -64,13 +68,13 @@ def _images(folder: Path, split: str, others: list[PurePath]) -> list[Found]:
     for directory, names in walk(folder, others):
         labels = tuple(map(nfc, directory.relative_to(folder).parts))
         if not labels:
-            raise DataError(
+            raise UnlabelledError(
                 f"{folder}: holds images without a label ({names[0]}, …): move each into a "
                 "folder named after its label, or give the table (CSV) that lists them with their "
                 "labels, from a folder above them."
             )
         if _NOT_A_LABEL.fullmatch(labels[-1]):
-            raise DataError(
+            raise UnlabelledError(
                 f"{directory}: '{labels[-1]}' is no label, so the labels of these images stand "
                 "elsewhere; add a table (CSV) with the columns path and label, or move each "
                 "image into a folder named after its label."

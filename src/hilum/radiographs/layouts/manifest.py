@@ -100,6 +100,15 @@ def _tells_of_a_finding(cells: Sequence[str]) -> bool:
     return 2 * sum(cell.casefold() in CELLS for cell in told) > len(told)
 
 
+def why_not(table: Path) -> str:
+    """What keeps a table from labelling images, in a sentence; '' where nothing does."""
+    try:
+        find_columns(table, column_names(table), _BY_PATH, ("image", "label"))
+    except DataError as error:
+        return str(error).removeprefix(f"{table}: ")
+    return ""
+
+
 def labels_images(table: Path) -> bool:
     """Whether a table names images, by paths or by a UID of DICOM, and gives each a label.
 
@@ -187,7 +196,9 @@ class _Listed:
         self.problems.check()
         left_out = (*self.table.left_out, *left_out, *self._marked.left_out)
         if not marked:
-            raise DataError(f"{self.file}: lists no image. {' '.join(x.note for x in left_out)}")
+            raise DataError(
+                " ".join([f"{self.file}: lists no image.", *(x.note for x in left_out)])
+            )
         notes = [self.table.note]
         if 0 < self._without_split < len(marked):
             notes.append(f"{plural(self._without_split, 'image')} without a split read as train.")

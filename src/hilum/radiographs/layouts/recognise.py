@@ -36,6 +36,8 @@ SPECIFIC: tuple[Layout, ...] = (
 )  # fmt: skip
 #: Folder trees, which almost anything looks like, are tried where none of the others fits.
 GENERAL: tuple[Layout, ...] = (folders.SPLIT_FOLDERS, folders.LABEL_FOLDERS)
+#: Endings of tables that are to be saved as CSV first.
+_OTHER_TABLES = frozenset({".tsv", ".tab", ".xlsx", ".xls", ".ods"})
 #: What a folder may be although a table of any name lies in it.
 _BEFORE_TABLES = (*SPECIFIC, folders.SPLIT_FOLDERS)
 LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (*SPECIFIC, *GENERAL)}
@@ -65,11 +67,14 @@ def read_layout(
     if isinstance(data, StorePath):
         data.forget()
     if not data.exists():
-        raise DataError(f"{data}: there is no such folder.")
+        raise DataError(f"{data}: there is no such folder or file.")
     place = _labelled_by(data, layout) or data
     kinds = _recognise(place) if layout is None else [_named(layout, place)]
     for kind in kinds:
-        listing = kind.read(place)
+        try:
+            listing = kind.read(place)
+        except folders.UnlabelledError as error:
+            raise DataError(f"{error}{_tables_not_read(data)}") from None
         if listing.found:
             beside = _tables(data.resolve().parent) if kind is folders.LABEL_FOLDERS else []
             if beside:
@@ -120,6 +125,18 @@ def _tables(folder: Path) -> list[Path]:
     return [p for p in files if p.is_file() and manifest.labels_images(p)]
 
 
+def _tables_not_read(folder: Path) -> str:
+    """Why the tables at the top of a folder do not label its images, as the end of a refusal."""
+    said = ""
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        ending = path.suffix.casefold()
+        if ending in TABLE_SUFFIXES:
+            said += f" The table {path.name} is not read: {manifest.why_not(path)}"
+        elif ending in _OTHER_TABLES:
+            said += f" The table {path.name} is not read: save it as CSV in UTF-8, with commas."
+    return said
+
+
 def _recognise(data: Path) -> list[Layout]:
     """The only layout of its own kind that matches, or else the folder trees that do."""
     matching = [kind for kind in SPECIFIC if kind.matches(data)]
@@ -131,7 +148,7 @@ def _recognise(data: Path) -> list[Layout]:
     if data.is_file() and not matching:
         raise DataError(
             f"{data}: expected a folder of radiographs, found a file that is not CSV, Parquet "
-            "or NPZ."
+            "or NPZ. Save a table as CSV in UTF-8, with commas between the cells."
         )
     return matching or [kind for kind in GENERAL if kind.matches(data)]
 

@@ -216,6 +216,7 @@ def find_columns(
             f"there is no column for the {' and the '.join(missing)} (found "
             f"{', '.join(there) or 'nothing'}); expected {expected}."
             + "".join(hint for hint in hints if "mean" in hint)
+            + " Divide its cells by commas." * (len(there) == 1 and bool({*";\t"} & {*there[0]}))
         )
     if wrong:
         raise DataError(f"{file}: {' '.join(wrong)}")
