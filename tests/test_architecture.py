@@ -18,7 +18,7 @@ SRC = ROOT / "src" / "hilum"
 #: docs/architecture.md shows the same list.
 LAYERS = (
     "errors",
-    "memory",
+    "process",
     "cluster",
     "parsing",
     "stores",

@@ -295,7 +295,6 @@ def test_version_and_no_verb(run):
         (["models", "covid"], "Did you mean 'covinet'|Known"),
         (["report", "."], "run"),
         (["train"], "Missing argument 'data'. See: hilum train --help"),
-        (["export", "x", "--to", "onnx", "--out", "labels.csv"], "end its name in .onnx"),
         (["capsule", "run", "x"], "Missing argument 'data'. See: hilum capsule run --help"),
         (["train", ".", "--nope"], "No such option: --nope. See: hilum train --help"),
         (["models", "--batch", "x"], "Invalid value for '--batch': .* See: hilum models --help"),

@@ -15,8 +15,16 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from hilum.errors import DataError
+from hilum.errors import DataError, HilumError
 from hilum.stores import as_place, on_disk
+
+
+def refuse_ending(
+    file: Path, endings: tuple[str, ...], error: type[HilumError] = DataError
+) -> None:
+    """Raise error for a file to be written that is named as one of another kind: it may be one."""
+    if file.suffix.casefold() not in endings:
+        raise error(f"{file}: what is written there ends in {' or '.join(endings)}; rename it.")
 
 
 @contextmanager

@@ -102,7 +102,9 @@ def test_licence_and_meaning_of_known_data(audited, tmp_path):
     assert read(tmp_path / "sure.json")["rai:dataAnnotationProtocol"] == [source.meaning]
     assert read(tmp_path / "unsure.json")["license"] == "unknown"
     with pytest.raises(DataError, match="nowhere"):
-        write_croissant(dataset, found, tmp_path / "sure.json/nowhere")
+        write_croissant(dataset, found, tmp_path / "sure.json/nowhere.json")
+    with pytest.raises(DataError, match="labels.csv: .* ends in .json or .jsonld"):
+        write_croissant(dataset, found, tmp_path / "labels.csv")
 
 
 def test_an_npz_file_is_one_file(audited, tmp_path):

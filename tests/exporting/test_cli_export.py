@@ -98,6 +98,8 @@ def test_what_makes_no_sense_is_refused(tmp_path, run, classifier):
         return run(tmp_path / "c", *arguments).exception
 
     assert "Did you mean 'onnx'" in str(refusal("--to", "onx"))
+    error = refusal("--to", "onnx", "--out", tmp_path / "labels.csv")
+    assert "labels.csv: what is written there ends in .onnx" in str(error)
     error = refusal("--to", "safetensors", "--input", "pixels", "--check", tmp_path)
     assert isinstance(error, ClassifierError)
     assert "--input, --check: only with --to onnx" in str(error)

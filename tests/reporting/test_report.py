@@ -271,5 +271,10 @@ def test_paths_of_the_machine_stay_out(make_run, tmp_path):
 
 def test_an_output_that_cannot_be_written_is_refused(make_run, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(HilumError, match="Cannot write the report"):
-        write_report([make_run()], tmp_path / "file" / "report.html")
+    run = make_run()
+    for name, why in (
+        ("file/report.html", "Cannot write the report"),
+        ("labels.csv", "labels.csv: what is written there ends in .html or .htm"),
+    ):
+        with pytest.raises(HilumError, match=why):
+            write_report([run], tmp_path / name)

@@ -14,7 +14,7 @@ from hilum.auditing.audit import Audit
 from hilum.auditing.findings import Finding
 from hilum.codec import write_plain
 from hilum.errors import DataError, plural
-from hilum.files import file_sha256
+from hilum.files import file_sha256, refuse_ending
 from hilum.radiographs.dataset import Dataset
 from hilum.records import ABSENT, MISSING, PRESENT, UNCERTAIN
 
@@ -53,8 +53,9 @@ def write_croissant(dataset: Dataset, audit: Audit, file: Path) -> None:
     """Write a data set's Croissant as JSON-LD. Raises DataError where that is not possible.
 
     audit: of this data set. A library that is to open the images looks for them beside the file,
-    so it belongs into the data's folder.
+    so it belongs into the data's folder. Its name ends in .json or .jsonld.
     """
+    refuse_ending(file, (".json", ".jsonld"))
     write_plain(file, make_croissant(dataset, audit), error=DataError, indent=2, errors="replace")
 
 

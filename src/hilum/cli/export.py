@@ -76,8 +76,6 @@ def export(
         raise ClassifierError(f"There is no format '{to}'.{nearest(to, _FORMATS)}")
     given = {"--input": takes != "images", "--operate": operate, "--check": check}
     foreign = [option for option, is_given in given.items() if is_given]
-    if to == "onnx" and out and out.suffix.casefold() != ".onnx":
-        raise ClassifierError(f"{out}: one file of ONNX is written; end its name in .onnx.")
     if to == "safetensors" and foreign:
         raise ClassifierError(f"{', '.join(foreign)}: only with --to onnx or huggingface.")
     model = Classifier.load(classifier, device="cpu")

@@ -24,7 +24,7 @@ from hilum.errors import ClassifierError, DataError
 from hilum.exporting.card import shareable
 from hilum.exporting.graph import ClassifierGraph, Input, logits_name, output_names
 from hilum.exporting.session import OPSET, run_session, start_session
-from hilum.files import safe_name, write_atomically
+from hilum.files import refuse_ending, safe_name, write_atomically
 from hilum.phantoms.phantom import LABELS, render_phantom
 from hilum.predictions import Predictions
 from hilum.radiographs.image import read_radiograph
@@ -75,9 +75,11 @@ def export_onnx(
 
     The file's metadata hold, as JSON: hilum.labels, classes, decisions, strategy, rule,
     preprocessing, temperatures, input, outputs, operating_points, provenance, version.
-    Raises ClassifierError where the preprocessing cannot be expressed (graph.ClassifierGraph), or
-    the file and the classifier disagree; the file is then not written.
+    Raises ClassifierError where the file's name does not end in .onnx, the preprocessing cannot be
+    expressed (graph.ClassifierGraph), or the file and the classifier disagree; the file is then
+    not written.
     """
+    refuse_ending(Path(file), (".onnx",), ClassifierError)
     data, agreement = make_onnx(classifier, takes=takes, operate=operate, radiographs=radiographs)
     write_atomically(Path(file), data)
     return agreement

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from hilum.errors import HilumError
-from hilum.files import write_atomically
+from hilum.files import refuse_ending, write_atomically
 from hilum.reporting.svg import number_charts
 from hilum.wording import PERCENT, PLAIN, duration, listed
 
@@ -69,8 +69,9 @@ def write_page(out: Path, template: str, /, what: str = "page", **values: Any) -
     names. out: its folder is made. what: what the file is, for the
     refusal. values: for the template, which also gets the time as ``made``. A file name that is
     not valid Unicode cannot stand in UTF-8: its odd bytes become '?'. Raises HilumError where it
-    cannot be written.
+    cannot be written, or its name ends in something else than .html or .htm.
     """
+    refuse_ending(out, (".html", ".htm"))
     made = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = page_environment().get_template(template).render(made=made, **values)
     return write_text(out, number_charts(page, "chart"), what)
