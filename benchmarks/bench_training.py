@@ -69,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
     """Let so many processes compute meanwhile, each as a program that somebody else started."""
-    command = [sys.executable, "-c", "while True: pass"]
+    code = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
+    command = [sys.executable, "-c", code]
     others = [subprocess.Popen(command, start_new_session=True) for _ in range(processes)]
     try:
         yield

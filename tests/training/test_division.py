@@ -6,6 +6,8 @@ import pytest
 
 from hilum.auditing.split_table import write_split
 from hilum.auditing.splits import make_split
+from hilum.classifier.classifier import Classifier
+from hilum.cli.calibrate import calibrate
 from hilum.errors import DataError, TrainingError
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.folder import as_divided
@@ -35,6 +37,10 @@ def test_a_fold_is_monitored_and_the_others_train(tmp_path, data, folds, recipe)
     divided = as_divided(data, tmp_path / "run")
     assert len(divided.indices("val")) == facts["monitored"]["n"]
     assert divided.fingerprint == facts["data"]["fingerprint"]
+
+    calibrate(tmp_path / "run", data.root, out=tmp_path / "calibrated")
+    fitted = Classifier.load(tmp_path / "calibrated").provenance["calibration"]
+    assert fitted["n"] == facts["monitored"]["n"]
 
 
 def test_resuming_takes_the_runs_own_table(tmp_path, data, folds, recipe):

@@ -71,6 +71,7 @@ def calibrate(
     from hilum.classifier.files import classifier_folder, refuse_other_files
     from hilum.classifier.hub import refuse_to_write
     from hilum.classifier.validation import HOLDS
+    from hilum.training.folder import as_divided
 
     if out is None:
         refuse_to_write(classifier)
@@ -88,6 +89,7 @@ def calibrate(
             skip_damaged=skip_damaged,
             progress=progress,
         )
+        dataset = as_divided(dataset, classifier)
         calibrated = calibrate_on(
             model,
             dataset,
