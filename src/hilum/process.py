@@ -9,18 +9,19 @@ def own_process() -> None:
     """Settle for this process what is faster where it does nothing but Hilum's work.
 
     For the process that owns itself: the command line calls it, the library never does. What the
-    environment says of the two variables that it sets stays.
+    environment says of it already stays.
 
     Freed memory is kept instead of handed back at every step. Convolution layers allocate and free
     tens of megabytes per layer and step; by default glibc takes each from the kernel anew, and
     clearing the pages costs more than the arithmetic (see benchmarks/bench_training.py). No effect
     where the C library is not glibc.
 
-    Threads that have to wait for each other sleep instead of asking on and on, as OpenMP's do by
-    default: where anything else runs on the machine, they take the processor from the very thread
-    that they wait for, and training falls to a tenth of its speed (docs/performance.md).
+    Threads that have to wait for each other sleep after fractions of a millisecond. GNU's OpenMP
+    has them ask on and on for thirty times as long; where much else runs on the machine, they take
+    the processor from the very thread that they wait for (docs/performance.md).
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read as PyTorch is imported
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # read as PyTorch is imported
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # 2 MB pages; read at its first allocation
     if sys.platform != "linux":
         return
