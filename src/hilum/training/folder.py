@@ -200,8 +200,6 @@ def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> 
                 f"{out}: holds other files ({', '.join(sorted(strangers)[:5])}); name an empty "
                 "or a new folder."
             )
-        if resume:
-            raise TrainingError(f"{out}: there is no run to resume here.")
         facts = _first_facts(plan, division)
         for name, data in first.items():
             write_atomically(out / name, data)

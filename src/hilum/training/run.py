@@ -111,15 +111,15 @@ def train(
     dataset = as_dataset(dataset, progress=progress)
     out = out or new_run_folder(dataset)
     division = Division.read(Path(split_file), fold) if split_file else None
-    if resume and read_facts(out) is None:
-        raise TrainingError(f"{out}: there is no run to resume here.")
-    if resume and division is None:
-        division = Division.of_run(out)
+    if resume:
+        found = read_facts(out)
+        if found is None:
+            raise TrainingError(f"{out}: there is no run to resume here.")
+        allow = {*several(allow), *found.get("allowed", [])}
+        division = division or Division.of_run(out)
     if fold is not None and (division is None or division.fold != fold):
         used = "none was given" if division is None else f"the run's is of fold {division.fold}"
         raise TrainingError(f"Fold {fold} was asked for, of which table? {used}: add --split.")
-    if resume:
-        allow = {*several(allow), *(read_facts(out) or {}).get("allowed", [])}
     undivided = "train" in dataset.splits and "val" not in dataset.splits
     if division is None and not resume and undivided and recipe.monitor == "val":
         division, said = Division.make(dataset, progress)
