@@ -69,10 +69,16 @@ def visit(browser: Browser) -> Callable[..., Visit]:
 
 
 def choose(page: Any, *files: Path) -> None:
-    """Choose files and wait until all are answered."""
+    """Choose files and wait until all are answered and the first is seen."""
     page.set_input_files("#choose", list(files))
     page.wait_for_selector("#list .item")
     page.locator("#list .item", has_text="…").first.wait_for(state="detached")
+    until_shown(page)
+
+
+def until_shown(page: Any) -> None:
+    """Wait until the radiograph that was turned to is seen: it is decoded first."""
+    page.locator("#stage[aria-busy=false]").wait_for()
 
 
 def shown(p: float) -> str:

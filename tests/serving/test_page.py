@@ -24,7 +24,7 @@ from tests.browser import chromium as chromium
 from tests.radiographs.dicoms import dicom, save
 from tests.serving.conftest import png
 from tests.serving.pages import address as address
-from tests.serving.pages import choose, middle, running, shown
+from tests.serving.pages import choose, middle, running, shown, until_shown
 from tests.serving.pages import visit as visit
 from tests.spots import write_spots
 from tests.untrained import untrained
@@ -140,7 +140,7 @@ def test_a_dicom_file_is_drawn(visit: Callable[..., Visit], address: str, tmp_pa
     assert found.page.get_by_text("The file says: PA, 34 years, female.").is_visible()
     choose(found.page, save(tmp_path / "2.dcm", measured))
     found.page.keyboard.press("j")
-    found.page.locator("#view-title", has_text="2.dcm").wait_for()
+    until_shown(found.page)
     middle(found.page)
     assert found.page.evaluate(drawn) != without  # the ruler
     assert not found.page.locator("#no-picture").is_visible()
@@ -364,16 +364,16 @@ def test_the_csv_is_that_of_hilum_predict_and_holds_no_formula(
 
 
 def refuse(page: Any, status: int, detail: str, *, times: int) -> None:
-    """Let the next requests for predictions be refused."""
-    left = iter(range(times))
+    """Let the next requests for predictions be refused; each is to wait a second longer."""
+    left = iter(range(20, 20 + times))
 
     def answer(route: Any) -> None:
-        if next(left, None) is None:
+        if (wait := next(left, None)) is None:
             route.continue_()
             return
         route.fulfill(
             status=status,
-            headers={"Retry-After": "20", "Content-Type": "application/problem+json"},
+            headers={"Retry-After": str(wait), "Content-Type": "application/problem+json"},
             body=json.dumps({"title": "Refused", "status": status, "detail": detail}),
         )
 
@@ -403,10 +403,9 @@ def test_a_server_that_stays_busy_is_left_alone(
     refuse(page, 429, "The queue is full.", times=99)
     page.set_input_files("#choose", radiographs[0])
 
-    for _ in range(3):
-        with page.expect_response("**/v1/predictions*"):
-            page.get_by_text("server busy").wait_for()
-            page.clock.fast_forward(20_000)
+    for wait in (20, 21, 22):
+        page.get_by_text(f"server busy, again in {wait} s").wait_for()
+        page.clock.fast_forward(wait * 1000)
 
     page.get_by_text("The queue is full.").wait_for()
     assert len(asked) == 4

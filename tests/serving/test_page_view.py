@@ -13,7 +13,7 @@ from tests.browser import chromium as chromium
 from tests.radiographs.dicoms import dicom, save
 from tests.serving.conftest import png
 from tests.serving.pages import address as address
-from tests.serving.pages import choose, middle
+from tests.serving.pages import choose, middle, until_shown
 from tests.serving.pages import visit as visit
 
 
@@ -63,7 +63,7 @@ def test_two_pictures_under_one_view_full_screen_and_never_out_of_sight(
 
     page.keyboard.press("c")
     page.keyboard.press("j")
-    page.locator("#view-title", has_text=radiographs[1].name).wait_for()
+    until_shown(page)
     first, second = (page.locator("figure").nth(i) for i in (0, 1))
     assert first.inner_text().startswith(radiographs[0].name)
     assert second.inner_text().startswith(radiographs[1].name)
@@ -177,6 +177,7 @@ def test_the_nearest_training_radiograph_stands_beside_the_picture(
     told = asked.value.json()[0]
     said = f"Training radiograph: {told['label']}, distance {told['distance']:.2f}"
     beside.get_by_text(said).wait_for()  # the next one's nearest
+    until_shown(page)
     page.keyboard.press("n")
     assert not beside.is_visible()
     assert pressed.count() == 0

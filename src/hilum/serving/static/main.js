@@ -139,10 +139,8 @@ async function predict(item) {
       refresh();
     });
     if (found.status !== "ok") return fail(item, found.reason);
-    item.state = "done";
-    item.result = found;
-    item.preview = found.preview;
-    if (item.preview) drawThumb(item, await decodePng(item.preview));
+    if (found.preview) drawThumb(item, await decodePng(found.preview));
+    Object.assign(item, { state: "done", result: found, preview: found.preview });
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
     fail(item, error.message, () => retry(item));
@@ -206,8 +204,10 @@ function walk(by) {
 async function showPicture() {
   const item = chosen;
   const preview = item?.preview;
+  byId("stage").setAttribute("aria-busy", true);
   const image = preview ? await decodePng(preview) : null;
   if (item !== chosen) return; // another was chosen while this one was decoded
+  byId("stage").setAttribute("aria-busy", false);
   viewer.show(image, item?.name ?? "", item ? lineOf(item) : "", rulerOf(item?.result));
   const words = {
     failed: "No picture: the file was not read.",

@@ -306,11 +306,11 @@ export class Viewer {
 
   // Many moves of the mouse between two frames are one drawing.
   #later() {
+    byId("zoom-value").textContent = `${Math.round(100 * this.zoom)} %`;
     if (this.#drawing) return;
     this.#drawing = true;
     requestAnimationFrame(() => {
       this.#drawing = false;
-      byId("zoom-value").textContent = `${Math.round(100 * this.zoom)} %`;
       this.#offerMeasuring();
       this.main.draw();
       this.pinned.draw();
