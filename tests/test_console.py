@@ -63,6 +63,6 @@ def test_what_was_held_out_is_told_of_classes_and_of_findings(
     print_write_up(WriteUp(Path("report.html"), (Path("run"),), "val", {"run": evaluation}, ()), "")
     said = capsys.readouterr().out
     chooses, findings = bool(dataset.tree.decisions), bool(dataset.tree.findings)
-    assert ("\naccuracy " in said, "sensitivity for normal" in said) == (chooses, chooses)
+    assert ("\naccuracy " in said, "recall of normal" in said) == (chooses, chooses)
     assert ("AUROC, mean over findings" in said, "\nFindings\n" in said) == (findings, findings)
     assert "root" not in said

@@ -104,7 +104,7 @@ def print_write_up(result: "WriteUp", data: object) -> None:
                 for name, measure in OVERALL.items()
             ]
             rows += [
-                [f"sensitivity for {name}", *(e.per_class[name].recall for e in found.values())]
+                [f"recall of {name}", *(e.per_class[name].recall for e in found.values())]
                 for name in first.classes
             ]
         if first.over_findings:

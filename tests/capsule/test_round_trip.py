@@ -328,11 +328,11 @@ def test_results_are_read_beside_home_and_pooled(capsule, result, signed, tmp_pa
     )
     pooled = {row["name"]: row for row in found["together"]}
     assert list(pooled) == [
-        "macro AUROC", *(f"{what} for {label}" for what in ("AUROC", "sensitivity")
+        "macro AUROC", *(f"{what} of {label}" for what in ("AUROC", "recall")
                          for label in ("normal", "covid", "non-covid"))
     ]  # fmt: skip
-    sensitivity = pooled["sensitivity for covid"]
-    shares = [one["value"] for one in rows["sensitivity for covid"]["sites"]]
+    sensitivity = pooled["recall of covid"]
+    shares = [one["value"] for one in rows["recall of covid"]["sites"]]
     assert min(shares) - 0.01 <= sensitivity["estimate"]["value"] <= max(shares)
     assert sensitivity["prediction"][0] <= sensitivity["estimate"]["low"]
     assert "Sites pooled, without home" in text

@@ -73,20 +73,26 @@ def test_a_split_that_was_not_watched_needs_no_caution_about_it(make_run):
 
 
 @pytest.mark.parametrize(
-    ("severity", "audited", "says"),
+    ("severity", "code", "audited", "says"),
     [
-        ("critical", "sha256:5f2c", "the audit found what is critical: “2 patients in two splits”"),
-        ("warning", "sha256:5f2c", "with 25 radiographs the intervals are wide"),
-        ("critical", "other", "no audit of these very data was at hand"),
+        ("critical", "x", "sha256:5f2c", "found what is critical: “2 patients in two splits”"),
+        (
+            "critical",
+            "provenance",
+            "sha256:5f2c",
+            "critical: what its labels mean (the note above)",
+        ),
+        ("warning", "x", "sha256:5f2c", "with 25 radiographs the intervals are wide"),
+        ("critical", "x", "other", "no audit of these very data was at hand"),
     ],
 )
-def test_the_verdict_says_what_speaks_against_it(make_run, tmp_path, severity, audited, says):
+def test_the_verdict_says_what_speaks_against_it(make_run, tmp_path, severity, code, audited, says):
     folder = make_run()
     evaluate_also(folder)
     runs = read_runs([folder])
     finding = {
         "severity": severity,
-        "code": "x",
+        "code": code,
         "title": "2 patients in two splits",
         "meaning": "…",
     }

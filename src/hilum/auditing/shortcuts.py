@@ -169,7 +169,7 @@ def left_findings(
         f"{s.name}: AUROC {_in_words(s.auroc)}, as the images are {_in_words(before[s.name])}"
         for s in measured
     )
-    strongest = f"AUROC {best.auroc.value:.2f} from the {best.name}"
+    strongest = f"AUROC {best.auroc.value:.2f} from {best.about}"
     if best.above_chance and (best.auroc.value or 0) >= _NOTABLE:
         return [
             Finding(

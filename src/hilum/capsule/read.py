@@ -171,9 +171,9 @@ def _measures(home: Aggregates, side: Aggregates) -> dict[str, Figure]:
         found[f"AUROC of the decision {name}"] = side.decisions.get(name, lacking)
     for label in home.classes:
         own = side.classes.get(label)
-        found[f"AUROC for {label}"] = own.auroc if own else lacking
-        found[f"sensitivity for {label}"] = own.recall if own else lacking
-        found[f"specificity for {label}"] = own.specificity if own else lacking
+        found[f"AUROC of {label}"] = own.auroc if own else lacking
+        found[f"recall of {label}"] = own.recall if own else lacking
+        found[f"specificity of {label}"] = own.specificity if own else lacking
     for point in side.points:
         found[f"{point.name}: sensitivity"] = point.sensitivity
         found[f"{point.name}: specificity"] = point.specificity
@@ -202,10 +202,10 @@ def pool_sites(found: Sequence[Read]) -> list[Together]:
     rows = [_together("macro AUROC", names, [_of_area(side.macro_auroc) for side in sides])]
     for label, there in zip(labels, of_classes, strict=True):
         areas = [_of_area(own.auroc) if own else None for own in there]
-        rows.append(_together(f"AUROC for {label}", names, areas))
+        rows.append(_together(f"AUROC of {label}", names, areas))
     for label, there in zip(labels, of_classes, strict=True):
         shares = [_of_share(own.called[label], own.n) if own else None for own in there]
-        rows.append(_together(f"sensitivity for {label}", names, shares))
+        rows.append(_together(f"recall of {label}", names, shares))
     return rows
 
 

@@ -155,6 +155,7 @@ def class_bars(
                     count + 0.012 * most, y, f"{count:,}{share}", va="center", ha="left",
                     color=INK, fontsize=8.5,
                 )  # fmt: skip
+        axes.xaxis.set_major_formatter("{x:,.7g}")
         lay_rows(
             axes, [c - 0.27 for c in range(len(classes))], (len(classes) - 0.5, -0.6),
             (0, 1.25 * most), "images",

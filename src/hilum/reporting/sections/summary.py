@@ -13,6 +13,7 @@ from hilum.reporting.subject import Subject, name_external
 from hilum.wording import PERCENT, listed
 
 _NOT_ELSEWHERE = "how it does on films from elsewhere was not measured"
+_LABELS = "what its labels mean (the note above)"
 _95 = "95\N{NARROW NO-BREAK SPACE}%"
 
 
@@ -63,7 +64,11 @@ def _say_doubts(subject: Subject, run: Run, result: SplitResult) -> str:
         doubts.append("no audit of these very data was at hand")
     else:
         divided = ", made of these data before they were so divided," if audit["divided"] else ""
-        critical = [f"“{f.title}”" for f in audit["findings"] if f.severity == "critical"]
+        critical = [
+            _LABELS if f.code == "provenance" else f"“{f.title}”"
+            for f in audit["findings"]
+            if f.severity == "critical"
+        ]
         if critical:
             doubts.insert(0, f"the audit{divided} found what is critical: {listed(critical)}")
         elif divided:
