@@ -194,6 +194,10 @@ def test_audit_split_and_train_by_the_split(tmp_path, monkeypatch, run):
     assert "not about the splits" not in text
     assert "made of other data than these runs" not in text
 
+    (tmp_path / "audit-spots").rename(tmp_path / "run/audit")  # as hilum train leaves it
+    code, _, err = run("report", tmp_path / "run", "--out", page)
+    assert (code, "With the findings of" in err, "run/audit/audit.json" in err) == (0, True, True)
+
 
 def test_train_refuses_a_leak_and_allows_it_when_told(tmp_path, run):
     data = write_spots(tmp_path / "spots", {"train": 4, "val": 2})

@@ -28,8 +28,8 @@ def report(
     audit: Annotated[
         Path | None,
         typer.Option(
-            help="An audit.json, to show its findings. [dim]Default: that of `hilum audit` in "
-            "audit-NAME of the first run's data, if it is here.[/dim]"
+            help="An audit.json, to show its findings. [dim]Default: that of the first run, or of "
+            "`hilum audit` in audit-NAME of its data.[/dim]"
         ),
     ] = None,
     data: Annotated[

@@ -204,7 +204,8 @@ def report_on(
     """Explain what is not explained yet, and write a report with all that is found of the runs.
 
     out: by default report.html in the first run. data: the radiographs, by default those of each
-    run. audit: by default the one that `hilum audit` of the first run's data left here.
+    run. audit: by default the one that lies in the first run, that `hilum audit` of its data left
+    here, or that `hilum demo` left beside it.
     out_of_fold: predictions.csv of radiographs that were held out, to look for label errors.
     explain: evaluated splits that have no explanations. say: told what of this was found, or why
     it is left out. full: as of write_report, which also says what is returned and raised.
@@ -218,10 +219,12 @@ def report_on(
             for name, reason in refused.items():
                 say(f"No explanations of {run}, {name}: {reason}")
     root = data or data_root(runs[0])
-    usual = Path(f"audit-{root.name}") / "audit.json" if root else None
-    if audit is None and usual and usual.is_file():
-        audit = usual
-        say(f"With the findings of {usual}")
+    if audit is None:
+        here = [Path(f"audit-{root.name}")] if root else []
+        folders = [runs[0] / "audit", *here, runs[0].parent / "audit"]
+        audit = next((a for a in (of / "audit.json" for of in folders) if a.is_file()), None)
+        if audit:
+            say(f"With the findings of {audit}")
     label_errors = None
     if out_of_fold:
         (read,) = read_runs(runs[:1])
