@@ -157,9 +157,13 @@ def test_the_judgement_and_its_report(
         assert sentence.numbers
     page = (out / "report.html").read_text(encoding="utf-8")
     for text in ("What may be claimed", "accuracy &gt; OTHER", "For a review", "Operating points",
-                 "How the model behind it was made"):  # fmt: skip
+                 "How the model behind it was made", "Confusion matrix on these cases.",
+                 "Of these 400 cases ", "were their patients an independent sample"):  # fmt: skip
         assert text in page
+    assert "one training with one seed" not in page, "which is not known of it"
+    assert "nothing here can tell" not in page, "its training table was given"
     evaluation = json.loads((out / "evaluation/cases/evaluation.json").read_text())
+    assert evaluation["intervals"]["patients"] == 200
     cases = read_cases(tables["good"])
     truth, said = cases.truth, cases.predictions
     agreed = {

@@ -295,7 +295,12 @@ def _evaluate(
         decisions=decisions,
         rule=rule,
         strategy=strategy,
-        intervals={"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": seed},
+        intervals={
+            "confidence": CONFIDENCE,
+            "resamples": RESAMPLES,
+            "seed": seed,
+            **({"patients": len(set(sample.groups))} if sample.groups else {}),
+        },
         **recorded,
     )
 

@@ -109,11 +109,12 @@ class Evaluation(Displayed, _Measured):
     as LabelTree.to_json gives it. confusion_matrix: rows are the truth. overall: by
     measures.OVERALL. per_class: each class against the rest. decisions: each decision alone, by
     name. rule, strategy: how probabilities became classes. intervals: confidence, resamples and
-    seed behind the intervals. data: the data set (name, fingerprint). classifier: what it is and
-    where it came from. notes: sentences a reader must know. findings: of each its evaluation as a
-    choice between 'negative' and itself, on the images of which it is known. over_findings: by
-    findings.OVER_FINDINGS. called_together: rows are the findings that images truly have, the last
-    of images without any; columns how many of them are called each.
+    seed behind the intervals, and how many patients they draw, where they draw these. data: the
+    data set (name, fingerprint). classifier: what it is and where it came from. notes: sentences a
+    reader must know. findings: of each its evaluation as a choice between 'negative' and
+    itself, on the images of which it is known. over_findings: by findings.OVER_FINDINGS.
+    called_together: rows are the findings that images truly have, the last of images without any;
+    columns how many of them are called each.
     """
 
     n: int

@@ -18,6 +18,7 @@ from hilum.evaluation.external import EXTERNAL_FILE, ExternalDrop
 from hilum.evaluation.files import EVALUATION_FILE, Evaluation, read_evaluation
 from hilum.evaluation.shift import SHIFT_FILE, Shift, read_shift
 from hilum.evaluation.stress import STRESS_FILE, Stress, read_stress
+from hilum.judging.evaluated import SPLIT
 from hilum.judging.judge import JUDGEMENT_FILE, Judgement, read_judgement
 from hilum.labels import LabelTree, Strategy
 from hilum.parsing import parse_json, parse_toml, read_json, read_text
@@ -48,6 +49,17 @@ class SplitResult:
     stress: Stress | None = None
     shift: Shift | None = None
     findings: Mapping[str, "SplitResult"] = field(default_factory=dict)
+
+    @property
+    def on(self) -> str:
+        """What it was measured on, after 'on': the split, or the cases of a table."""
+        return "these cases" if self.split == SPLIT else self.split
+
+    @property
+    def images(self) -> str:
+        """How many images it was measured on, and which."""
+        n = f"{self.evaluation.n:,}"
+        return f"these {n} cases" if self.split == SPLIT else f"{n} radiographs of {self.split}"
 
 
 @dataclass(frozen=True)

@@ -120,11 +120,11 @@ def tell_findings(result: SplitResult) -> str:
     count = plural(len(found.findings), "finding")
     auroc = found.over_findings.get("macro_auroc")
     if auroc is None or auroc.value is None:
-        return f"On {result.split} the AUROC of its findings is undefined" + (
+        return f"On {result.on} the AUROC of its findings is undefined" + (
             f": {auroc.reason}." if auroc else "."
         )
     bounds = PLAIN.bounds(auroc)
-    text = f"On {result.split}, {plural(found.n, 'image')}, the mean AUROC of its {count} is "
+    text = f"On {result.on}, {plural(found.n, 'image')}, the mean AUROC of its {count} is "
     text += PLAIN.number(auroc.value)
     text += f" (95\N{NARROW NO-BREAK SPACE}% interval {bounds})" * bool(bounds)
     right = found.over_findings["right_findings"]

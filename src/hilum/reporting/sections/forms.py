@@ -53,8 +53,10 @@ CONDITIONS: Mapping[str, Condition] = {
         subject.audit is not None and not (subject.audit["other"] or subject.audit["divided"])
     ),
     # the training
-    "trained": lambda subject, run: not run.imported,
-    "imported": lambda subject, run: run.imported,
+    "trained": lambda subject, run: (
+        not run.imported if run.judgement is None else bool(run.judgement.leaks)
+    ),
+    "imported": lambda subject, run: run.imported or run.judgement is not None,
     "networks": lambda subject, run: bool(run.info.get("networks")),
     "recipe": lambda subject, run: bool(run.recipe),
     "preprocessing": lambda subject, run: run.image_size is not None,
@@ -248,9 +250,10 @@ def _known(run: Run) -> dict[str, str]:
                 "images of which every finding is told rightly"
             )
         found["measures"] = ". ".join(measured)
+        one = "one training with one seed, so " * (run.judgement is None and not run.imported)
         found["variation"] = (
-            "95 % intervals over the evaluated images; one training with one seed, so how figures "
-            "vary from training to training is not measured"
+            f"95 % intervals over the evaluated images; {one}how figures vary from training to "
+            "training is not measured"
         )
     if counts := (run.data.get("counts") or {}).get("train"):
         classes = listed(f"{n:,} {name}" for name, n in counts.items())

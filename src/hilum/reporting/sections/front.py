@@ -84,6 +84,7 @@ def show_measures(subject: Subject) -> dict[str, Any] | None:
     words = "; ".join(f"{name} {PERCENT.words(estimate)}" for name, estimate in drawn.items())
     return {
         **told,
+        "by_patients": all("patients" in e.intervals for e in found.values()),
         "table": replace(table, rows=rows, kind="short"),
         "chart": interval_chart(
             drawn, quantity="accuracy, recall", alt=f"95 % intervals. {words}."
@@ -182,7 +183,7 @@ def _operating(run: Run, result: SplitResult) -> dict[str, Any]:
             [Column("positive for", wrap=True), *measures[:2]],
             ranges,
         ),
-        "caption": _EXPECTED[found.holds or "alike"].format(result.split) if found else "",
+        "caption": _EXPECTED[found.holds or "alike"].format(result.on) if found else "",
         "missing": next((w for of in measured if (w := of.missing.get("operating"))), ""),
         "table": Table(f"Operating points of {run.name}, {result.split}, in short", columns, cells),
         "unmet": unmet,
@@ -244,7 +245,7 @@ def main_facts(run: Run) -> list[Fact]:
         told = {"": result.assessment.subgroups if result.evaluation.chooses else None}
         told |= {name: own.subgroups for name, own in result.assessment.findings.items()}
         if groups := {name: of for name, of in told.items() if of}:
-            facts.append(("Subgroups", _subgroups(groups, result.split)))
+            facts.append(("Subgroups", _subgroups(groups, result.on)))
     if looks := describe_ledger(run):
         facts.append(("Looks at test images", " ".join(looks)))
     if run.judgement is None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hilum.judging.evaluated import SPLIT
 from hilum.reporting.runs import Run, SplitResult
 from hilum.reporting.sections.data import class_charts, count_looks
 from hilum.reporting.sections.elsewhere import expected_range
@@ -173,13 +172,12 @@ def _describe_choice(result: SplitResult) -> str:
     found = result.evaluation
     n, accuracy = found.n, found.accuracy
     if accuracy.value is None:
-        return f"On {result.split} its accuracy is undefined: {accuracy.reason}."
+        return f"On {result.on} its accuracy is undefined: {accuracy.reason}."
     most = max(sum(row) for row in found.confusion_matrix)
     interval = PERCENT.bounds(accuracy)
     bounds = f" ({_95} interval {interval})" if interval else ""
-    on = "these cases" if result.split == SPLIT else result.split
     return (
-        f"On {on} it named the right class for {n - found.errors:,} of {n:,}: "
+        f"On {result.on} it named the right class for {n - found.errors:,} of {n:,}: "
         f"{PERCENT.number(accuracy.value)}{bounds}, where always naming the most frequent class "
         f"would be right for {most:,}."
     )
