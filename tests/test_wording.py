@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hilum.records import Estimate
-from hilum.wording import PERCENT, PLAIN, POINTS, SIGNED, Cell, Style, listed
+from hilum.wording import PERCENT, PLAIN, POINTS, SIGNED, Cell, Style, listed, p_value
 
 SHARE = Estimate(0.041, 0.012, 0.0704)
 BELOW = Estimate(-0.1, -0.25, 0.05)
@@ -103,3 +103,12 @@ def test_shares_and_lists_in_words() -> None:
     assert listed([]) == ""
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(None, "—"), (0.00009, "< 0.0001"), (0.0123, "0.012"), (1.0, "1"), (0.5, "0.5")]
+)
+def test_p_values(p, text):
+    assert p_value(p) == text
+    named = {"< 0.0001": "p < 0.0001", "0.012": "p = 0.012"}
+    assert text not in named or p_value(p, "p") == named[text]

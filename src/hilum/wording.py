@@ -10,6 +10,7 @@ from hilum.files import to_cell
 
 _GROUPED = re.compile(r"\d{1,3}(,\d{3})+(?![\d,])")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(e-?\d+)?")
+_LEAST_P = 1e-4
 #: A word of more characters, such as a name, may be broken anywhere in a cell of HTML.
 _LONGEST = 24
 
@@ -178,6 +179,18 @@ def bare(estimate: Estimated | None, style: Style = PLAIN) -> Estimated | Cell |
     if estimate is None or estimate.value is None:
         return estimate
     return Cell(estimate.value, small=style.bounds(estimate, "–"))
+
+
+def p_value(p: float | None, name: str = "") -> str:
+    """A p value with two significant digits, after its name: 'p = 0.021', '< 0.0001'.
+
+    '—' where there is none.
+    """
+    if p is None:
+        return "—"
+    small = p < _LEAST_P
+    number = f"< {_LEAST_P:.4f}" if small else f"{p:.2g}"
+    return f"{name} {number}" if name and small else f"{name} = {number}" if name else number
 
 
 def listed(words: Iterable[str]) -> str:

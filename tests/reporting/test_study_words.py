@@ -1,7 +1,5 @@
-import pytest
-
 from hilum.records import Estimate
-from hilum.reporting.study.published import difference, p_value, spread, with_codes
+from hilum.reporting.study.published import difference, spread, with_codes
 
 SHARE = Estimate(0.041, 0.012, 0.0704)
 
@@ -17,13 +15,6 @@ def test_a_difference_turned_round():
     assert difference(SHARE, "accuracy", flip=True) == "−4.1 points (−7.0 to −1.2)"
     assert difference(Estimate(-0.0001), "accuracy") == "0.0 points"
     assert difference(Estimate.undefined("no runs"), "accuracy") == "undefined"
-
-
-@pytest.mark.parametrize(
-    ("p", "text"), [(None, "—"), (0.00009, "< 0.0001"), (0.0123, "0.012"), (1.0, "1"), (0.5, "0.5")]
-)
-def test_p_values(p, text):
-    assert p_value(p) == text
 
 
 def test_spread():

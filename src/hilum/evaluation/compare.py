@@ -22,7 +22,7 @@ from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.comparison import McNemar, delong, holm, mcnemar_exact
 from hilum.statistics.intervals import bootstrap
 from hilum.table import Column, Row, Table
-from hilum.wording import SIGNED, listed
+from hilum.wording import SIGNED, listed, p_value
 
 _CHANCE = 0.05
 
@@ -76,7 +76,7 @@ class PairedComparison(Displayed):
         """What can be said of the accuracies, and what cannot."""
         found = self._main.difference
         images = f"{self.split} ({plural(self.n, 'image')})"
-        figures = f"{SIGNED.words(found)}, McNemar's p = {self.p_adjusted:.2g}"
+        figures = f"{SIGNED.words(found)}, McNemar's {p_value(self.p_adjusted, 'p')}"
         if not found.excludes_zero or found.value is None or self.p_adjusted >= _CHANCE:
             both = f"{self.a} and {self.b}"
             what = "every finding of an image" if self.every_finding else "accuracy"
@@ -98,7 +98,7 @@ class PairedComparison(Displayed):
     def table(self) -> Table:
         """The measures of both, and their differences."""
         rows: list[Row] = [
-            [d.name, d.a, d.b, d.difference, "" if d.p is None else f"{d.p:.2g}"]
+            [d.name, d.a, d.b, d.difference, "" if d.p is None else p_value(d.p)]
             for d in self.differences
         ]
         columns: list[str | Column] = [

@@ -37,6 +37,7 @@ from hilum.statistics.evidence import (
 from hilum.statistics.influence import Influence, numbered
 from hilum.studies.measures import OF_A_LABEL, OVERALL, Measure, one_against_rest
 from hilum.table import Column, Columns, Row, Table
+from hilum.wording import p_value
 
 Status = Literal["shown", "not shown", "contradicted"]
 
@@ -119,7 +120,7 @@ def claims_table(claims: Sequence[Judged]) -> Table:
                 claim.claim,
                 claim.status,
                 value if found.value is not None else None,
-                "" if claim.p_of_status is None else f"{claim.p_of_status:.2g}",
+                "" if claim.p_of_status is None else p_value(claim.p_of_status),
                 claim.needed,
                 "difference: " * claim.is_difference + found.test if found.test else found.reason,
             ]

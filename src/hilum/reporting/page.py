@@ -14,7 +14,7 @@ import jinja2
 from hilum.errors import HilumError
 from hilum.files import refuse_ending, write_atomically
 from hilum.reporting.svg import number_charts
-from hilum.wording import PERCENT, PLAIN, duration, listed
+from hilum.wording import PERCENT, PLAIN, duration, listed, p_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ def page_environment() -> jinja2.Environment:
         "number": PLAIN.number,
         "duration": duration,
         "listed": listed,
+        "p_value": p_value,
         "digest": _digest,
     }
     return environment

@@ -13,7 +13,7 @@ from hilum.statistics.power import ALPHA
 from hilum.studies.compare import Comparison
 from hilum.studies.stressed import StressedComparison, StressedVariant
 from hilum.training.checkpoint import Row
-from hilum.wording import POINTS, Style
+from hilum.wording import POINTS, Style, p_value
 
 STUDY_FILE = "study.json"
 
@@ -71,7 +71,8 @@ def _why(c: Comparison) -> str:
     if c.difference.low <= 0 <= c.difference.high:
         return ""
     if c.p_adjusted is not None and c.p_adjusted >= ALPHA:
-        return f", which is not enough among the comparisons made (adjusted p = {c.p_adjusted:.2g})"
+        p = p_value(c.p_adjusted, "adjusted p")
+        return f", which is not enough among the comparisons made ({p})"
     return ", which may lie in the images: all runs were tested on the same few"
 
 

@@ -29,7 +29,7 @@ from hilum.watching.baseline import Question, Seen, Sums, read_baseline
 from hilum.watching.history import Line, before, last, read_history, write_history
 from hilum.watching.judging import LEVEL, OF_LOOKS, Period, Test, judge
 from hilum.watching.labelling import LABELS, LABELS_FILE, ToLabel, choose, read_labels, write_labels
-from hilum.wording import PERCENT, POINTS, listed
+from hilum.wording import PERCENT, POINTS, listed, p_value
 
 WATCH_FILE = "watch.json"
 
@@ -122,7 +122,7 @@ class Watch(Displayed):
                 test.asked,
                 "this run" if test.period == "run" else f"the last {self.pooled} runs",
                 test.n,
-                f"{test.adjusted:.2g}",
+                p_value(test.adjusted),
                 test.size,
                 "alarm" if test.alarm else "",
             ]

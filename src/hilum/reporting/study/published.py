@@ -14,7 +14,6 @@ from hilum.studies.published import Experiment, Published, PublishedVariant, rea
 from hilum.studies.results import StudyResult, VariantResult, say, unit_of
 
 _CODE = re.compile(r"`([^`]*)`")
-_LEAST_P = 1e-4
 
 
 def difference(estimate: Estimate, label: str, *, flip: bool = False, named: bool = True) -> str:
@@ -26,13 +25,6 @@ def difference(estimate: Estimate, label: str, *, flip: bool = False, named: boo
         return "undefined"
     unit = unit_of(label)
     return (unit if named else replace(unit, unit="")).words(estimate, flip=flip)
-
-
-def p_value(p: float | None) -> str:
-    """A p value with two significant digits; '—' where there is none."""
-    if p is None:
-        return "—"
-    return "< 0.0001" if p < _LEAST_P else f"{p:.2g}"
 
 
 def with_codes(text: str) -> Markup:

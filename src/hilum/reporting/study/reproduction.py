@@ -18,13 +18,13 @@ from hilum.reporting.study.published import (
     experiment_of,
     judged_conclusions,
     own_val_of,
-    p_value,
     published_beside,
     spread,
 )
 from hilum.reporting.study.tables import SETTINGS, settings_table
 from hilum.studies.published import read_published
 from hilum.studies.results import StudyResult
+from hilum.wording import p_value
 
 #: In the order of a reader's hope.
 VERDICTS = ("supported", "not distinguishable", "contradicted", "not tested")

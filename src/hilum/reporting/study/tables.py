@@ -12,7 +12,6 @@ from hilum.reporting.study.published import (
     difference,
     judged_conclusions,
     own_val_of,
-    p_value,
     published_beside,
 )
 from hilum.settings import Settings
@@ -20,7 +19,7 @@ from hilum.studies.compare import Comparison
 from hilum.studies.results import StudyResult, VariantResult
 from hilum.studies.stressed import StressedComparison
 from hilum.table import Column, Columns, Row, Rows, Table
-from hilum.wording import PLAIN, Cell, bare, duration, listed
+from hilum.wording import PLAIN, Cell, bare, duration, listed, p_value
 
 _MARKS = {"supported": "right", "contradicted": "miss"}
 
