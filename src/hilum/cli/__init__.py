@@ -64,6 +64,19 @@ VERBS = (
 class _Verb(TyperCommand):
     """A verb, whose data and classifier may be URLs, and whose other paths are this machine's."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises BadParameter for an empty path, which pathlib takes for the working folder."""
+        words = self.make_parser(ctx).parse_args(list(args))[0]
+        rest: list[str] = super().parse_args(ctx, args)
+        for param in self.params:
+            word, value = words.get(param.name), ctx.params.get(param.name)
+            paths = value if isinstance(value, list | tuple) else [value]
+            empty = word == "" or (isinstance(word, list | tuple) and "" in word)
+            if empty and any(isinstance(path, Path) for path in paths):
+                said = "the path is empty; '.' is the working folder."
+                raise typer.BadParameter(said, ctx=ctx, param=param)
+        return rest
+
     def invoke(self, ctx: Any) -> Any:
         """Raises DataError for others."""
         for name, value in ctx.params.items():
