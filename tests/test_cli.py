@@ -275,6 +275,13 @@ def test_every_verb_has_help_with_an_example(verb):
     assert "pip install 'hilum'" not in result.output  # Rich takes [ray] for a style
 
 
+def test_help_wraps_as_wide_as_the_terminal():
+    said = CliRunner().invoke(cli.app, ["export", "--help"], env={"COLUMNS": "120"}).output
+    assert " probabilities and the predicted class; labels, " in said
+    said = CliRunner().invoke(cli.app, ["capsule", "run", "--help"], env={"COLUMNS": "200"}).output
+    assert "\n\n" in re.sub(" +", "", said.partition("╭")[0]).strip(), "paragraphs stay"
+
+
 def test_version_and_no_verb(run):
     assert run("--version")[1].startswith("hilum 0.")
     assert "audit" in run()[1]

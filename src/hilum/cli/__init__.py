@@ -3,6 +3,7 @@
 A verb imports what it needs when it runs, so that ``hilum --help`` answers at once.
 """
 
+import inspect
 import os
 import pickle
 import sys
@@ -86,6 +87,12 @@ class _Verb(TyperCommand):
         return super().invoke(ctx)
 
 
+def _help(action: Callable[..., None]) -> str:
+    """What a verb says it does, a line to each paragraph, which a terminal of any width wraps."""
+    paragraphs = (inspect.getdoc(action) or "").split("\n\n")
+    return "\n\n".join(text.replace("\n", " ") for text in paragraphs)
+
+
 for _verb in VERBS:
     _module = import_module(f"hilum.cli.{_verb}")
     _epilog = f"[bold]Example[/bold]: {_module.EXAMPLE}"
@@ -94,8 +101,9 @@ for _verb in VERBS:
         app.add_typer(_action, name=_verb, epilog=_epilog)
         for _step in _action.registered_commands:
             _step.cls = _Verb
+            _step.help = _step.callback and _help(_step.callback)
     else:
-        app.command(_verb.rstrip("_"), epilog=_epilog, cls=_Verb)(_action)
+        app.command(_verb.rstrip("_"), help=_help(_action), epilog=_epilog, cls=_Verb)(_action)
 
 
 #: What ends a verb and is no fault of the program; the library could not foresee where it comes.
