@@ -37,7 +37,7 @@ ClassWeights = Literal["none", "balanced"] | list[float] | dict[str, float]
 
 def check_device(name: str) -> str:
     """The name of a device, as it is. Raises ValueError where it is none."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(name)):
         raise ValueError("expected auto, cpu, cuda, cuda:1 (any number) or mps")
     return name
 

@@ -110,7 +110,7 @@ def train(
     recipe = recipe_to_train(recipe, out, resume)
     dataset = as_dataset(dataset, progress=progress)
     out = out or new_run_folder(dataset)
-    division = Division.read(Path(split_file), fold) if split_file else None
+    division = Division.read(on_disk(split_file), fold) if split_file else None
     if resume:
         found = read_facts(out)
         if found is None:
