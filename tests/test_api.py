@@ -260,7 +260,7 @@ def test_comparisons_and_recipes_print_as_a_line(root: Path) -> None:
         ),
         (
             lambda d: untyped.Classifier.load(run_of(d), device="gpu"),
-            "no device 'gpu'. Known: auto, cpu",
+            r"device: expected auto, cpu.*\(found 'gpu'\)",
         ),
         (
             lambda d: untyped.calibrate(run_of(d), d, out=d),
@@ -272,6 +272,27 @@ def test_comparisons_and_recipes_print_as_a_line(root: Path) -> None:
         (lambda d: untyped.Run(d), "is not a run folder"),
         (lambda d: untyped.write_report([]), "at least one run folder"),
         (lambda d: untyped.predict_folder(run_of(d), d, "p.txt"), "end the name in .csv"),
+        *(
+            (
+                call,
+                "A path is a text that is not empty, or a Path; found (3|''|b'x'|a value of type)",
+            )
+            for call in (
+                lambda d: untyped.train(d, QUICK, d / "x", split_file=3),
+                lambda d: untyped.audit(d, croissant=3),
+                lambda d: untyped.judge(None),
+                lambda d: untyped.compare(3, d),
+                lambda d: untyped.predict_folder(run_of(d), None, d / "p.csv"),
+                lambda d: untyped.predict_folder(run_of(d), [b"x"], d / "p.csv"),
+                lambda d: untyped.watch(run_of(d), 3),
+                lambda d: untyped.write_report(3),
+                lambda d: untyped.Run(b"x"),
+                lambda d: untyped.Classifier.load(None),
+            )
+        ),
+        (lambda d: untyped.evaluate("", d), "A classifier is its folder.*found an empty text"),
+        (lambda d: untyped.train(d, QUICK, d / "x", allow=3), "'?3'?.* Known: leakage"),
+        (lambda d: untyped.open_dataset(d, layout=3), "3.* Known: "),
         (lambda d: untyped.create_app(d), "neither a classifier"),
         (lambda d: untyped.open_dataset(d, exclude="*.dcm"), r"exclude pattern '\*\.dcm'"),
     ],

@@ -1,5 +1,6 @@
 """The command line, as a person and as a program uses it."""
 
+import atexit
 import json
 import os
 import pickle
@@ -9,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from hilum import cli
+from hilum import __main__, cli
 from hilum.classifier.calibrate import calibrate_on
 from hilum.errors import HilumError
 from hilum.exporting.runtime import run_by_onnx
@@ -277,6 +279,13 @@ def test_every_verb_has_help_with_an_example(verb):
     assert "pip install 'hilum'" not in result.output  # Rich takes [ray] for a style
 
 
+def test_help_wraps_as_wide_as_the_terminal():
+    said = CliRunner().invoke(cli.app, ["export", "--help"], env={"COLUMNS": "120"}).output
+    assert " probabilities and the predicted class; labels, " in said
+    said = CliRunner().invoke(cli.app, ["capsule", "run", "--help"], env={"COLUMNS": "200"}).output
+    assert "\n\n" in re.sub(" +", "", said.partition("╭")[0]).strip(), "paragraphs stay"
+
+
 def test_version_and_no_verb(run):
     assert run("--version")[1].startswith("hilum 0.")
     assert "audit" in run()[1]
@@ -301,6 +310,12 @@ def test_version_and_no_verb(run):
         (["train"], "Missing argument 'data'. See: hilum train --help"),
         (["capsule", "run", "x"], "Missing argument 'data'. See: hilum capsule run --help"),
         (["train", ".", "--nope"], "No such option: --nope. See: hilum train --help"),
+        (["train", ""], "Invalid value for 'data': the path is empty; .* See: hilum train --help"),
+        (["audit", ".", "--out="], "Invalid value for '--out': the path is empty"),
+        (["report", ".", ""], "Invalid value for 'runs': the path is empty"),
+        (["import", "x", "--network", "covinet", "--classes", "a, b", "--decision", "flat="],
+         "--decision flat=: expected NAME=FILE"),
+        (["train", ".", "--device", "gpu"], r"device: expected auto, .* mps \(found 'gpu'\)"),
         (["models", "--batch", "x"], "Invalid value for '--batch': .* See: hilum models --help"),
         (["trian"], r"No such command 'trian'\. Did you mean 'train'\? See: hilum --help"),
     ],
@@ -356,6 +371,41 @@ def test_ctrl_c_ends_with_a_checkpoint_and_exit_code_130(tmp_path, data):
     assert process.returncode == 130, err
     assert "--resume" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("turned", [KeyboardInterrupt, ImportError, RecursionError])
+def test_ctrl_c_anywhere_else_is_a_sentence_and_exit_code_130(tmp_path, monkeypatch, run, turned):
+    def interrupt(*_, **__):
+        raise turned
+
+    monkeypatch.setattr("hilum.classifier.classifier.Classifier.load", interrupt)
+    monkeypatch.setattr(cli, "main", partial(cli.main, lambda: True))
+    said = (130, "", "hilum: Interrupted.\n")
+    assert run("export", tmp_path, "--to", "onnx") == said
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(130)])
+def test_an_interrupted_process_ends_without_what_python_does_last(monkeypatch, capsys, ending):
+    def begin(interrupted):
+        assert not interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            handlers[signal.SIGINT](signal.SIGINT, None)
+        assert interrupted()
+        raise ending
+
+    handlers: dict[int, Callable[..., None]] = {}
+    ended: list[object] = []
+    monkeypatch.setattr(cli, "main", begin)
+    monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(atexit, "register", lambda *_: None)
+    monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: ended.append("cleaned"))
+    monkeypatch.setattr(os, "_exit", ended.append)
+    with pytest.raises(SystemExit):  # because this _exit comes back
+        __main__.main()
+    assert ended == ["cleaned", 130]
+    handlers[signal.SIGINT]()
+    assert ended[2:] == [130]
+    assert capsys.readouterr().err in ("", "hilum: Interrupted.\n")
 
 
 def test_a_reader_that_goes_away_is_no_error():

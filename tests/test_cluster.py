@@ -65,6 +65,8 @@ def test_what_of_a_cluster_a_worker_gets():
         ({"engine": "local", "workers": 2}, "are of the engine ray"),
         ({"engine": "local", "address": "auto"}, "are of the engine ray"),
         ({"engine": "ray", "jobs": 2}, "name --workers instead"),
+        ({"engine": "ray", "workers": 9999}, r"has \d+ processors?, fewer than the 9999 that"),
+        ({"engine": "ray", "address": "10.0.0.1"}, "'10.0.0.1' is no address of a Ray cluster: ex"),
     ],
 )
 def test_options_that_do_not_go_together(options, said):

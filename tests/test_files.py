@@ -5,11 +5,12 @@ import os
 import stat
 from pathlib import Path
 
+import filelock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.files import safe_name, sha256, write_atomically
+from hilum.files import locked, safe_name, sha256, write_atomically
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
@@ -44,8 +45,25 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 
 def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(
+        NotADirectoryError, match="a file stands in the place of its folder: .*file"
+    ):
         write_atomically(tmp_path / "file" / "a", b"")
+
+
+def test_a_refusal_names_what_was_to_be_written(tmp_path: Path) -> None:
+    target = tmp_path / ("n" * 250)  # what is written beside it has a longer name
+    with pytest.raises(OSError, match=f"{target}'$"):
+        write_atomically(target, b"")
+
+
+def test_a_lock_that_is_held_is_told_from_one_that_cannot_be_made(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with locked(lock), pytest.raises(filelock.Timeout), locked(lock, timeout=0):
+        pass
+    if Path("/proc/self").exists():  # a folder that takes no files, and says that there is none
+        with pytest.raises(FileNotFoundError), locked(Path("/proc/hilum.lock"), timeout=0):
+            pass
 
 
 def test_sha256_of_the_standards_example() -> None:

@@ -1,5 +1,6 @@
 """Recipes: what is built in, what is refused, and that nothing is lost in writing."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from hilum.decisions import Decision
-from hilum.errors import RecipeError
+from hilum.device import choose_device
+from hilum.errors import HilumError, RecipeError
 from hilum.labels import LabelTree
 from hilum.recipe import (
     Recipe,
@@ -175,6 +177,12 @@ def test_a_refusal_names_the_key_what_was_found_and_what_is_right() -> None:
     with pytest.raises(RecipeError) as error:
         Recipe.from_dict({"learning_rate": -1})
     assert str(error.value) == "learning_rate: Input should be greater than 0 (found -1)."
+    with pytest.raises(RecipeError) as error:
+        Recipe.from_dict({"device": "gpu"})
+    expected = "device: expected auto, cpu, cuda, cuda:1 (any number) or mps (found 'gpu')."
+    assert str(error.value) == expected
+    with pytest.raises(HilumError, match=f"^{re.escape(expected)}$"):  # what other verbs say
+        choose_device("gpu")
     with pytest.raises(RecipeError) as error:
         Recipe.from_dict({"class_weights": "balance"})
     assert str(error.value) == (

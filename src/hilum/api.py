@@ -23,7 +23,7 @@ from hilum.exporting.card import export_folder
 from hilum.exporting.graph import parse_input
 from hilum.exporting.huggingface import export_repository
 from hilum.exporting.onnx import export_onnx, images_to_check
-from hilum.given import Data, Place, Trained, as_classifier, as_dataset, as_recipe
+from hilum.given import Data, Place, Trained, as_classifier, as_dataset, as_recipe, as_text
 from hilum.labels import LabelTree
 from hilum.prediction.predict import Summary, predict_files
 from hilum.radiographs.image import image_source
@@ -56,7 +56,7 @@ class Run(Displayed):
     """
 
     def __init__(self, folder: Place) -> None:
-        self.folder = Path(folder)
+        self.folder = on_disk(folder)
         (self._read,) = read_runs([self.folder])
 
     def __fspath__(self) -> str:
@@ -151,7 +151,7 @@ def audit(
         write_audit(found, out)
         write_audit_page(found, out / "audit.html", images=image_source(data.root))
     if croissant is not None:
-        write_croissant(data, found, Path(croissant))
+        write_croissant(data, found, on_disk(croissant))
     return found
 
 
@@ -290,7 +290,7 @@ def export(
         export_folder(model, written, evaluated)
         return written
     points = None if operate is None else several(operate)
-    shown = images_to_check(None if check is None else Path(check))
+    shown = images_to_check(on_disk(check))
     kind = parse_input(takes)
     if to == _ONNX:
         export_onnx(model, written, takes=kind, operate=points, radiographs=shown)
@@ -336,12 +336,12 @@ def watch(
     out = on_disk(out)
     found = watch_images(
         as_classifier(classifier),
-        [os.fspath(image) for image in several(images)],
+        [as_text(image) for image in several(images)],
         out=out,
         level=level,
         expect=expect,
         label=label,
-        labels=None if labels is None else Path(labels),
+        labels=on_disk(labels),
         progress=progress,
     )
     if out is not None:
@@ -381,7 +381,7 @@ def predict_folder(
     """
     return predict_files(
         as_classifier(classifier),
-        [os.fspath(image) for image in several(images)],
+        [as_text(image) for image in several(images)],
         on_disk(out),
         operate=several(operate),
         coverage=coverage,

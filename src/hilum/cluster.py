@@ -6,6 +6,7 @@ the command, on a file system that all share.
 
 import importlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from hilum.errors import ClusterError, plural
 
 #: So often work is begun whose worker died; what kills its workers must not go on for ever.
 TRIES: Final = 3
+_ADDRESS: Final = re.compile(r"(\w+://)?[^\s/]+:\d+")
 _SECONDS: Final = 5.0  # that an address has to answer in
 
 
@@ -32,6 +34,20 @@ class Cluster:
 
     address: str | None = None
     workers: int | None = None
+
+    def check(self) -> None:
+        """Raise ClusterError for what is no address, and for more workers than processors here."""
+        if self.address not in (None, "auto") and not _ADDRESS.fullmatch(self.address):
+            raise ClusterError(
+                f"'{self.address}' is no address of a Ray cluster: expected HOST:PORT, "
+                "ray://HOST:PORT or auto."
+            )
+        processors = os.cpu_count() or 1
+        if self.address is None and (self.workers or 0) > processors:
+            raise ClusterError(
+                f"This machine has {plural(processors, 'processor')}, fewer than the "
+                f"{self.workers} that --workers asks for; name fewer, or a cluster with --address."
+            )
 
     @contextmanager
     def open(self, cpus: int | None = None) -> Iterator[Any]:
@@ -48,6 +64,7 @@ class Cluster:
             raise ClusterError(
                 "The engine 'ray' needs Ray, which is not installed: pip install 'hilum[ray]'."
             ) from None
+        self.check()
         _check_reachable(self.address)
         before = signal.getsignal(signal.SIGTERM)  # Ray sets a handler of its own
         own = {} if self.address else {"num_cpus": cpus, "include_dashboard": False}

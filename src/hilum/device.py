@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from hilum.errors import HilumError
+from hilum.settings import check_device
 
 Format = Literal["float32", "bfloat16"]
 
@@ -17,16 +18,15 @@ def choose_device(name: str = "auto") -> torch.device:
 
     Raises HilumError where the device is asked for by name and absent, or the name is of none.
     """
+    try:
+        check_device(name)
+    except ValueError as error:
+        raise HilumError(f"device: {error} (found {name!r}).") from None
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError):
-        raise HilumError(
-            f"There is no device '{name}'. Known: auto, cpu, cuda, cuda:1 (any number), mps."
-        ) from None
+    device = torch.device(name)
     present = {
         "cpu": True,
         "cuda": torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),

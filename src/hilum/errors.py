@@ -63,13 +63,13 @@ class StudyError(HilumError):
 _MOST_LISTED = 50
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[str]) -> str:
     """A hint that ends a refusal: ' Did you mean X?' or ' Known: a, b, c.'
 
-    name: what was given: misspelt, or short for one of them ('lr', 'batch', 'opt').
+    name: what was given: misspelt, or short for one of them ('lr', 'batch', 'opt'), or no text.
     known: what would have been right; may be empty.
     """
-    known = list(known)
+    name, known = str(name), list(known)
     plain = {k.lower(): k for k in reversed(known)}
     close = difflib.get_close_matches(name.lower(), plain, n=1, cutoff=0.6)
     close = close or [k for k in plain if _is_short(name.lower(), k)]

@@ -15,6 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import filelock
+
 from hilum.errors import DataError, HilumError
 from hilum.stores import as_place, on_disk
 
@@ -27,6 +29,15 @@ def refuse_ending(
         raise error(f"{file}: what is written there ends in {' or '.join(endings)}; rename it.")
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none, with those above it. Raises OSError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        reason = "a file stands in the place of its folder"
+        raise NotADirectoryError(errno.ENOTDIR, reason, str(folder)) from None
+
+
 @contextmanager
 def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """A file beside the target that takes its place at the end, when all is on the disk.
@@ -35,9 +46,14 @@ def new_file(target: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     Raises DataError where the target is a URL.
     """
     target = on_disk(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     # A name of its own: several threads or processes may write the same target at once.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
+    begins = f".{target.name}."
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=begins, suffix=".partial")
+    except OSError as error:
+        error.filename = str(target)
+        raise
     partial = Path(name)
     try:
         with os.fdopen(handle, "w+b") as file:
@@ -68,6 +84,18 @@ def put_in_place(partial: Path, target: Path) -> None:
         # A folder that may not be listed, and file systems over a network that cannot do it.
         if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
+
+
+@contextmanager
+def locked(lock: Path, *, timeout: float = -1) -> Iterator[None]:
+    """Hold a lock file, which stays, for this process; one that dies lets go of it.
+
+    timeout: seconds to wait for another that holds it; -1 waits for ever. Raises filelock.Timeout
+    where another still holds it, and OSError where there can be no such file.
+    """
+    lock.open("ab").close()  # filelock takes a file that cannot be made for one that is held
+    with filelock.FileLock(lock, timeout=timeout):
+        yield
 
 
 def is_file(path: Path | str) -> bool:

@@ -59,6 +59,12 @@ def as_classifier(given: Trained, *, device: str = "auto") -> Classifier:
     return Classifier.load(Path(given), device=device)
 
 
+def as_text(given: Place) -> str:
+    """A path, pattern or URL, as it was given. Raises DataError for what is none of them."""
+    _check(given, "A path is a text that is not empty, or a Path", DataError)
+    return os.fspath(given)
+
+
 def as_recipe(given: RecipeLike | None) -> Recipe:
     """A recipe: as it is, by its name or file, of a mapping of its keys; 'default' of None.
 
@@ -77,3 +83,5 @@ def as_recipe(given: RecipeLike | None) -> Recipe:
 def _check(given: object, expected: str, error: type[HilumError]) -> None:
     if not isinstance(given, str | os.PathLike):
         raise error(f"{expected}; found a value of type {type(given).__name__}.")
+    if not os.fspath(given):
+        raise error(f"{expected}; found an empty text.")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tomli_w
 from pydantic import (
@@ -26,14 +26,20 @@ from hilum.files import is_file, read_packaged
 from hilum.labels import LabelTree, Rule, Strategy
 from hilum.parsing import DEEPEST_KEY, parse_toml, read_toml
 from hilum.records import several
-from hilum.settings import Augmentation, PreprocessingSettings, Promises, Settings, key_meanings
+from hilum.settings import (
+    Augmentation,
+    Device,
+    PreprocessingSettings,
+    Promises,
+    Settings,
+    key_meanings,
+)
 from hilum.table import Column, Table
 
 Monitor = Literal["val", "blocks", "test"]
 Precision = Literal["auto", "float32", "bfloat16"]
 #: What a training may let through, although it makes its figures false.
 Allowed = Literal["leakage", "label-conflicts"]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 
 class Recipe(Displayed, Settings):

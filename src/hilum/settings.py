@@ -5,11 +5,13 @@ What a key means stands below its field. docs/recipes.md and `hilum train --keys
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     Field,
     SerializerFunctionWrapHandler,
@@ -31,6 +33,16 @@ Resize = Literal["squash", "pad", "centre-crop"]
 #: For which films what is fitted on validation images is to hold.
 Promises = Literal["elsewhere", "alike"]
 ClassWeights = Literal["none", "balanced"] | list[float] | dict[str, float]
+
+
+def check_device(name: str) -> str:
+    """The name of a device, as it is. Raises ValueError where it is none."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(name)):
+        raise ValueError("expected auto, cpu, cuda, cuda:1 (any number) or mps")
+    return name
+
+
+Device = Annotated[str, AfterValidator(check_device)]
 
 
 class Augmentation(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False):

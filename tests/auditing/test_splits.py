@@ -341,6 +341,7 @@ def test_too_few_images_for_the_parts() -> None:
 @pytest.mark.parametrize(
     ("arguments", "empty"),
     [({}, "parts val, test"), ({"folds": 3}, "folds 1, 2"),
+     ({"folds": 100}, "folds 1, 2, 3, 4, 5 and 94 more"),
      ({"proportions": {"train": 0.9, "test": 0.1}}, "parts test")],
 )  # fmt: skip
 def test_a_part_that_nothing_falls_into_is_refused(arguments: dict[str, Any], empty: str) -> None:

@@ -33,6 +33,16 @@ def seen(listing: Listing) -> list[tuple[str, ...]]:
     ]  # fmt: skip
 
 
+def test_images_beside_those_of_the_table_are_counted(tmp_path: Path) -> None:
+    data(tmp_path, "image,label", "in\\c.png,normal", "a.png,sick", "b.png,")
+    for name in ("d.png", "in/notes.txt", "in/e.JPG", "elsewhere.d"):
+        (tmp_path / name).touch()
+    assert [left.in_words() for left in read_layout(tmp_path).left_out] == [
+        "1 row without a label left out: line 4 (b.png).",
+        "2 images that manifest.csv does not list left out: d.png, in/e.JPG.",
+    ]
+
+
 @pytest.mark.parametrize("name", ["manifest.csv", "labels.csv"])
 def test_every_column(tmp_path: Path, name: str) -> None:
     data(

@@ -17,7 +17,7 @@ from hilum.files import sha256
 from hilum.radiographs.dataset import Dataset, open_dataset
 from hilum.recipe import Recipe
 from hilum.training import run
-from hilum.training.checkpoint import CheckpointFolder
+from hilum.training.checkpoint import CheckpointFolder, Row
 from hilum.training.run import train
 from tests.calls import count_calls
 from tests.spots import quick_recipe, write_spots
@@ -100,6 +100,23 @@ def test_a_signal_ends_with_a_checkpoint_and_says_how_to_resume(tmp_path, spots,
 
     train(spots, quick, tmp_path / "stopped", resume=True)
     assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, "when all was trained"), (2, "at once")])
+def test_ctrl_c_after_the_last_step_and_twice_says_how_to_resume(
+    tmp_path, spots, recipe, times, said
+):
+    def interrupt(row: Row) -> None:
+        if row["decision"] == "infected":
+            for _ in range(times):
+                signal.raise_signal(signal.SIGINT)
+
+    quick, out = recipe("epochs=1"), tmp_path / "stopped"
+    with pytest.raises(Interrupted, match=rf"stopped {said}.*--out .*stopped --resume"):
+        train(spots, quick, out, on_epoch=interrupt)
+    train(spots, quick, out, resume=True)
+    train(spots, quick, tmp_path / "whole")
+    assert outcome(out) == outcome(tmp_path / "whole")
 
 
 def test_handlers_are_given_back(tmp_path, spots, recipe):

@@ -90,7 +90,9 @@ def test_what_does_not_fit_is_refused_in_one_sentence(tmp_path, change, message)
     [
         (None, "gone.pt", "there is no such file"),
         (b"x", "w.safetensors", "damaged, or not safetensors"),
-        (b"x", "w.pt", "refused: reading it would run code"),
+        (b"c os.system", "w.pt", "not a PyTorch checkpoint: neither a ZIP archive nor a pickle"),
+        (b"<html>", "w.pt", "not a PyTorch checkpoint: neither a ZIP archive nor a pickle"),
+        (b"\x80\x02cos\nsystem\n.", "w.pt", "refused: reading it would run code"),
     ],
 )
 def test_files_that_hold_no_weights_are_refused(tmp_path, content, name, message):

@@ -39,7 +39,7 @@ from hilum.auditing.patients import (
 )
 from hilum.auditing.stratify import stratified, what_counts
 from hilum.display import Displayed
-from hilum.errors import DataError, in_lines, nearest, plural
+from hilum.errors import DataError, examples, in_lines, nearest, plural
 from hilum.files import ODD_NAMES
 from hilum.radiographs.dataset import Dataset, record_order
 from hilum.radiographs.layouts import SPLITS, natural_key
@@ -376,7 +376,7 @@ def _refuse_missing_class(
     if empty := [part for part in shares if part not in split.names]:
         kind = "folds" if split.folds else "parts"
         raise DataError(
-            f"{what}: nothing falls into the {kind} {', '.join(empty)}; all images are in "
-            f"{', '.join(split.names)}. {remedy}"
+            f"{what}: nothing falls into the {kind} {examples(empty)}; all images are in "
+            f"{examples(split.names)}. {remedy}"
         )
     check_classes(dataset, split, what, remedy)

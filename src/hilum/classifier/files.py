@@ -22,6 +22,7 @@ from hilum.errors import ClassifierError, examples
 from hilum.files import sha256, write_atomically
 from hilum.labels import Rule, Strategy
 from hilum.parsing import read_json
+from hilum.stores import on_disk
 from hilum.transforms.preprocess import Preprocessing
 
 
@@ -95,7 +96,7 @@ def classifier_folder(path: Path | str) -> Path:
         for file in _named(read_classifier_file(folder)):
             fetch(path, file, commit=folder.name)
         return folder
-    path = Path(path)
+    path = on_disk(path or "")
     for folder in (path, path / "classifier"):
         if (folder / "classifier.json").is_file():
             return folder

@@ -3,12 +3,14 @@
 A verb imports what it needs when it runs, so that ``hilum --help`` answers at once.
 """
 
+import inspect
 import os
 import pickle
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand
@@ -64,12 +66,31 @@ VERBS = (
 class _Verb(TyperCommand):
     """A verb, whose data and classifier may be URLs, and whose other paths are this machine's."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raises BadParameter for an empty path, which pathlib takes for the working folder."""
+        words = self.make_parser(ctx).parse_args(list(args))[0]
+        rest: list[str] = super().parse_args(ctx, args)
+        for param in self.params:
+            word, value = words.get(param.name), ctx.params.get(param.name)
+            paths = value if isinstance(value, list | tuple) else [value]
+            empty = word == "" or (isinstance(word, list | tuple) and "" in word)
+            if empty and any(isinstance(path, Path) for path in paths):
+                said = "the path is empty; '.' is the working folder."
+                raise typer.BadParameter(said, ctx=ctx, param=cast(Any, param))
+        return rest
+
     def invoke(self, ctx: Any) -> Any:
         """Raises DataError for others."""
         for name, value in ctx.params.items():
             if isinstance(value, Path) and name not in ("data", "classifier"):
                 on_disk(value)
         return super().invoke(ctx)
+
+
+def _help(action: Callable[..., None]) -> str:
+    """What a verb says it does, a line to each paragraph, which a terminal of any width wraps."""
+    paragraphs = (inspect.getdoc(action) or "").split("\n\n")
+    return "\n\n".join(text.replace("\n", " ") for text in paragraphs)
 
 
 for _verb in VERBS:
@@ -80,8 +101,9 @@ for _verb in VERBS:
         app.add_typer(_action, name=_verb, epilog=_epilog)
         for _step in _action.registered_commands:
             _step.cls = _Verb
+            _step.help = _step.callback and _help(_step.callback)
     else:
-        app.command(_verb.rstrip("_"), epilog=_epilog, cls=_Verb)(_action)
+        app.command(_verb.rstrip("_"), help=_help(_action), epilog=_epilog, cls=_Verb)(_action)
 
 
 #: What ends a verb and is no fault of the program; the library could not foresee where it comes.
@@ -104,6 +126,9 @@ def _in_words(error: Exception) -> str:
     return f"{where}: {sentence.format(reason=reason)} With --debug it is shown where."
 
 
+_INTERRUPTED = 130  # exit code after Ctrl-C
+
+
 #: What typer raises of words that it does not understand. It does not name the class itself, which
 #: is one of Click's, or of its own copy of that.
 _USAGE: type[Exception] = next(
@@ -119,9 +144,11 @@ def _misunderstood(error: Any) -> str:
     return f"{words} See: {console.command(*said, '--help')}"
 
 
-def main() -> None:
+def main(interrupted: Callable[[], bool] = lambda: False) -> None:
     """Run the command line. Exit codes: 0 done, 1 some files failed, 2 refused, 3 an alarm of
     `hilum watch`, 130 interrupted.
+
+    interrupted: whether Ctrl-C was pressed, of which libraries make other errors while they load.
     """
     debug = "--debug" in sys.argv
     sys.argv = [a for a in sys.argv if a != "--debug"]
@@ -129,18 +156,24 @@ def main() -> None:
     own_process()
     try:
         # not standalone: typer would end the process by itself, and say what is wrong its own way
-        sys.exit(app(prog_name="hilum", standalone_mode=False) or 0)
+        code = app(prog_name="hilum", standalone_mode=False) or 0
+        if code == _INTERRUPTED:  # what typer makes of Ctrl-C, without a word
+            raise KeyboardInterrupt
+        sys.exit(code)
     except _USAGE as error:
         console.refuse(_misunderstood(error))
         sys.exit(2)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         console.refuse("Interrupted.")
-        sys.exit(130)
-    except (HilumError, OSError, RecursionError, MemoryError, pickle.UnpicklingError) as error:
-        if debug:
+        sys.exit(_INTERRUPTED)
+    except Exception as error:
+        if interrupted() and not isinstance(error, Interrupted):
+            console.refuse("Interrupted.")
+            sys.exit(_INTERRUPTED)
+        if debug or not isinstance(error, (HilumError, *(kind for kind, _ in _REASONS))):
             raise
         if not (isinstance(error, HilumError) and error.told):
             console.refuse(str(error) if isinstance(error, HilumError) else _in_words(error))
-        sys.exit(130 if isinstance(error, Interrupted) else 2)
+        sys.exit(_INTERRUPTED if isinstance(error, Interrupted) else 2)
     finally:
         console.finish()

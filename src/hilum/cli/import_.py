@@ -33,8 +33,8 @@ def import_(
 
     files: dict[str, Path] = {}
     for text in decision:
-        key, equals, file = text.partition("=")
-        if not equals or key in files:
+        key, _, file = text.partition("=")
+        if not file or key in files:
             raise ClassifierError(f"--decision {text}: expected NAME=FILE, once per decision.")
         files[key] = Path(file)
     classifier = import_checkpoints(

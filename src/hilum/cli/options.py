@@ -181,7 +181,8 @@ def cluster_of(
 ) -> "Cluster | None":
     """The Ray cluster that --engine, --address and --workers name; None for this machine alone.
 
-    jobs: processes here, which go with the engine local. Raises ClusterError for what makes none.
+    jobs: processes here, which go with the engine local. Raises ClusterError for what makes none,
+    and as Cluster.check does.
     """
     from hilum.cluster import Cluster
     from hilum.errors import ClusterError, nearest
@@ -194,4 +195,6 @@ def cluster_of(
         return None
     if jobs != 1:
         raise ClusterError("--jobs is of the engine local: name --workers instead.")
-    return Cluster(address, workers)
+    cluster = Cluster(address, workers)
+    cluster.check()  # also where nothing is left to do, and so no cluster is asked
+    return cluster

@@ -115,6 +115,7 @@ def train(
 
     Data without a part to choose by are divided first, as hilum split does.
     """
+    from hilum.errors import Interrupted
     from hilum.pipeline import write_up
     from hilum.stores import as_place
     from hilum.table import Column
@@ -163,10 +164,16 @@ def train(
             world=world,
             spread=spread,
         )
+    opened = data_again(data, classes, exclude, layout, skip_damaged)
+    again = console.command("hilum", "train", *opened, "--out", out, "--resume")
     written = None
     if report:
-        with console.progress_bar() as progress:
-            written = write_up([out], dataset, out, device=device or "auto", progress=progress)
+        try:
+            with console.progress_bar() as progress:
+                written = write_up([out], dataset, out, device=device or "auto", progress=progress)
+        except KeyboardInterrupt:
+            said = f"{out}: is trained; the report was not finished. Go on with: {again}"
+            raise Interrupted(said) from None
     history = read_history(out / "history.jsonl")
     if as_json:
         console.print_json(
@@ -197,6 +204,4 @@ def train(
         console.print_write_up(written, as_place(data))
     else:
         console.print_lines(f"Classifier: {out / 'classifier'}")
-        opened = data_again(data, classes, exclude, layout, skip_damaged)
-        again = console.command("hilum", "train", *opened, "--out", out, "--resume")
         console.print_lines(f"Evaluate what was held out, and report: {again}")

@@ -21,6 +21,7 @@ from hilum.given import Place
 from hilum.records import BoolArray, Estimate, FloatArray, IntArray
 from hilum.statistics.comparison import McNemar, delong, holm, mcnemar_exact
 from hilum.statistics.intervals import bootstrap
+from hilum.stores import on_disk
 from hilum.table import Column, Row, Table
 from hilum.wording import SIGNED, listed, p_value
 
@@ -134,7 +135,7 @@ def compare(*runs: Place, split: str | None = None) -> tuple[PairedComparison, .
     """
     if len(runs) < 2:
         raise EvaluationError("A comparison takes two runs or more.")
-    folders = [Path(run) for run in runs]
+    folders = [on_disk(run) for run in runs]
     found = [_evaluations(folder) for folder in folders]
     name = _common(folders, found, split)
     names = _told_apart(folders)

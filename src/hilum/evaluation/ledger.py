@@ -19,7 +19,7 @@ from hilum.codec import to_plain
 from hilum.errors import EvaluationError
 from hilum.evaluation.files import Evaluation
 from hilum.evaluation.overlap import is_external
-from hilum.files import sha256, write_atomically
+from hilum.files import locked, sha256, write_atomically
 from hilum.parsing import parse_json, read_text
 from hilum.radiographs.dataset import Dataset
 from hilum.training.folder import utc_now
@@ -90,7 +90,7 @@ def record_look(
     look = _look(folder, classifier, dataset, evaluation)
     file = folder / LEDGER_FILE
     try:
-        with filelock.FileLock(folder / f".{LEDGER_FILE}.lock", timeout=_PATIENCE):
+        with locked(folder / f".{LEDGER_FILE}.lock", timeout=_PATIENCE):
             before = read_ledger(folder)
             seen = any(replace(k, when=look.when) == look for k in before)
             looks = before if known and seen else (*before, look)

@@ -46,6 +46,7 @@ from hilum.radiographs.gather import Images, gather_images, image_name
 from hilum.radiographs.image import read_picture
 from hilum.radiographs.pixels import Progress
 from hilum.records import PixelArray, several
+from hilum.stores import on_disk
 from hilum.training.folder import as_pair
 
 #: How many images the localisation scores of each choice and finding rest on, at most.
@@ -177,7 +178,7 @@ def explain(
         notes=(NO_CLAIM, *(str(note) for note in classifier.provenance.get("notes", []))),
     )
     if out is not None:
-        _write(found, Path(out))
+        _write(found, on_disk(out))
     return found
 
 

@@ -26,7 +26,7 @@ from hilum.fetching.catalogue import (
 from hilum.fetching.download import Access, download, fetch_json
 from hilum.fetching.git import fetch_branch
 from hilum.fetching.unpack import copy_tree, unpack
-from hilum.files import put_in_place, sha256, write_atomically
+from hilum.files import locked, put_in_place, sha256, write_atomically
 from hilum.radiographs.layouts import read_layout
 from hilum.records import Progress
 
@@ -96,7 +96,7 @@ def get_data(
     work = out.parent / f".{out.name}.hilum-get"
     try:
         work.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(work / ".lock", timeout=0):
+        with locked(work / ".lock", timeout=0):
             try:
                 task = _Task(data_set, size, work, access or ACCESS, progress)
                 fetched = _fetch_into(task, out)

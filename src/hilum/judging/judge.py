@@ -31,6 +31,7 @@ from hilum.labels import LabelTree
 from hilum.predictions import Predictions
 from hilum.records import Progress, several
 from hilum.statistics.two_by_two import parse_prevalence
+from hilum.stores import on_disk
 from hilum.table import Table
 
 JUDGEMENT_FILE = "judgement.json"
@@ -153,7 +154,7 @@ def judge(
 
     def read(table: Place, tree: LabelTree | None) -> Cases:
         return read_cases(
-            Path(table), columns=roles, classes=tree, kind=kind,
+            on_disk(table or ""), columns=roles, classes=tree, kind=kind,
             leave_out_missing=leave_out_missing, numbered=classes is not None,
         )  # fmt: skip
 
@@ -181,10 +182,10 @@ def judge(
     if known is None and several(operate):
         raise EvaluationError("Operating points are chosen on other cases: give --validation.")
 
-    leaks = [find_leak(cases, Path(train), roles)] if train is not None else []
+    leaks = [find_leak(cases, on_disk(train), roles)] if train is not None else []
     leaks += [seen.leak] if seen and seen.leak else []
     return _judge(
-        cases, asked, Path(out) if out is not None else None, other=other, known=known,
+        cases, asked, on_disk(out), other=other, known=known,
         leaks=leaks, chosen_on=chosen_on, operate=own, shares=shares,
         bands=seen.bands if seen else {},
     )  # fmt: skip
@@ -269,7 +270,7 @@ def judge_matrix(
         "labels", None, {}, "Rows of the matrix are the truth, columns what was predicted.", (),
     )  # fmt: skip
     asked = [parse_claim(text, tree) for text in several(claims) or usual_claims(cases, None)]
-    return _judge(cases, asked, Path(out) if out is not None else None)
+    return _judge(cases, asked, on_disk(out))
 
 
 def read_judgement(folder: Path) -> Judgement:

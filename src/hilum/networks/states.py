@@ -24,6 +24,8 @@ State = dict[str, torch.Tensor]
 _STATE_KEYS = ("model_state_dict", "state_dict", "model")
 #: Names of DenseNets' layers in files of PyTorch before 0.4: norm.1 is norm1 today.
 _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.")
+#: What PyTorch's files begin with: ZIP archives, and before version 1.6 pickles of protocol 2 on.
+_BEGINNINGS = (b"PK\x03\x04", b"\x80")
 #: How many names a sentence lists.
 _LISTED = 6
 #: Layers of whole networks that TorchXRayVision published, which no code of theirs makes again.
@@ -45,6 +47,8 @@ class _Part(nn.Module):
 
 def load_tensors(data: bytes, path: Path, error: type[HilumError]) -> Any:
     """What a PyTorch file holds; nothing in it is run. path: for the message. Raises error."""
+    if not data.startswith(_BEGINNINGS):
+        raise error(f"{path}: not a PyTorch checkpoint: neither a ZIP archive nor a pickle.")
     try:
         with torch.serialization.safe_globals([(_Part, name) for name in _LAYERS]):
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

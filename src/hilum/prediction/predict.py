@@ -15,7 +15,7 @@ import filelock
 from hilum.classifier.arrivals import Arrivals, judge_arrivals
 from hilum.classifier.decider import Decider
 from hilum.errors import DataError
-from hilum.files import file_sha256, new_file
+from hilum.files import file_sha256, locked, make_folder, new_file
 from hilum.prediction.arrivals import tally_table
 from hilum.prediction.journal import (
     Batch,
@@ -144,16 +144,15 @@ def writing_alone(out: Path, lock: Path, kind: str, left: str) -> Iterator[None]
     words. Raises DataError where another process writes it, and where it cannot be written.
     """
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(lock, timeout=0):
+        make_folder(lock.parent)
+        with locked(lock, timeout=0):
             yield
     except filelock.Timeout:
         raise DataError(f"{out}: another process writes this {kind} now.") from None
     except OSError as error:
-        raise DataError(
-            f"{out}: cannot be written ({error.strerror or error}). The same command goes on "
-            f"from the {left} that are there."
-        ) from error
+        again = f" The same command goes on from the {left} that are there." if out.exists() else ""
+        why = error.strerror or error
+        raise DataError(f"{out}: cannot be written ({why}).{again}") from error
 
 
 def predict_each(

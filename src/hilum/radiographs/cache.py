@@ -6,11 +6,10 @@ import os
 import secrets
 from pathlib import Path
 
-import filelock
 import platformdirs
 
 from hilum.errors import DataError
-from hilum.files import sha256, write_atomically
+from hilum.files import locked, sha256, write_atomically
 
 
 def cache_folder() -> Path:
@@ -40,7 +39,7 @@ def salt_of(root: Path) -> bytes:
     file = cache_folder() / "salts" / f"{sha256(os.fsencode(root.resolve()))[:32]}.bin"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{file}.lock"):  # two processes must not make two
+        with locked(file.with_suffix(".bin.lock")):  # two processes must not make two
             if not file.is_file():
                 write_atomically(file, secrets.token_bytes(_BYTES), mode=0o600)
         salt = file.read_bytes()

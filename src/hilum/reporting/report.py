@@ -57,6 +57,7 @@ from hilum.reporting.sections.results import result_sections
 from hilum.reporting.sections.summary import summarise_runs
 from hilum.reporting.sections.training import describe_networks, draw_curves, settings_table
 from hilum.reporting.subject import ImageSource, Subject
+from hilum.stores import on_disk
 from hilum.training.folder import data_root
 from hilum.wording import listed
 
@@ -158,7 +159,7 @@ def write_report(
         HilumError: A folder is no run or damaged, runs cannot be compared, or out cannot be
             written.
     """
-    folders = [Path(run) for run in several(runs)]
+    folders = [on_disk(run) for run in several(runs)]
     read = read_runs(folders)
     if images is not None and not callable(images):
         images = image_source(images.root if isinstance(images, Dataset) else Path(images))
@@ -174,7 +175,7 @@ def write_report(
         _refuse_incomparable(subject)
     synthetic = [run.name for run in subject.runs if run.synthetic]
     return write_page(
-        folders[0] / "report.html" if out is None else Path(out),
+        folders[0] / "report.html" if out is None else on_disk(out),
         "report.html.j2",
         what="report",
         sections=[(section, part) for section, part in parts if part is not None],

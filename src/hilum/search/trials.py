@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hilum.codec import to_plain
 from hilum.errors import Interrupted, Pruned, StudyError
+from hilum.files import locked
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
@@ -299,7 +300,7 @@ class TrialSampler(BaseSampler):
 def _remove(runs: Path, key: str) -> None:
     """Remove the folder of a pruned run, unless another trial has taken it up meanwhile."""
     try:
-        with filelock.FileLock(runs / f".{key}.lock", timeout=0):
+        with locked(runs / f".{key}.lock", timeout=0):
             shutil.rmtree(runs / key)
     except filelock.Timeout:
         pass

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hilum.cluster import Cluster, Machines, Share, refuse_other_versions
 from hilum.errors import ClusterError, HilumError
+from hilum.files import locked
 from hilum.studies.crew import Crew, Message, Process, Processes, Work
 
 if TYPE_CHECKING:
@@ -89,8 +90,6 @@ class Sight:
 
         The images are read, by one worker of a machine after the other, where that was not done.
         """
-        import filelock
-
         from hilum.radiographs.cache import cache_folder
         from hilum.radiographs.pixels import content_digests
 
@@ -109,7 +108,7 @@ class Sight:
             os.chdir(self.here)
         index = cache_folder() / "index"
         index.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(index / "reading.lock"):
+        with locked(index / "reading.lock"):
             found = content_digests(self.root, self.paths, None)
         for path, here, there in zip(self.paths, found, self.digests, strict=True):
             if here != there:

@@ -16,7 +16,7 @@ from hilum.errors import EvaluationError, HilumError, StudyError
 from hilum.evaluation.evaluate import evaluate
 from hilum.evaluation.files import EVALUATION_FILE, PREDICTIONS_FILE, read_evaluation
 from hilum.evaluation.predictions_file import read_told
-from hilum.files import sha256
+from hilum.files import locked, sha256
 from hilum.labels import LabelTree
 from hilum.radiographs.dataset import Dataset
 from hilum.recipe import Recipe
@@ -179,7 +179,7 @@ def do_run(run: StudyRun, folds: Folds, runs: Path, on_epoch: Callable[[Row], No
     folder, part = runs / run.key, folds.part(run.number)
     runs.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(runs / f".{run.key}.lock", timeout=0):
+        with locked(runs / f".{run.key}.lock", timeout=0):
             if is_finished(folder):
                 if _own_key(folder) != run.key:
                     raise StudyError(

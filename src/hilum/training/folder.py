@@ -26,7 +26,7 @@ from hilum.classifier.classifier import Classifier
 from hilum.classifier.provenance import changed_starts, check_facts
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError, plural
-from hilum.files import is_dir, sha256, write_atomically
+from hilum.files import is_dir, locked, sha256, write_atomically
 from hilum.given import Data, Trained, as_classifier, as_dataset
 from hilum.labels import LabelTree
 from hilum.parsing import parse_json, read_json, read_text
@@ -175,7 +175,7 @@ def lock_run(out: Path) -> Iterator[None]:
     except OSError as error:
         raise TrainingError(f"{out}: cannot be made ({error.strerror}).") from None
     try:
-        with filelock.FileLock(out / ".lock", timeout=0):
+        with locked(out / ".lock", timeout=0):
             yield
     except filelock.Timeout:
         raise TrainingError(

@@ -110,7 +110,7 @@ def train(
     recipe = recipe_to_train(recipe, out, resume)
     dataset = as_dataset(dataset, progress=progress)
     out = out or new_run_folder(dataset)
-    division = Division.read(Path(split_file), fold) if split_file else None
+    division = Division.read(on_disk(split_file), fold) if split_file else None
     if resume:
         found = read_facts(out)
         if found is None:
@@ -147,13 +147,18 @@ def train(
                 if on_start:
                     for sentence in plan.start_notes:
                         on_start(sentence)
-                return _train(plan, out, facts, stop, world, progress, on_epoch, trackers)
+                trained = _train(plan, out, facts, stop, world, progress, on_epoch, trackers)
+                if stop.requested:  # after the last step
+                    raise Interrupted("stopped when all was trained")
+                return trained
         except (DamagedFilesError, TrackingError):
             if not resume:
                 forget_run(out)
             raise
         except Interrupted as error:
             raise Interrupted(f"{out}: {error}; a checkpoint was written. {go_on}") from None
+        except KeyboardInterrupt:
+            raise Interrupted(f"{out}: stopped at once. {go_on}") from None
         except OSError as error:
             raise TrainingError(
                 f"{error.filename or out}: cannot be written ({error.strerror}); the checkpoints "

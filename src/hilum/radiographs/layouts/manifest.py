@@ -1,9 +1,11 @@
 """A table that says what images show: by their paths, or by their UIDs in a tree of DICOM files."""
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from hilum.errors import DataError, Problems, plural
+from hilum.radiographs.image import IMAGE_SUFFIXES
 from hilum.radiographs.layouts.dicom_facts import study_facts
 from hilum.radiographs.layouts.findings import CELLS, Marked, marks_in, name_of
 from hilum.radiographs.layouts.listing import (
@@ -14,6 +16,7 @@ from hilum.radiographs.layouts.listing import (
     LeftOut,
     Listing,
     attributes_of,
+    natural_key,
     note_divided_patients,
     walk,
 )
@@ -239,11 +242,36 @@ def _common_folder(paths: Sequence[Path]) -> StorePath | None:
 
 
 def _read_manifest(data: Path) -> Listing:
-    listed = _Listed(_only_table(data), _BY_PATH, ("image", "label"))
+    table = _only_table(data)
+    listed = _Listed(table, _BY_PATH, ("image", "label"))
+    named: set[Path] = set()
     for line, row in listed.table.rows:
         if path := listed.images.path(row["image"], line):
+            named.add(path)
             listed.add(path, line, row)
-    return listed.listing(MANIFEST)
+    return listed.listing(MANIFEST, _unlisted(named, table))
+
+
+def _unlisted(named: set[Path], table: Path) -> tuple[LeftOut, ...]:
+    """The images that lie beside those that a table names, and that it does not name."""
+    folders = {path.parent for path in named if not isinstance(path, StorePath)}
+    others = [
+        path
+        for folder in sorted(folders)
+        for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
+        if path.suffix.casefold() in IMAGE_SUFFIXES and path not in named
+    ]
+    if others:  # in rows that say nothing of an image it is named nevertheless
+        header = column_names(table)
+        at = find_columns(table, header, _BY_PATH, ("image",))["image"] or 0
+        cells = read_cells(table, [header[at]])[header[at]]
+        told = {PureWindowsPath(cell).name for cell in cells}  # by / and by \
+        others = [path for path in others if not {path.name, path.stem} & told]
+    names = [Path(os.path.relpath(path, table.parent)).as_posix() for path in others]
+    if not names:
+        return ()
+    note = f"{plural(len(names), 'image')} that {table.name} does not list left out."
+    return (LeftOut(note, tuple(names)),)
 
 
 def _read_dicom_tree(data: Path) -> Listing:
