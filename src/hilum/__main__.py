@@ -1,6 +1,7 @@
 """``hilum`` and ``python -m hilum``: the command line as a process of its own."""
 
 import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -24,9 +25,10 @@ def main() -> None:
         pressed.append(number)
         raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else nobody may interrupt
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not with nohup, or &
+    if heard:
         signal.signal(signal.SIGINT, interrupt)
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # first, so that it runs last
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # first, so it runs last
     try:
         from hilum.cli import main as begin
 
@@ -37,9 +39,13 @@ def main() -> None:
         from hilum import console
 
         console.refuse("Interrupted.")
-    signal.signal(signal.SIGINT, lambda *_: os._exit(code))
+    if heard:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(code))
     if code == _INTERRUPTED:
         atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 
