@@ -4,9 +4,11 @@ import base64
 import contextlib
 import io
 import json
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,10 @@ import numpy as np
 from PIL import Image
 
 Seed = tuple[str, bytes]  # a file's name and its content
+
+
+class RefusedError(Exception):
+    """A command refused what it was given."""
 
 
 @cache
@@ -50,7 +56,7 @@ def command(*arguments: object) -> None:
     except SystemExit as stop:
         if not stop.code:
             return
-        raise RuntimeError(f"{sys.argv}: {silence.getvalue()}") from stop
+        raise RefusedError(f"{sys.argv}: {silence.getvalue()}") from stop
     finally:
         sys.argv = before
 
@@ -116,6 +122,13 @@ def tables() -> Iterator[Seed]:
     yield "table.csv", "\n".join(",".join(row) for row in (head, *rows)).encode()
     lines = (json.dumps(dict(zip(head, row, strict=True))) for row in rows)
     yield "table.jsonl", "\n".join(lines).encode()
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    buffer = io.BytesIO()
+    columns = dict(zip(head, map(list, zip(*rows, strict=True)), strict=True))
+    parquet.write_table(arrow.table(columns), buffer)
+    yield "table.parquet", buffer.getvalue()
     buffer = io.BytesIO()
     np.savez_compressed(buffer, y_true=truth, y_prob=np.column_stack([1 - score, score]))
     yield "table.npz", buffer.getvalue()
@@ -156,3 +169,86 @@ def forms() -> Iterator[Seed]:
         coded = base64.b64encode(picture).decode()
         body = json.dumps({"files": [{"name": name, "content": coded} for name in names]})
         yield "json", b"application/json\n\n" + body.encode()
+
+
+@cache
+def capsules(folder: Path) -> tuple[Seed, Seed, Seed]:
+    """A capsule, and two results of it."""
+    from hilum.capsule import aggregate, archive, result, run
+    from hilum.classifier.classifier import Classifier
+    from hilum.codec import to_plain
+    from hilum.evaluation.bands import Bands
+
+    home = trained(folder) / "classifier"
+    model = Classifier.load(home, device="cpu")
+    asked = (aggregate.Asked("covid: recall>=0.5", "covid", 0.4),)
+    said = {"rule": model.rule, "strategy": model.strategy}
+
+    def cases(seed: int) -> aggregate.Cases:
+        rng = np.random.default_rng(seed)
+        truth = rng.permutation(np.arange(150 + seed) % 3)
+        predictions = model.decide({"flat": rng.normal(size=(len(truth), 3)) + np.eye(3)[truth]})
+        p_values = rng.uniform(0.01, 1, len(truth))
+        return aggregate.choose_cases(
+            model.tree, truth, replace(predictions, gate_p_values=p_values)
+        )
+
+    own = archive.Home(aggregate.aggregate(model.tree, cases(0), asked, **said), asked)
+    files = {f"classifier/{p.name}": p.read_bytes() for p in sorted(home.glob("[!lrtv]*"))}
+    about = json.loads(files["classifier/classifier.json"])
+    about |= dict.fromkeys(("validation", "reference", "thumbnails"))
+    files["classifier/classifier.json"] = json.dumps(about).encode()
+    files["home.json"] = json.dumps(to_plain(own)).encode()
+    file = folder / "capsule.zip"
+    digest = archive.pack(files, "1", file)
+    found = [("capsule.zip", file.read_bytes())]
+    for seed in (1, 2):
+        there = cases(seed)
+        sexes = Bands.of(["female" if k % 2 else "male" for k in there.truth], ("female", "male"))
+        aggregates = aggregate.aggregate(
+            model.tree, there, asked, attributes={"sex": sexes}, gate=model.gate, **said
+        )
+        local = run.recalibrate(model, there)
+        site = result.SiteResult(digest, f"B{seed}", "2026-01-01", "1", own.aggregates, aggregates,
+                                 local)  # fmt: skip
+        found.append(("result.json", signed(to_plain(site))))
+    return found[0], found[1], found[2]
+
+
+def signed(site: dict[str, Any]) -> bytes:
+    """The file of a result, which may be none, with a signature that holds."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.from_private_bytes(bytes(32))
+    canonical = json.dumps(site, separators=(",", ":"), ensure_ascii=False)
+    text = f"hilum capsule result 1\n{site['capsule']}\n{canonical}"
+    sides = {"key": key.public_key().public_bytes_raw(), "signature": key.sign(text.encode())}
+    told = {"format": 1, "result": site}
+    told |= {name: base64.b64encode(data).decode() for name, data in sides.items()}
+    return (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+@cache
+def watched(folder: Path) -> tuple[Path, Path]:
+    """A classifier that images can be held against, and such images."""
+    from hilum.phantoms.phantom import write_phantoms
+
+    data, home = folder / "calibration", folder / "calibrated"
+    write_phantoms(data, counts={"train": 12, "val": 40, "test": 40}, seed=3, size=48)
+    shutil.copytree(trained(folder) / "classifier", home)
+    command("calibrate", home, data, "--split", "val")
+    return home, data / "test"
+
+
+@cache
+def study(folder: Path) -> Path:
+    """The folder of a study with two variants."""
+    same = 'image_size = 32\nepochs = 1\ndevice = "cpu"\n'
+    settings = (
+        'name = "small"\nquestion = "Which?"\nrecipe = "naive-flat"\nseeds = 2\nfolds = 0\n'
+        f"[variants.one]\n{same}[variants.two]\n{same}batch_size = 8\n"
+    )
+    file = folder / "small.toml"
+    file.write_text(settings)
+    command("study", file, phantoms(folder), "--out", folder / "studies")
+    return folder / "studies" / "small"

@@ -362,6 +362,7 @@ def test_nothing_found_comes_first_at_every_depth() -> None:
         ("normal, lung\\left", "may not hold"),
         ("{effusion, mass", "Unbalanced or misplaced parentheses in"),
         ("effusion, mass}", "Unbalanced or misplaced parentheses in"),
+        ("a, b(" * 1000, "more than 32 deep"),
         ("{}", "Expected a label but found } in"),
         ("normal, {a}, {b}", "Findings of the root stand twice"),
         ("{effusion(left, right), mass}", "a choice cannot stand within findings"),
@@ -428,6 +429,14 @@ def test_folders_that_are_no_tree_are_refused(paths: list[tuple[str, ...]], mess
 )
 def test_json_that_is_no_tree_is_refused(data: object) -> None:
     with pytest.raises(LabelError, match="Not a label tree"):
+        LabelTree.from_json(data)
+
+
+def test_json_that_is_nested_too_deep_is_refused() -> None:
+    data: list[object] = ["a", "b"]
+    for k in range(1000):
+        data = [f"c{k}", {f"d{k}": data}]
+    with pytest.raises(LabelError, match="more than 32 deep"):
         LabelTree.from_json(data)
 
 

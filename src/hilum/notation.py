@@ -12,6 +12,9 @@ from typing import Any
 from hilum.errors import LabelError
 
 _BRACKETS = re.compile(r"([(){},])")
+#: So deep may choices stand within each other.
+DEEPEST = 32
+
 _BRACES = "{}"  # the key of findings in JSON; no label is called so
 
 EXAMPLE = "Write for example: normal, infected(covid, non-covid)"
@@ -68,7 +71,9 @@ def parse_line(text: str) -> tuple[tuple[Node, ...], tuple[str, ...]]:
             raise _unbalanced(text)
         return tuple(names)
 
-    def items(closing: str) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    def items(closing: str, depth: int = 1) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+        if depth > DEEPEST:
+            raise _too_deep()
         nodes: list[Node] = []
         beside: tuple[str, ...] = ()
         while True:
@@ -83,7 +88,7 @@ def parse_line(text: str) -> tuple[tuple[Node, ...], tuple[str, ...]]:
                 of: tuple[str, ...] = ()
                 if peek() == "(":
                     take()
-                    below, _ = items(")")
+                    below, _ = items(")", depth + 1)
                 if peek() == "{":
                     take()
                     of = findings()
@@ -112,10 +117,12 @@ def write_line(children: tuple[Node, ...], findings: tuple[str, ...]) -> str:
     return ", ".join(part for part in (text(children), braces(findings)) if part)
 
 
-def parse_lists(data: Any) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+def parse_lists(data: Any, depth: int = 1) -> tuple[tuple[Node, ...], tuple[str, ...]]:
     """The inverse of write_lists. Raises LabelError."""
     if not isinstance(data, list):
         raise LabelError(f"Not a label tree: {data!r}")
+    if depth > DEEPEST:
+        raise _too_deep()
     nodes: list[Node] = []
     findings: tuple[str, ...] = ()
     for item in data:
@@ -126,7 +133,7 @@ def parse_lists(data: Any) -> tuple[tuple[Node, ...], tuple[str, ...]]:
         if not (isinstance(name, str) and isinstance(below, list) and below and len(item) == 1):
             raise LabelError(f"Not a label tree: {item!r}")
         if name != _BRACES:
-            nodes.append(Node(name, *parse_lists(below)))
+            nodes.append(Node(name, *parse_lists(below, depth + 1)))
         elif findings or not all(isinstance(b, str) for b in below):
             raise LabelError(f"Not a label tree: {item!r}")
         else:
@@ -142,6 +149,10 @@ def write_lists(children: tuple[Node, ...], findings: tuple[str, ...]) -> list[A
         return {node.name: below} if below else node.name
 
     return [*map(item, children), *([{_BRACES: list(findings)}] if findings else [])]
+
+
+def _too_deep() -> LabelError:
+    return LabelError(f"Labels stand within each other more than {DEEPEST} deep. {EXAMPLE}")
 
 
 def _unbalanced(text: str) -> LabelError:

@@ -24,20 +24,20 @@ def read_json(path: Path, error: type[HilumError], *, errors: str = "strict") ->
 
     errors: what becomes of bytes that are not UTF-8. Raises error, with the file's name.
     """
-    data = _read(path, _LARGEST_JSON, error)
+    data = read_bytes(path, _LARGEST_JSON, error)
     return _parse("JSON", lambda: json.loads(data.decode("utf-8-sig", errors)), path, error)
 
 
 def read_text(path: Path, error: type[HilumError]) -> str:
     """The text of a UTF-8 file, as read_json reads values; lines end as on any system."""
-    data = _read(path, _LARGEST_JSON, error)
+    data = read_bytes(path, _LARGEST_JSON, error)
     text: str = _parse("UTF-8 text", lambda: data.decode("utf-8-sig"), path, error)
     return text.replace("\r\n", "\n")
 
 
 def read_toml(path: Path, error: type[HilumError]) -> dict[str, Any]:
     """The tables in a TOML file, as read_json reads values."""
-    data = _read(path, _LARGEST_TOML, error)
+    data = read_bytes(path, _LARGEST_TOML, error)
     return parse_toml(_parse("TOML", lambda: data.decode("utf-8-sig"), path, error), path, error)
 
 
@@ -54,7 +54,8 @@ def parse_toml(text: str, where: object, error: type[HilumError]) -> dict[str, A
     return tables
 
 
-def _read(path: Path, largest: int, error: type[HilumError]) -> bytes:
+def read_bytes(path: Path, largest: int, error: type[HilumError]) -> bytes:
+    """The content of a file, or of a pipe, that may have so many bytes. Raises as read_json."""
     try:
         status = path.stat()
         with path.open("rb") as file:
@@ -63,7 +64,8 @@ def _read(path: Path, largest: int, error: type[HilumError]) -> bytes:
     except OSError as failure:
         raise error(f"Cannot read {path}: {failure.strerror or failure}.") from None
     if data is None or len(data) > largest:
-        most = f"{largest / 2**30:g} GiB" if largest >= 2**30 else f"{largest / 2**10:g} KiB"
+        power = (largest.bit_length() - 1) // 10
+        most = f"{largest / 2 ** (10 * power):g} {('', 'K', 'M', 'G')[power]}iB"
         raise error(f"Cannot read {path}: it has more than {most}.")
     return data
 

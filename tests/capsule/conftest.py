@@ -1,6 +1,7 @@
 """A home hospital with a run, a capsule of it, and others with images of their own."""
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hilum.capsule.signing import sign
 from hilum.evaluation.evaluate import evaluate
 from hilum.radiographs.dataset import open_dataset
 from hilum.training.run import train
+from tests.command import run_command
 from tests.spots import PLACES, quick_recipe, write_spots
 
 
@@ -48,6 +50,11 @@ def signed(result, tmp_path):
     """The file of a result."""
     write_result(result[0], tmp_path / "result.json")
     return tmp_path / "result.json"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    return partial(run_command, monkeypatch, capsys)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ import stat
 import sys
 import zipfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ import pytest
 from hilum.capsule.aggregate import Cases, aggregate, choose_cases, in_vocabulary
 from hilum.capsule.archive import opened
 from hilum.capsule.make import make_capsule
-from hilum.capsule.ranges import Count
 from hilum.capsule.read import Read, compare
 from hilum.capsule.result import Figure, Signed, SiteResult
 from hilum.capsule.run import as_text, recalibrate, run_capsule, write_result
@@ -35,12 +33,6 @@ from hilum.transforms.preprocess import Preprocessing
 from tests.browser import browser as browser
 from tests.browser import chromium as chromium
 from tests.capsule.conftest import PLANTED, write_hospital
-from tests.command import run_command
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    return partial(run_command, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -367,128 +359,3 @@ def test_without_cryptography_it_is_a_sentence(signed, run, monkeypatch):
         monkeypatch.setitem(sys.modules, f"cryptography.{name}", None)
     code, _, err = run("capsule", "read", signed)
     assert (code, "pip install 'hilum[capsule]'" in err) == (2, True)
-
-
-def change(plain, *keys, to):
-    for key in keys[:-1]:
-        plain = plain[key]
-    assert plain[keys[-1]] != to
-    plain[keys[-1]] = to
-
-
-@pytest.mark.parametrize(
-    "tamper",
-    [
-        lambda r: change(r, "result", "there", "n", to=999),
-        lambda r: change(r, "result", "there", "classes", "covid", "recall", "value", to=0.999),
-        lambda r: change(r, "result", "there", "classes", "covid", "called", "covid", "low", to=2),
-        lambda r: change(r, "result", "home", "accuracy", "value", to=0.5),
-        lambda r: change(r, "result", "capsule", to="0" * 64),
-        lambda r: change(r, "result", "site", to="Somewhere else"),
-        lambda r: change(r, "key", to="AAAA" + r["key"][4:]),
-        lambda r: change(r, "key", to="no key at all"),
-        lambda r: change(r, "signature", to="AAAA" + r["signature"][4:]),
-        lambda r: r.update(note="a key that nothing reads"),
-        lambda r: r["result"].update(note="a key that nothing reads"),
-        lambda r: r["result"].update(there=dict(reversed(r["result"]["there"].items()))),
-    ],
-)
-def test_a_changed_result_is_refused(signed, run, tamper):
-    plain = json.loads(signed.read_text())
-    tamper(plain)
-    signed.write_text(json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
-    code, out, err = run("capsule", "read", signed)
-    assert (code, out) == (2, "")
-    assert "was changed after it was signed" in err
-
-
-def test_a_key_that_stands_twice_and_damage_are_refused(signed, run):
-    text = signed.read_text()
-    for other, said in (
-        (text.replace('"n": 120,', '"n": 999,\n   "n": 120,', 1), "was changed"),
-        (text[:-20], "is not valid JSON"),
-        (text.replace('"format": 1', '"format": 2'), "not in format 1|format"),
-        ("", "is not valid JSON"),
-    ):
-        assert other != text
-        signed.write_text(other)
-        code, _, err = run("capsule", "read", signed)
-        assert code == 2
-        assert re.search(said, err)
-    signed.write_bytes(text.replace("\n", "\r\n").encode())  # as a mail program may leave it
-    assert run("capsule", "read", signed)[0] == 0
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda own: replace(own, n=own.n + 1),
-        lambda own: replace(own, called={**own.called, "covid": Count(0, own.n + 1)}),
-        lambda own: replace(own, called={"covid": own.called["covid"]}),
-    ],
-)
-def test_numbers_that_no_capsule_gives_are_refused_though_signed(result, tmp_path, run, change):
-    there = result[0].result.there
-    changed = change(there.classes["covid"])
-    changed_there = replace(there, classes={**there.classes, "covid": changed})
-    write_result(sign(replace(result[0].result, there=changed_there)), tmp_path / "r.json")
-    code, _, err = run("capsule", "read", tmp_path / "r.json")
-    assert (code, "do not fit together" in err) == (2, True)
-
-
-def repack(path: Path, change) -> None:
-    """A capsule with some of its files changed: change takes and gives them by name."""
-    with zipfile.ZipFile(path) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in change(files).items():
-            archive.writestr(name, data)
-
-
-WEIGHTS = "classifier/root.safetensors"
-
-
-@pytest.mark.parametrize(
-    ("tamper", "said"),
-    [
-        (lambda f: {**f, WEIGHTS: f[WEIGHTS][:-1] + b"\x01"}, "not what its manifest says"),
-        (lambda f: {**f, "home.json": f["home.json"].replace(b'"n": 90', b'"n": 91')}, "not what"),
-        (lambda f: {**f, "more.txt": b"x"}, "'more.txt' is not what"),
-        (lambda f: {**f, ".hidden": b"x"}, "'.hidden' is not what"),
-        (lambda f: {n: d for n, d in f.items() if n != "home.json"}, "'home.json' is not what"),
-        (lambda f: {n: d for n, d in f.items() if n != "manifest.json"}, "is no capsule"),
-        (lambda f: {**f, "../out.txt": b"x"}, "leads out of the folder"),
-        (lambda f: {**f, "manifest.json": b'{"format": 9}'}, "format 1"),
-    ],
-)
-def test_a_changed_capsule_is_refused(capsule, hospital, tmp_path, run, tamper, said):
-    changed = tmp_path / "capsule.zip"
-    shutil.copy(capsule.path, changed)
-    repack(changed, tamper)
-    code, _, err = run("capsule", "run", changed, hospital, "--out", tmp_path / "out")
-    assert (code, said in err) == (2, True), err
-    assert not (tmp_path / "out").exists()
-
-
-def test_another_capsule_than_the_one_that_was_run_is_noticed(home, result, signed, tmp_path, run):
-    other = make_capsule(home, tmp_path / "other.zip", operate=["covid: recall>=0.5"])
-    code, _, err = run("capsule", "read", signed, "--capsule", other.path)
-    assert (code, "is of another capsule" in err) == (2, True)
-    found = result[0].result
-    there = replace(found.there, brier=Figure(0.5))
-    write_result(sign(replace(found, capsule=other.hash, there=there)), tmp_path / "2.json")
-    code, _, err = run("capsule", "read", signed, tmp_path / "2.json")
-    assert (code, "read them apart" in err) == (2, True)
-
-
-def test_what_is_no_capsule_and_images_that_trained_it_are_refused(home, capsule, tmp_path, run):
-    (tmp_path / "c.zip").write_bytes(b"nothing")
-    for path, data, said in (
-        (tmp_path / "none.zip", home.parent / "data", "there is no such capsule"),
-        (tmp_path / "c.zip", home.parent / "data", "is damaged"),
-        (capsule.path, home.parent / "data", "are the images that trained the classifier"),
-    ):
-        code, _, err = run("capsule", "run", path, data, "--out", tmp_path / "out")
-        assert (code, said in err) == (2, True), err
-    code, _, err = run("capsule", "run", capsule.path, write_hospital(tmp_path), "--site", "a/b<c>")
-    assert (code, "is no name of a site" in err) == (2, True)

@@ -114,6 +114,9 @@ def test_bytes_there_and_back(gate: Gate) -> None:
 def test_a_damaged_file_is_refused(gate: Gate, cut: int) -> None:
     with pytest.raises(ClassifierError, match="^my/gate: damaged"):
         Gate.from_bytes(gate.to_bytes()[:cut], "my/gate")
+    head = b"[" * 200_000
+    with pytest.raises(ClassifierError, match="^my/gate: damaged"):
+        Gate.from_bytes(len(head).to_bytes(8, "little") + head, "my/gate")
 
 
 def test_refusals(gate: Gate) -> None:

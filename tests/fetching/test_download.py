@@ -114,10 +114,14 @@ def test_a_server_without_ranges_starts_again(web: Web, target: Path) -> None:
     assert web.asked == [None, "bytes=1000-"]
 
 
-def test_a_part_that_is_too_long_starts_again(web: Web, target: Path) -> None:
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_part_that_is_too_long_or_unknown_starts_again(
+    web: Web, target: Path, nested: bool
+) -> None:
     state = {"url": f"{web.address}/data.zip", "validator": '"one"', "bytes": 999_999}
     target.with_name("data.zip.part").write_bytes(BODY + b"more")
-    target.with_name("data.zip.part.json").write_text(json.dumps(state))
+    said = "[" * 200_000 if nested else json.dumps(state)
+    target.with_name("data.zip.part.json").write_text(said)
 
     assert fetch(web, target) == SHA256
 

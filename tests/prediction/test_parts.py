@@ -95,6 +95,13 @@ def test_what_cannot_be_gone_on_with_is_refused(tmp_path, plain, calibrated, man
         with pytest.raises(DataError, match=said):
             by_turns(classifier, inputs, out)
         assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    sound = before[parts.MANIFEST].decode()
+    first = json.loads(sound)["parts"]["0"]
+    for key, value in (("rows", 999), ("failed", 1), ("number", 1), ("pictures", "x")):
+        of_parts = {**json.loads(sound)["parts"], "0": {**first, key: value}}
+        (out / parts.MANIFEST).write_text(json.dumps({**json.loads(sound), "parts": of_parts}))
+        with pytest.raises(DataError, match=r"manifest\.json: damaged \(part '0'"):
+            by_turns(plain, [many], out)
     (out / parts.MANIFEST).write_text("{")
     with pytest.raises(DataError, match="manifest"):
         by_turns(plain, [many], out)

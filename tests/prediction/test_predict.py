@@ -324,6 +324,12 @@ def test_refusals_leave_the_rows_alone(tmp_path, plain, calibrated, folder):
     kept = kept[:-1]
     out.write_bytes(kept)
     refused(plain, [str(folder)], "not as they were written")
+    sound = json.loads(journal_path(out).read_text())
+    for key, value in (("rows", -1), ("rows", 10**30), ("failed", 5), ("bytes", -1),
+                       ("bytes", 10**30), ("batches", "3:4:9:x:"), ("batches", "-3:0:9:x:"),
+                       ("made_by", {**sound["made_by"], "columns": [["x"]]})):  # fmt: skip
+        journal_path(out).write_text(json.dumps({**sound, key: value}))
+        refused(plain, [str(folder)], "journal.json: damaged|rows are|other options")
     journal_path(out).write_bytes(b"{")
     refused(plain, [str(folder)], "journal.json: damaged")
     journal_path(out).unlink()

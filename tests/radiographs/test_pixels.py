@@ -182,6 +182,7 @@ def test_hilum_cache_is_honoured(
         b"[]",
         b"null",
         b"\xff\xfe",
+        b"[" * 200_000,
         b'{"%s": 5}',
         b'{"%s": [1]}',
         b'{"%s": [1, 2, 3, 4, 5, 6]}',

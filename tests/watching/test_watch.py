@@ -83,6 +83,41 @@ def test_a_week_a_change_and_labels(root, run, tmp_path):
     assert (code, "not among those that are watched" in err) == (2, True)
 
 
+def test_damaged_labels_and_histories_are_refused(root, run, tmp_path):
+    out, words = tmp_path / "watch", ("watch", root / "run", root / "same", "--device", "cpu")
+    assert run(*words, "--out", out)[0] == 0
+    table, history = out / "label-these.csv", out / "history.jsonl"
+    rows, line = table.read_text().splitlines(), json.loads(history.read_text())
+    filled = rows[1].replace(",,", ",covid,")
+    for changed, said in (
+        ([rows[0], filled.rpartition(",")[0], *rows[2:]], "row 2: expected 5 cells"),
+        ([rows[0], filled, filled, *rows[2:]], "stands in it more than once"),
+        ([rows[0] + ",truth", *(f"{row},covid" for row in rows[1:])], "more than once"),
+        ([rows[0], filled.rpartition(",")[0] + ",900", *rows[2:]], "in another"),
+        ([row for row in rows if row.split(",")[-2] != "0"], "images, and 60 are watched"),
+    ):
+        table.write_text("\n".join(changed))
+        code, _, err = run(*words, "--labels", table)
+        assert (code, said in err) == (2, True), err
+    table.unlink()
+    sums = line["sums"]
+    for key, value in (
+        ("sums", {**sums, "n": -60}),
+        ("sums", {**sums, "predicted": {"": [999, 0, 0]}}),
+        ("sums", {**sums, "means": {key: [1e308] * len(of) for key, of in sums["means"].items()}}),
+        ("sums", {**sums, "tally": {**sums["tally"], "flagged": 10**30}}),
+        ("shares", {"": {"covid": {"value": 1e308}}}),
+        ("made", "\ud800"),
+    ):
+        history.write_text(json.dumps({**line, key: value}))
+        code, _, err = run(*words, "--out", out)
+        assert (code, "line 1: its numbers are none" in err) == (2, True), err
+    # of fewer quantities than are looked at now: it stays, and is not judged with these
+    means = {name: of[:-1] for name, of in sums["means"].items()}
+    history.write_text(json.dumps({**line, "images": "0", "sums": {**sums, "means": means}}))
+    assert run(*words, "--out", out)[0] == 0
+
+
 def test_an_expected_mix_and_what_cannot_be_asked(root, tmp_path):
     import hilum
 

@@ -131,23 +131,23 @@ def aggregate(
     shared = Shared([Row(int(matrix[k, k]), sizes[k]) for k in held])
     right = dict(zip(held, shared.first, strict=True))
     cells = {k: _row(matrix[k].tolist(), k, right[k]) for k in held}
-    aurocs = {name: measured.per_class[name].auroc for name in tree.classes}
+    rows = {tree.classes[k]: dict(zip(tree.classes, cells[k], strict=True)) for k in held}
+    of = {tree.classes[k]: sizes[k] for k in held}
     classes = {
-        tree.classes[k]: _of_class(
-            tree.classes, k, sizes, cells, Figure.of(aurocs[tree.classes[k]])
+        name: OfClass(
+            of[name], rows[name], *class_shares(rows, of, name),
+            auroc=Figure.of(measured.per_class[name].auroc),
         )
-        for k in held
-    }
-    recalls = [share(right[k], right[k].rest(sizes[k])) for k in held]
-    n = len(truth)
-    whole = total(list(right.values()))
+        for name in rows
+    }  # fmt: skip
+    accuracy, balanced = overall_shares(rows, of)
     return Aggregates(
-        n=n,
+        n=len(truth),
         patients=None if cases.patients is None else len(np.unique(cases.patients)),
         left_out=cases.left_out,
         classes=classes,
-        accuracy=Figure.of(share(whole, whole.rest(n))),
-        balanced_accuracy=Figure.of(standardise(recalls, [1.0] * len(recalls))),
+        accuracy=accuracy,
+        balanced_accuracy=balanced,
         macro_auroc=Figure.of(measured.overall["macro_auroc"]),
         decisions={
             name: Figure.of(decision.overall["macro_auroc"])
@@ -181,25 +181,30 @@ def _row(cells: Sequence[int], k: int, right: Count) -> list[Count]:
     return [*told[:k], right, *told[k:]]
 
 
-def _of_class(
-    names: Sequence[str],
-    k: int,
-    sizes: Sequence[int],
-    cells: Mapping[int, Sequence[Count]],
-    auroc: Figure,
-) -> OfClass:
-    right, n = cells[k][k], sizes[k]
-    called_too = total([row[k] for j, row in cells.items() if j != k])
-    others = sum(sizes) - n
+#: The rows of a confusion matrix, as far as they are told, by their class.
+Matrix = Mapping[str, Mapping[str, Count]]
+
+
+def class_shares(
+    rows: Matrix, sizes: Mapping[str, int], name: str
+) -> tuple[Figure, Figure, Figure]:
+    """Recall, specificity and precision for a class. sizes: the sums of rows."""
+    right, others = rows[name][name], sum(sizes.values()) - sizes[name]
+    called_too = total([row[name] for truth, row in rows.items() if truth != name])
     called_too = Count(called_too.low, min(called_too.high, others))
-    return OfClass(
-        n=n,
-        called=dict(zip(names, cells[k], strict=True)),
-        recall=Figure.of(share(right, right.rest(n))),
-        specificity=Figure.of(share(called_too.rest(others), called_too)),
-        precision=Figure.of(share(right, called_too)),
-        auroc=auroc,
+    return (
+        Figure.of_count(right, sizes[name]),
+        Figure.of(share(called_too.rest(others), called_too)),
+        Figure.of(share(right, called_too)),
     )
+
+
+def overall_shares(rows: Matrix, sizes: Mapping[str, int]) -> tuple[Figure, Figure]:
+    """Accuracy and balanced accuracy. sizes: the sums of rows."""
+    right = {name: row[name] for name, row in rows.items()}
+    recalls = [share(count, count.rest(sizes[name])) for name, count in right.items()]
+    accuracy = Figure.of_count(total(list(right.values())), sum(sizes.values()))
+    return accuracy, Figure.of(standardise(recalls, [1.0] * len(recalls)))
 
 
 def _curve(found: Reliability, shared: Shared) -> Curve:
@@ -213,7 +218,7 @@ def _curve(found: Reliability, shared: Shared) -> Curve:
         bins[-2:] = [_joined(*bins[-2:])]
     told = shared.add([Row(part, n) for n, part, _ in bins])
     points = tuple(
-        Bin(n, rounded(probs / n), Figure.of(share(count, count.rest(n))))
+        Bin(n, rounded(probs / n), Figure.of_count(count, n))
         for (n, _, probs), count in zip(bins, told or (), strict=bool(told))
     )
     if not isinstance(found, OptionCalibration):
@@ -239,8 +244,8 @@ def _point(asked: Asked, tree: LabelTree, truth: IntArray, predictions: Predicti
         negatives=negatives,
         found=found,
         spared=spared,
-        sensitivity=Figure.of(share(found, found.rest(positives))),
-        specificity=Figure.of(share(spared, spared.rest(negatives))),
+        sensitivity=Figure.of_count(found, positives),
+        specificity=Figure.of_count(spared, negatives),
     )
 
 
@@ -269,7 +274,7 @@ def _attributes(
     return {
         found.name: OfAttribute(
             groups=tuple(
-                Group(group.name, row.n, count, Figure.of(share(count, count.rest(row.n))))
+                Group(group.name, row.n, count, Figure.of_count(count, row.n))
                 for group, row, count in zip(found.subgroups, *told[found.name], strict=True)
             ),
             rest=found.unknown,
@@ -295,7 +300,7 @@ def _gate(found: Arrivals | None) -> OfGate | None:
     return OfGate(
         n=found.n,
         flagged=flagged,
-        share=Figure.of(share(flagged, flagged.rest(found.n))),
+        share=Figure.of_count(flagged, found.n),
         expected=rounded(found.expected),
         p_value=rounded(found.p_value) if flagged.exact else None,
         odder=Figure.of(found.odder),

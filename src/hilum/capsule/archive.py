@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import ClassVar
 
 from hilum.capsule.aggregate import Asked
+from hilum.capsule.fitting import misfit
 from hilum.capsule.result import Aggregates
 from hilum.classifier.classifier import Classifier
 from hilum.codec import from_plain, read_plain, to_plain
 from hilum.errors import DataError, EvaluationError
 from hilum.fetching.unpack import Limits, unpack
-from hilum.files import new_file, sha256
+from hilum.files import is_file, new_file, sha256
+from hilum.labels import LabelTree
 from hilum.parsing import read_json
+from hilum.statistics.targets import Target
 
 MANIFEST = "manifest.json"
 CLASSIFIER = "classifier"
@@ -82,8 +85,12 @@ def opened(path: Path, device: str = "cpu") -> Iterator[Capsule]:
 
     Raises EvaluationError where it is missing, damaged, changed, or not in this format.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise EvaluationError(f"{path}: there is no such capsule.")
+    if not zipfile.is_zipfile(path):
+        raise EvaluationError(
+            f"{path}: is no ZIP archive, as a capsule is; ask for the capsule again."
+        )
     with tempfile.TemporaryDirectory(prefix="hilum-capsule-") as folder:
         into = Path(folder) / "capsule"
         try:
@@ -114,4 +121,19 @@ def _read(path: Path, folder: Path, device: str) -> Capsule:
         )
     home = read_plain(folder / HOME, Home, what="what home measured", error=EvaluationError)
     classifier = Classifier.load(folder / CLASSIFIER, device=device)
+    if wrong_in_home := _misfit(home, classifier.tree):
+        raise EvaluationError(
+            f"{path}: home's figures do not fit together or to its classifier ({wrong_in_home}); "
+            "ask whoever made the capsule."
+        )
     return Capsule(sha256(text), manifest, classifier, home)
+
+
+def _misfit(home: Home, tree: LabelTree) -> str | None:
+    """What no `hilum capsule make` writes; None where all fits."""
+    for point in home.points:
+        Target.parse(point.target, tree)
+        if not 0 < point.threshold < 1:
+            return f"the threshold of {point.name}"
+    decisions = [decision.name for decision in tree.decisions]
+    return misfit(home.aggregates, tree.classes, decisions, [p.name for p in home.points])

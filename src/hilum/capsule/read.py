@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.capsule.archive import opened
+from hilum.capsule.fitting import is_recalibration, is_told, misfit
 from hilum.capsule.ranges import Count
 from hilum.capsule.result import Aggregates, Figure, Signed, SiteResult
 from hilum.capsule.run import as_text
@@ -13,7 +14,7 @@ from hilum.capsule.signing import canonical, fingerprint, is_genuine
 from hilum.codec import from_plain
 from hilum.errors import EvaluationError
 from hilum.files import sha256
-from hilum.parsing import parse_json
+from hilum.parsing import parse_json, read_bytes
 from hilum.records import Estimate
 from hilum.statistics.intervals import mover_difference
 from hilum.statistics.meta import Pooled, pool
@@ -79,6 +80,8 @@ def read_results(paths: Sequence[Path], capsule: Path | None = None) -> Reading:
     capsule: the file that was sent, to see that it is what was run. Raises EvaluationError where a
     result is missing, damaged, changed after it was signed, given twice, or of another capsule.
     """
+    if not paths:
+        raise EvaluationError("No result was given.")
     found = [read_result(path) for path in paths]
     _refuse_twice(found)
     first = found[0].result
@@ -100,11 +103,9 @@ def read_results(paths: Sequence[Path], capsule: Path | None = None) -> Reading:
 
 def read_result(path: Path) -> Read:
     """Read one result and check its signature. Raises EvaluationError as read_results does."""
+    data = read_bytes(path, _LARGEST, EvaluationError)
     try:
-        data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
         text = data.decode()
-    except OSError as error:
-        raise EvaluationError(f"Cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
         text = ""
     plain = parse_json(text, path, EvaluationError)
@@ -123,21 +124,17 @@ def read_result(path: Path) -> Read:
 def _refuse_impossible(path: Path, result: SiteResult) -> None:
     """What no run of a capsule gives: a signature shows that it is unchanged, not that it is."""
     home, there = result.home, result.there
-    names = set(home.classes) | set(home.left_out)
-    possible = (
-        there.n == sum(own.n for own in there.classes.values()) > 0
-        and [point.name for point in there.points] == [point.name for point in home.points]
-        and all(
-            own.n > 0
-            and set(own.called) == names
-            and all(count.high <= own.n for count in own.called.values())
-            for own in there.classes.values()
-        )
+    names, points = (*home.classes, *home.left_out), [point.name for point in home.points]
+    wrong = (
+        None if is_told(result) else "what it says of itself",
+        misfit(home, names, home.decisions, points),
+        misfit(there, names, home.decisions, points),
+        None if is_recalibration(result.recalibration) else "its temperatures",
     )
-    if not possible or not names >= set(there.classes):
+    if found := next(filter(None, wrong), None):
         raise EvaluationError(
-            f"{path}: its numbers do not fit together or to home's, as those of no capsule do; ask "
-            "whoever signed it how it was made."
+            f"{path}: its numbers do not fit together or to home's, as those of no capsule do "
+            f"({found}); ask whoever signed it how it was made."
         )
 
 

@@ -5,13 +5,17 @@ place in them for a file, a patient, a path, a note, the name of a data set, or 
 image. Numbers have three decimals; counts are ranges where they are small.
 """
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from hilum.capsule.ranges import Count
+from hilum.capsule.ranges import Count, share
 from hilum.records import Estimate
 
 DIGITS = 3
+
+#: What a hospital may call itself.
+SITE = re.compile(r"[\w .,()&'-]{0,60}")
 
 
 def rounded(value: float) -> float:
@@ -32,6 +36,11 @@ class Figure:
         """An estimate without its words, rounded."""
         bounds = (estimate.value, estimate.low, estimate.high)
         return cls(*(None if b is None else rounded(b) for b in bounds))
+
+    @classmethod
+    def of_count(cls, part: Count, n: int) -> "Figure":
+        """The share of n images that a count tells of, by share."""
+        return cls.of(share(part, part.rest(n)))
 
     def estimate(self, n: int = 0) -> Estimate:
         """As tables show it."""

@@ -11,7 +11,7 @@ import numpy as np
 from hilum import __version__
 from hilum.capsule.aggregate import Cases, aggregate, choose_cases, in_vocabulary, of_rows
 from hilum.capsule.archive import Capsule
-from hilum.capsule.result import Change, Figure, Recalibration, Signed, SiteResult, rounded
+from hilum.capsule.result import SITE, Change, Figure, Recalibration, Signed, SiteResult, rounded
 from hilum.capsule.signing import fingerprint
 from hilum.classifier.classifier import Classifier, check_labels
 from hilum.classifier.temperature import fit_temperature
@@ -30,8 +30,6 @@ from hilum.records import BoolArray, FloatArray, IntArray, LazyPixels
 
 #: Below it a probability is one that was rounded to 0.
 _LEAST = 1e-12
-
-_SITE = re.compile(r"[\w .,()&'-]{0,60}")
 
 
 def run_capsule(
@@ -52,7 +50,7 @@ def run_capsule(
     classifier, or are too few (choose_cases), or the site's name is none; DataError where the split
     does not exist or an image cannot be read.
     """
-    if not _SITE.fullmatch(site):
+    if not SITE.fullmatch(site):
         raise EvaluationError(
             f"'{site}' is no name of a site: up to 60 letters, digits, blanks and .,()&'- please."
         )

@@ -166,5 +166,5 @@ def unpacked(
         length = int.from_bytes(data[:8], "little")
         facts = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][name])
         yield facts, safetensors.numpy.load(data)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ClassifierError(f"{source}: damaged ({error}).") from None

@@ -212,7 +212,7 @@ def _state(job: _Job) -> dict[str, Any]:
         state = json.loads(job.state.read_text(encoding="utf-8"))
         known = state["url"] == job.url and state["validator"] and state["bytes"]
         return state if known and job.part.exists() else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 

@@ -55,6 +55,7 @@ def classifier_digest(classifier: Decider) -> str:
 
 
 _FORMAT = 1
+_MOST = 2**62  # rows, and bytes
 _AGAIN = "Begin anew with --restart, or name another file."
 
 
@@ -120,7 +121,13 @@ class Batch(NamedTuple):
         """The inverse of str. Raises ValueError where the text is none."""
         rows, failed, size, mark, young = text.split(":")
         pairs = (pair.split("=") for pair in young.split(",") if pair)
-        return cls(int(rows), int(failed), int(size), mark, {int(i): found for i, found in pairs})
+        contents = {int(i): found for i, found in pairs}
+        batch = cls(int(rows), int(failed), int(size), mark, contents)
+        if not (0 <= batch.failed <= batch.rows and batch.size >= 0):
+            raise ValueError("a batch of an impossible size")
+        if not all(0 <= i < batch.rows for i in contents):
+            raise ValueError("a batch that tells of pictures beyond its rows")
+        return batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +146,15 @@ class Journal:
     format: int = _FORMAT
 
     def read_batches(self) -> list[Batch]:
-        """Those of its rows that are known by batches: the last ones. Raises ValueError."""
+        """Those of its rows that are known by batches: the last ones. Raises ValueError.
+
+        So it does where the batches have more than there is, or numbers are impossible.
+        """
         batches = [Batch.read(text) for text in self.batches.split()]
-        if sum(batch.rows for batch in batches) > self.rows:
-            raise ValueError("batches of more rows than there are")
+        rows = self.rows - sum(batch.rows for batch in batches)
+        failed = self.failed - sum(batch.failed for batch in batches)
+        if not (0 <= failed <= rows < _MOST and 0 <= self.bytes < _MOST):
+            raise ValueError("its rows, failed, bytes and batches do not fit together")
         return batches
 
     def with_batches(self, batches: Iterable[Batch], **changed: Any) -> "Journal":
@@ -208,7 +220,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    text = ", ".join(value) if isinstance(value, list) else str(value or "")
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
     return (f"{text[:12]}…" if len(text) == 64 else text) or "none"  # of a digest, the beginning
 
 
@@ -294,7 +306,7 @@ def hash_rows(path: Path, journal: Journal, upto: int | None = None) -> Any:
             whole.update(chunk)
             part.update(chunk[:first])
             left, first = left - len(chunk), max(0, first - len(chunk))
-    if whole.hexdigest() == journal.sha256:
+    if not left and whole.hexdigest() == journal.sha256:
         return part
     raise DataError(
         f"{path}: its {journal.rows} rows are not as they were written (edited, or removed?). "

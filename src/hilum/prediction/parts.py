@@ -167,6 +167,8 @@ class _Work:
             self._write(found)
             return found
         found = read_plain(self.file, Manifest, what="a manifest", error=DataError)
+        for key, part in found.parts.items():
+            _check_part(self.file, key, part)
         refuse_changes(
             f"{self.out}: was made by another classifier or with other options. {_AGAIN}",
             {**found.made_by, "size": found.size},
@@ -237,6 +239,17 @@ class _Work:
             arrivals = judge_arrivals(classifier.gate, tally)
         failed = sum(part.failed for part in parts.values())
         return Summary(self.out, self.rows, failed, self.found, self.redone, arrivals)
+
+
+def _check_part(file: Path, key: str, part: Part) -> None:
+    """Raises DataError where what a manifest says of a part contradicts itself."""
+    try:
+        batch = Batch.read(part.pictures)
+        fits = key == str(part.number) and part.number >= 0 and batch.rows > 0
+        if not fits or (batch.rows, batch.failed) != (part.rows, part.failed):
+            raise ValueError("its numbers contradict each other")
+    except ValueError as error:
+        raise DataError(f"{file}: damaged (part '{key}': {error}). {_AGAIN}") from None
 
 
 def _chunks(paths: Iterator[Path], size: int) -> Iterator[Chunk]:

@@ -193,7 +193,7 @@ def _read_index(index_file: Path) -> dict[str, Entry]:
     """What each file held at the last start. A missing or damaged index costs time only."""
     try:
         found = json.loads(index_file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}

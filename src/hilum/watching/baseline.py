@@ -84,14 +84,40 @@ class View:
 class Sums:
     """What is needed of n images to judge them, also together with those of other runs.
 
-    means: by view. predicted: by question, how many were given each class. tally: of the gate's
-    p-values, of no image where there is no gate.
+    means: by view, of ranks and of whether a class was predicted, so all in [0, 1]. predicted: by
+    question, how many were given each class. tally: of the gate's p-values, of no image where there
+    is no gate.
     """
 
     n: int
     means: dict[str, tuple[float, ...]]
     predicted: dict[str, tuple[int, ...]]
     tally: Tally
+
+    def is_like(self, other: "Sums") -> bool:
+        """Whether they can be of images seen by the same baseline, and be added."""
+        mine, theirs = (
+            (
+                {key: len(mean) for key, mean in sums.means.items()},
+                {key: len(counts) for key, counts in sums.predicted.items()},
+                sums.tally.n == sums.n if sums.tally.n else None,
+            )
+            for sums in (self, other)
+        )
+        return mine == theirs
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether images can have such sums."""
+        n, tally = self.n, self.tally
+        return (
+            n > 0
+            and all(-1e-9 <= mean <= 1 + 1e-9 for of in self.means.values() for mean in of)
+            and all(min(of) >= 0 and sum(of) == n for of in self.predicted.values() if of)
+            and tally.n in (0, n)
+            and 0 <= tally.flagged <= tally.n
+            and 0 <= tally.p_sum <= tally.n
+        )
 
     def __add__(self, other: "Sums") -> "Sums":
         n = self.n + other.n

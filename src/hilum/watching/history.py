@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hilum.codec import from_plain, to_plain
 from hilum.errors import DataError
@@ -50,7 +51,24 @@ def read_history(out: Path) -> tuple[Line, ...]:
 
 def _parse(where: str, text: str) -> Line:
     data = parse_json(text, where, DataError)
-    return from_plain(Line, data, what=f"a line of a watch ({where})", error=DataError)
+    line = from_plain(Line, data, what=f"a line of a watch ({where})", error=DataError)
+    told = (*line.accuracy.values(), *(e for of in line.shares.values() for e in of.values()))
+    values = [e.value for e in told if e.value is not None]
+    if not (line.sums.is_possible and all(0 <= v <= 1 for v in values) and _is_text(data)):
+        raise DataError(
+            f"{where}: its numbers are none that a watch has; repair the line, or put the file "
+            "aside to begin a new history."
+        )
+    return line
+
+
+def _is_text(data: Any) -> bool:
+    """Whether UTF-8 can hold it: JSON may name halves of characters."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def before(lines: Sequence[Line], images: str) -> tuple[Line, ...]:
@@ -69,7 +87,10 @@ def write_history(out: Path, lines: Iterable[Line]) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}).") from None
 
 
-def last(lines: Sequence[Line], baseline: str, most: int = POOLED) -> list[Sums]:
-    """The sums of the last runs that can be judged together with one more, under its baseline."""
-    sums = [line.sums for line in lines if line.baseline == baseline]
+def last(lines: Sequence[Line], baseline: str, own: Sums, most: int = POOLED) -> list[Sums]:
+    """The sums of the last runs that can be judged together with one more, under its baseline.
+
+    own: the sums of that one.
+    """
+    sums = [line.sums for line in lines if line.baseline == baseline and line.sums.is_like(own)]
     return sums[max(0, len(sums) - most + 1) :]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,11 +107,21 @@ def _rows(file: Path) -> list[dict[str, str]]:
             f"{file}: is no table of labels: it lacks a column of {_PATH}, {_STRATUM}, {_IMAGES}. "
             f"hilum watch writes one, {LABELS_FILE}, to fill in."
         )
-    return [
-        {name: from_cell(cell.strip()) for name, cell in zip(head, line, strict=False)}
-        for line in lines[1:]
-        if any(line)
+    for number, line in enumerate(lines[1:], start=2):
+        if any(line) and len(line) != len(head):
+            raise DataError(
+                f"{file}, row {number}: expected {len(head)} cells as in the first row, found "
+                f"{len(line)}."
+            )
+    rows = [line for line in lines[1:] if any(line)]
+    found = [
+        {name: from_cell(cell.strip()) for name, cell in zip(head, row, strict=True)}
+        for row in rows
     ]
+    for names in (filter(None, head), (row[_PATH] for row in found)):
+        if several := [name for name, count in Counter(names).items() if count > 1]:
+            raise DataError(f"{file}: {examples(several)} stands in it more than once; keep one.")
+    return found
 
 
 def read_labels(
@@ -146,7 +157,11 @@ def read_labels(
                 stratum, size = int(row[_STRATUM]), int(row[_IMAGES])
             except ValueError:
                 raise DataError(f"{file}: the stratum of {row[_PATH]} is no number.") from None
-            sizes[stratum] = size
+            if sizes.setdefault(stratum, size) != size:
+                raise DataError(
+                    f"{file}: stratum {stratum} has {sizes[stratum]} images in one row and {size} "
+                    "in another; let hilum watch write it anew."
+                )
             if answer := row.get(truth, ""):
                 if answer not in question.classes:
                     raise DataError(
@@ -154,6 +169,12 @@ def read_labels(
                         f"{', '.join(question.classes)}, or nothing."
                     )
                 right.setdefault(stratum, []).append(answer == row[predicted])
+        if min(sizes.values(), default=1) < 1 or sum(sizes.values()) != len(said):
+            raise DataError(
+                f"{file}: its strata have {sum(sizes.values())} images, and {len(said)} are "
+                "watched: give the images that it was written for, and leave rows without a truth "
+                "in it."
+            )
         found[question.name] = _share(right, sizes)
     return found
 

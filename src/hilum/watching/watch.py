@@ -181,7 +181,7 @@ def watch_images(
         )
     sums, images = baseline.sums(seen), _digest(seen)
     earlier = before(earlier, images)
-    alike = last(earlier, baseline.digest)
+    alike = last(earlier, baseline.digest, sums)
     periods: dict[Period, Sums] = {"run": sums}
     if alike:
         periods["pooled"] = reduce(add, alike, sums)
