@@ -18,7 +18,7 @@ from typer.core import TyperCommand
 from hilum import console
 from hilum.errors import HilumError, Interrupted
 from hilum.process import own_process
-from hilum.stores import on_disk
+from hilum.stores import as_place, check_there, is_far, on_disk
 
 __all__ = ["main", "study"]  # main begins all verbs; scripts/reproduce.py runs study alone
 
@@ -80,10 +80,14 @@ class _Verb(TyperCommand):
         return rest
 
     def invoke(self, ctx: Any) -> Any:
-        """Raises DataError for others."""
+        """Raises DataError for others, and for a classifier or data that are not there."""
         for name, value in ctx.params.items():
             if isinstance(value, Path) and name not in ("data", "classifier"):
                 on_disk(value)
+        for name in ("classifier", "data"):
+            given = ctx.params.get(name)
+            if isinstance(given, Path) and not is_far(given):
+                check_there(as_place(given))  # before a verb takes seconds to load what it needs
         return super().invoke(ctx)
 
 

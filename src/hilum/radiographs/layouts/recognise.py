@@ -25,7 +25,7 @@ from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
 from hilum.radiographs.layouts.listing import Layout, Listing, seen
 from hilum.radiographs.layouts.tables import TABLE_SUFFIXES
 from hilum.records import Progress
-from hilum.stores import StorePath, as_place
+from hilum.stores import StorePath, as_place, check_there
 from hilum.wording import listed
 
 #: Layouts of their own kind; at most one of them may fit.
@@ -66,8 +66,7 @@ def read_layout(
     data = as_place(data)
     if isinstance(data, StorePath):
         data.forget()
-    if not data.exists():
-        raise DataError(f"{data}: there is no such folder or file.")
+    check_there(data)
     place = _labelled_by(data, layout) or data
     kinds = _recognise(place) if layout is None else [_named(layout, place)]
     for kind in kinds:
