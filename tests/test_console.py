@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hilum.console import Trained, print_write_up, wrapped
+from hilum.console import Trained, print_write_up, shown, wrapped
 from hilum.evaluation.evaluate import evaluate
 from hilum.pipeline import WriteUp
 from hilum.radiographs.dataset import open_dataset
@@ -17,6 +17,7 @@ from tests.untrained import untrained
     [
         ("short", ["short"]),
         ("", [""]),
+        ("a\x1b[2J\rb\u202ec\td", [r"a\x1b[2J\rb\u202ec", "d"]),
         ("  → words that are wrapped", ["  → words that are", "    wrapped"]),
         ("one\n  - two words and more", ["one", "  - two words and", "    more"]),
         ("see /a/path/that/is/long/enough now", ["see", "/a/path/that/is/long/enough", "now"]),
@@ -32,7 +33,7 @@ from tests.untrained import untrained
     ],
 )
 def test_sentences_are_wrapped_and_what_may_be_copied_is_not(text: str, lines: list[str]) -> None:
-    assert wrapped(text, 20).split("\n") == lines
+    assert wrapped(shown(text), 20).split("\n") == lines
 
 
 def test_the_table_of_a_training_has_a_line_for_each_decision() -> None:

@@ -33,6 +33,8 @@ _COMMAND = re.compile(
     r"|\b(?:pip install|hilum) (?:'[^']*'|[\w.\[\]-]+)(?: (?:--?[a-z][\w-]*|'[^']*'|\S*[/.=]\S+))*"
 )
 _BULLETS = " -→"
+#: What a terminal obeys and does not show, but for tabs and the ends of lines; names may have it.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 #: So many warnings are printed; the report has all.
 HEEDED = 3
 
@@ -44,9 +46,9 @@ def print_table(
     from hilum.table import Table
 
     width = _width(sys.stdout)
-    text = Table(caption, columns, rows).text(width)
+    text = shown(Table(caption, columns, rows).text(width))
     if width is not None:
-        said = len(Table(caption, [], []).text(width))
+        said = len(shown(Table(caption, [], []).text(width)))
         text = f"\033[1m{text[:said]}\033[0m{text[said:]}"
     sys.stdout.write(f"{text}\n\n")
 
@@ -63,8 +65,13 @@ def _width(stream: TextIO) -> int | None:
 
 def _for(stream: TextIO, text: str) -> str:
     """A text as a stream shows it: a terminal in lines of at most 80 characters."""
-    width = _width(stream)
+    width, text = _width(stream), shown(text)
     return text if width is None else wrapped(text, min(width, LINE))
+
+
+def shown(text: str) -> str:
+    r"""A text in which what a terminal would obey is written out: ``\x1b``."""
+    return _OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def wrapped(text: str, width: int = LINE) -> str:
@@ -165,16 +172,19 @@ def say(*texts: str) -> None:
 
 def refuse(text: str) -> None:
     """Print why something was refused."""
-    red, plain = ("\033[1;31m", "\033[0m") if sys.stderr.isatty() else ("", "")
-    begun = _for(sys.stderr, f"hilum: {text}").removeprefix("hilum:")
-    sys.stderr.write(f"{red}hilum:{plain}{begun}\n")
+    _write_marked(sys.stderr, "hilum:", text, "1;31")
+
+
+def _write_marked(stream: TextIO, mark: str, text: str, colour: str) -> None:
+    """Write a sentence behind a mark that has a colour in a terminal."""
+    on, off = (f"\033[{colour}m", "\033[0m") if stream.isatty() else ("", "")
+    stream.write(f"{on}{mark}{off}{_for(stream, f'{mark} {text}').removeprefix(mark)}\n")
 
 
 def print_finding(finding: "Finding") -> None:
     """Print a finding of an audit: how much it matters, what it means, what to do."""
     colour = {"critical": "1;31", "warning": "33", "note": "36"}.get(finding.severity, "32")
-    on, off = (f"\033[{colour}m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    print_lines(f"{on}{finding.severity.upper()}{off}: {finding.title}")
+    _write_marked(sys.stdout, f"{finding.severity.upper()}:", finding.title, colour)
     if finding.severity != "passed":
         print_lines(f"  {finding.meaning}")
     if finding.advice:
@@ -243,23 +253,24 @@ def training_table(
     from rich.text import Text
 
     # what is done may be cut, so that the line never wraps
-    said = TextColumn("{task.description}", table_column=BarsColumn(no_wrap=True, ratio=1))
+    column = BarsColumn(no_wrap=True, ratio=1)
+    said = TextColumn("{task.description}", markup=False, table_column=column)
     bar = Bar(said, BarColumn(20), MofNCompleteColumn(), TimeRemainingColumn(), expand=True)
     task = bar.add_task("", total=None, visible=False)
     trained = Trained()
-    shown = ""
+    told = ""
 
     def update(what: str, done: int, total: int) -> None:
-        nonlocal shown
-        if what != shown:
-            bar.reset(task, description=what, total=total, visible=True)
+        nonlocal told
+        if what != told:
+            bar.reset(task, description=shown(what), total=total, visible=True)
             live.refresh()
-            shown = what
+            told = what
         bar.update(task, completed=done)
 
     def add(row: "Row") -> None:
         trained.add(row, time.monotonic())
-        live.update(Group(Text(trained.text(shutil.get_terminal_size().columns)), bar))
+        live.update(Group(Text(shown(trained.text(shutil.get_terminal_size().columns))), bar))
 
     with Live(bar, console=Console(stderr=True), transient=True) as live:
         yield update, add
