@@ -181,6 +181,9 @@ def test_labels_that_form_no_tree_are_told_what_to_do(
 ) -> None:
     with pytest.raises(LabelError, match=said):
         open_dataset(fill(tmp_path, **{f.replace("/", "__"): 3 for f in folders}))
+    (tmp_path / "labels.xlsx").touch()  # which were to give them
+    with pytest.raises(LabelError, match="labels.xlsx is not read: save it as CSV"):
+        open_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("name", [" covid", "covid ", "covid(2)", "a,b", "root"])

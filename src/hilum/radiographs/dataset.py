@@ -25,6 +25,7 @@ from hilum.radiographs.layouts import (
     LeftOut,
     natural_key,
     read_layout,
+    tables_not_read,
 )
 from hilum.radiographs.pixels import (
     DamagedFilesError,
@@ -304,7 +305,8 @@ def open_dataset(
         try:
             tree = LabelTree.from_paths(paths)
         except LabelError as error:
-            raise LabelError(f"{root}: {error}{what_to_do(root, paths)}") from None
+            remedy = what_to_do(root, paths) + tables_not_read(root)
+            raise LabelError(f"{root}: {error}{remedy}") from None
         index = {path: i for i, path in enumerate(tree.paths)}
         labels = [index[f.labels] for f in found]
     else:

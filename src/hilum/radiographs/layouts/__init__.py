@@ -19,7 +19,7 @@ from hilum.radiographs.layouts.listing import (
     no_images,
     walk,
 )
-from hilum.radiographs.layouts.recognise import LAYOUTS, read_layout
+from hilum.radiographs.layouts.recognise import LAYOUTS, read_layout, tables_not_read
 from hilum.radiographs.layouts.tables import same_numbers
 
 __all__ = [  # noqa: RUF022 - without regard to case
@@ -40,5 +40,6 @@ __all__ = [  # noqa: RUF022 - without regard to case
     "read_layout",
     "same_numbers",
     "SPLITS",
+    "tables_not_read",
     "walk",
 ]

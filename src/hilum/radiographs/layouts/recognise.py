@@ -73,7 +73,7 @@ def read_layout(
         try:
             listing = kind.read(place)
         except folders.UnlabelledError as error:
-            raise DataError(f"{error}{_tables_not_read(data)}") from None
+            raise DataError(f"{error}{tables_not_read(data)}") from None
         if listing.found:
             beside = _tables(data.resolve().parent) if kind is folders.LABEL_FOLDERS else []
             if beside:
@@ -124,8 +124,10 @@ def _tables(folder: Path) -> list[Path]:
     return [p for p in files if p.is_file() and manifest.labels_images(p)]
 
 
-def _tables_not_read(folder: Path) -> str:
-    """Why the tables at the top of a folder do not label its images, as the end of a refusal."""
+def tables_not_read(folder: Path) -> str:
+    """Why the tables at the top of a folder do not label its images: sentences behind others."""
+    if not folder.is_dir():
+        return ""
     said = ""
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
         ending = path.suffix.casefold()
@@ -147,7 +149,8 @@ def _recognise(data: Path) -> list[Layout]:
     if data.is_file() and not matching:
         raise DataError(
             f"{data}: expected a folder of radiographs, found a file that is not CSV, Parquet "
-            "or NPZ. Save a table as CSV in UTF-8, with commas between the cells."
+            "or NPZ. Unpack an archive; save a table as CSV in UTF-8, with commas between the "
+            "cells."
         )
     return matching or [kind for kind in GENERAL if kind.matches(data)]
 
