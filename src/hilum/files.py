@@ -98,6 +98,12 @@ def locked(lock: Path, *, timeout: float = -1) -> Iterator[None]:
         yield
 
 
+def check_there(place: Path) -> None:
+    """Raise DataError where there is nothing."""
+    if not place.exists():
+        raise DataError(f"{place}: there is no such folder or file.")
+
+
 def is_file(path: Path | str) -> bool:
     """As Path.is_file, and False for a name that is too long for any file."""
     return _is(Path.is_file, path)

@@ -122,23 +122,11 @@ def on_disk(given: str | os.PathLike[str] | None) -> Path | None:
     """
     if given is None:
         return None
-    if is_far(given):
-        found = _url_in(given)
+    found = _url_in(given)
+    if (found and found[1].lower() not in _LOCAL) or isinstance(given, StorePath):
         url = f"{found[1]}://{found[2]}" if found else given
         raise DataError(f"{url}: only data may lie in a store; name a path of this machine.")
     return as_place(given)
-
-
-def is_far(given: str | os.PathLike[str]) -> bool:
-    """Whether it is a URL of what is not on this machine's disks. Raises DataError for no path."""
-    found = _url_in(given)
-    return isinstance(given, StorePath) or bool(found and found[1].lower() not in _LOCAL)
-
-
-def check_there(place: Path) -> None:
-    """Raise DataError where there is nothing."""
-    if not place.exists():
-        raise DataError(f"{place}: there is no such folder or file.")
 
 
 def _url_in(given: str | os.PathLike[str]) -> re.Match[str] | None:

@@ -17,8 +17,9 @@ from typer.core import TyperCommand
 
 from hilum import console
 from hilum.errors import HilumError, Interrupted
+from hilum.files import check_there
 from hilum.process import own_process
-from hilum.stores import as_place, check_there, is_far, on_disk
+from hilum.stores import on_disk
 
 __all__ = ["main", "study"]  # main begins all verbs; scripts/reproduce.py runs study alone
 
@@ -86,8 +87,8 @@ class _Verb(TyperCommand):
                 on_disk(value)
         for name in ("classifier", "data"):
             given = ctx.params.get(name)
-            if isinstance(given, Path) and not is_far(given):
-                check_there(as_place(given))  # before a verb takes seconds to load what it needs
+            if isinstance(given, Path) and ":/" not in str(given):  # no URL
+                check_there(given)  # before a verb takes seconds to load what it needs
         return super().invoke(ctx)
 
 

@@ -5,6 +5,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from hilum.errors import DataError, nearest
+from hilum.files import check_there
 from hilum.radiographs.image import KINDS
 from hilum.radiographs.layouts import (
     chexpert,
@@ -25,7 +26,7 @@ from hilum.radiographs.layouts.dicom_facts import add_dicom_facts
 from hilum.radiographs.layouts.listing import Layout, Listing, seen
 from hilum.radiographs.layouts.tables import TABLE_SUFFIXES
 from hilum.records import Progress
-from hilum.stores import StorePath, as_place, check_there
+from hilum.stores import StorePath, as_place
 from hilum.wording import listed
 
 #: Layouts of their own kind; at most one of them may fit.
