@@ -109,6 +109,12 @@ def test_the_verdict_says_what_speaks_against_it(make_run, tmp_path, severity, c
     assert weak.endswith("how it does on films from elsewhere was not measured.")
 
 
+def test_where_nothing_is_wrong_no_class_is_the_weakest(make_run):
+    (run,) = read_runs([make_run(wrong=())])
+    _, _, weak = give_verdict(Subject([run]), run)
+    assert weak.startswith("Where it is weak does not show: it was wrong on none of the 25; how")
+
+
 def test_the_main_evaluation_is_of_test_and_never_of_train(make_run):
     for split, main in (("test", "test"), ("far", "val"), ("train", "val")):
         folder = make_run(f"of-{split}")

@@ -97,7 +97,9 @@ def _say_weakness(run: Run, result: SplitResult) -> str:
         return f"{text}; {'; '.join(elsewhere) or _NOT_ELSEWHERE}."
     recalls = {n: of.recall for n, of in found.per_class.items() if of.recall.value is not None}
     text = "Which class it misses most is not known"
-    if recalls:
+    if recalls and not found.errors:
+        text = f"Where it is weak does not show: it was wrong on none of the {found.n:,}"
+    elif recalls:
         worst = min(recalls, key=lambda name: recalls[name].value or 0.0)
         missed = dict(
             zip(found.classes, found.confusion_matrix[found.classes.index(worst)], strict=True)
