@@ -111,7 +111,7 @@ def test_the_verdict_says_what_speaks_against_it(make_run, tmp_path, severity, c
 
 def test_where_nothing_is_wrong_no_class_is_the_weakest(make_run):
     (run,) = read_runs([make_run(wrong=())])
-    _, _, weak = give_verdict(Subject([run]), run)
+    _, _, weak = give_verdict(Subject((run,)), run)
     assert weak.startswith("Where it is weak does not show: it was wrong on none of the 25; how")
 
 
