@@ -397,6 +397,7 @@ def test_an_interrupted_process_ends_without_what_python_does_last(monkeypatch, 
     ended: list[object] = []
     monkeypatch.setattr(cli, "main", begin)
     monkeypatch.setattr(signal, "signal", handlers.__setitem__)
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.default_int_handler)
     monkeypatch.setattr(atexit, "register", lambda *_: None)
     monkeypatch.setattr(atexit, "_run_exitfuncs", lambda: ended.append("cleaned"))
     monkeypatch.setattr(os, "_exit", ended.append)
