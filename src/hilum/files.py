@@ -9,7 +9,7 @@ import stat
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 
 import filelock
 
-from hilum.errors import DataError, HilumError
+from hilum.errors import DataError, HilumError, examples
 from hilum.stores import as_place, on_disk
 
 
@@ -27,6 +27,14 @@ def refuse_ending(
     """Raise error for a file to be written that is named as one of another kind: it may be one."""
     if file.suffix.casefold() not in endings:
         raise error(f"{file}: what is written there ends in {' or '.join(endings)}; rename it.")
+
+
+def refuse_others(folder: Path, names: Iterable[str], error: type[HilumError]) -> None:
+    """Raise error for a folder to be written into that holds what does not belong there: names."""
+    if others := sorted(names):
+        raise error(
+            f"{folder}: holds other files ({examples(others)}); name an empty or a new folder."
+        )
 
 
 def make_folder(folder: Path) -> None:

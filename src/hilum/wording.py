@@ -188,9 +188,9 @@ def p_value(p: float | None, name: str = "") -> str:
     """
     if p is None:
         return "—"
-    small = p < _LEAST_P
-    number = f"< {_LEAST_P:.4f}" if small else f"{p:.2g}"
-    return f"{name} {number}" if name and small else f"{name} = {number}" if name else number
+    if p < _LEAST_P:
+        return f"{name} < {_LEAST_P:.4f}".strip()
+    return f"{name} = {p:.2g}" if name else f"{p:.2g}"
 
 
 def listed(words: Iterable[str]) -> str:

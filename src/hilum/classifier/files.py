@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 
 from hilum.classifier.hub import fetch, is_on_hub
 from hilum.classifier.provenance import check_facts
-from hilum.errors import ClassifierError, examples
-from hilum.files import sha256, write_atomically
+from hilum.errors import ClassifierError
+from hilum.files import refuse_others, sha256, write_atomically
 from hilum.labels import Rule, Strategy
 from hilum.parsing import read_json
 from hilum.stores import on_disk
@@ -29,11 +29,7 @@ from hilum.transforms.preprocess import Preprocessing
 def refuse_other_files(folder: Path) -> None:
     """Raises ClassifierError for a folder that holds something, and is no classifier's."""
     if folder.is_dir() and not (folder / "classifier.json").is_file():
-        others = sorted(p.name for p in folder.iterdir())
-        if others:
-            raise ClassifierError(
-                f"{folder}: holds other files ({examples(others)}); name an empty or a new folder."
-            )
+        refuse_others(folder, (path.name for path in folder.iterdir()), ClassifierError)
 
 
 class FileEntry(BaseModel, frozen=True, extra="forbid"):

@@ -83,12 +83,12 @@ class _Verb(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Raises DataError for others, and for a classifier or data that are not there."""
         for name, value in ctx.params.items():
-            if isinstance(value, Path) and name not in ("data", "classifier"):
+            if not isinstance(value, Path):
+                continue
+            if name not in ("data", "classifier"):
                 on_disk(value)
-        for name in ("classifier", "data"):
-            given = ctx.params.get(name)
-            if isinstance(given, Path) and ":/" not in str(given):  # no URL
-                check_there(given)  # before a verb takes seconds to load what it needs
+            elif ":/" not in str(value):  # no URL
+                check_there(value)  # before a verb takes seconds to load what it needs
         return super().invoke(ctx)
 
 

@@ -127,6 +127,11 @@ class Run:
         return self.judgement is None
 
     @property
+    def trained_here(self) -> bool:
+        """Whether its training is on record: its weights were not imported, and there are some."""
+        return self.trained and not self.imported
+
+    @property
     def image_size(self) -> tuple[int, int] | None:
         """(height, width) in pixels of what the networks see, where it is recorded."""
         size = self.recipe.get("image_size") or self.info.get("image_size")

@@ -26,7 +26,7 @@ from hilum.classifier.classifier import Classifier
 from hilum.classifier.provenance import changed_starts, check_facts
 from hilum.codec import to_plain
 from hilum.errors import DataError, TrainingError, plural
-from hilum.files import is_dir, locked, sha256, write_atomically
+from hilum.files import is_dir, locked, refuse_others, sha256, write_atomically
 from hilum.given import Data, Trained, as_classifier, as_dataset
 from hilum.labels import LabelTree
 from hilum.parsing import parse_json, read_json, read_text
@@ -194,12 +194,8 @@ def open_run(out: Path, plan: Plan, division: Division | None, resume: bool) -> 
         first = {RECIPE_FILE: plan.recipe.to_toml().encode()}
         if division:
             first[SPLIT_FILE] = division.table
-        strangers = [p.name for p in out.iterdir() if not _left_by_a_kill(p, first)]
-        if strangers:
-            raise TrainingError(
-                f"{out}: holds other files ({', '.join(sorted(strangers)[:5])}); name an empty "
-                "or a new folder."
-            )
+        strangers = (p.name for p in out.iterdir() if not _left_by_a_kill(p, first))
+        refuse_others(out, strangers, TrainingError)
         facts = _first_facts(plan, division)
         for name, data in first.items():
             write_atomically(out / name, data)

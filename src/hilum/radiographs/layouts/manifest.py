@@ -257,8 +257,8 @@ def _unlisted(named: set[Path], table: Path) -> tuple[LeftOut, ...]:
     folders = {path.parent for path in named if not isinstance(path, StorePath)}
     others = [
         path
-        for folder in sorted(folders)
-        for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
+        for folder in folders
+        for path in folder.iterdir()
         if path.suffix.casefold() in IMAGE_SUFFIXES and path not in named
     ]
     if others:  # in rows that say nothing of an image it is named nevertheless
@@ -267,6 +267,7 @@ def _unlisted(named: set[Path], table: Path) -> tuple[LeftOut, ...]:
         cells = read_cells(table, [header[at]])[header[at]]
         told = {PureWindowsPath(cell).name for cell in cells}  # by / and by \
         others = [path for path in others if not {path.name, path.stem} & told]
+    others.sort(key=lambda path: (path.parent, natural_key(path.name)))
     names = [Path(os.path.relpath(path, table.parent)).as_posix() for path in others]
     if not names:
         return ()

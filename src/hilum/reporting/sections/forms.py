@@ -53,10 +53,8 @@ CONDITIONS: Mapping[str, Condition] = {
         subject.audit is not None and not (subject.audit["other"] or subject.audit["divided"])
     ),
     # the training
-    "trained": lambda subject, run: (
-        not run.imported if run.judgement is None else bool(run.judgement.leaks)
-    ),
-    "imported": lambda subject, run: run.imported or run.judgement is not None,
+    "trained": lambda subject, run: run.trained_here or bool(run.judgement and run.judgement.leaks),
+    "imported": lambda subject, run: not run.trained_here,
     "networks": lambda subject, run: bool(run.info.get("networks")),
     "recipe": lambda subject, run: bool(run.recipe),
     "preprocessing": lambda subject, run: run.image_size is not None,
@@ -250,7 +248,7 @@ def _known(run: Run) -> dict[str, str]:
                 "images of which every finding is told rightly"
             )
         found["measures"] = ". ".join(measured)
-        one = "one training with one seed, so " * (run.judgement is None and not run.imported)
+        one = "one training with one seed, so " * run.trained_here
         found["variation"] = (
             f"95 % intervals over the evaluated images; {one}how figures vary from training to "
             "training is not measured"
